@@ -1,0 +1,198 @@
+"""Every failure that leaves this package, as one tree.
+
+    LipsyncError
+    ├── InputError                what was given cannot be used
+    │   ├── FileMissing           no such file
+    │   ├── NotAFile              a directory or a device
+    │   ├── FileUnreadable        permissions
+    │   ├── FileEmpty             zero bytes
+    │   ├── NotMedia              no container or picture format that can be read
+    │   ├── MediaTruncated        it ends in the middle
+    │   ├── NoVideoStream         sound only, where a picture is needed
+    │   ├── NoAudioStream         picture only, where sound is needed
+    │   ├── NoFrames              a video stream without a single picture
+    │   ├── PictureTooSmall       too few pixels to find a mouth in
+    │   ├── NoFaceFound           nobody in the footage
+    │   ├── SoundTooShort         less than one frame of sound
+    │   ├── SoundInvalid          NaN or infinite samples
+    │   ├── SoundClipped          distorted beyond use
+    │   └── OptionInvalid         an option's value makes no sense
+    ├── OutputError               the result cannot be delivered
+    │   ├── OutputUnwritable      missing directory or permissions
+    │   ├── OutputIsInput         it would overwrite what it is made from
+    │   ├── DiskFull              no space left (retryable)
+    │   └── EncodeFailed          the encoder refused
+    └── ModelError                a network cannot be used
+        ├── ModelMissing          the file is not there
+        ├── ModelCorrupt          the file is not what it should be
+        └── InferenceFailed       it was loaded, and failed at run time
+
+Every class has a stable ``code`` and says with ``retryable`` whether the same call may succeed later.
+``Cancelled`` stands outside: stopping on request is no failure.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Cancelled(Exception):
+    """The caller asked to stop."""
+
+
+class LipsyncError(Exception):
+    """Base of every error that this package raises on purpose; its text is one line for a person."""
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+
+class InputError(LipsyncError):
+    """What was given cannot be used."""
+
+    code = "input_invalid"
+
+
+class FileMissing(InputError):
+    """There is no such file."""
+
+    code = "file_missing"
+
+
+class NotAFile(InputError):
+    """A directory or a device stands where a file is expected."""
+
+    code = "not_a_file"
+
+
+class FileUnreadable(InputError):
+    """The file is there and may not be read."""
+
+    code = "file_unreadable"
+
+
+class FileEmpty(InputError):
+    """The file has zero bytes."""
+
+    code = "file_empty"
+
+
+class NotMedia(InputError):
+    """No container or picture format that can be read."""
+
+    code = "not_media"
+
+
+class MediaTruncated(InputError):
+    """The file ends in the middle."""
+
+    code = "media_truncated"
+
+
+class NoVideoStream(InputError):
+    """Sound only, where a picture is needed."""
+
+    code = "no_video_stream"
+
+
+class NoAudioStream(InputError):
+    """Picture only, where sound is needed."""
+
+    code = "no_audio_stream"
+
+
+class NoFrames(InputError):
+    """A video stream without a single picture."""
+
+    code = "no_frames"
+
+
+class PictureTooSmall(InputError):
+    """Too few pixels to find a mouth in."""
+
+    code = "picture_too_small"
+
+
+class NoFaceFound(InputError):
+    """Nobody in the footage."""
+
+    code = "no_face_found"
+
+
+class SoundTooShort(InputError):
+    """Less than one frame of sound."""
+
+    code = "sound_too_short"
+
+
+class SoundInvalid(InputError):
+    """NaN or infinite samples."""
+
+    code = "sound_invalid"
+
+
+class SoundClipped(InputError):
+    """Distorted beyond use."""
+
+    code = "sound_clipped"
+
+
+class OptionInvalid(InputError):
+    """An option's value makes no sense."""
+
+    code = "option_invalid"
+
+
+class OutputError(LipsyncError):
+    """The result cannot be delivered."""
+
+    code = "output_failed"
+
+
+class OutputUnwritable(OutputError):
+    """The directory is missing, or writing there is not allowed."""
+
+    code = "output_unwritable"
+
+
+class OutputIsInput(OutputError):
+    """The result would overwrite what it is made from."""
+
+    code = "output_is_input"
+
+
+class DiskFull(OutputError):
+    """No space left where the result goes."""
+
+    code = "disk_full"
+    retryable = True
+
+
+class EncodeFailed(OutputError):
+    """The encoder refused the settings or the pictures."""
+
+    code = "encode_failed"
+
+
+class ModelError(LipsyncError):
+    """A network cannot be used."""
+
+    code = "model_error"
+
+
+class ModelMissing(ModelError):
+    """The model's file is not there."""
+
+    code = "model_missing"
+
+
+class ModelCorrupt(ModelError):
+    """The model's file is not what it should be."""
+
+    code = "model_corrupt"
+
+
+class InferenceFailed(ModelError):
+    """The network was loaded and failed at run time."""
+
+    code = "inference_failed"
