@@ -1,0 +1,19 @@
+"""The engine that changes nothing, so that everything around an engine can be tried without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from lipsync.engines.base import Rendered, Scene
+from lipsync.types import Face, Picture
+
+
+class Passthrough:
+    """Hands every frame on as it is."""
+
+    def observe(self, picture: Picture, face: Face | None) -> None:
+        """Nothing to learn."""
+
+    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Iterator[Rendered]:
+        for picture in pictures:
+            yield Rendered(picture, edited=False)

@@ -1,0 +1,113 @@
+"""The built-in engine: the speaker's own footage, re-animated by a sound-to-motion network.
+
+The idea is that of Bregler, Covell and Slaney, "Video Rewrite: driving visual speech with audio", SIGGRAPH 1997. Here
+the skin of each frame stays that frame's own and is only moved; donors from elsewhere give the inside of the mouth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsync.engines.base import Rendered, Scene
+from lipsync.engines.rewrite.donors import Casting, Donor
+from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
+from lipsync.engines.rewrite.render import Layer, render
+from lipsync.engines.rewrite.shape import influence
+from lipsync.engines.rewrite.study import Study
+from lipsync.engines.rewrite.warp import ring_triangles
+from lipsync.engines.rewrite.window import FaceWindow
+from lipsync.faces.geometry import MESH
+from lipsync.media.audio import speech_blocks
+from lipsync.speech.motion import Basis, MotionModel, open_motion
+from lipsync.types import Face, Float32, Picture
+
+AHEAD = 12  # frames that the choice of donors looks ahead
+FADE = (0.25, 0.5, 0.25)  # shares of the previous, this and the next frame's donor
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One output frame's lower face: ``mesh`` (468, 3) in the face frame, and whose mouth fills it."""
+
+    mesh: Float32
+    layers: tuple[Layer, ...]
+
+
+class Rewrite:
+    """One job's engine; see ``engines.base.Engine``."""
+
+    def __init__(self, motion: MotionModel) -> None:
+        self._motion = motion
+        basis: Basis = motion.basis
+        self._rest = basis.rest
+        self._influence = influence(basis.rest)[:, None]
+        self._triangles = np.concatenate([ring_triangles(MESH), basis.triangles])
+        self._study = Study(basis.rest)
+
+    @classmethod
+    def open(cls) -> Rewrite:
+        """With the network that the package brings; ModelMissing or ModelCorrupt if it is damaged."""
+        return cls(open_motion())
+
+    def observe(self, picture: Picture, face: Face | None) -> None:
+        if face is not None:
+            self._study.observe(picture, face)
+
+    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Iterator[Rendered]:
+        donors, cavity = self._cast()
+        window = FaceWindow(scene.track, self._rest)
+        with closing(speech_blocks(scene.sound)) as blocks:
+            motion = self._motion.predict(blocks, scene.rate, scene.frames)
+            targets = self._targets(motion, donors)
+            for picture, target in zip(pictures, targets, strict=True):
+                yield Rendered(picture, self._render(picture, target, window, cavity))
+
+    def _cast(self) -> tuple[list[Donor], Float32]:
+        study = self._study
+        cavity = cavity_colour(study.shelf.donors, study.depth)
+        return [*study.shelf.donors, drawn_donor(study.closed(), study.skin(), cavity, study.depth)], cavity
+
+    def _targets(self, motion: Iterator[Float32], donors: list[Donor]) -> Iterator[Target]:
+        closed, casting = self._study.closed(), Casting(donors)
+        previous: int | None = None
+        for rows, count in _looking_ahead(motion):
+            meshes = closed + self._motion.basis.displacement(rows)
+            chosen = casting.choose(meshes, min(count + 1, len(rows)))
+            for i in range(count):
+                before = chosen[i] if previous is None else previous
+                after = chosen[min(i + 1, len(chosen) - 1)]
+                yield Target(meshes[i], _layers(donors, (before, chosen[i], after)))
+                previous = chosen[i]
+
+    def _render(self, picture: Picture, target: Target, window: FaceWindow, cavity: Float32) -> bool:
+        face = window.at(picture.index)
+        if face is None:
+            return False
+        weight = self._influence * face.strength
+        mesh = (1 - weight) * face.mesh + weight * target.mesh
+        points = face.pose.to_picture(mesh[None])[0, :, :2]
+        unit = float(face.pose.scale[0])
+        return render(picture, face.points, points, unit, self._triangles, target.layers, cavity)
+
+
+def _layers(donors: list[Donor], chosen: tuple[int, int, int]) -> tuple[Layer, ...]:
+    shares: dict[int, float] = {}
+    for number, share in zip(chosen, FADE, strict=True):
+        shares[number] = shares.get(number, 0) + share
+    return tuple(Layer(donors[number].mouth, share) for number, share in shares.items())
+
+
+def _looking_ahead(motion: Iterator[Float32]) -> Iterator[tuple[Float32, int]]:
+    """Rows of motion in runs, each with up to AHEAD rows of what follows: (rows, how many of them are this run's)."""
+    held: Float32 | None = None
+    for rows in motion:
+        held = rows if held is None else np.concatenate([held, rows])
+        if len(held) > AHEAD:
+            yield held, len(held) - AHEAD
+            held = held[-AHEAD:]
+    if held is not None and len(held):
+        yield held, len(held)

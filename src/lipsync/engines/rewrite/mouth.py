@@ -1,0 +1,114 @@
+"""The inside of the mouth: teeth, tongue and dark, taken from a real picture of the same mouth where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsync.faces.geometry import LIPS_INNER
+from lipsync.media.patch import Box
+from lipsync.types import Float32
+
+UPPER = LIPS_INNER[:11]  # from the speaker's right corner over the top to the left one
+LOWER = (LIPS_INNER[0], *LIPS_INNER[:9:-1])  # and along the bottom, right to left too
+
+
+@dataclass(frozen=True, slots=True)
+class Lips:
+    """The inner lips in a frame of their own: ``origin`` is the right corner, ``along`` and ``down`` unit vectors.
+
+    ``upper`` and ``lower`` (11, 2): place along (0..1 of ``width``) and height below the line of the corners, pixels.
+    ``unit``: pixels per eye distance.
+    """
+
+    origin: Float32
+    along: Float32
+    down: Float32
+    width: float
+    upper: Float32
+    lower: Float32
+    unit: float
+
+    @property
+    def gap(self) -> float:
+        """The widest opening in eye distances."""
+        return float((self.lower[:, 1] - self.upper[:, 1]).max()) / self.unit
+
+
+def measure_lips(points: Float32, unit: float) -> Lips:
+    """Lips of one mesh (>= 468, 2) in pixels; ``unit``: the eye distance in pixels."""
+    origin, far = points[UPPER[0]], points[UPPER[-1]]
+    width = max(float(np.linalg.norm(far - origin)), 1e-3)
+    along = (far - origin) / width
+    down = np.array([-along[1], along[0]], np.float32)
+    upper, lower = (_curve(points[list(k)] - origin, along, down, width) for k in (UPPER, LOWER))
+    return Lips(origin, along, down, width, upper, lower, unit)
+
+
+def _curve(points: Float32, along: Float32, down: Float32, width: float) -> Float32:
+    place = np.maximum.accumulate(points @ along / width)
+    return np.stack([place, points @ down], 1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Mouth:
+    """A picture of a mouth. ``patch`` (h, w, 3) Y'CbCr code values; ``lips`` and ``points`` in pixels of the patch.
+
+    ``points`` (468, 2) is the mesh, or None where only the inside is worth showing.
+    """
+
+    patch: NDArray[np.uint8] | NDArray[np.uint16]
+    lips: Lips
+    points: Float32 | None
+
+
+def outline_mask(outline: Float32, box: Box, softness: float) -> Float32:
+    """How much of each pixel lies inside a closed outline (n, 2), in pixels of the picture: (h, w) in 0..1."""
+    mask = np.zeros((box.height, box.width), np.uint8)
+    corners = np.rint((outline - np.array([box.left, box.top])) * 16).astype(np.int32)
+    cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, 4)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), softness), np.float32) / 255
+
+
+def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> Float32:
+    """The donor's inside fitted between the target's lips: (h, w, 3).
+
+    What lies near the upper lip moves with it (upper teeth), what lies near the lower lip with that (lower teeth and
+    tongue); between them the dark is stretched. ``cavity`` (3,) shows where the donor has nothing to give.
+    """
+    place, height, upper, lower = _coordinates(lips, box)
+    donor = mouth.lips
+    scale = donor.unit / lips.unit
+    top = np.interp(place, donor.upper[:, 0], donor.upper[:, 1])
+    bottom = np.interp(place, donor.lower[:, 0], donor.lower[:, 1])
+    below, above = (height - upper) * scale, (lower - height) * scale
+    wanted, given = np.maximum(below + above, 1e-3), np.maximum(bottom - top, 1e-3)
+    share = np.clip(below / wanted, 0, 1)
+    row = top + below + _ease(share) * (bottom - above - top - below)
+    x = donor.origin[0] + place * donor.width * donor.along[0] + row * donor.down[0]
+    y = donor.origin[1] + place * donor.width * donor.along[1] + row * donor.down[1]
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    shown = cv2.remap(mouth.patch, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    stretched = _ease(np.clip((wanted / given - 1.15) / 0.9, 0, 1))
+    hollow = stretched * _ease(np.clip(1.25 - np.abs(share - 0.55) * 2.5, 0, 1))
+    outside = np.clip(-np.minimum(row - top, bottom - row) / (0.02 * donor.unit) - 0.2, 0, 1)
+    dark = np.maximum(hollow, outside)[..., None].astype(np.float32)
+    return np.asarray(shown * (1 - dark) + cavity * dark, np.float32)
+
+
+def _ease(x: Float32) -> Float32:
+    return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def _coordinates(lips: Lips, box: Box) -> tuple[Float32, Float32, Float32, Float32]:
+    """Per pixel: place along the mouth 0..1, height below the corners, and the heights of both lips there."""
+    x = np.arange(box.left, box.right, dtype=np.float32)[None] - lips.origin[0]
+    y = np.arange(box.top, box.bottom, dtype=np.float32)[:, None] - lips.origin[1]
+    place = np.clip((x * lips.along[0] + y * lips.along[1]) / lips.width, 0, 1)
+    height = x * lips.down[0] + y * lips.down[1]
+    upper = np.interp(place, lips.upper[:, 0], lips.upper[:, 1])
+    lower = np.interp(place, lips.lower[:, 0], lips.lower[:, 1])
+    return place, height, upper.astype(np.float32), np.maximum(lower, upper).astype(np.float32)

@@ -1,0 +1,105 @@
+"""One frame: its own skin moved to the new shape, and a real mouth's inside between the lips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lipsync.engines.rewrite.mouth import Mouth, measure_lips, outline_mask, show_inside
+from lipsync.engines.rewrite.warp import STILL, Raster, Triangles, with_ring
+from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
+from lipsync.media.patch import Box, add_to_picture, box_around, read_patch
+from lipsync.types import Float32, Picture
+
+SOFTNESS = 0.008  # eye distances: the feather between lip and inside
+RIM, FEATHER = 0.03, 0.03  # eye distances: skin around the lips that comes with them, and the feather of its edge
+BRIGHTER = 24.0  # of 255: the most that a donor's colours are shifted to fit
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One donor's mouth and its share of the picture; the shares of a frame add up to one."""
+
+    mouth: Mouth
+    share: float
+
+
+def render(
+    picture: Picture,
+    source: Float32,
+    target: Float32,
+    unit: float,
+    triangles: Triangles,
+    layers: Sequence[Layer],
+    cavity: Float32,
+) -> bool:
+    """Move the mesh from ``source`` to ``target`` (468, 2), in pixels, in place. Returns whether anything changed.
+
+    ``unit``: pixels per eye distance. ``triangles`` number the mesh and its outer ring. ``cavity`` (3,) Y'CbCr.
+    """
+    old = with_ring(source)
+    new = np.concatenate([target, old[MESH:]])
+    moving = np.abs(new - old).max(1) > STILL
+    moving[list(LIPS)] = True
+    touched = np.concatenate([new[moving], old[moving], new[MESH:]])
+    box = box_around(touched, 2, picture)
+    if box is None:
+        return False
+    before = read_patch(picture, box)
+    raster = Raster(new, triangles, moving, box)
+    where = raster.map_from(old - np.array([box.left, box.top], np.float32))
+    after = cv2.remap(before, where.x, where.y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    part = box_around(new[list(LIPS_OUTER)], (RIM + 2.5 * FEATHER) * unit, picture)
+    if part is not None:
+        _put_mouth(after, raster, box, _common(part, box), new, unit, layers, cavity)
+    add_to_picture(picture, box, after - before)
+    return True
+
+
+def _common(a: Box, b: Box) -> Box:
+    return Box(max(a.left, b.left), max(a.top, b.top), min(a.right, b.right), min(a.bottom, b.bottom))
+
+
+def _put_mouth(
+    after: Float32,
+    raster: Raster,
+    box: Box,
+    part: Box,
+    new: Float32,
+    unit: float,
+    layers: Sequence[Layer],
+    cavity: Float32,
+) -> None:
+    """Lay the donors' lips and insides over the moved skin ``after`` of ``box``, in place, within ``part``."""
+    rows = slice(part.top - box.top, part.bottom - box.top)
+    columns = slice(part.left - box.left, part.right - box.left)
+    skin = after[rows, columns]
+    outline = new[list(LIPS_OUTER)]
+    middle = outline.mean(0)
+    reach = np.linalg.norm(outline - middle, axis=1, keepdims=True)
+    rim = middle + (outline - middle) * (1 + RIM * unit / np.maximum(reach, 1))
+    around = outline_mask(rim, part, max(0.6, FEATHER * unit))
+    within = outline_mask(new[list(LIPS_INNER)], part, max(0.5, SOFTNESS * unit))[..., None]
+    lips = measure_lips(new, unit)
+    mixed = np.zeros_like(skin)
+    for layer in layers:
+        look = skin
+        if layer.mouth.points is not None:
+            where = raster.map_from(with_ring(layer.mouth.points), rows, columns)
+            look = cv2.remap(layer.mouth.patch, where.x, where.y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            shift = _colour_shift(skin, look, around)
+            look = skin + (look + shift - skin) * around[..., None]
+        inside = show_inside(layer.mouth, lips, part, cavity)
+        mixed += layer.share * (look + (inside - look) * within)
+    after[rows, columns] = mixed
+
+
+def _colour_shift(skin: Float32, look: Float32, around: Float32) -> Float32:
+    """What makes the donor's rim as bright and as warm as the skin around it, (3,)."""
+    ring = (around > 0.05) & (around < 0.6)
+    if not ring.any():
+        return np.zeros(3, np.float32)
+    return np.asarray(np.clip((skin[ring] - look[ring]).mean(0), -BRIGHTER, BRIGHTER), np.float32)

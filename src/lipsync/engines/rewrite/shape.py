@@ -1,0 +1,52 @@
+"""Which shape the lower face takes: the speaker's closed mouth, plus the motion, on the frame's own head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, MESH, opening
+from lipsync.types import Float32
+
+NOSE_BASE, CHIN_TIP = 2, 152
+NEAR, FAR = 0.10, 0.62  # eye distances from the lips: all motion up to the first, none from the second on
+UPPER_INNER, LOWER_INNER = LIPS_INNER[1:10], LIPS_INNER[:10:-1]
+
+
+def influence(rest: Float32) -> Float32:
+    """Per mesh point of the rest mesh (468, 3) how much of the motion it takes, (468,) in 0..1.
+
+    One at lips and chin, fading to zero towards cheekbones and ears, zero from the nose up.
+    """
+    outline = rest[list(LIPS_OUTER), :2]
+    distance = np.linalg.norm(rest[:MESH, None, :2] - outline[None], axis=-1).min(1)
+    weight = _ease(np.clip((FAR - distance) / (FAR - NEAR), 0, 1))
+    lips_bottom, chin = outline[:, 1].max(), rest[CHIN_TIP, 1]
+    along = np.abs(rest[:MESH, 0] - rest[CHIN_TIP, 0])
+    jaw = _ease(np.clip((0.55 - along) / 0.35, 0, 1)) * _ease(np.clip((rest[:MESH, 1] - lips_bottom) / 0.1, 0, 1))
+    weight = np.maximum(weight, jaw * (rest[:MESH, 1] <= chin + 0.2))
+    above = rest[NOSE_BASE, 1] - rest[:MESH, 1]
+    weight = weight * _ease(np.clip(1 - (above + 0.02) / 0.12, 0, 1))
+    weight[list(LIPS_OUTER + LIPS_INNER)] = 1
+    return np.asarray(weight, np.float32)
+
+
+def closed_mouth(faces: Float32, share: float = 0.2) -> Float32:
+    """The mean of the least open share of the pose-normalised faces (n, >= 468, 3), lips brought together: (468, 3)."""
+    gaps = opening(faces)
+    least = np.argsort(gaps)[: max(3, int(len(gaps) * share))]
+    return close_lips(faces[least, :MESH].mean(0))
+
+
+def close_lips(face: Float32, gap: float = 0.004) -> Float32:
+    """Bring the inner lips of one mesh (468, 3) to within ``gap``: the lower lip comes up more than the upper down."""
+    closed = face.copy()
+    across = face[list(LOWER_INNER)] - face[list(UPPER_INNER)]
+    width = np.linalg.norm(across, axis=1, keepdims=True)
+    excess = across * np.maximum(1 - gap / np.maximum(width, 1e-6), 0)
+    closed[list(UPPER_INNER)] += 0.3 * excess
+    closed[list(LOWER_INNER)] -= 0.7 * excess
+    return closed
+
+
+def _ease(x: Float32) -> Float32:
+    return np.asarray(x * x * (3 - 2 * x), np.float32)

@@ -1,0 +1,62 @@
+"""What the engine remembers of the footage: a fair sample of the speaker's faces, and the mouth pictures on the shelf."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lipsync.engines.rewrite.donors import Shelf
+from lipsync.engines.rewrite.shape import closed_mouth
+from lipsync.faces.geometry import MESH, fit_pose
+from lipsync.types import Face, Float32, Picture
+
+SAMPLE = 500
+CHEEKS = (50, 101, 205, 280, 330, 425)
+
+
+class Study:
+    """Fed with every frame of the first pass; its memory does not grow with the footage's length."""
+
+    def __init__(self, rest: Float32) -> None:
+        self._rest = rest
+        self._faces: list[Float32] = []
+        self._seen = 0
+        self._random = np.random.default_rng(0)
+        self.shelf = Shelf()
+        self._skin = np.zeros(3)
+        self.depth = 8
+
+    def observe(self, picture: Picture, face: Face) -> None:
+        points = face.landmarks[:MESH]
+        pose = fit_pose(points[None], self._rest)
+        shape = pose.to_face(points[None])[0]
+        self._sample(shape)
+        self._skin += skin_colour(picture, points)
+        self.depth = picture.depth
+        self.shelf.offer(picture, points[:, :2], shape, pose)
+
+    def _sample(self, shape: Float32) -> None:
+        """Reservoir sampling (Vitter, ACM TOMS 11(1), 1985): every frame is equally likely to be kept."""
+        self._seen += 1
+        if len(self._faces) < SAMPLE:
+            self._faces.append(shape)
+            return
+        place = int(self._random.integers(self._seen))
+        if place < SAMPLE:
+            self._faces[place] = shape
+
+    def closed(self) -> Float32:
+        """The speaker's closed mouth, (468, 3) in the face frame."""
+        return closed_mouth(np.stack(self._faces))
+
+    def skin(self) -> Float32:
+        """The mean colour of the cheeks, (3,) Y'CbCr in code values."""
+        return np.asarray(self._skin / max(self._seen, 1), np.float32)
+
+
+def skin_colour(picture: Picture, points: Float32) -> Float32:
+    """Y'CbCr (3,) under the cheek points of a mesh (>= 468, >= 2) in pixels."""
+    height, width = picture.y.shape
+    x = np.clip(points[list(CHEEKS), 0], 0, width - 1).astype(int)
+    y = np.clip(points[list(CHEEKS), 1], 0, height - 1).astype(int)
+    half = y // 2, x // 2
+    return np.asarray([picture.y[y, x].mean(), picture.u[half].mean(), picture.v[half].mean()], np.float32)
