@@ -14,6 +14,8 @@ from lipsync.types import Float32
 
 UPPER = LIPS_INNER[:11]  # from the speaker's right corner over the top to the left one
 LOWER = (LIPS_INNER[0], *LIPS_INNER[:9:-1])  # and along the bottom, right to left too
+SHUT, AJAR = 0.004, 0.012  # eye distances: lips that touch, and that let something be seen
+NARROW = 0.06  # eye distances: below this opening the inside darkens
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +75,37 @@ def outline_mask(outline: Float32, box: Box, softness: float) -> Float32:
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), softness), np.float32) / 255
 
 
-def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> Float32:
-    """The donor's inside fitted between the target's lips: (h, w, 3).
+def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Float32, float]:
+    """The donor's inside fitted between the target's lips, (h, w, 3), and how much of it is to be seen, 0..1.
 
     What lies near the upper lip moves with it (upper teeth), what lies near the lower lip with that (lower teeth and
-    tongue); between them the dark is stretched. ``cavity`` (3,) shows where the donor has nothing to give.
+    tongue); between them the dark is stretched. ``cavity`` (3,) shows where the donor has nothing to give, and in a gap
+    so narrow that no light falls in.
     """
     place, height, upper, lower = _coordinates(lips, box)
     donor = mouth.lips
     scale = donor.unit / lips.unit
+    place = 0.5 + (place - 0.5) * (1 + min(1.0, lips.width * scale / donor.width)) / 2
     top = np.interp(place, donor.upper[:, 0], donor.upper[:, 1])
     bottom = np.interp(place, donor.lower[:, 0], donor.lower[:, 1])
     below, above = (height - upper) * scale, (lower - height) * scale
-    wanted, given = np.maximum(below + above, 1e-3), np.maximum(bottom - top, 1e-3)
+    wanted = np.maximum(below + above, 1e-3)
     share = np.clip(below / wanted, 0, 1)
     row = top + below + _ease(share) * (bottom - above - top - below)
     x = donor.origin[0] + place * donor.width * donor.along[0] + row * donor.down[0]
     y = donor.origin[1] + place * donor.width * donor.along[1] + row * donor.down[1]
     x, y = x.astype(np.float32), y.astype(np.float32)
-    shown = cv2.remap(mouth.patch, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    stretched = _ease(np.clip((wanted / given - 1.15) / 0.9, 0, 1))
-    hollow = stretched * _ease(np.clip(1.25 - np.abs(share - 0.55) * 2.5, 0, 1))
+    shown = cv2.remap(mouth.patch, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    torn = _ease(np.clip((lips.gap / max(donor.gap, 1e-3) - 1.2) / 0.8, 0, 1))
+    hollow = torn * _ease(np.clip(1.4 - np.abs(share - 0.6) * 4, 0, 1))
     outside = np.clip(-np.minimum(row - top, bottom - row) / (0.02 * donor.unit) - 0.2, 0, 1)
-    dark = np.maximum(hollow, outside)[..., None].astype(np.float32)
-    return np.asarray(shown * (1 - dark) + cavity * dark, np.float32)
+    narrow = 0.85 * _ease(np.clip((NARROW - wanted / donor.unit) / NARROW, 0, 1))
+    dark = np.maximum(np.maximum(hollow, outside), narrow)[..., None].astype(np.float32)
+    ajar = float(np.clip((lips.gap - SHUT) / (AJAR - SHUT), 0, 1))
+    return np.asarray(shown * (1 - dark) + cavity * dark, np.float32), ajar
 
 
-def _ease(x: Float32) -> Float32:
+def _ease(x: float | Float32) -> Float32:
     return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
