@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lipsync.speech.features import BANDS, RATE, SILENCE, band_power, features
+from lipsync.types import Float32
+
+
+def voice(seconds: float, seed: int = 0) -> Float32:
+    """A buzz with moving formants and pauses: enough like speech to have a spectrum and a rhythm."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * RATE)) / RATE
+    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 30))
+    gate = np.clip(np.sin(2 * np.pi * 2.3 * t + seed) * 3, 0, 1)
+    return np.asarray(0.05 * buzz * gate + 1e-4 * rng.standard_normal(len(t)), np.float32)
+
+
+def cut(sound: Float32, size: int) -> list[Float32]:
+    return [sound[start : start + size] for start in range(0, len(sound), size)]
+
+
+def heard(blocks: list[Float32]) -> Float32:
+    return np.concatenate(list(features(blocks)))
+
+
+@pytest.mark.parametrize("size", [37, 160, 1000, 16_000])
+def test_blocks_of_any_size_give_what_the_whole_sound_gives(size: int) -> None:
+    sound = voice(26)
+    np.testing.assert_allclose(heard(cut(sound, size)), heard([sound]), atol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [1, 160, 161, 4_800, 48_000])
+def test_there_is_a_frame_for_every_ten_milliseconds_begun(samples: int) -> None:
+    assert heard([voice(3)[:samples]]).shape == (-(-samples // 160), BANDS)
+
+
+def test_no_sound_gives_no_frames() -> None:
+    assert list(features([])) == []
+    assert list(features([np.zeros(0, np.float32)])) == []
+
+
+@pytest.mark.parametrize("decibels", [-20, -10, 6])
+def test_level_hardly_matters(decibels: float) -> None:
+    sound = voice(4)
+    louder = np.asarray(sound * 10 ** (decibels / 20), np.float32)
+    assert np.abs(heard([louder]) - heard([sound])).max() < 0.05
+
+
+def test_digital_silence_and_dither_are_silent() -> None:
+    assert np.allclose(heard([np.zeros(RATE, np.float32)]), SILENCE, atol=1e-5)
+    dither = np.round(np.random.default_rng(0).uniform(-1, 1, RATE)) / 32768
+    quiet = heard([np.asarray(dither, np.float32)])
+    assert quiet.max() < 1.0 and quiet.mean() < 0.0
+
+
+def test_a_pause_does_not_change_how_speech_before_it_sounds() -> None:
+    sound = voice(4)
+    paused = np.concatenate([sound, np.zeros(4 * RATE, np.float32)])
+    difference = np.abs(heard([paused])[:350] - heard([sound])[:350])
+    assert difference.mean() < 0.05
+
+
+def test_a_pure_tone_lands_in_the_band_around_it() -> None:
+    tone = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
+    power = np.concatenate(list(band_power([tone]))).mean(0)
+    loud = np.flatnonzero(power > power.max() / 10)
+    assert len(loud) <= 6 and power.argmax() in loud
+
+
+def test_a_long_sound_is_heard_a_piece_at_a_time() -> None:
+    pulled = 0
+
+    def endless() -> object:
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield voice(1)
+
+    stream = features(endless())  # type: ignore[arg-type]
+    for _ in range(100):
+        next(stream)
+    assert pulled < 75

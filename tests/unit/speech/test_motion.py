@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lipsync.faces import geometry
+from lipsync.speech.features import RATE
+from lipsync.speech.motion import Basis, MotionModel, load_basis, open_motion
+from lipsync.types import Float32
+
+
+@pytest.fixture(scope="module")
+def model() -> MotionModel:
+    return open_motion()
+
+
+@pytest.fixture(scope="module")
+def basis() -> Basis:
+    return load_basis()
+
+
+def babble(seconds: float, seed: int = 1) -> Float32:
+    """A buzz whose loudness and formant move four times a second."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * RATE)) / RATE
+    formant = 500 + 300 * np.sin(2 * np.pi * 1.7 * t)
+    gate = np.clip(np.sin(2 * np.pi * 4 * t) + 0.3, 0, 1)
+    buzz = sum(np.sin(2 * np.pi * 110 * k * t) / (1 + ((110 * k - formant) / 150) ** 2) for k in range(1, 25))
+    return np.asarray(0.05 * buzz * gate + 1e-4 * rng.standard_normal(len(t)), np.float32)
+
+
+def blocks(sound: Float32, size: int = RATE) -> Iterator[Float32]:
+    return (sound[start : start + size] for start in range(0, len(sound), size))
+
+
+def predict(model: MotionModel, sound: Float32, frames: int, rate: Fraction = Fraction(25), size: int = RATE) -> Float32:
+    return np.concatenate(list(model.predict(blocks(sound, size), rate, frames)))
+
+
+def opening(basis: Basis, coefficients: Float32) -> Float32:
+    return geometry.opening(basis.rest + basis.displacement(coefficients))
+
+
+def test_the_basis_has_the_mesh_of_a_closed_symmetric_mouth_of_unit_eye_distance(basis: Basis) -> None:
+    count = len(basis.sd)
+    assert basis.rest.shape == basis.mean.shape == (468, 3)
+    assert basis.components.shape == (count, 468, 3) and basis.neutral.shape == (count,)
+    assert geometry.opening(basis.rest[None])[0] < 0.01
+    across = basis.rest[geometry.LEFT_EYE] - basis.rest[geometry.RIGHT_EYE]
+    np.testing.assert_allclose(across, [1, 0, 0], atol=0.01)
+    assert basis.rest[geometry.CHIN, 1] > basis.rest[geometry.INNER_TOP, 1] > basis.rest[10, 1]
+    assert basis.rest[1, 2] < basis.rest[234, 2]  # the nose is nearer than the temple
+
+
+def test_the_neutral_coefficients_leave_the_lips_where_they_rest(basis: Basis) -> None:
+    moved = basis.displacement(basis.neutral[None])[0]
+    assert np.abs(moved[list(geometry.LIPS)]).max() < 1e-3
+
+
+def test_motion_fades_away_from_the_mouth(basis: Basis) -> None:
+    size = np.abs(basis.components).max((0, 2))
+    assert size[list(geometry.STABLE)].max() < 0.35 * size[list(geometry.LIPS)].max()
+
+
+def test_triangles_cover_the_mesh_and_leave_the_mouth_open(basis: Basis) -> None:
+    triangles = basis.triangles
+    assert triangles.dtype == np.int32 and triangles.shape[1] == 3
+    assert set(np.unique(triangles)) == set(range(468))
+    ring = geometry.LIPS_INNER
+    assert not np.isin(triangles, ring).all(1).any()
+    upper, lower = set(ring[1:10]), set(ring[11:])
+    assert not any(upper & set(t) and lower & set(t) for t in triangles.tolist())
+    edges = {frozenset(pair) for t in triangles.tolist() for pair in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))}
+    assert all(frozenset((ring[i], ring[i - 1])) in edges for i in range(len(ring)))
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30), Fraction(30000, 1001), Fraction(60), Fraction(10)])
+def test_there_is_one_row_for_every_frame_at_any_rate(model: MotionModel, rate: Fraction) -> None:
+    frames = int(3 * rate) + 1
+    assert predict(model, babble(3), frames, rate).shape == (frames, len(model.basis.sd))
+
+
+def test_the_same_moment_shows_the_same_mouth_at_every_rate(model: MotionModel) -> None:
+    sound = babble(6)
+    slow, fast = predict(model, sound, 150), predict(model, sound, 300, Fraction(50))
+    np.testing.assert_allclose(fast[::2], slow, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [431, 16_000, 320_000])
+def test_motion_does_not_depend_on_how_the_sound_was_cut(model: MotionModel, size: int) -> None:
+    sound = babble(19)
+    whole = predict(model, sound, 475, size=len(sound))
+    np.testing.assert_allclose(predict(model, sound, 475, size=size), whole, atol=1e-3)
+
+
+def test_where_a_window_of_the_network_ends_leaves_no_trace(model: MotionModel) -> None:
+    sound = np.tile(babble(1), 24)
+    motion = predict(model, sound, 600)[200:425]
+    np.testing.assert_allclose(motion[:-25], motion[25:], atol=2e-2)
+
+
+def test_a_voice_twenty_decibels_quieter_moves_the_mouth_alike(model: MotionModel) -> None:
+    sound = babble(5)
+    loud, quiet = predict(model, sound, 125), predict(model, np.asarray(sound * 0.1, np.float32), 125)
+    assert np.abs(opening(model.basis, loud) - opening(model.basis, quiet)).max() < 0.005
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-5, 1e-3])
+def test_silence_and_faint_noise_close_the_mouth_and_keep_it_still(model: MotionModel, level: float) -> None:
+    noise = np.random.default_rng(3).standard_normal(8 * RATE) * level
+    shown = opening(model.basis, predict(model, np.asarray(noise, np.float32), 200))
+    assert shown.mean() < 0.012
+    assert shown.std() < 0.003
+
+
+def test_speech_opens_the_mouth_and_its_end_closes_it(model: MotionModel) -> None:
+    shown = opening(model.basis, predict(model, babble(4), 200))
+    assert shown[10:95].max() > 0.05
+    assert shown[125:].max() < 0.015
+
+
+def test_a_sound_of_ten_milliseconds_and_no_sound_at_all_still_give_every_frame(model: MotionModel) -> None:
+    for samples in (160, 0):
+        motion = predict(model, babble(1)[:samples], 40)
+        assert motion.shape[0] == 40 and np.isfinite(motion).all()
+
+
+def test_no_more_sound_is_pulled_than_the_frames_need(model: MotionModel) -> None:
+    pulled = 0
+
+    def endless() -> Iterator[Float32]:
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield babble(1)
+
+    motion = model.predict(endless(), Fraction(25), 10_000_000)
+    for _ in range(3):
+        next(motion)
+    assert pulled < 90
