@@ -1,0 +1,114 @@
+"""Whose mouth: the choice among several faces, and how the chosen person is known again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lipsync.errors import OptionInvalid
+from lipsync.faces.geometry import LEFT_EYE, LIPS, MESH, RIGHT_EYE, eye_distance, fit_pose
+from lipsync.faces.region import Region, region_of
+from lipsync.media.picture import warp_rgb
+from lipsync.types import Face, Float32, Picture
+
+CHOICES = ("largest", "left", "right", "centre")
+BYSTANDER = 0.4  # faces smaller than this share of the largest are chosen by "largest" alone
+LOOK_SIDE = 32  # pixels of the aligned view of a face
+LOOK_ROOM = 2.2  # its side in eye distances
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
+# What one unit of unlikeness is in shape (eye distances, RMS), look (1 - correlation) and colour (RGB 0..1); no cue counts
+# for more than MOST, because light, angle and expression can each spoil one.
+UNITS = (0.03, 0.35, 0.03)
+MOST = 2.5
+SAME_PERSON = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What tells people apart across a cut. ``shape`` (468, 3): the mesh, upright in eye distances; ``look`` (32, 32): the
+    aligned face in grey, zero mean and unit norm; ``colour`` (2,): how red and how blue against the brightness."""
+
+    shape: Float32
+    look: Float32
+    colour: Float32
+
+
+def check_choice(how: str) -> None:
+    """Raise OptionInvalid unless ``how`` is one of CHOICES."""
+    if how not in CHOICES:
+        raise OptionInvalid(f"no face can be selected by {how!r}; it is one of {', '.join(CHOICES)}")
+
+
+def choose(faces: Sequence[Face], how: str, width: int, height: int) -> Face:
+    """One of at least one ``faces`` in a picture of ``width`` x ``height``: the largest, the leftmost or rightmost in the
+    picture, or the one nearest to its centre. All but the first pass over much smaller faces in the background.
+
+    Raises OptionInvalid for any other word.
+    """
+    check_choice(how)
+    regions = [region_of(face.landmarks) for face in faces]
+    largest = max(region.side for region in regions)
+    if how == "largest":
+        return faces[[region.side for region in regions].index(largest)]
+    ranks = {
+        "left": lambda region: region.x,
+        "right": lambda region: -region.x,
+        "centre": lambda region: float(np.hypot(region.x - width / 2, region.y - height / 2)),
+    }
+    near = [i for i, region in enumerate(regions) if region.side >= BYSTANDER * largest]
+    return faces[min(near, key=lambda i: ranks[how](regions[i]))]
+
+
+def signature(picture: Picture, face: Face) -> Signature:
+    """What a face looks like, apart from its place and pose."""
+    points = face.landmarks
+    eyes = (points[LEFT_EYE, :2] + points[RIGHT_EYE, :2]) / 2
+    region = region_of(points)
+    across = eye_distance(points)
+    down = 0.1 * across
+    square = Region(
+        float(eyes[0] - np.sin(region.angle) * down),
+        float(eyes[1] + np.cos(region.angle) * down),
+        LOOK_ROOM * across,
+        region.angle,
+    )
+    view = warp_rgb(picture, square.matrix(LOOK_SIDE), (LOOK_SIDE, LOOK_SIDE))
+    grey = view @ GREY
+    colour = np.array([(view[..., 0] - grey).mean(), (view[..., 2] - grey).mean()], np.float32)
+    smooth = np.asarray(cv2.blur(grey, (3, 3)), np.float32)
+    return Signature(_upright(points[:MESH]), _unit(smooth), colour)
+
+
+def unlikeness(one: Signature, other: Signature) -> float:
+    """0 for twins of a face, about 1 for one person in one shot, SAME_PERSON and more for two people."""
+    aligned = fit_pose(other.shape[None], one.shape).to_face(other.shape[None])[0]
+    away = aligned - one.shape
+    away[list(LIPS)] = 0
+    cues = (
+        float(np.sqrt((away**2).sum(1).mean())),
+        float(1 - (one.look * other.look).sum()),
+        float(np.linalg.norm(one.colour - other.colour)),
+    )
+    return sum(min(cue / unit, MOST) for cue, unit in zip(cues, UNITS, strict=True))
+
+
+def mixed(old: Signature, new: Signature, share: float) -> Signature:
+    """``old``, moved towards ``new`` by a share of 0..1, so that the memory of a person follows light and angle."""
+    aligned = fit_pose(new.shape[None], old.shape).to_face(new.shape[None])[0]
+    return Signature(
+        np.asarray((1 - share) * old.shape + share * aligned, np.float32),
+        _unit((1 - share) * old.look + share * new.look),
+        np.asarray((1 - share) * old.colour + share * new.colour, np.float32),
+    )
+
+
+def _upright(points: Float32) -> Float32:
+    return np.asarray((points - points.mean(0)) / eye_distance(points), np.float32)
+
+
+def _unit(view: Float32) -> Float32:
+    centred = view - view.mean()
+    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-6), np.float32)

@@ -1,0 +1,218 @@
+"""One person's face through a stream of pictures."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsync.faces.cuts import maybe_cut
+from lipsync.faces.geometry import eye_distance
+from lipsync.faces.landmarker import AT_ONCE, Landmarker
+from lipsync.faces.region import Region, region_of
+from lipsync.faces.selection import SAME_PERSON, Signature, check_choice, choose, mixed, signature, unlikeness
+from lipsync.media.picture import luma_thumbnail
+from lipsync.types import Face, Float32, Picture
+
+AHEAD = 4  # pictures held back, to tell a cut from a flash
+PAST = 4  # thumbnails kept for the same
+STALE = 0.15  # offset of a guessed square from the right one above which the face is looked at again
+JUMP = 0.4  # eye distances that a face may move against its prediction from frame to frame
+GLANCE = 8  # frames between two looks at who it is
+NEAR_TRIES = 5  # frames after a loss in which only the last place is searched
+QUICK, THOROUGH = 3, 12  # frames between two searches of the whole picture; between two with tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A picture, the followed face in it (None: not to be seen), and whether a new shot begins with it."""
+
+    picture: Picture
+    face: Face | None
+    cut: bool
+
+
+def follow(pictures: Iterable[Picture], landmarker: Landmarker, select: str) -> Iterator[Sighting]:
+    """Follow one person: who that is, ``select`` says (see ``selection.choose``) in the first picture that shows a face.
+
+    One Sighting for each picture, in order, up to AHEAD pictures behind what was read. Raises OptionInvalid.
+    """
+    check_choice(select)
+    follower = _Follower(landmarker, select)
+    try:
+        for picture in pictures:
+            follower.take(picture)
+            if follower.full:
+                yield follower.next()
+        while follower.waiting:
+            yield follower.next()
+    finally:
+        follower.drop()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A picture on its way. ``answer``: the face in ``region``, in the making since before the region was certain."""
+
+    picture: Picture
+    thumbnail: Float32
+    region: Region | None = None
+    answer: Future[Face | None] | None = None
+
+
+class _Person:
+    """Who is followed, as far as it is known by now."""
+
+    def __init__(self, landmarker: Landmarker, select: str) -> None:
+        self._landmarker, self._select = landmarker, select
+        self._known: Signature | None = None
+
+    def among(self, faces: list[Face], picture: Picture) -> Face | None:
+        """The followed person's face; the first call that sees a face chooses the person."""
+        if not faces:
+            return None
+        if self._known is None:
+            height, width = picture.y.shape
+            face = choose(faces, self._select, width, height)
+            self._known = signature(picture, face)
+            return face
+        unlike = [unlikeness(self._known, signature(picture, face)) for face in faces]
+        best = int(np.argmin(unlike))
+        return faces[best] if unlike[best] < SAME_PERSON else None
+
+    def is_it(self, picture: Picture, face: Face) -> bool:
+        return self.among([face], picture) is not None
+
+    def learn(self, picture: Picture, face: Face) -> None:
+        """Let the memory follow slow changes of light and angle."""
+        seen = signature(picture, face)
+        if self._known is not None and unlikeness(self._known, seen) < SAME_PERSON:
+            self._known = mixed(self._known, seen, 0.1)
+
+
+class _Follower:
+    """The state of one pass."""
+
+    def __init__(self, landmarker: Landmarker, select: str) -> None:
+        self._landmarker = landmarker
+        self._person = _Person(landmarker, select)
+        self._queue: deque[_Waiting] = deque()
+        self._past: deque[Float32] = deque(maxlen=PAST)
+        self._last: Region | None = None
+        self._before: Region | None = None
+        self._place: Region | None = None
+        self._tracked = 0
+        self._missing = 0
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._queue)
+
+    @property
+    def full(self) -> bool:
+        return len(self._queue) > AHEAD
+
+    def take(self, picture: Picture) -> None:
+        self._queue.append(_Waiting(picture, luma_thumbnail(picture)))
+        self._look_ahead()
+
+    def drop(self) -> None:
+        for waiting in self._queue:
+            if waiting.answer is not None:
+                waiting.answer.cancel()
+        self._queue.clear()
+
+    def next(self) -> Sighting:
+        """Settle the oldest picture."""
+        waiting = self._queue.popleft()
+        picture = waiting.picture
+        maybe = maybe_cut(list(self._past), waiting.thumbnail, [later.thumbnail for later in self._queue])
+        had_face = self._last is not None
+        face = self._tracked_face(waiting)
+        cut = maybe and (face is None or self._jumped(face) or not self._person.is_it(picture, face))
+        if cut:
+            self._forget()
+            face = self._person.among(self._landmarker.find(picture), picture)
+        elif face is None:
+            face = self._searched(picture, just_lost=had_face)
+        self._remember(picture, face)
+        self._past.append(waiting.thumbnail)
+        self._look_ahead()
+        return Sighting(picture, face, cut)
+
+    def _look_ahead(self) -> None:
+        """Start on the oldest pictures with a guess of where the face will be."""
+        if self._last is None:
+            return
+        for steps, waiting in enumerate(list(self._queue)[:AT_ONCE], start=1):
+            if waiting.answer is None:
+                waiting.region = self._expected(steps)
+                waiting.answer = self._landmarker.landmarks_later(waiting.picture, waiting.region)
+
+    def _expected(self, steps: int = 1) -> Region:
+        assert self._last is not None
+        return self._last if self._before is None else self._last.moved(self._before, steps)
+
+    def _tracked_face(self, waiting: _Waiting) -> Face | None:
+        """The face where the last one leads to; None if it isn't there, or if it can't be the same."""
+        if self._last is None:
+            return None
+        expected = self._expected()
+        face, region = None, waiting.region
+        if waiting.answer is not None and region is not None and expected.offset(region) < 2 * STALE:
+            face = waiting.answer.result()
+            expected = region if face is not None else expected
+        face = face or self._landmarker.landmarks(waiting.picture, expected)
+        if face is not None and region_of(face.landmarks).offset(expected) > STALE:
+            face = self._landmarker.landmarks(waiting.picture, region_of(face.landmarks))
+        if face is None or not _inside(face, waiting.picture):
+            return None
+        suspicious = self._jumped(face) or self._tracked % GLANCE == GLANCE - 1
+        return None if suspicious and not self._person.is_it(waiting.picture, face) else face
+
+    def _jumped(self, face: Face) -> bool:
+        """Whether the face moved more than heads do."""
+        if self._last is None:
+            return True
+        now, expected = region_of(face.landmarks), self._expected()
+        far = min(np.hypot(now.x - place.x, now.y - place.y) for place in (expected, self._last))
+        return bool(far > JUMP * eye_distance(face.landmarks) or now.offset(self._last) > 0.35)
+
+    def _searched(self, picture: Picture, just_lost: bool) -> Face | None:
+        """Look for the lost or not yet found person, less and less often."""
+        if just_lost:
+            self._place, self._missing = self._last, 0
+        self._missing += 1
+        if self._place is not None and self._missing <= NEAR_TRIES:
+            return self._person.among(self._landmarker.find_near(picture, self._place), picture)
+        turn = self._missing - (NEAR_TRIES if self._place else 0) - 1
+        if turn % THOROUGH == 0:
+            return self._person.among(self._landmarker.find(picture), picture)
+        if turn % QUICK == 0:
+            return self._person.among(self._landmarker.find(picture, thorough=False), picture)
+        return None
+
+    def _remember(self, picture: Picture, face: Face | None) -> None:
+        if face is None:
+            self._last = self._before = None
+            return
+        self._before, self._last = self._last, region_of(face.landmarks)
+        self._missing = 0
+        self._tracked += 1
+        if self._tracked % GLANCE == 0:
+            self._person.learn(picture, face)
+
+    def _forget(self) -> None:
+        self._last = self._before = self._place = None
+        self._missing = 0
+
+
+def _inside(face: Face, picture: Picture) -> bool:
+    """Whether at least half of the face is in the picture."""
+    height, width = picture.y.shape
+    points = face.landmarks
+    seen = (points[:, 0] > 0) & (points[:, 0] < width) & (points[:, 1] > 0) & (points[:, 1] < height)
+    return bool(seen.mean() > 0.5)
