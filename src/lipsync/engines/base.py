@@ -30,7 +30,12 @@ class Rendered:
 
 
 class Engine(Protocol):
-    """One job's engine: ``observe`` sees all footage in order, then ``synthesise`` runs once."""
+    """One job's engine: ``observe`` sees all footage in order, then ``synthesise`` runs once.
+
+    ``needs_faces``: whether a face must be followed; if not, every face that it is shown is None.
+    """
+
+    needs_faces: bool
 
     def observe(self, picture: Picture, face: Face | None) -> None:
         """Look at one frame of the footage during the first pass; it must not be changed."""

@@ -11,6 +11,8 @@ from lipsync.types import Face, Picture
 class Passthrough:
     """Hands every frame on as it is."""
 
+    needs_faces = False
+
     def observe(self, picture: Picture, face: Face | None) -> None:
         """Nothing to learn."""
 

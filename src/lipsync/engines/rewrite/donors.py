@@ -40,13 +40,13 @@ class Donor:
     price: float = 0.0
 
 
-def traits(faces: Float32, pose: Pose) -> Float32:
-    """What makes two mouths look alike: (n, 21, 2) from face-frame meshes (n, >= 468, 3) and their poses.
+def traits(faces: Float32, rotation: Float32) -> Float32:
+    """What makes two mouths look alike: (n, 21, 2) from face-frame meshes (n, >= 468, 3) and heads' turns (n, 3, 3).
 
     20 inner lip points around their middle, in eye distances; last, where the nose points, in radians x TURN x 21.
     """
     lips = faces[:, list(LIPS_INNER), :2]
-    nose = pose.rotation[:, :2, 2:].swapaxes(1, 2) * (TURN * 21)
+    nose = rotation[:, :2, 2:].swapaxes(1, 2) * (TURN * 21)
     return np.asarray(np.concatenate([lips - lips.mean(1, keepdims=True), nose], 1), np.float32)
 
 
@@ -69,7 +69,7 @@ class Shelf:
 
     def offer(self, picture: Picture, points: Float32, face: Float32, pose: Pose) -> None:
         """Keep this mouth if it is new. ``points`` (468, 2) pixels, ``face`` (468, 3) the same in the face frame."""
-        looks, unit = traits(face[None], pose)[0], float(pose.scale[0])
+        looks, unit = traits(face[None], pose.rotation)[0], float(pose.scale[0])
         if self._donors and self._nearest(looks) < self._radius:
             return
         box = box_around(points[list(LIPS_OUTER)], MARGIN * unit, picture)

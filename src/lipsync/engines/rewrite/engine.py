@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lipsync.engines.base import Rendered, Scene
-from lipsync.engines.rewrite.donors import Casting, Donor
+from lipsync.engines.rewrite.donors import Casting, Donor, traits
 from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
 from lipsync.engines.rewrite.render import Layer, render
 from lipsync.engines.rewrite.shape import influence
@@ -22,6 +22,7 @@ from lipsync.engines.rewrite.warp import ring_triangles
 from lipsync.engines.rewrite.window import FaceWindow
 from lipsync.faces.geometry import MESH
 from lipsync.media.audio import speech_blocks
+from lipsync.media.reader import bounced
 from lipsync.speech.motion import Basis, MotionModel, open_motion
 from lipsync.types import Face, Float32, Picture
 
@@ -39,6 +40,8 @@ class Target:
 
 class Rewrite:
     """One job's engine; see ``engines.base.Engine``."""
+
+    needs_faces = True
 
     def __init__(self, motion: MotionModel) -> None:
         self._motion = motion
@@ -62,7 +65,7 @@ class Rewrite:
         window = FaceWindow(scene.track, self._rest)
         with closing(speech_blocks(scene.sound)) as blocks:
             motion = self._motion.predict(blocks, scene.rate, scene.frames)
-            targets = self._targets(motion, donors)
+            targets = self._targets(motion, donors, window)
             for picture, target in zip(pictures, targets, strict=True):
                 yield Rendered(picture, self._render(picture, target, window, cavity))
 
@@ -71,12 +74,16 @@ class Rewrite:
         cavity = cavity_colour(study.shelf.donors, study.depth)
         return [*study.shelf.donors, drawn_donor(study.closed(), study.skin(), cavity, study.depth)], cavity
 
-    def _targets(self, motion: Iterator[Float32], donors: list[Donor]) -> Iterator[Target]:
+    def _targets(self, motion: Iterator[Float32], donors: list[Donor], window: FaceWindow) -> Iterator[Target]:
         closed, casting = self._study.closed(), Casting(donors)
         previous: int | None = None
+        first = 0
         for rows, count in _looking_ahead(motion):
             meshes = closed + self._motion.basis.displacement(rows)
-            chosen = casting.choose(meshes, min(count + 1, len(rows)))
+            heads = window.rotations([bounced(first + k, window.length) for k in range(len(rows))])
+            looks = traits(meshes, heads)
+            chosen = casting.choose(meshes, looks, min(count + 1, len(rows)))
+            first += count
             for i in range(count):
                 before = chosen[i] if previous is None else previous
                 after = chosen[min(i + 1, len(chosen) - 1)]

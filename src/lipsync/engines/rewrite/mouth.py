@@ -95,7 +95,7 @@ def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     x = donor.origin[0] + place * donor.width * donor.along[0] + row * donor.down[0]
     y = donor.origin[1] + place * donor.width * donor.along[1] + row * donor.down[1]
     x, y = x.astype(np.float32), y.astype(np.float32)
-    shown = cv2.remap(mouth.patch, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    shown = cv2.remap(mouth.patch, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     torn = _ease(np.clip((lips.gap / max(donor.gap, 1e-3) - 1.2) / 0.8, 0, 1))
     hollow = torn * _ease(np.clip(1.4 - np.abs(share - 0.6) * 4, 0, 1))
     outside = np.clip(-np.minimum(row - top, bottom - row) / (0.02 * donor.unit) - 0.2, 0, 1)

@@ -8,7 +8,6 @@ import numpy as np
 
 from lipsync.engines.rewrite.donors import Donor, traits
 from lipsync.engines.rewrite.mouth import LOWER, Lips, Mouth
-from lipsync.faces.geometry import Pose
 from lipsync.types import Float32
 
 WIDTH, GAP = 0.5, 0.24  # eye distances
@@ -56,8 +55,7 @@ def drawn_donor(closed: Float32, skin: Float32, cavity: Float32, depth: int) -> 
         PIXELS,
     )
     patch = np.rint(picture).astype(np.uint8 if depth == 8 else np.uint16)
-    ahead = Pose(np.ones(1, np.float32), np.eye(3, dtype=np.float32)[None], np.zeros((1, 3), np.float32))
-    return Donor(Mouth(patch, lips, None), traits(_opened(closed)[None], ahead)[0], GAP, DRAWN)
+    return Donor(Mouth(patch, lips, None), traits(_opened(closed)[None], np.eye(3, dtype=np.float32)[None])[0], GAP, DRAWN)
 
 
 def _opened(closed: Float32) -> Float32:

@@ -51,7 +51,7 @@ def render(
     before = read_patch(picture, box)
     raster = Raster(new, triangles, moving, box)
     where = raster.map_from(old - np.array([box.left, box.top], np.float32))
-    after = cv2.remap(before, where.x, where.y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    after = cv2.remap(before, where.x, where.y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     part = box_around(new[list(LIPS_OUTER)], (RIM + 2.5 * FEATHER) * unit, picture)
     if part is not None:
         _put_mouth(after, raster, box, _common(part, box), new, unit, layers, cavity)
@@ -89,7 +89,7 @@ def _put_mouth(
         look = skin
         if layer.mouth.points is not None:
             where = raster.map_from(with_ring(layer.mouth.points), rows, columns)
-            look = cv2.remap(layer.mouth.patch, where.x, where.y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+            look = cv2.remap(layer.mouth.patch, where.x, where.y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
             shift = _colour_shift(skin, look, around)
             look = skin + (look + shift - skin) * around[..., None]
         inside, seen = show_inside(layer.mouth, lips, part, cavity)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,7 @@ from lipsync.faces.geometry import MESH, Pose, fit_pose
 from lipsync.faces.track import Track
 from lipsync.types import Float32
 
-RUN = 64
+RUN, KEPT = 64, 8  # frames in a run; runs kept
 FADE = 4  # frames over which the new mouth comes and goes where the face does
 
 
@@ -25,35 +27,56 @@ class PlacedFace:
     strength: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    points: Float32
+    meshes: Float32
+    pose: Pose
+    present: NDArray[np.bool_]
+    strength: Float32
+
+
 class FaceWindow:
-    """Keeps the run of frames that was asked for last."""
+    """Keeps the runs of frames that were asked for last."""
 
     def __init__(self, track: Track, rest: Float32) -> None:
         self._track, self._rest = track, rest
-        self._start = -RUN
-        self._present: NDArray[np.bool_] = np.zeros(0, bool)
+        self._runs: OrderedDict[int, _Run] = OrderedDict()
+
+    @property
+    def length(self) -> int:
+        return len(self._track)
 
     def at(self, index: int) -> PlacedFace | None:
         """The face in footage frame ``index``, None where it is not to be seen."""
-        if not self._start <= index < self._start + RUN:
-            self._load(index // RUN * RUN)
-        k = index - self._start
-        if not self._present[k]:
+        run, k = self._run(index), index % RUN
+        if not run.present[k]:
             return None
-        pose = Pose(self._pose.scale[k : k + 1], self._pose.rotation[k : k + 1], self._pose.shift[k : k + 1])
-        return PlacedFace(self._points[k, :, :2], self._meshes[k], pose, float(self._strength[k]))
+        pose = Pose(run.pose.scale[k : k + 1], run.pose.rotation[k : k + 1], run.pose.shift[k : k + 1])
+        return PlacedFace(run.points[k, :, :2], run.meshes[k], pose, float(run.strength[k]))
 
-    def _load(self, start: int) -> None:
+    def rotations(self, indices: Sequence[int]) -> Float32:
+        """How the head is turned in each of the frames, (n, 3, 3), the nearest known way where it is not seen."""
+        return np.stack([self._run(index).pose.rotation[index % RUN] for index in indices])
+
+    def _run(self, index: int) -> _Run:
+        number = index // RUN
+        if number not in self._runs:
+            self._runs[number] = self._load(number * RUN)
+            if len(self._runs) > KEPT:
+                self._runs.popitem(last=False)
+        self._runs.move_to_end(number)
+        return self._runs[number]
+
+    def _load(self, start: int) -> _Run:
         stop = min(start + RUN, len(self._track))
-        self._start = start
-        self._points = self._track.landmarks(start, stop)[:, :MESH]
-        self._present = self._track.present[start:stop]
-        self._strength = self._strengths(start, stop)
-        self._pose = fit_pose(self._points, self._rest)
-        self._meshes = self._pose.to_face(self._points)
+        points = self._track.landmarks(start, stop)[:, :MESH]
+        pose = fit_pose(points, self._rest)
+        present = self._track.present[start:stop]
+        return _Run(points, pose.to_face(points), pose, present, self._strengths(start, stop))
 
     def _strengths(self, start: int, stop: int) -> Float32:
-        """One, but less within FADE frames of a frame without the face in the same shot."""
+        """One, but less within FADE frames of a frame without the face."""
         low, high = max(start - FADE, 0), min(stop + FADE, len(self._track))
         absent = np.flatnonzero(~self._track.present[low:high]) + low
         if not len(absent):
