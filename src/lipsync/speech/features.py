@@ -111,11 +111,19 @@ def compress(power: Float32, reference: Float32) -> Float32:
 
 
 def features(blocks: Iterable[Float32]) -> Iterator[Float32]:
-    """Normalised log-mel frames, (50, 40) pieces (the last one shorter), 100 frames a second; holds half a minute."""
+    """Normalised log-mel frames, (50, 40) pieces (the last one shorter), 100 a second, of mono 16 kHz samples in -1..1.
+
+    Holds half a minute of frames, whatever the sound's length.
+    """
+    return normalised(band_power(blocks))
+
+
+def normalised(pieces: Iterable[Float32]) -> Iterator[Float32]:
+    """Band power in pieces of any length to ``features``."""
     shape = average_voice()
     window: list[tuple[Float32, Float32]] = []  # a run of blocks: their power and sums
     first = done = 0
-    for power in _regroup(band_power(blocks)):
+    for power in _regroup(pieces):
         window.append((power, gather(power)))
         while first + len(window) > done + REACH + 1:
             yield _normalise(window, first, done, shape)

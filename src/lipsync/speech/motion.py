@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from importlib import resources
 from itertools import chain, islice, repeat
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +24,10 @@ from lipsync.types import Float32
 
 STEP = 4  # feature frames per row of the network's output
 NETWORK_RATE = 25  # rows per second
-WINDOW = 232  # rows that one run of the network sees
-OVERLAP = 16  # rows at each end of a window that are thrown away: more than the network's reach
+WINDOW = 240  # rows that one run of the network sees
+OVERLAP = 20  # rows at each end of a window that are thrown away: more than the network's reach
 PIECE = 250  # frames handed out at a time
+_DATA = resources.files("lipsync.speech") / "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +54,23 @@ class Basis:
         return np.asarray(moved + self.mean, np.float32)
 
 
-def load_basis() -> Basis:
-    """The basis that the package's motion network speaks in. Raises ModelMissing, ModelCorrupt."""
-    path = resources.files("lipsync.speech") / "data" / "basis.npz"
+def load_basis(file: Path | None = None) -> Basis:
+    """A basis from a file, by default the one that the package's network speaks in. Raises ModelMissing, ModelCorrupt."""
     try:
-        with resources.as_file(path) as file, np.load(file) as stored:
+        with resources.as_file(_DATA / "basis.npz") as own, np.load(file or own) as stored:
             values = {name: stored[name] for name in Basis.__slots__}
     except FileNotFoundError as exc:
-        raise ModelMissing("the package lacks its mouth basis (speech/data/basis.npz)") from exc
-    except (KeyError, ValueError, OSError) as exc:
-        raise ModelCorrupt("the package's mouth basis (speech/data/basis.npz) cannot be read") from exc
+        raise ModelMissing("the mouth basis (basis.npz) is not there") from exc
+    except (KeyError, ValueError, OSError, BadZipFile) as exc:
+        raise ModelCorrupt("the mouth basis (basis.npz) cannot be read") from exc
     triangles = values.pop("triangles").astype(np.int32)
     return Basis(triangles=triangles, **{name: value.astype(np.float32) for name, value in values.items()})
 
 
 def open_motion(threads: int = 1) -> MotionModel:
     """The package's own network, ready to run. Raises ModelMissing, ModelCorrupt."""
-    path = resources.files("lipsync.speech") / "data" / "motion.onnx"
     try:
-        model = path.read_bytes()
+        model = (_DATA / "motion.onnx").read_bytes()
     except FileNotFoundError as exc:
         raise ModelMissing("the package lacks its motion network (speech/data/motion.onnx)") from exc
     return MotionModel(open_session(model, threads=threads), load_basis())
@@ -89,18 +90,24 @@ class MotionModel:
         mouth closes. Frame i shows the mouth at i / rate seconds, as in the footage the network learned from. The
         result does not depend on how the sound was cut into blocks. Raises InferenceFailed.
         """
-        rows = _Rows(self._track(blocks))
+        return self.follow(features(blocks), rate, frames)
+
+    def follow(self, heard: Iterator[Float32], rate: Fraction, frames: int) -> Iterator[Float32]:
+        """Like ``predict``, from what ``features`` gives."""
+        rows = _Rows(self._track(heard))
         for first in range(0, frames, PIECE):
             index = np.arange(first, min(first + PIECE, frames))
             place = index * float(NETWORK_RATE / rate)
             left = np.floor(place).astype(np.int64)
             yield _cubic(rows.between(int(left[0]) - 1, int(left[-1]) + 3), left - left[0] + 1, place - left)
 
-    def _track(self, blocks: Iterator[Float32]) -> Iterator[Float32]:
+    def _track(self, heard: Iterator[Float32]) -> Iterator[Float32]:
         """The network's rows (n, K) in pieces, without end: silence follows the sound."""
         silence = np.full((BLOCK, BANDS), SILENCE, np.float32)
-        heard = chain([silence[:1].repeat(OVERLAP * STEP, 0)], features(blocks), repeat(silence))
-        window = np.zeros((0, BANDS), np.float32)
+        heard = chain(heard, repeat(silence))
+        # What came before the first frame is unknown; the mirrored beginning neither starts nor stops a sound there.
+        window = next(heard)
+        window = np.pad(window, ((OVERLAP * STEP, 0), (0, 0)), mode="symmetric")
         for piece in heard:
             window = np.concatenate([window, piece])
             while len(window) >= WINDOW * STEP:

@@ -1,0 +1,151 @@
+"""Clips of one speaker to what training needs: tracked faces, sound, and the same speech in other voices.
+
+    python training/prepare.py CLIPS_DIR PREPARED_DIR [--shifted 8] [--spoken 5]
+
+Each clip becomes PREPARED_DIR/NAME.npz: ``landmarks`` (n, 478, 3) in pixels at 25 frames a second, ``sound`` (16 kHz),
+``voices`` (v, m, 40) log band power and ``kinds`` (v,): 0 the clip itself, 1 vocoder, 2 synthesiser.
+Clips that are held out get voices that training never hears. Clips that are there already are skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import voices
+from av.video.frame import VideoFrame
+
+from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.region import region_of
+from lipsync.speech.features import RATE
+from lipsync.speech.motion import NETWORK_RATE
+from lipsync.types import Colour, Face, Float32, Picture
+
+WORDS = (
+    {"b": "bin", "l": "lay", "p": "place", "s": "set"},
+    {"b": "blue", "g": "green", "r": "red", "w": "white"},
+    {"a": "at", "b": "by", "i": "in", "w": "with"},
+    {letter: letter.upper() for letter in "abcdefghijklmnopqrstuvxyz"},
+    dict(zip("z123456789", "zero one two three four five six seven eight nine".split(), strict=True)),
+    {"a": "again", "n": "now", "p": "please", "s": "soon"},
+)
+
+
+def grid_sentence(name: str) -> str | None:
+    """The sentence that a GRID clip's name spells, None for any other name."""
+    if len(name) != len(WORDS) or not all(letter in words for letter, words in zip(name, WORDS, strict=True)):
+        return None
+    return " ".join(words[letter] for letter, words in zip(name, WORDS, strict=True))
+
+
+def held_out(name: str) -> bool:
+    """Every twentieth clip or so, by its name alone, is kept from training."""
+    return zlib.crc32(name.encode()) % 20 == 0
+
+
+def read_sound(path: Path) -> Float32:
+    """The clip's sound, mono, 16 kHz, from the moment of the first picture on."""
+    with av.open(str(path)) as container:
+        start = container.streams.video[0].start_time or 0
+        offset = -float(start * (container.streams.video[0].time_base or 0))
+        resampler = av.AudioResampler("flt", "mono", RATE)
+        pieces: list[Float32] = []
+        for frame in container.decode(audio=0):
+            if not pieces and frame.pts is not None and frame.time_base is not None:
+                offset += float(frame.pts * frame.time_base)
+            pieces += [part.to_ndarray().ravel() for part in resampler.resample(frame)]
+        pieces += [part.to_ndarray().ravel() for part in resampler.resample(None)]
+    lead = round(offset * RATE)
+    sound = np.concatenate([np.zeros(max(0, lead), np.float32), *pieces])[max(0, -lead) :]
+    return np.asarray(sound, np.float32)
+
+
+def read_face(path: Path, landmarker: Landmarker) -> Float32 | None:
+    """The largest face's landmarks (n, 478, 3), one for each 25th of a second; None if it is lost on the way."""
+    points, times, face = [], [], None
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            face = _next_face(_picture(frame), face, landmarker)
+            if face is None or frame.time is None:
+                return None
+            points.append(face.landmarks.astype(np.float64))
+            times.append(frame.time)
+    seconds = np.array(times) - times[0]
+    wanted = np.arange(int(seconds[-1] * NETWORK_RATE + 1.01)) / NETWORK_RATE
+    right = np.clip(np.searchsorted(seconds, wanted), 1, len(seconds) - 1)
+    share = ((wanted - seconds[right - 1]) / (seconds[right] - seconds[right - 1])).clip(0, 1)[:, None, None]
+    stacked = np.stack(points)
+    return np.asarray(stacked[right - 1] * (1 - share) + stacked[right] * share, np.float32)
+
+
+def _next_face(picture: Picture, last: Face | None, landmarker: Landmarker) -> Face | None:
+    if last is None:
+        found = landmarker.find(picture)
+        last = found[0] if found else None
+    return None if last is None else landmarker.landmarks(picture, region_of(last.landmarks))
+
+
+def _picture(frame: VideoFrame) -> Picture:
+    planar = frame.reformat(format="yuv420p").to_ndarray()
+    height, width = frame.height, frame.width
+    luma, chroma = planar[:height], planar[height:].reshape(2, height // 2, width // 2)
+    return Picture(0, luma, chroma[0], chroma[1], 8, Colour())
+
+
+def other_voices(name: str, sound: Float32, count: int, spoken: int) -> tuple[list[Float32], list[int]]:
+    """Log band power of the clip and of its other voices, and of which kind each is."""
+    dice = random.Random(zlib.crc32(name.encode()))
+    shifts = voices.UNHEARD_SHIFTS if held_out(name) else voices.random_shifts(dice, count)
+    powers = [voices.log_power(sound)]
+    powers += [voices.log_power(other) for other in voices.shifted(sound, shifts, dice)]
+    kinds = [0] + [1] * len(shifts)
+    sentence = grid_sentence(name)
+    speakers = voices.installed(voices.UNHEARD_SYNTHETIC if held_out(name) else voices.SYNTHETIC) if sentence else []
+    for voice in dice.sample(speakers, min(spoken, len(speakers))):
+        said = voices.spoken(voice, sentence or "", dice.randint(135, 190), dice.randint(20, 80))
+        power, cost = voices.laid_over(sound, said)
+        if cost < voices.FARTHEST:
+            powers.append(power)
+            kinds.append(2)
+    return powers, kinds
+
+
+def prepare(source: Path, target: Path, shifted: int = 8, spoken: int = 5) -> Iterator[tuple[str, bool]]:
+    """Prepare every clip of a folder; yields its name and whether it could be used."""
+    target.mkdir(parents=True, exist_ok=True)
+    with Landmarker.open() as landmarker:
+        for path in sorted(source.glob("*.mp4")):
+            out = target / f"{path.stem}.npz"
+            if not out.exists():
+                landmarks = read_face(path, landmarker)
+                if landmarks is None or len(landmarks) < 2 * NETWORK_RATE:
+                    yield path.stem, False
+                    continue
+                sound = read_sound(path)
+                powers, kinds = other_voices(path.stem, sound, shifted, spoken)
+                shortest = min(map(len, powers))
+                stacked = np.stack([power[:shortest] for power in powers]).astype(np.float16)
+                np.savez(out, landmarks=landmarks, sound=sound, voices=stacked, kinds=np.array(kinds))
+            yield path.stem, True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("--shifted", type=int, default=8, help="vocoder voices per clip")
+    parser.add_argument("--spoken", type=int, default=5, help="synthesised voices per clip")
+    args = parser.parse_args()
+    for name, usable in prepare(args.clips, args.prepared, args.shifted, args.spoken):
+        print(name if usable else f"{name}: no face throughout, left out", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

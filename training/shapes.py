@@ -1,0 +1,117 @@
+"""From tracked faces to the basis that motion is spoken in: pose out, closed mouth out, principal components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial import Delaunay
+
+from lipsync.faces import geometry
+from lipsync.speech.motion import Basis
+from lipsync.types import Float32
+
+COMPONENTS = 12
+CHIN = (152, 148, 377, 176, 400, 149, 378)
+POINTS = geometry.LIPS + CHIN
+MEASURED = (geometry.INNER_TOP, geometry.INNER_BOTTOM, geometry.RIGHT_CORNER, geometry.LEFT_CORNER)
+FLIP = np.array([-1, 1, 1], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Frontal:
+    """The average face (468, 3), symmetric, facing the viewer, eyes level, and its mirror: point i is at mirror[i]."""
+
+    mesh: Float32
+    mirror: NDArray[np.int64]
+
+
+def frontal_face(clips: Sequence[Float32]) -> Frontal:
+    """The average of all clips' faces, landmarks (n, >= 468, 3) in pixels each."""
+    mesh = _unit(np.mean([_unit(clip[:, : geometry.MESH].mean(0)) for clip in clips], 0))
+    for _ in range(3):
+        aligned = [geometry.fit_pose(clip, mesh).to_face(clip[:, : geometry.MESH]).mean(0) for clip in clips]
+        mesh = _unit(np.mean(aligned, 0))
+    across = mesh[geometry.LEFT_EYE] - mesh[geometry.RIGHT_EYE]
+    x = across / np.linalg.norm(across)
+    z = np.cross(x, [0.0, 1.0, 0.0])
+    z /= np.linalg.norm(z)
+    mesh = mesh @ np.stack([x, np.cross(z, x), z]).T
+    distance = np.linalg.norm(mesh[:, None] - (mesh * FLIP)[None], axis=-1)
+    mirror = linear_sum_assignment(distance**2)[1]
+    return Frontal(_unit((mesh + mesh[mirror] * FLIP) / 2), mirror)
+
+
+def _unit(mesh: NDArray[np.floating]) -> Float32:
+    eyes = mesh[[geometry.RIGHT_EYE, geometry.LEFT_EYE]]
+    return np.asarray((mesh - eyes.mean(0)) / np.linalg.norm(eyes[1] - eyes[0]), np.float32)
+
+
+def face_motion(clip: Float32, frontal: Frontal) -> tuple[Float32, Float32]:
+    """One clip's displacement (n, 468, 3) from its closed mouth, and that mouth (468, 3).
+
+    Each face is averaged with its mirror image, so that one person's lopsided habits are not handed on. Closed is the
+    mean of the least open fifth of the frames.
+    """
+    mesh = geometry.fit_pose(clip, frontal.mesh).to_face(clip[:, : geometry.MESH])
+    mesh = (mesh + mesh[:, frontal.mirror] * FLIP) / 2
+    closed = mesh[np.argsort(geometry.opening(mesh))[: max(5, len(mesh) // 5)]].mean(0)
+    return mesh - closed, closed
+
+
+def fit_basis(motion: Sequence[Float32], closed: Sequence[Float32]) -> Basis:
+    """Principal components of the lips and chin over all clips, and the whole mesh regressed on them."""
+    displaced = np.concatenate(list(motion))
+    weight = np.ones((len(POINTS), 1), np.float32)
+    weight[[POINTS.index(point) for point in MEASURED]] = 2.0
+    chosen = (displaced[:, list(POINTS)] * weight).reshape(len(displaced), -1)
+    centre = chosen.mean(0)
+    axes = np.linalg.svd((chosen - centre)[:: max(1, len(chosen) // 20_000)], full_matrices=False)[2][:COMPONENTS]
+    scores = (chosen - centre) @ axes.T
+    sd = scores.std(0)
+    design = np.c_[np.ones(len(scores)), scores / sd]
+    fitted = np.linalg.lstsq(design, displaced.reshape(len(displaced), -1), rcond=None)[0]
+    fitted = fitted.reshape(-1, geometry.MESH, 3).astype(np.float32)
+    mean, components = fitted[0], fitted[1:]
+    at_lips = components[:, list(POINTS)].reshape(len(components), -1)
+    neutral = -np.linalg.lstsq(at_lips.T, mean[list(POINTS)].ravel(), rcond=None)[0]
+    rest = np.asarray(np.mean(list(closed), 0), np.float32)
+    opened = np.concatenate(list(motion)) + rest
+    gap = geometry.opening(opened)
+    triangles = triangulate(opened[gap >= np.percentile(gap, 97)].mean(0))
+    return Basis(rest, mean, components, sd.astype(np.float32), neutral.astype(np.float32), triangles)
+
+
+def coefficients(motion: Float32, basis: Basis) -> Float32:
+    """The coefficients (n, K) whose displacement is nearest to ``motion`` (n, 468, 3) at lips and chin."""
+    weight = np.ones((len(POINTS), 1), np.float32)
+    weight[[POINTS.index(point) for point in MEASURED]] = 2.0
+    shapes = (basis.components[:, list(POINTS)] * weight).reshape(len(basis.components), -1)
+    wanted = ((motion - basis.mean)[:, list(POINTS)] * weight).reshape(len(motion), -1)
+    return np.asarray(np.linalg.lstsq(shapes.T, wanted.T, rcond=None)[0].T, np.float32)
+
+
+def triangulate(opened: Float32) -> NDArray[np.int32]:
+    """Delaunay's triangles of an open-mouthed mesh (468, 3) seen from the front, none of them across the mouth."""
+    flat = opened[:, :2].astype(np.float64)
+    ring = geometry.LIPS_INNER
+    upper, lower = set(ring[1:10]), set(ring[11:])
+    kept = []
+    for triangle in Delaunay(flat).simplices:
+        corners = set(triangle.tolist())
+        across = bool(corners & upper) and bool(corners & lower)
+        if not (across or corners <= set(ring) or _inside(flat[triangle].mean(0), flat[list(ring)])):
+            kept.append(triangle)
+    return np.asarray(kept, np.int32)
+
+
+def _inside(point: NDArray[np.float64], polygon: NDArray[np.float64]) -> bool:
+    """Whether a ray from the point crosses the polygon an odd number of times."""
+    a, b = polygon, np.roll(polygon, 1, 0)
+    spans = (a[:, 1] > point[1]) != (b[:, 1] > point[1])
+    a, b = a[spans], b[spans]
+    crossing = a[:, 0] + (b[:, 0] - a[:, 0]) * (point[1] - a[:, 1]) / (b[:, 1] - a[:, 1])
+    return bool((crossing > point[0]).sum() % 2)

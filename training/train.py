@@ -1,0 +1,136 @@
+"""Train the motion network on prepared clips.
+
+    python training/train.py PREPARED_DIR OUT_DIR [--minutes 30]
+
+Writes OUT_DIR/motion.onnx and OUT_DIR/basis.npz, which the package carries as src/lipsync/speech/data, and
+OUT_DIR/weights.pt. The learning rate follows the clock, so any time budget gives a finished network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dataset
+import numpy as np
+import onnx
+import torch
+from augment import augmented
+from network import MotionNet, to_onnx
+from torch import Tensor, nn
+from torch.nn.functional import smooth_l1_loss
+
+from lipsync.faces import geometry
+from lipsync.speech.motion import Basis
+
+BATCH = 32
+RATE = 2e-3  # the highest learning rate
+SHARES = (0.25, 0.45, 0.3)  # of the clip's own voice, the vocoder's and the synthesisers'
+MEMORY = 0.997  # of the averaged weights, per step
+
+
+class MotionLoss(nn.Module):
+    """Coefficients and their speed, plus what matters most to the eye, opening and width: error and correlation."""
+
+    weight: Tensor
+    measures: Tensor
+
+    def __init__(self, basis: Basis, motion: Tensor) -> None:
+        super().__init__()
+        weight = torch.from_numpy(basis.sd / basis.sd.max()).sqrt()
+        self.register_buffer("weight", weight / weight.mean())
+        gap = basis.components[:, geometry.INNER_BOTTOM, 1] - basis.components[:, geometry.INNER_TOP, 1]
+        across = basis.components[:, geometry.LEFT_CORNER, 0] - basis.components[:, geometry.RIGHT_CORNER, 0]
+        measures = torch.from_numpy(np.stack([gap, across], 1))
+        self.register_buffer("measures", measures / (motion @ measures).std((0, 1)))
+
+    def forward(self, given: Tensor, wanted: Tensor, silent: Tensor) -> Tensor:
+        error = (self.weight * smooth_l1_loss(given, wanted, beta=0.4, reduction="none")).mean()
+        speed = (self.weight * (given.diff(dim=1) - wanted.diff(dim=1)).abs()).mean()
+        shown, true = given @ self.measures, wanted @ self.measures
+        seen = 2 * smooth_l1_loss(shown, true, beta=0.4)
+        talking = ~silent
+        unlike = 1 - correlation(shown[talking], true[talking])
+        return error + 1.5 * speed + 0.7 * seen + unlike.mean()
+
+
+def correlation(one: Tensor, other: Tensor) -> Tensor:
+    """Pearson's r over time, (batch, rows, m) to (batch, m); nearly still signals count as unrelated."""
+    one, other = one - one.mean(1, keepdim=True), other - other.mean(1, keepdim=True)
+    return (one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1) + 1e-3)
+
+
+def schedule(minutes: float, steps: int | None) -> Iterator[tuple[int, float]]:
+    """Step number and learning rate: a short rise, then half a cosine over the time or the steps there are."""
+    start, step = time.monotonic(), 0
+    while (done := step / steps if steps else (time.monotonic() - start) / 60 / minutes) < 1:
+        yield step, RATE * min(1.0, (step + 1) / 150) * (0.49 * (1 + math.cos(math.pi * done)) + 0.02)
+        step += 1
+
+
+def train(data: dataset.Batches, basis: Basis, minutes: float, steps: int | None = None, seed: int = 0) -> MotionNet:
+    """A network of averaged weights, ready to be exported."""
+    torch.manual_seed(seed)
+    dice = np.random.default_rng(seed)
+    neutral = torch.from_numpy(basis.neutral)
+    net, loss = MotionNet(len(basis.sd)), MotionLoss(basis, data.motion)
+    average = copy.deepcopy(net).eval()
+    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=2e-2, betas=(0.9, 0.98))
+    told = 0.0
+    for step, rate in schedule(minutes, steps):
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        features, motion, silent = augmented(*data.draw(dice, BATCH, SHARES), neutral)
+        cost = loss(net.train()(features), motion, silent)
+        optimiser.zero_grad()
+        cost.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        follow(average, net, min(MEMORY, step / (step + 20)))
+        told = cost.item() if step == 0 else 0.98 * told + 0.02 * cost.item()
+        if step % 100 == 99:
+            print(f"step {step + 1}  loss {told:.3f}", flush=True)
+    return average
+
+
+@torch.no_grad()
+def follow(average: MotionNet, net: MotionNet, memory: float) -> None:
+    for mean, value in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.mul_(memory).add_(value, alpha=1 - memory)
+        else:
+            mean.copy_(value)
+
+
+def export(net: MotionNet, basis: Basis, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    onnx.save(to_onnx(net), out / "motion.onnx")
+    np.savez_compressed(out / "basis.npz", **{field.name: getattr(basis, field.name) for field in dataclasses.fields(basis)})
+    torch.save(net.state_dict(), out / "weights.pt")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--steps", type=int, help="this many steps instead of minutes")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    clips = dataset.load(args.prepared)
+    basis, frontal = dataset.fit(clips)
+    data = dataset.batches(clips, basis, frontal)
+    print(f"{len(data.voices)} clips, {sum(map(len, data.voices))} voices", flush=True)
+    export(train(data, basis, args.minutes, args.steps), basis, args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

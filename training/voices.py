@@ -1,0 +1,150 @@
+"""Other voices that say what a clip says, at the very times at which the clip says it.
+
+Two sources: the WORLD vocoder (Morise, Yokomori, Ozawa, 2016) gives the speaker another pitch and another vocal tract; speech
+synthesisers say the sentence, and dynamic time warping lays what they said over the clip.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import tempfile
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dct
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import resample_poly
+
+from lipsync.speech.features import RATE, band_power, features
+from lipsync.types import Float32
+
+FLOOR = 1e-6  # band power that the log is taken of at least
+FARTHEST = 5.2  # alignments that cost more per step are thrown away
+SYNTHETIC = tuple(
+    f"espeak-ng {voice}"
+    for voice in (
+        "en+m1", "en-us+m3", "en+f2", "en-us+f4", "en-gb-x-rp+klatt", "en-gb-scotland+m7", "en+klatt4", "en-us+f5",
+        "en-gb-x-rp+Andrea", "en-us+klatt2", "en+Annie",
+    )
+) + ("flite rms", "flite awb", "flite kal16")  # fmt: skip
+UNHEARD_SYNTHETIC = ("flite slt", "espeak-ng en-us+klatt3", "espeak-ng en+f1")
+UNHEARD_SHIFTS = ((2.5, 1.32), (0.6, 0.8), (2.0, 1.12), (1.4, 1.3))  # pitch and formant factors, beyond training's
+
+
+def log_power(sound: Float32) -> Float32:
+    """Log band power (n, 40) of 16 kHz sound."""
+    return np.asarray(np.log(np.concatenate(list(band_power([sound]))) + FLOOR), np.float32)
+
+
+def random_shifts(dice: random.Random, count: int) -> list[tuple[float, float]]:
+    """Pitch factors from 0.65 to 2.2, each with a vocal tract that goes about with it."""
+    shifts = []
+    for _ in range(count):
+        pitch = float(np.exp(dice.uniform(np.log(0.65), np.log(2.2))))
+        shifts.append((pitch, float(np.clip(1 + 0.16 * np.log2(pitch) + dice.gauss(0, 0.08), 0.84, 1.26))))
+    return shifts
+
+
+def shifted(sound: Float32, shifts: Sequence[tuple[float, float]], dice: random.Random) -> list[Float32]:
+    """The sound with other pitches and formants; intonation is flattened or exaggerated, some voices are breathy."""
+    import pyworld
+
+    samples = sound.astype(np.float64)
+    pitch, times = pyworld.dio(samples, RATE)
+    pitch = pyworld.stonemask(samples, pitch, times, RATE)
+    envelope = pyworld.cheaptrick(samples, pitch, times, RATE)
+    noise = np.clip(pyworld.d4c(samples, pitch, times, RATE), 1e-6, 1)
+    middle = np.median(pitch[pitch > 0]) if (pitch > 0).any() else 110.0
+    result = []
+    for factor, tract in shifts:
+        tune = np.where(pitch > 0, middle * (np.maximum(pitch, 1) / middle) ** dice.uniform(0.2, 1.8), 0) * factor
+        breath = noise ** dice.uniform(0.2, 0.6) if dice.random() < 0.15 else noise
+        spoken = pyworld.synthesize(tune, _stretched(envelope, tract), _stretched(breath, tract).clip(0, 1), RATE)
+        result.append(spoken[: len(sound)].astype(np.float32))
+    return result
+
+
+def _stretched(spectrum: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """Spectra (n, bins) with every frequency multiplied by ``factor``."""
+    place = np.clip(np.arange(spectrum.shape[1]) / factor, 0, spectrum.shape[1] - 1)
+    left = np.minimum(place.astype(int), spectrum.shape[1] - 2)
+    share, logs = place - left, np.log(spectrum + 1e-16)
+    return np.ascontiguousarray(np.exp(logs[:, left] * (1 - share) + logs[:, left + 1] * share))
+
+
+def installed(voices: Sequence[str]) -> list[str]:
+    """Those voices whose synthesiser is on this machine."""
+    return [voice for voice in voices if shutil.which(voice.split()[0])]
+
+
+def spoken(voice: str, sentence: str, speed: int, pitch: int) -> Float32:
+    """A sentence said by a synthesiser, 16 kHz. ``speed``: words a minute; ``pitch``: 0 to 99 (eSpeak only)."""
+    program, name = voice.split()
+    with tempfile.TemporaryDirectory() as folder:
+        out = str(Path(folder, "said.wav"))
+        if program == "flite":
+            options = ["-voice", name, "--setf", f"duration_stretch={165 / speed:.2f}", "-t", sentence.lower(), "-o", out]
+        else:
+            options = ["-v", name, "-s", str(speed), "-p", str(pitch), "-w", out, sentence]
+        subprocess.run([program, *options], check=True, capture_output=True)
+        with wave.open(out) as file:
+            samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+            rate = file.getframerate()
+    common = int(np.gcd(rate, RATE))
+    return np.asarray(resample_poly(samples, RATE // common, rate // common), np.float32)
+
+
+def laid_over(clip: Float32, said: Float32) -> tuple[Float32, float]:
+    """Log band power of what was ``said``, with the timing of the ``clip``'s frames, and what a step of the path cost."""
+    rng = np.random.default_rng(0)
+    said = np.pad(said, (6_400, 8_000))
+    said = np.asarray(said + 1e-5 * rng.standard_normal(len(said)), np.float32)
+    place, cost = _warp(_cepstra(clip), _cepstra(said))
+    power = log_power(said)
+    left = np.clip(place.astype(int), 0, len(power) - 2)
+    share = (place - left)[:, None]
+    return np.asarray(power[left] * (1 - share) + power[left + 1] * share, np.float32), cost
+
+
+def _cepstra(sound: Float32) -> NDArray[np.float64]:
+    """Cepstra and their slopes (n, 28), normalised over what is spoken."""
+    frames = np.concatenate(list(features([sound])))
+    cepstra = dct(frames * 3, axis=1, norm="ortho")[:, :14]
+    energy = frames.mean(1)
+    speech = cepstra[energy > np.percentile(energy, 95) - 2]
+    cepstra = (cepstra - speech.mean(0)) / (speech.std(0) + 0.1)
+    cepstra[:, 0] *= 1.5
+    return np.concatenate([cepstra, 2 * gaussian_filter1d(cepstra, 1.5, axis=0, order=1)], 1)
+
+
+def _warp(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Dynamic time warping, one antidiagonal at a time: the place in ``other`` for each frame of ``one``, smoothed."""
+    distance = np.sqrt(np.maximum((one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T, 0))
+    rows, columns = distance.shape
+    total = np.full((rows + 1, columns + 1), np.inf)
+    total[0, 0] = 0
+    step = np.zeros(total.shape, np.int8)
+    for diagonal in range(2, rows + columns + 1):
+        i = np.arange(max(1, diagonal - columns), min(rows, diagonal - 1) + 1)
+        j = diagonal - i
+        here = distance[i - 1, j - 1]
+        ways = np.stack([total[i - 1, j - 1] + 1.4 * here, total[i - 1, j] + 1.1 * here, total[i, j - 1] + 1.1 * here])
+        step[i, j] = ways.argmin(0)
+        total[i, j] = ways.min(0)
+    path = _walk_back(step, rows, columns)
+    place = np.bincount(path[:, 0], path[:, 1], rows) / np.bincount(path[:, 0], minlength=rows)
+    return gaussian_filter1d(place, 2.0), float(distance[path[:, 0], path[:, 1]].mean())
+
+
+def _walk_back(step: NDArray[np.int8], i: int, j: int) -> NDArray[np.int64]:
+    path = []
+    while i > 0 and j > 0:
+        path.append((i - 1, j - 1))
+        way = step[i, j]
+        i, j = (i - 1, j - 1) if way == 0 else (i - 1, j) if way == 1 else (i, j - 1)
+    return np.array(path[::-1])
