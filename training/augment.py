@@ -42,14 +42,16 @@ def stretched(log_power: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
     count = len(motion)
     speed = torch.where(torch.rand(count) < 0.6, uniform(0.84, 1.2, count), torch.ones(count))
     centre = 37.5 + uniform(-4, 4, count)
-    rows = _resample(motion, ROWS, speed, centre, ROWS - 2.0)
+    rows = _resample(motion, ROWS, speed, centre, (0.0, ROWS - 2.0))
     # Row r and frame 4 r + 1.5 are the same moment for the network's strided front end.
-    return _resample(log_power, FRAMES, speed, 4 * centre + 1.5 * speed, FRAMES - 2.0), rows
+    turns = (1.5, STEP * (ROWS - 2.0) + 1.5)
+    return _resample(log_power, FRAMES, speed, STEP * centre + 1.5, turns), rows
 
 
-def _resample(values: Tensor, count: int, speed: Tensor, centre: Tensor, last: float) -> Tensor:
+def _resample(values: Tensor, count: int, speed: Tensor, centre: Tensor, turns: tuple[float, float]) -> Tensor:
+    first, last = turns
     place = centre[:, None] + (torch.arange(count) - (count - 1) / 2) * speed[:, None]
-    place = (last - ((place.abs() - last).abs())).clamp(0, last - 1e-3)
+    place = (last - ((place - first).abs() + first - last).abs()).clamp(0, values.shape[1] - 1.001)
     left = place.floor().long()[..., None].expand(-1, -1, values.shape[2])
     share = (place - place.floor())[..., None]
     return torch.gather(values, 1, left) * (1 - share) + torch.gather(values, 1, left + 1) * share
@@ -101,7 +103,7 @@ def in_a_room(power: Tensor) -> Tensor:
     response[:, 0] = 1
     size = 512
     spectrum = torch.fft.rfft(power, n=size, dim=1) * torch.fft.rfft(response, n=size, dim=1)[..., None]
-    return torch.fft.irfft(spectrum, n=size, dim=1)[:, : power.shape[1]].clamp(min=0)
+    return torch.as_tensor(torch.fft.irfft(spectrum, n=size, dim=1)[:, : power.shape[1]].clamp(min=0))
 
 
 def among_others(power: Tensor, level: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 
@@ -132,11 +132,11 @@ def _line(name: str, scores: list[Score]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("prepared", type=Path)
-    parser.add_argument("--model", type=Path, help="a folder with motion.onnx and basis.npz; the package's own if left out")
+    parser.add_argument("--model", type=Path, help="motion.onnx and basis.npz, if not the package's own")
     parser.add_argument("--others", type=Path, help="a folder of clips of other people")
     args = parser.parse_args()
     model = open_model(args.model)
-    print(f"{'':18s}{'clips':>5s}" + "".join(f"{name:>10s}" for name in ("opening", "width", "lmd", "lag", "jitter", "gain")))
+    print(f"{'':18s}clips" + "".join(f"{field.name:>10s}" for field in fields(Score)))
     for kind, scores in held_out_scores(model, dataset.load(args.prepared)).items():
         print(_line(kind, scores), flush=True)
     if args.others:

@@ -57,18 +57,17 @@ def to_onnx(net: MotionNet, rows: int = WINDOW) -> onnx.ModelProto:
     hidden = graph.conv(hidden, *_folded(front[6], front[7]), pads=[1, 1], strides=[2])
     for block in net.blocks:
         hidden = _add_block(graph, hidden, block)
-    scale, shift = _scale_shift(net.out[0])
+    out: Any = net.out
+    scale, shift = _scale_shift(out[0])
     scaled = graph.node("Mul", hidden, graph.constant(scale[None, :, None]))
     hidden = graph.node("Gelu", graph.node("Add", scaled, graph.constant(shift[None, :, None])))
-    graph.node("Transpose", graph.conv(hidden, *_plain(net.out[2])), out="motion", perm=[0, 2, 1])
-    return graph.model(rows, int(net.out[2].weight.shape[0]))  # type: ignore[union-attr]
+    graph.node("Transpose", graph.conv(hidden, *_plain(out[2])), out="motion", perm=[0, 2, 1])
+    return graph.model(rows, int(out[2].weight.shape[0]))
 
 
 def _add_block(graph: _Graph, hidden: str, block: Any) -> str:
     reach = block[1].dilation[0]
-    inner = graph.conv(
-        graph.node("Gelu", hidden), *_folded(block[1], block[2]), pads=[reach, reach], dilations=[reach]
-    )
+    inner = graph.conv(graph.node("Gelu", hidden), *_folded(block[1], block[2]), pads=[reach, reach], dilations=[reach])
     return graph.node("Add", hidden, graph.conv(graph.node("Gelu", inner), *_plain(block[5])))
 
 

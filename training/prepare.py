@@ -19,6 +19,7 @@ from pathlib import Path
 import av
 import numpy as np
 import voices
+from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from lipsync.faces.landmarker import Landmarker
@@ -32,7 +33,8 @@ WORDS = (
     {"b": "blue", "g": "green", "r": "red", "w": "white"},
     {"a": "at", "b": "by", "i": "in", "w": "with"},
     {letter: letter.upper() for letter in "abcdefghijklmnopqrstuvxyz"},
-    dict(zip("z123456789", "zero one two three four five six seven eight nine".split(), strict=True)),
+    {"z": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven"}
+    | {"8": "eight", "9": "nine"},
     {"a": "again", "n": "now", "p": "please", "s": "soon"},
 )
 
@@ -59,11 +61,15 @@ def read_sound(path: Path) -> Float32:
         for frame in container.decode(audio=0):
             if not pieces and frame.pts is not None and frame.time_base is not None:
                 offset += float(frame.pts * frame.time_base)
-            pieces += [part.to_ndarray().ravel() for part in resampler.resample(frame)]
-        pieces += [part.to_ndarray().ravel() for part in resampler.resample(None)]
+            pieces += [_samples(part) for part in resampler.resample(frame)]
+        pieces += [_samples(part) for part in resampler.resample(None)]
     lead = round(offset * RATE)
     sound = np.concatenate([np.zeros(max(0, lead), np.float32), *pieces])[max(0, -lead) :]
     return np.asarray(sound, np.float32)
+
+
+def _samples(frame: AudioFrame) -> Float32:
+    return np.asarray(frame.to_ndarray(), np.float32).ravel()
 
 
 def read_face(path: Path, landmarker: Landmarker) -> Float32 | None:
@@ -92,7 +98,7 @@ def _next_face(picture: Picture, last: Face | None, landmarker: Landmarker) -> F
 
 
 def _picture(frame: VideoFrame) -> Picture:
-    planar = frame.reformat(format="yuv420p").to_ndarray()
+    planar = np.asarray(frame.reformat(format="yuv420p").to_ndarray(), np.uint8)
     height, width = frame.height, frame.width
     luma, chroma = planar[:height], planar[height:].reshape(2, height // 2, width // 2)
     return Picture(0, luma, chroma[0], chroma[1], 8, Colour())

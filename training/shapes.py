@@ -31,7 +31,7 @@ class Frontal:
 
 def frontal_face(clips: Sequence[Float32]) -> Frontal:
     """The average of all clips' faces, landmarks (n, >= 468, 3) in pixels each."""
-    mesh = _unit(np.mean([_unit(clip[:, : geometry.MESH].mean(0)) for clip in clips], 0))
+    mesh: Float32 = _unit(np.mean([_unit(clip[:, : geometry.MESH].mean(0)) for clip in clips], 0))
     for _ in range(3):
         aligned = [geometry.fit_pose(clip, mesh).to_face(clip[:, : geometry.MESH]).mean(0) for clip in clips]
         mesh = _unit(np.mean(aligned, 0))
@@ -39,7 +39,7 @@ def frontal_face(clips: Sequence[Float32]) -> Frontal:
     x = across / np.linalg.norm(across)
     z = np.cross(x, [0.0, 1.0, 0.0])
     z /= np.linalg.norm(z)
-    mesh = mesh @ np.stack([x, np.cross(z, x), z]).T
+    mesh = np.asarray(mesh @ np.stack([x, np.cross(z, x), z]).T, np.float32)
     distance = np.linalg.norm(mesh[:, None] - (mesh * FLIP)[None], axis=-1)
     mirror = linear_sum_assignment(distance**2)[1]
     return Frontal(_unit((mesh + mesh[mirror] * FLIP) / 2), mirror)
@@ -57,7 +57,7 @@ def face_motion(clip: Float32, frontal: Frontal) -> tuple[Float32, Float32]:
     mean of the least open fifth of the frames.
     """
     mesh = geometry.fit_pose(clip, frontal.mesh).to_face(clip[:, : geometry.MESH])
-    mesh = (mesh + mesh[:, frontal.mirror] * FLIP) / 2
+    mesh = np.asarray((mesh + mesh[:, frontal.mirror] * FLIP) / 2, np.float32)
     closed = mesh[np.argsort(geometry.opening(mesh))[: max(5, len(mesh) // 5)]].mean(0)
     return mesh - closed, closed
 

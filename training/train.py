@@ -57,13 +57,14 @@ class MotionLoss(nn.Module):
         seen = 2 * smooth_l1_loss(shown, true, beta=0.4)
         talking = ~silent
         unlike = 1 - correlation(shown[talking], true[talking])
-        return error + 1.5 * speed + 0.7 * seen + unlike.mean()
+        return torch.as_tensor(error + 1.5 * speed + 0.7 * seen + unlike.mean())
 
 
 def correlation(one: Tensor, other: Tensor) -> Tensor:
     """Pearson's r over time, (batch, rows, m) to (batch, m); nearly still signals count as unrelated."""
     one, other = one - one.mean(1, keepdim=True), other - other.mean(1, keepdim=True)
-    return (one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1) + 1e-3)
+    length: Tensor = one.norm(dim=1) * other.norm(dim=1)
+    return (one * other).sum(1) / (length + 1e-3)
 
 
 def schedule(minutes: float, steps: int | None) -> Iterator[tuple[int, float]]:
@@ -74,8 +75,10 @@ def schedule(minutes: float, steps: int | None) -> Iterator[tuple[int, float]]:
         step += 1
 
 
-def train(data: dataset.Batches, basis: Basis, minutes: float, steps: int | None = None, seed: int = 0) -> MotionNet:
-    """A network of averaged weights, ready to be exported."""
+def train(
+    data: dataset.Batches, basis: Basis, minutes: float, steps: int | None = None, batch: int = BATCH, seed: int = 0
+) -> MotionNet:
+    """A network of averaged weights, ready to be exported. ``steps``, where given, counts instead of ``minutes``."""
     torch.manual_seed(seed)
     dice = np.random.default_rng(seed)
     neutral = torch.from_numpy(basis.neutral)
@@ -86,7 +89,7 @@ def train(data: dataset.Batches, basis: Basis, minutes: float, steps: int | None
     for step, rate in schedule(minutes, steps):
         for group in optimiser.param_groups:
             group["lr"] = rate
-        features, motion, silent = augmented(*data.draw(dice, BATCH, SHARES), neutral)
+        features, motion, silent = augmented(*data.draw(dice, batch, SHARES), neutral)
         cost = loss(net.train()(features), motion, silent)
         optimiser.zero_grad()
         cost.backward()
@@ -111,7 +114,8 @@ def follow(average: MotionNet, net: MotionNet, memory: float) -> None:
 def export(net: MotionNet, basis: Basis, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     onnx.save(to_onnx(net), out / "motion.onnx")
-    np.savez_compressed(out / "basis.npz", **{field.name: getattr(basis, field.name) for field in dataclasses.fields(basis)})
+    arrays = {field.name: getattr(basis, field.name) for field in dataclasses.fields(basis)}
+    np.savez_compressed(out / "basis.npz", allow_pickle=False, **arrays)
     torch.save(net.state_dict(), out / "weights.pt")
 
 

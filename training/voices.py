@@ -25,13 +25,11 @@ from lipsync.types import Float32
 
 FLOOR = 1e-6  # band power that the log is taken of at least
 FARTHEST = 5.2  # alignments that cost more per step are thrown away
-SYNTHETIC = tuple(
-    f"espeak-ng {voice}"
-    for voice in (
-        "en+m1", "en-us+m3", "en+f2", "en-us+f4", "en-gb-x-rp+klatt", "en-gb-scotland+m7", "en+klatt4", "en-us+f5",
-        "en-gb-x-rp+Andrea", "en-us+klatt2", "en+Annie",
-    )
-) + ("flite rms", "flite awb", "flite kal16")  # fmt: skip
+SYNTHETIC = (
+    "espeak-ng en+m1", "espeak-ng en-us+m3", "espeak-ng en+f2", "espeak-ng en-us+f4", "espeak-ng en-gb-x-rp+klatt",
+    "espeak-ng en-gb-scotland+m7", "espeak-ng en+klatt4", "espeak-ng en-us+f5", "espeak-ng en-gb-x-rp+Andrea",
+    "espeak-ng en-us+klatt2", "espeak-ng en+Annie", "flite rms", "flite awb", "flite kal16",
+)  # fmt: skip
 UNHEARD_SYNTHETIC = ("flite slt", "espeak-ng en-us+klatt3", "espeak-ng en+f1")
 UNHEARD_SHIFTS = ((2.5, 1.32), (0.6, 0.8), (2.0, 1.12), (1.4, 1.3))  # pitch and formant factors, beyond training's
 
@@ -88,7 +86,8 @@ def spoken(voice: str, sentence: str, speed: int, pitch: int) -> Float32:
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder, "said.wav"))
         if program == "flite":
-            options = ["-voice", name, "--setf", f"duration_stretch={165 / speed:.2f}", "-t", sentence.lower(), "-o", out]
+            stretch = f"duration_stretch={165 / speed:.2f}"
+            options = ["-voice", name, "--setf", stretch, "-t", sentence.lower(), "-o", out]
         else:
             options = ["-v", name, "-s", str(speed), "-p", str(pitch), "-w", out, sentence]
         subprocess.run([program, *options], check=True, capture_output=True)
@@ -100,7 +99,7 @@ def spoken(voice: str, sentence: str, speed: int, pitch: int) -> Float32:
 
 
 def laid_over(clip: Float32, said: Float32) -> tuple[Float32, float]:
-    """Log band power of what was ``said``, with the timing of the ``clip``'s frames, and what a step of the path cost."""
+    """Log band power of what was ``said``, timed like the ``clip``, and what a step of the warping path cost."""
     rng = np.random.default_rng(0)
     said = np.pad(said, (6_400, 8_000))
     said = np.asarray(said + 1e-5 * rng.standard_normal(len(said)), np.float32)

@@ -11,6 +11,8 @@ from lipsync.speech.features import RATE
 from lipsync.speech.motion import Basis, MotionModel, load_basis, open_motion
 from lipsync.types import Float32
 
+CINEMA = Fraction(25)
+
 
 @pytest.fixture(scope="module")
 def model() -> MotionModel:
@@ -36,7 +38,7 @@ def blocks(sound: Float32, size: int = RATE) -> Iterator[Float32]:
     return (sound[start : start + size] for start in range(0, len(sound), size))
 
 
-def predict(model: MotionModel, sound: Float32, frames: int, rate: Fraction = Fraction(25), size: int = RATE) -> Float32:
+def predict(model: MotionModel, sound: Float32, frames: int, rate: Fraction = CINEMA, size: int = RATE) -> Float32:
     return np.concatenate(list(model.predict(blocks(sound, size), rate, frames)))
 
 

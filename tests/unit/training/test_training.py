@@ -1,0 +1,183 @@
+"""The whole making of a network, on clips that are made here: shapes, voices, training, measuring."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lipsync.faces import geometry
+from lipsync.speech.motion import load_basis
+from lipsync.types import Float32
+
+pytest.importorskip("torch", reason="training needs PyTorch, the product does not")
+pytest.importorskip("scipy", reason="training needs SciPy, the product does not")
+pytest.importorskip("onnx", reason="training needs ONNX, the product does not")
+sys.path.insert(0, str(Path(__file__).parents[3] / "training"))
+
+import augment
+import dataset
+import evaluate
+import prepare
+import shapes
+import torch
+import train
+import voices
+
+RATE = 16_000
+ROWS = 75
+
+
+def made_clip(name: str, seed: int) -> dataset.PreparedClip:
+    """Three seconds of a face whose mouth opens as loud as its buzz, its head turning a little, tracked with noise."""
+    rng = np.random.default_rng(seed)
+    basis = load_basis()
+    beat = np.clip(np.sin(2 * np.pi * (1.5 * np.arange(ROWS) / 25 + rng.uniform())), 0, 1)
+    rows = basis.neutral * (1 - beat[:, None]) + beat[:, None] * rng.normal(0, 1, (ROWS, len(basis.sd)))
+    rows[:, 0] = basis.neutral[0] + 2.5 * beat
+    mesh = np.zeros((ROWS, 478, 3), np.float32)
+    mesh[:, :468] = basis.rest + basis.displacement(rows.astype(np.float32))
+    angle = 0.1 * np.sin(np.arange(ROWS) / 20)
+    turn = np.zeros((ROWS, 3, 3), np.float32)
+    turn[:, 0, 0] = turn[:, 1, 1] = np.cos(angle)
+    turn[:, 0, 1], turn[:, 1, 0] = -np.sin(angle), np.sin(angle)
+    turn[:, 2, 2] = 1
+    pose = geometry.Pose(np.full(ROWS, 90, np.float32), turn, np.full((ROWS, 3), 150, np.float32))
+    landmarks = pose.to_picture(mesh) + rng.normal(0, 0.05, mesh.shape).astype(np.float32)
+    sound = made_sound(beat, rng)
+    power = voices.log_power(sound)
+    kinds = np.array([0, 1, 2])
+    stack = np.stack([power, power + 0.5, power - 0.5]).astype(np.float16)
+    return dataset.PreparedClip(name, landmarks, sound, stack, kinds)
+
+
+def made_sound(beat: Float32, rng: np.random.Generator) -> Float32:
+    time = np.arange(ROWS * RATE // 25) / RATE
+    gate = np.interp(time, np.arange(ROWS) / 25, beat)
+    buzz = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 40))
+    return np.asarray(0.1 * buzz * gate + 1e-4 * rng.standard_normal(len(time)), np.float32)
+
+
+def named(held: bool, count: int) -> list[str]:
+    names = (f"clip{number}" for number in range(2000))
+    return [name for name in names if prepare.held_out(name) is held][:count]
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[dataset.PreparedClip]:
+    return [made_clip(name, seed) for seed, name in enumerate(named(False, 8) + named(True, 2))]
+
+
+def test_about_one_clip_in_twenty_is_held_out_by_its_name_alone() -> None:
+    names = [f"{number:06d}" for number in range(4000)]
+    share = np.mean([prepare.held_out(name) for name in names])
+    assert 0.035 < share < 0.065
+    assert [prepare.held_out(name) for name in names] == [prepare.held_out(name) for name in names]
+
+
+def test_a_grid_name_spells_its_sentence_and_other_names_spell_none() -> None:
+    assert prepare.grid_sentence("bbaf2n") == "bin blue at F two now"
+    assert prepare.grid_sentence("swiw9s") is None  # the corpus has no letter W
+    assert prepare.grid_sentence("interview") is None
+
+
+def test_the_basis_spans_the_motion_it_was_made_from(clips: list[dataset.PreparedClip]) -> None:
+    basis, frontal = dataset.fit(clips)
+    motion, closed = shapes.face_motion(clips[0].landmarks, frontal)
+    again = basis.displacement(shapes.coefficients(motion, basis))
+    lips = list(geometry.LIPS)
+    assert np.abs((again - motion)[:, lips]).mean() < 0.1 * np.abs(motion[:, lips]).mean()
+    assert geometry.opening(closed[None])[0] < 0.02
+    np.testing.assert_array_equal(frontal.mirror[frontal.mirror], np.arange(468))
+    assert frontal.mirror[geometry.RIGHT_CORNER] == geometry.LEFT_CORNER
+
+
+def test_stretching_keeps_sound_and_motion_together() -> None:
+    torch.manual_seed(0)
+    time = torch.arange(augment.ROWS, dtype=torch.float32)
+    motion = torch.sin(time / 5)[None, :, None].repeat(16, 1, 1)
+    fine = (torch.arange(augment.FRAMES, dtype=torch.float32) - 1.5) / 4
+    sound = torch.sin(fine / 5)[None, :, None].repeat(16, 1, 40)
+    sound, motion = augment.stretched(sound, motion)
+    rows = sound[:, :, 0].reshape(16, augment.ROWS, 4).mean(2)
+    assert (rows - motion[:, :, 0])[:, 2:-2].abs().max() < 0.04
+
+
+def test_augmented_features_look_like_features_and_the_silent_rest(clips: list[dataset.PreparedClip]) -> None:
+    torch.manual_seed(0)
+    basis, frontal = dataset.fit(clips)
+    data = dataset.batches(clips, basis, frontal)
+    neutral = torch.from_numpy(basis.neutral)
+    power, motion = data.draw(np.random.default_rng(0), 64, train.SHARES)
+    heard, motion, silent = augment.augmented(power, motion, neutral)
+    assert heard.shape == (64, 304, 40) and motion.shape == (64, 76, len(basis.sd))
+    assert torch.isfinite(heard).all() and -1.6 < heard.min() and heard.max() < 6
+    assert silent.any() and not silent.all()
+    assert (motion[silent] == neutral).all()
+
+
+def test_a_voice_laid_over_a_clip_takes_the_clip_s_timing() -> None:
+    rng = np.random.default_rng(1)
+    beat = np.clip(np.sin(np.arange(ROWS) / 4), 0, 1) * (np.arange(ROWS) % 37 > 10)
+    clip = made_sound(beat, rng)
+    slower = made_sound(np.interp(np.arange(ROWS) * 0.8, np.arange(ROWS), beat), rng)
+    power, cost = voices.laid_over(clip, slower)
+    loud = power.sum(1)
+    assert len(power) == len(voices.log_power(clip))
+    assert np.corrcoef(loud, voices.log_power(clip).sum(1))[0, 1] > 0.9
+    assert cost < voices.FARTHEST
+
+
+def test_the_vocoder_keeps_length_and_timing() -> None:
+    pytest.importorskip("pyworld", reason="the vocoder is optional", exc_type=ImportError)
+    sound = made_sound(np.clip(np.sin(np.arange(ROWS) / 4), 0, 1), np.random.default_rng(2))
+    higher = voices.shifted(sound, [(1.8, 1.2)], random.Random(0))[0]
+    assert len(higher) == len(sound)
+    assert np.corrcoef(voices.log_power(higher).sum(1), voices.log_power(sound).sum(1))[0, 1] > 0.8
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_a_synthesiser_says_a_sentence() -> None:
+    said = voices.spoken("espeak-ng en-us+f4", "bin blue at F two now", 160, 50)
+    assert said.dtype == np.float32 and RATE < len(said) < 4 * RATE and np.abs(said).max() > 0.05
+
+
+def test_a_few_steps_give_a_network_that_runs_and_is_measured(
+    clips: list[dataset.PreparedClip], tmp_path: Path
+) -> None:
+    basis, frontal = dataset.fit(clips)
+    net = train.train(dataset.batches(clips, basis, frontal), basis, minutes=1, steps=3, batch=12)
+    train.export(net, basis, tmp_path)
+    model = evaluate.open_model(tmp_path)
+    scores = evaluate.held_out_scores(model, clips)
+    assert [len(found) for found in scores.values()] == [2, 2, 2]
+    assert all(np.isfinite(one.lmd) for found in scores.values() for one in found)
+    average, deviation = evaluate.stillness(model, 0.0, seconds=2)
+    assert np.isfinite(average) and deviation < 1e-4
+
+
+def test_the_exported_network_is_the_trained_one(clips: list[dataset.PreparedClip], tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    basis, _ = dataset.fit(clips)
+    net = train.MotionNet(len(basis.sd)).eval()
+    train.export(net, basis, tmp_path)
+    model = evaluate.open_model(tmp_path)
+    heard = torch.randn(1, 400, 40)
+    rows = np.concatenate(list(model.follow(iter([heard[0].numpy()]), Fraction(25), 100)))
+    with torch.no_grad():
+        wanted = net(heard)[0].numpy()
+    np.testing.assert_allclose(rows[25:75], wanted[25:75], atol=5e-3)
+
+
+def test_a_prediction_scores_perfectly_against_itself_and_its_delay_is_seen(clips: list[dataset.PreparedClip]) -> None:
+    basis = load_basis()
+    true = geometry.fit_pose(clips[0].landmarks, basis.rest).to_face(clips[0].landmarks[:, :468])
+    same = evaluate.score(true, true)
+    assert same.opening == pytest.approx(1) and same.width == pytest.approx(1) and same.lmd == 0
+    assert same.jitter == pytest.approx(1) and abs(same.lag) < 0.1
+    assert evaluate.score(np.roll(true, 2, 0), true).lag == pytest.approx(2, abs=0.3)
