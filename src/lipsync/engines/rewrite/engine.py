@@ -16,17 +16,17 @@ from lipsync.engines.base import Rendered, Scene
 from lipsync.engines.rewrite.donors import Casting, Donor, traits
 from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
 from lipsync.engines.rewrite.render import Layer, render
-from lipsync.engines.rewrite.shape import influence
+from lipsync.engines.rewrite.shape import influence, opened
 from lipsync.engines.rewrite.study import Study
-from lipsync.engines.rewrite.warp import ring_triangles
+from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.engines.rewrite.window import FaceWindow
-from lipsync.faces.geometry import MESH
 from lipsync.media.audio import speech_blocks
 from lipsync.media.reader import bounced
 from lipsync.speech.motion import Basis, MotionModel, open_motion
 from lipsync.types import Face, Float32, Picture
 
 AHEAD = 12  # frames that the choice of donors looks ahead
+OPEN = 0.2  # eye distances by which the mouth is open when the mesh is cut into triangles
 FADE = (0.25, 0.5, 0.25)  # shares of the previous, this and the next frame's donor
 
 
@@ -47,8 +47,9 @@ class Rewrite:
         self._motion = motion
         basis: Basis = motion.basis
         self._rest = basis.rest
-        self._influence = influence(basis.rest)[:, None]
-        self._triangles = np.concatenate([ring_triangles(MESH), basis.triangles])
+        weight = influence(basis.rest)
+        self._influence = weight[:, None]
+        self._triangles = skin_triangles(opened(basis.rest, OPEN), weight)
         self._study = Study(basis.rest)
 
     @classmethod

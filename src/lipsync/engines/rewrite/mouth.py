@@ -14,8 +14,8 @@ from lipsync.types import Float32
 
 UPPER = LIPS_INNER[:11]  # from the speaker's right corner over the top to the left one
 LOWER = (LIPS_INNER[0], *LIPS_INNER[:9:-1])  # and along the bottom, right to left too
-SHUT, AJAR = 0.004, 0.012  # eye distances: lips that touch, and that let something be seen
-NARROW = 0.06  # eye distances: below this opening the inside darkens
+SHUT, AJAR = 0.002, 0.008  # eye distances: lips that touch, and that let something be seen
+NARROW = 0.03  # eye distances: below this opening the inside darkens
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lipsync.engines.rewrite.donors import Donor, traits
-from lipsync.engines.rewrite.mouth import LOWER, Lips, Mouth
+from lipsync.engines.rewrite.mouth import Lips, Mouth
+from lipsync.engines.rewrite.shape import opened
 from lipsync.types import Float32
 
 WIDTH, GAP = 0.5, 0.24  # eye distances
@@ -55,14 +56,7 @@ def drawn_donor(closed: Float32, skin: Float32, cavity: Float32, depth: int) -> 
         PIXELS,
     )
     patch = np.rint(picture).astype(np.uint8 if depth == 8 else np.uint16)
-    return Donor(Mouth(patch, lips, None), traits(_opened(closed)[None], np.eye(3, dtype=np.float32)[None])[0], GAP, DRAWN)
-
-
-def _opened(closed: Float32) -> Float32:
-    mesh = closed.copy()
-    place = np.linspace(-1, 1, 11)
-    mesh[list(LOWER), 1] += GAP * np.sqrt(1 - place**2)
-    return mesh
+    return Donor(Mouth(patch, lips, None), traits(opened(closed, GAP)[None], np.eye(3, dtype=np.float32)[None])[0], GAP, DRAWN)
 
 
 def _arches() -> tuple[Float32, Float32]:

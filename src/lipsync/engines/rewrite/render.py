@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lipsync.engines.rewrite.mouth import Mouth, measure_lips, outline_mask, show_inside
+from lipsync.engines.rewrite.mouth import Lips, Mouth, measure_lips, outline_mask, show_inside
 from lipsync.engines.rewrite.warp import STILL, Raster, Triangles, with_ring
 from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
 from lipsync.media.patch import Box, add_to_picture, box_around, read_patch
 from lipsync.types import Float32, Picture
 
-SOFTNESS = 0.008  # eye distances: the feather between lip and inside
-RIM, FEATHER = 0.03, 0.03  # eye distances: skin around the lips that comes with them, and the feather of its edge
+SOFTNESS = 0.006  # eye distances: the feather between lip and inside
+RIM, FEATHER = 0.05, 0.045  # eye distances: skin around the lips that comes with them, and the feather of its edge
 BRIGHTER = 24.0  # of 255: the most that a donor's colours are shifted to fit
 
 
@@ -82,19 +82,44 @@ def _put_mouth(
     reach = np.linalg.norm(outline - middle, axis=1, keepdims=True)
     rim = middle + (outline - middle) * (1 + RIM * unit / np.maximum(reach, 1))
     around = outline_mask(rim, part, max(0.6, FEATHER * unit))
-    within = outline_mask(new[list(LIPS_INNER)], part, max(0.5, SOFTNESS * unit))[..., None]
     lips = measure_lips(new, unit)
+    hole = _hole(new, unit, part)
     mixed = np.zeros_like(skin)
     for layer in layers:
-        look = skin
+        look = skin.copy()
         if layer.mouth.points is not None:
             where = raster.map_from(with_ring(layer.mouth.points), rows, columns)
             look = cv2.remap(layer.mouth.patch, where.x, where.y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
             shift = _colour_shift(skin, look, around)
             look = skin + (look + shift - skin) * around[..., None]
-        inside, seen = show_inside(layer.mouth, lips, part, cavity)
-        mixed += layer.share * (look + (inside - look) * (within * seen))
+        if hole is not None:
+            _put_inside(look, layer.mouth, lips, hole, part, cavity)
+        mixed += layer.share * look
     after[rows, columns] = mixed
+
+
+@dataclass(frozen=True, slots=True)
+class _Hole:
+    box: Box
+    mask: Float32
+
+
+def _hole(new: Float32, unit: float, part: Box) -> _Hole | None:
+    """The box of the gap between the lips and its mask; None where it is outside of ``part``."""
+    softness = max(0.5, SOFTNESS * unit)
+    inner = new[list(LIPS_INNER)]
+    low, high = np.floor(inner.min(0) - 3 * softness).astype(int), np.ceil(inner.max(0) + 3 * softness).astype(int)
+    box = _common(Box(low[0], low[1], high[0], high[1]), part)
+    if box.width < 1 or box.height < 1:
+        return None
+    return _Hole(box, outline_mask(inner, box, softness)[..., None])
+
+
+def _put_inside(look: Float32, mouth: Mouth, lips: Lips, hole: _Hole, part: Box, cavity: Float32) -> None:
+    inside, seen = show_inside(mouth, lips, hole.box, cavity)
+    rows = slice(hole.box.top - part.top, hole.box.bottom - part.top)
+    columns = slice(hole.box.left - part.left, hole.box.right - part.left)
+    look[rows, columns] += (inside - look[rows, columns]) * (hole.mask * seen)
 
 
 def _colour_shift(skin: Float32, look: Float32, around: Float32) -> Float32:

@@ -48,5 +48,13 @@ def close_lips(face: Float32, gap: float = 0.004) -> Float32:
     return closed
 
 
+def opened(face: Float32, gap: float) -> Float32:
+    """One mesh (468, 3) with the lower lip's inner edge let down in an arch of depth ``gap``, for what needs a hole."""
+    mesh = face.copy()
+    place = np.linspace(-1, 1, len(LOWER_INNER) + 2)[1:-1]
+    mesh[list(LOWER_INNER), 1] += gap * np.sqrt(1 - place**2)
+    return mesh
+
+
 def _ease(x: Float32) -> Float32:
     return np.asarray(x * x * (3 - 2 * x), np.float32)

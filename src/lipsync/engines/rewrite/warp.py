@@ -6,6 +6,7 @@ other. Where nothing moves the map is the identity and the picture stays as it i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.faces.geometry import LIPS_INNER
+from lipsync.faces.geometry import LIPS, LIPS_INNER, MESH
 from lipsync.media.patch import Box
 from lipsync.types import Float32
 
@@ -22,15 +23,17 @@ Triangles = NDArray[np.int32]  # (n, 3) point numbers
 SUBPIXEL_BITS = 4
 THIN = 1.0  # pixels: a lower triangle is moved as one piece, for its slope would reach far outside of it
 STILL = 0.02  # pixels: a triangle that moves less keeps its place
+_INNER_EDGES = tuple(pairwise((*LIPS_INNER, LIPS_INNER[0])))
 # The jaw's outline from ear to ear; a second ring outside it stays where it is, so that the neck follows softly.
 JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
-_INNER_EDGES = tuple(pairwise((*LIPS_INNER, LIPS_INNER[0])))
+_JAW, _EDGES = np.array(JAW), np.array(_INNER_EDGES)
+SPARSE = 0.28  # spacing of the skin's points, as a share of their distance from the lips
 RING_REACH = 0.45  # of the way from the mesh's middle to the jaw, added outside it
 
 
 @dataclass(frozen=True, slots=True)
 class PixelMap:
-    """Where each pixel of a box comes from: ``x`` and ``y`` (height, width) float32, in pixels of the box."""
+    """Where each pixel of a box comes from: ``x`` and ``y`` (height, width) float32, in pixels of the source."""
 
     x: Float32
     y: Float32
@@ -38,17 +41,44 @@ class PixelMap:
 
 def with_ring(points: Float32) -> Float32:
     """Mesh points (468, 2) with the outer ring below them appended: (468 + 21, 2)."""
-    jaw = points[list(JAW)]
-    middle = points[[1, 152, 10]].mean(0)
-    return np.asarray(np.concatenate([points, jaw + RING_REACH * (jaw - middle)]), np.float32)
+    jaw = points[_JAW]
+    middle = (points[1] + points[152] + points[10]) / 3
+    return np.concatenate([points, jaw + RING_REACH * (jaw - middle)])
 
 
-def ring_triangles(first: int) -> Triangles:
-    """Triangles between the jaw and the ring whose first point has number ``first``."""
-    pairs = list(pairwise(range(len(JAW))))
-    inner = [(JAW[a], JAW[b], first + a) for a, b in pairs]
-    outer = [(JAW[b], first + b, first + a) for a, b in pairs]
-    return np.asarray(inner + outer, np.int32)
+def skin_triangles(rest: Float32, weight: Float32) -> Triangles:
+    """Triangles over the part of the mesh that moves, and the ring around it, as numbers of ``with_ring`` points.
+
+    ``rest`` (468, 3): a mesh with the mouth open, in the face frame; ``weight`` (468,): how much each point moves. The
+    lips keep all their points, the rest is thinned out the further from them the more. Delaunay's triangulation.
+    """
+    points = with_ring(rest[:, :2])
+    lips = points[list(LIPS)]
+    kept = list(LIPS)
+    far = np.linalg.norm(points[:, None] - lips[None], axis=-1).min(1)
+    ring = range(MESH, len(points))
+    for number in [*JAW, *ring, *(int(k) for k in np.argsort(far[:MESH], kind="stable"))]:
+        spacing = SPARSE * far[number] if number < MESH else 0.0
+        if np.linalg.norm(points[kept] - points[number], axis=1).min() > max(spacing, 1e-6):
+            kept.append(number)
+    return _without_mouth(_delaunay(points, kept))
+
+
+def _delaunay(points: Float32, kept: Sequence[int]) -> Triangles:
+    low, high = points.min(0) - 1, points.max(0) + 1
+    plane = cv2.Subdiv2D((0, 0, 4096, 4096))
+    placed = (points[list(kept)] - low) / (high - low).max() * 4000 + 40
+    for point in placed:
+        plane.insert((float(point[0]), float(point[1])))
+    corners = np.asarray(plane.getTriangleList()).reshape(-1, 3, 2)
+    inside = ((corners > 0) & (corners < 4096)).all((1, 2))
+    nearest = np.linalg.norm(corners[inside][:, :, None] - placed[None, None], axis=-1).argmin(-1)
+    return np.asarray(np.array(kept)[nearest], np.int32)
+
+
+def _without_mouth(triangles: Triangles) -> Triangles:
+    inner = np.isin(triangles, LIPS_INNER).all(1)
+    return triangles[~inner]
 
 
 class Raster:
@@ -67,19 +97,20 @@ class Raster:
 
     def _paint(self) -> None:
         """The mouth's inside first, in wedges that follow the nearest lip; then the skin over it."""
-        new, middle = self._target, self._target[list(LIPS_INNER)].mean(0)
-        wedges = [np.stack([new[a], new[b], middle]) for a, b in _INNER_EDGES]
-        corners = np.concatenate([np.stack(wedges), new[self._chosen]])
+        new = self._target
+        middle = np.broadcast_to(new[list(LIPS_INNER)].mean(0), (len(_EDGES), 1, 2))
+        corners = np.concatenate([np.concatenate([new[_EDGES], middle], 1), new[self._chosen]])
         for number, triangle in enumerate(np.rint(corners * (1 << SUBPIXEL_BITS)).astype(np.int32), 1):
             cv2.fillConvexPoly(self._numbers, triangle, number, cv2.LINE_8, SUBPIXEL_BITS)
 
     def map_from(self, source: Float32, rows: slice = slice(None), columns: slice = slice(None)) -> PixelMap:
         """Where each pixel of the box, or of a part of it, comes from in the ``source`` mesh (k, 2)."""
         new = self._target
-        wedge = np.zeros((len(LIPS_INNER), 2, 3), np.float32)
-        edge = np.array(_INNER_EDGES)
-        wedge[:, :, 2] = (source[edge] - new[edge]).mean(1)
-        shift = np.concatenate([np.zeros((1, 2, 3), np.float32), wedge, _shift_of(new[self._chosen], source[self._chosen])])
+        shift = np.zeros((1 + len(_INNER_EDGES) + len(self._chosen), 6), np.float32)
+        wedges = shift[1 : 1 + len(_INNER_EDGES)]
+        edges = source[_EDGES] - new[_EDGES]
+        wedges[:, [2, 5]] = (edges[:, 0] + edges[:, 1]) / 2
+        shift[1 + len(_INNER_EDGES) :] = _shift_of(new[self._chosen], source[self._chosen])
         return _evaluate(self._numbers, shift, rows, columns)
 
 
@@ -90,24 +121,24 @@ def _inside(corners: Float32, box: Box) -> NDArray[np.bool_]:
 
 
 def _shift_of(new: Float32, old: Float32) -> Float32:
-    """Per triangle the (2, 3) matrix that gives old - new as a function of (x, y, 1) in the new geometry."""
-    edges = np.stack([new[:, 1] - new[:, 0], new[:, 2] - new[:, 0]], 2).astype(np.float64)
-    move = (old - new).astype(np.float64)
-    change = np.stack([move[:, 1] - move[:, 0], move[:, 2] - move[:, 0]], 2)
-    area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
-    longest = np.linalg.norm(new - np.roll(new, 1, 1), axis=2).max(1)
+    """Per triangle (n, 3, 2) the (n, 6) numbers that give old - new as a function of (x, y, 1) in the new geometry."""
+    (x1, y1), (x2, y2) = (new[:, 1] - new[:, 0]).T, (new[:, 2] - new[:, 0]).T
+    move = old - new
+    first, second = move[:, 1] - move[:, 0], move[:, 2] - move[:, 0]
+    area = x1 * y2 - x2 * y1
+    longest = np.maximum(np.maximum(np.hypot(x1, y1), np.hypot(x2, y2)), np.hypot(x2 - x1, y2 - y1))
     thin = np.abs(area) < THIN * longest
-    edges[thin], change[thin] = np.eye(2), 0
-    slope = change @ np.linalg.inv(edges)
-    constant = move[:, 0] - (slope @ new[:, 0, :, None].astype(np.float64))[..., 0]
-    constant[thin] = move[thin].mean(1)
-    return np.asarray(np.concatenate([slope, constant[..., None]], 2), np.float32)
+    inverse = np.where(thin, 0, 1 / np.where(thin, 1, area))[:, None]
+    along_x = (first * y2[:, None] - second * y1[:, None]) * inverse
+    along_y = (second * x1[:, None] - first * x2[:, None]) * inverse
+    constant = move[:, 0] - along_x * new[:, 0, :1] - along_y * new[:, 0, 1:]
+    constant[thin] = move[thin].sum(1) / 3
+    return np.stack([along_x, along_y, constant], 2).reshape(-1, 6)
 
 
 def _evaluate(numbers: NDArray[np.int32], shift: Float32, rows: slice, columns: slice) -> PixelMap:
     x = np.arange(numbers.shape[1], dtype=np.float32)[None, columns]
     y = np.arange(numbers.shape[0], dtype=np.float32)[rows, None]
-    part = numbers[rows, columns]
-    flat = shift.reshape(-1, 6)
-    a, b, c, d, e, f = (flat[:, k][part] for k in range(6))
-    return PixelMap(x + a * x + b * y + c, y + d * x + e * y + f)
+    terms = shift[numbers[rows, columns]]
+    across = x + terms[..., 0] * x + terms[..., 1] * y + terms[..., 2]
+    return PixelMap(across, y + terms[..., 3] * x + terms[..., 4] * y + terms[..., 5])
