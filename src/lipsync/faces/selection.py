@@ -24,6 +24,8 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 UNITS = (0.03, 0.35, 0.03)
 MOST = 2.5
 SAME_PERSON = 4.0
+STRANGER = 6.0
+VIEWS, NEW_VIEW = 8, 1.5  # how many views of a person are kept, and how unlike the others one must be
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,41 @@ def choose(faces: Sequence[Face], how: str, width: int, height: int) -> Face:
     largest = max(region.side for region in regions)
     if how == "largest":
         return faces[[region.side for region in regions].index(largest)]
-    ranks = {
-        "left": lambda region: region.x,
-        "right": lambda region: -region.x,
-        "centre": lambda region: float(np.hypot(region.x - width / 2, region.y - height / 2)),
-    }
+    ranks = [_rank(region, how, width, height) for region in regions]
     near = [i for i, region in enumerate(regions) if region.side >= BYSTANDER * largest]
-    return faces[min(near, key=lambda i: ranks[how](regions[i]))]
+    return faces[min(near, key=lambda i: ranks[i])]
+
+
+class Person:
+    """The one who is followed: nobody yet, then whoever was chosen, remembered from several sides."""
+
+    def __init__(self, select: str) -> None:
+        check_choice(select)
+        self._select = select
+        self._views: list[Signature] = []
+
+    def among(self, faces: Sequence[Face], picture: Picture) -> Face | None:
+        """The person's face, None if it's none of them. The first call that is given faces chooses the person."""
+        if not faces:
+            return None
+        if not self._views:
+            height, width = picture.y.shape
+            face = choose(faces, self._select, width, height)
+            self._views.append(signature(picture, face))
+            return face
+        unlike = [self.unlike(picture, face) for face in faces]
+        best = int(np.argmin(unlike))
+        return faces[best] if unlike[best] < SAME_PERSON else None
+
+    def unlike(self, picture: Picture, face: Face) -> float:
+        """How unlike the most similar view that is remembered; see ``unlikeness``."""
+        seen = signature(picture, face)
+        return min((unlikeness(view, seen) for view in self._views), default=0.0)
+
+    def learn(self, picture: Picture, face: Face) -> None:
+        """Remember how the person looks here, if that is new. Only for faces that were followed to this picture."""
+        if len(self._views) < VIEWS and NEW_VIEW < self.unlike(picture, face) < SAME_PERSON:
+            self._views.append(signature(picture, face))
 
 
 def signature(picture: Picture, face: Face) -> Signature:
@@ -95,14 +125,12 @@ def unlikeness(one: Signature, other: Signature) -> float:
     return sum(min(cue / unit, MOST) for cue, unit in zip(cues, UNITS, strict=True))
 
 
-def mixed(old: Signature, new: Signature, share: float) -> Signature:
-    """``old``, moved towards ``new`` by a share of 0..1, so that the memory of a person follows light and angle."""
-    aligned = fit_pose(new.shape[None], old.shape).to_face(new.shape[None])[0]
-    return Signature(
-        np.asarray((1 - share) * old.shape + share * aligned, np.float32),
-        _unit((1 - share) * old.look + share * new.look),
-        np.asarray((1 - share) * old.colour + share * new.colour, np.float32),
-    )
+def _rank(region: Region, how: str, width: int, height: int) -> float:
+    if how == "left":
+        return region.x
+    if how == "right":
+        return -region.x
+    return float(np.hypot(region.x - width / 2, region.y - height / 2))
 
 
 def _upright(points: Float32) -> Float32:

@@ -41,7 +41,7 @@ class Track:
         self._starts = np.array([shot.start for shot in shots], np.int64)
         self.present = self._bridged()
         self._reach = reach(rate)
-        self._rest = self._face(len(self._faces) // 2)
+        self._rest = self._face(len(self._faces) // 2) if len(self._faces) else np.zeros((POINTS, 3), np.float32)
 
     def __len__(self) -> int:
         return len(self.seen)
@@ -162,13 +162,13 @@ class TrackBuilder:
             with _disk_errors():
                 self._file.write(np.ascontiguousarray(face.landmarks, np.float32).tobytes())
 
-    def finish(self, rate: Fraction) -> Track:
+    def finish(self, rate: Fraction, *, faceless: bool = False) -> Track:
         """What was added, as a track at ``rate`` frames a second, which owns the landmarks from then on.
 
-        Raises NoFaceFound if no frame had a face.
+        Raises NoFaceFound if no frame had a face, unless a ``faceless`` track will do.
         """
         assert self._file is not None
-        if not any(self._seen):
+        if not faceless and not any(self._seen):
             self.close()
             raise NoFaceFound("no face was found in the footage")
         with _disk_errors():

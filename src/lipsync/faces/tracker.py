@@ -13,14 +13,14 @@ from lipsync.faces.cuts import maybe_cut
 from lipsync.faces.geometry import eye_distance
 from lipsync.faces.landmarker import AT_ONCE, Landmarker
 from lipsync.faces.region import Region, region_of
-from lipsync.faces.selection import SAME_PERSON, Signature, check_choice, choose, mixed, signature, unlikeness
+from lipsync.faces.selection import SAME_PERSON, STRANGER, Person, check_choice
 from lipsync.media.picture import luma_thumbnail
 from lipsync.types import Face, Float32, Picture
 
 AHEAD = 4  # pictures held back, to tell a cut from a flash
-PAST = 4  # thumbnails kept for the same
+PAST = 6  # thumbnails kept for the same
 STALE = 0.15  # offset of a guessed square from the right one above which the face is looked at again
-JUMP = 0.4  # eye distances that a face may move against its prediction from frame to frame
+JUMP, CUT_JUMP = 0.4, 0.6  # eye distances off its prediction: where a face is doubted, and where a cut is believed
 GLANCE = 8  # frames between two looks at who it is
 NEAR_TRIES = 5  # frames after a loss in which only the last place is searched
 QUICK, THOROUGH = 3, 12  # frames between two searches of the whole picture; between two with tiles
@@ -63,42 +63,12 @@ class _Waiting:
     answer: Future[Face | None] | None = None
 
 
-class _Person:
-    """Who is followed, as far as it is known by now."""
-
-    def __init__(self, landmarker: Landmarker, select: str) -> None:
-        self._landmarker, self._select = landmarker, select
-        self._known: Signature | None = None
-
-    def among(self, faces: list[Face], picture: Picture) -> Face | None:
-        """The followed person's face; the first call that sees a face chooses the person."""
-        if not faces:
-            return None
-        if self._known is None:
-            height, width = picture.y.shape
-            face = choose(faces, self._select, width, height)
-            self._known = signature(picture, face)
-            return face
-        unlike = [unlikeness(self._known, signature(picture, face)) for face in faces]
-        best = int(np.argmin(unlike))
-        return faces[best] if unlike[best] < SAME_PERSON else None
-
-    def is_it(self, picture: Picture, face: Face) -> bool:
-        return self.among([face], picture) is not None
-
-    def learn(self, picture: Picture, face: Face) -> None:
-        """Let the memory follow slow changes of light and angle."""
-        seen = signature(picture, face)
-        if self._known is not None and unlikeness(self._known, seen) < SAME_PERSON:
-            self._known = mixed(self._known, seen, 0.1)
-
-
 class _Follower:
     """The state of one pass."""
 
     def __init__(self, landmarker: Landmarker, select: str) -> None:
         self._landmarker = landmarker
-        self._person = _Person(landmarker, select)
+        self._person = Person(select)
         self._queue: deque[_Waiting] = deque()
         self._past: deque[Float32] = deque(maxlen=PAST)
         self._last: Region | None = None
@@ -132,7 +102,7 @@ class _Follower:
         maybe = maybe_cut(list(self._past), waiting.thumbnail, [later.thumbnail for later in self._queue])
         had_face = self._last is not None
         face = self._tracked_face(waiting)
-        cut = maybe and (face is None or self._jumped(face) or not self._person.is_it(picture, face))
+        cut = maybe and (face is None or self._is_new_shot(picture, face))
         if cut:
             self._forget()
             face = self._person.among(self._landmarker.find(picture), picture)
@@ -170,16 +140,20 @@ class _Follower:
             face = self._landmarker.landmarks(waiting.picture, region_of(face.landmarks))
         if face is None or not _inside(face, waiting.picture):
             return None
-        suspicious = self._jumped(face) or self._tracked % GLANCE == GLANCE - 1
-        return None if suspicious and not self._person.is_it(waiting.picture, face) else face
+        limit = SAME_PERSON if self._jump(face) > JUMP else STRANGER
+        doubted = limit == SAME_PERSON or self._tracked % GLANCE == GLANCE - 1
+        return None if doubted and self._person.unlike(waiting.picture, face) > limit else face
 
-    def _jumped(self, face: Face) -> bool:
-        """Whether the face moved more than heads do."""
+    def _is_new_shot(self, picture: Picture, face: Face) -> bool:
+        return self._jump(face) > CUT_JUMP or self._person.unlike(picture, face) > SAME_PERSON
+
+    def _jump(self, face: Face) -> float:
+        """How far the face moved from where it was, or would be at the same speed, in eye distances; the nearer one."""
         if self._last is None:
-            return True
+            return 0.0
         now, expected = region_of(face.landmarks), self._expected()
         far = min(np.hypot(now.x - place.x, now.y - place.y) for place in (expected, self._last))
-        return bool(far > JUMP * eye_distance(face.landmarks) or now.offset(self._last) > 0.35)
+        return float(far / eye_distance(face.landmarks) + abs(np.log2(now.side / self._last.side)))
 
     def _searched(self, picture: Picture, just_lost: bool) -> Face | None:
         """Look for the lost or not yet found person, less and less often."""
