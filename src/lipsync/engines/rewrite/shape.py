@@ -9,6 +9,8 @@ from lipsync.types import Float32
 
 NOSE_BASE, CHIN_TIP = 2, 152
 NEAR, FAR = 0.10, 0.62  # eye distances from the lips: all motion up to the first, none from the second on
+UPPER_SHARE = 0.3  # how much of a gap the upper lip closes
+FOLLOWS = 0.15  # eye distances from the lip's edge at which the skin follows it half
 UPPER_INNER, LOWER_INNER = LIPS_INNER[1:10], LIPS_INNER[:10:-1]
 
 
@@ -38,14 +40,27 @@ def closed_mouth(faces: Float32, share: float = 0.2) -> Float32:
 
 
 def close_lips(face: Float32, gap: float = 0.004) -> Float32:
-    """Bring the inner lips of one mesh (468, 3) to within ``gap``: the lower lip comes up more than the upper down."""
-    closed = face.copy()
-    across = face[list(LOWER_INNER)] - face[list(UPPER_INNER)]
+    """Bring the inner lips of one mesh (468, 3) to within ``gap``: the lower lip comes up more than the upper down.
+
+    What lies around follows, the less the further it is from the lips, so that nothing folds over.
+    """
+    upper, lower = face[list(UPPER_INNER)], face[list(LOWER_INNER)]
+    across = lower - upper
     width = np.linalg.norm(across, axis=1, keepdims=True)
     excess = across * np.maximum(1 - gap / np.maximum(width, 1e-6), 0)
-    closed[list(UPPER_INNER)] += 0.3 * excess
-    closed[list(LOWER_INNER)] -= 0.7 * excess
-    return closed
+    middle = np.interp(face[:, 0], upper[:, 0], (upper[:, 1] + lower[:, 1]) / 2)
+    above = face[:, 1] < middle
+    above[list(UPPER_INNER)], above[list(LOWER_INNER)] = True, False
+    down, up = _follow(face, upper, UPPER_SHARE * excess), _follow(face, lower, (UPPER_SHARE - 1) * excess)
+    return np.asarray(face + np.where(above[:, None], down, up), np.float32)
+
+
+def _follow(face: Float32, edge: Float32, moved: Float32) -> Float32:
+    """How every mesh point follows the points of a lip's ``edge`` (9, 3) that are ``moved`` (9, 3)."""
+    distance = np.linalg.norm(face[:, None, :2] - edge[None, :, :2], axis=-1)
+    share = 1 / (1 + (distance.min(1) / FOLLOWS) ** 2)
+    closeness = 1 / (distance + 1e-3) ** 2
+    return np.asarray(share[:, None] * (closeness @ moved) / closeness.sum(1, keepdims=True), np.float32)
 
 
 def opened(face: Float32, gap: float) -> Float32:
