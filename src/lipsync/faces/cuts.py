@@ -14,26 +14,26 @@ FLAT = 4.0  # code values: contrast below this is noise
 REPEATED = 0.0005  # change below this is the same picture again, as in footage that was brought to a higher rate
 
 
+def pattern(thumbnail: Float32) -> Float32:
+    """A thumbnail of any shape without its brightness and contrast, as a vector of unit length to compare."""
+    centred = (thumbnail - thumbnail.mean()).ravel()
+    whole = np.append(centred, np.float32(FLAT * np.sqrt(centred.size)))
+    return np.asarray(whole / np.linalg.norm(whole), np.float32)
+
+
 def change(before: Float32, after: Float32) -> float:
-    """How different two thumbnails are: 0 the same up to brightness and contrast, 1 unrelated, 2 inverted."""
-    one, other = before - before.mean(), after - after.mean()
-    floor = FLAT**2
-    shared = float((one * other).mean()) + floor
-    spread = float(np.sqrt(((one**2).mean() + floor) * ((other**2).mean() + floor)))
-    return max(0.0, 1 - shared / spread)
+    """How different two patterns are: 0 the same, 1 unrelated, 2 inverted."""
+    return max(0.0, 1 - float(before @ after))
 
 
 def maybe_cut(past: Sequence[Float32], here: Float32, coming: Sequence[Float32]) -> bool:
-    """Whether a shot may begin with the picture ``here``, given the thumbnails before (oldest first) and after it.
+    """Whether a shot may begin with the picture ``here``, given the patterns before (oldest first) and after it.
 
     Repeated pictures count once. A flash or something passing by comes back to what was; motion changes several pictures in a row.
     """
-    past, coming = _distinct(past), _distinct(coming)
-    if not past:
+    if not past or (jump := change(past[-1], here)) < NOTABLE:
         return False
-    jump = change(past[-1], here)
-    if jump < NOTABLE:
-        return False
+    past, coming = _distinct(past), _distinct([here, *coming])[1:]
     before = change(past[-2], past[-1]) if len(past) > 1 else 0.0
     after = change(here, coming[0]) if coming else 0.0
     if jump < ALONE * max(before, after):
@@ -42,9 +42,9 @@ def maybe_cut(past: Sequence[Float32], here: Float32, coming: Sequence[Float32])
     return min(returns, default=jump) > jump / 2
 
 
-def _distinct(thumbnails: Sequence[Float32]) -> list[Float32]:
+def _distinct(patterns: Sequence[Float32]) -> list[Float32]:
     kept: list[Float32] = []
-    for thumbnail in thumbnails:
-        if not kept or change(kept[-1], thumbnail) > REPEATED:
-            kept.append(thumbnail)
+    for one in patterns:
+        if not kept or change(kept[-1], one) > REPEATED:
+            kept.append(one)
     return kept

@@ -68,8 +68,9 @@ class Person:
         self._select = select
         self._views: list[Signature] = []
 
-    def among(self, faces: Sequence[Face], picture: Picture) -> Face | None:
-        """The person's face, None if it's none of them. The first call that is given faces chooses the person."""
+    def among(self, faces: Sequence[Face], picture: Picture, limit: float = SAME_PERSON) -> Face | None:
+        """The person's face, None if it's none of them: the most similar one, if its unlikeness is below ``limit``. The
+        first call that is given faces chooses the person."""
         if not faces:
             return None
         if not self._views:
@@ -79,7 +80,7 @@ class Person:
             return face
         unlike = [self.unlike(picture, face) for face in faces]
         best = int(np.argmin(unlike))
-        return faces[best] if unlike[best] < SAME_PERSON else None
+        return faces[best] if unlike[best] < limit else None
 
     def unlike(self, picture: Picture, face: Face) -> float:
         """How unlike the most similar view that is remembered; see ``unlikeness``."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsync.faces.cuts import maybe_cut
+from lipsync.faces.cuts import maybe_cut, pattern
 from lipsync.faces.geometry import eye_distance
 from lipsync.faces.landmarker import AT_ONCE, Landmarker
 from lipsync.faces.region import Region, region_of
@@ -18,7 +18,7 @@ from lipsync.media.picture import luma_thumbnail
 from lipsync.types import Face, Float32, Picture
 
 AHEAD = 4  # pictures held back, to tell a cut from a flash
-PAST = 6  # thumbnails kept for the same
+PAST = 6  # patterns kept for the same
 STALE = 0.15  # offset of a guessed square from the right one above which the face is looked at again
 JUMP, CUT_JUMP = 0.4, 0.6  # eye distances off its prediction: where a face is doubted, and where a cut is believed
 GLANCE = 8  # frames between two looks at who it is
@@ -58,9 +58,15 @@ class _Waiting:
     """A picture on its way. ``answer``: the face in ``region``, in the making since before the region was certain."""
 
     picture: Picture
-    thumbnail: Float32
+    pattern: Float32
     region: Region | None = None
     answer: Future[Face | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    face: Face
+    region: Region
 
 
 class _Follower:
@@ -86,7 +92,7 @@ class _Follower:
         return len(self._queue) > AHEAD
 
     def take(self, picture: Picture) -> None:
-        self._queue.append(_Waiting(picture, luma_thumbnail(picture)))
+        self._queue.append(_Waiting(picture, pattern(luma_thumbnail(picture))))
         self._look_ahead()
 
     def drop(self) -> None:
@@ -99,19 +105,19 @@ class _Follower:
         """Settle the oldest picture."""
         waiting = self._queue.popleft()
         picture = waiting.picture
-        maybe = maybe_cut(list(self._past), waiting.thumbnail, [later.thumbnail for later in self._queue])
+        maybe = maybe_cut(list(self._past), waiting.pattern, [later.pattern for later in self._queue])
         had_face = self._last is not None
-        face = self._tracked_face(waiting)
-        cut = maybe and (face is None or self._is_new_shot(picture, face))
+        placed = self._tracked_face(waiting)
+        cut = maybe and (placed is None or self._is_new_shot(picture, placed))
         if cut:
             self._forget()
-            face = self._person.among(self._landmarker.find(picture), picture)
-        elif face is None:
-            face = self._searched(picture, just_lost=had_face)
-        self._remember(picture, face)
-        self._past.append(waiting.thumbnail)
+            placed = _placed(self._person.among(self._landmarker.find(picture), picture))
+        elif placed is None:
+            placed = _placed(self._searched(picture, just_lost=had_face))
+        self._remember(picture, placed)
+        self._past.append(waiting.pattern)
         self._look_ahead()
-        return Sighting(picture, face, cut)
+        return Sighting(picture, placed.face if placed is not None else None, cut)
 
     def _look_ahead(self) -> None:
         """Start on the oldest pictures with a guess of where the face will be."""
@@ -126,34 +132,40 @@ class _Follower:
         assert self._last is not None
         return self._last if self._before is None else self._last.moved(self._before, steps)
 
-    def _tracked_face(self, waiting: _Waiting) -> Face | None:
+    def _tracked_face(self, waiting: _Waiting) -> _Placed | None:
         """The face where the last one leads to; None if it isn't there, or if it can't be the same."""
         if self._last is None:
             return None
-        expected = self._expected()
-        face, region = None, waiting.region
-        if waiting.answer is not None and region is not None and expected.offset(region) < 2 * STALE:
+        region = self._expected()
+        face: Face | None = None
+        if waiting.answer is not None and waiting.region is not None and region.offset(waiting.region) < 2 * STALE:
             face = waiting.answer.result()
-            expected = region if face is not None else expected
-        face = face or self._landmarker.landmarks(waiting.picture, expected)
-        if face is not None and region_of(face.landmarks).offset(expected) > STALE:
-            face = self._landmarker.landmarks(waiting.picture, region_of(face.landmarks))
-        if face is None or not _inside(face, waiting.picture):
+        if face is not None and waiting.region is not None:
+            region = waiting.region
+        else:
+            face = self._landmarker.landmarks(waiting.picture, region)
+        placed = _placed(face)
+        if placed is not None and placed.region.offset(region) > STALE:
+            placed = _placed(self._landmarker.landmarks(waiting.picture, placed.region))
+        if placed is None or not _inside(placed.face, waiting.picture):
             return None
-        limit = SAME_PERSON if self._jump(face) > JUMP else STRANGER
-        doubted = limit == SAME_PERSON or self._tracked % GLANCE == GLANCE - 1
-        return None if doubted and self._person.unlike(waiting.picture, face) > limit else face
+        jumped = self._jump(placed) > JUMP
+        if (jumped or self._tracked % GLANCE == 0) and self._person.unlike(waiting.picture, placed.face) > (
+            SAME_PERSON if jumped else STRANGER
+        ):
+            return None
+        return placed
 
-    def _is_new_shot(self, picture: Picture, face: Face) -> bool:
-        return self._jump(face) > CUT_JUMP or self._person.unlike(picture, face) > SAME_PERSON
+    def _is_new_shot(self, picture: Picture, placed: _Placed) -> bool:
+        return self._jump(placed) > CUT_JUMP or self._person.unlike(picture, placed.face) > SAME_PERSON
 
-    def _jump(self, face: Face) -> float:
+    def _jump(self, placed: _Placed) -> float:
         """How far the face moved from where it was, or would be at the same speed, in eye distances; the nearer one."""
         if self._last is None:
             return 0.0
-        now, expected = region_of(face.landmarks), self._expected()
-        far = min(np.hypot(now.x - place.x, now.y - place.y) for place in (expected, self._last))
-        return float(far / eye_distance(face.landmarks) + abs(np.log2(now.side / self._last.side)))
+        now = placed.region
+        far = min(np.hypot(now.x - place.x, now.y - place.y) for place in (self._expected(), self._last))
+        return float(far / eye_distance(placed.face.landmarks) + abs(np.log2(now.side / self._last.side)))
 
     def _searched(self, picture: Picture, just_lost: bool) -> Face | None:
         """Look for the lost or not yet found person, less and less often."""
@@ -161,7 +173,8 @@ class _Follower:
             self._place, self._missing = self._last, 0
         self._missing += 1
         if self._place is not None and self._missing <= NEAR_TRIES:
-            return self._person.among(self._landmarker.find_near(picture, self._place), picture)
+            near = self._landmarker.find_near(picture, self._place)
+            return self._person.among(near, picture, limit=STRANGER)
         turn = self._missing - (NEAR_TRIES if self._place else 0) - 1
         if turn % THOROUGH == 0:
             return self._person.among(self._landmarker.find(picture), picture)
@@ -169,19 +182,23 @@ class _Follower:
             return self._person.among(self._landmarker.find(picture, thorough=False), picture)
         return None
 
-    def _remember(self, picture: Picture, face: Face | None) -> None:
-        if face is None:
+    def _remember(self, picture: Picture, placed: _Placed | None) -> None:
+        if placed is None:
             self._last = self._before = None
             return
-        self._before, self._last = self._last, region_of(face.landmarks)
+        self._before, self._last = self._last, placed.region
         self._missing = 0
-        self._tracked += 1
         if self._tracked % GLANCE == 0:
-            self._person.learn(picture, face)
+            self._person.learn(picture, placed.face)
+        self._tracked += 1
 
     def _forget(self) -> None:
         self._last = self._before = self._place = None
         self._missing = 0
+
+
+def _placed(face: Face | None) -> _Placed | None:
+    return None if face is None else _Placed(face, region_of(face.landmarks))
 
 
 def _inside(face: Face, picture: Picture) -> bool:
