@@ -76,6 +76,17 @@ def other_microphone(log_power: Tensor) -> Tensor:
     return log_power + colour[:, None]
 
 
+def restless(log_power: Tensor) -> Tensor:
+    """Loudness that wanders within the sentence, and compressors: how loud a word is must not say how open it is."""
+    count, frames = log_power.shape[:2]
+    wander = interpolate(torch.randn(count, 1, 9) * 0.9, frames, mode="linear", align_corners=True)[:, 0]
+    level = log_power.logsumexp(2)
+    level = torch.nn.functional.avg_pool1d(level[:, None], 9, 1, 4, count_include_pad=False)[:, 0]
+    below = (level.amax(1, keepdim=True) - level).clamp(max=7)
+    squeeze = below * uniform(-0.15, 0.4, count, 1) * sometimes(0.5, count)[:, None]
+    return log_power + (wander * sometimes(0.6, count)[:, None] + squeeze)[..., None]
+
+
 def interrupted(power: Tensor, motion: Tensor, neutral: Tensor) -> tuple[Tensor, Tensor]:
     """Some of the sounds start or stop in the middle, and the mouth comes from or goes to rest."""
     count = len(power)
@@ -178,7 +189,7 @@ def masked(frames: Tensor) -> Tensor:
 def augmented(log_power: Tensor, motion: Tensor, neutral: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Log band power (batch, 304, 40) and motion (batch, 76, K) to features, motion and who is silent (batch,)."""
     log_power, motion = stretched(log_power, motion)
-    power, motion = interrupted(other_microphone(other_tract(log_power)).exp(), motion, neutral)
+    power, motion = interrupted(restless(other_microphone(other_tract(log_power))).exp(), motion, neutral)
     silent = torch.rand(len(power)) < 0.06
     power[silent], motion[silent] = 0, neutral
     level = torch.where(silent, torch.exp(uniform(0, 10, len(power))), loudness(power))

@@ -30,7 +30,6 @@ from lipsync.faces import geometry
 from lipsync.speech.motion import Basis
 
 BATCH = 32
-RATE = 2e-3  # the highest learning rate
 SHARES = (0.25, 0.45, 0.3)  # of the clip's own voice, the vocoder's and the synthesisers'
 MEMORY = 0.997  # of the averaged weights, per step
 
@@ -67,29 +66,36 @@ def correlation(one: Tensor, other: Tensor) -> Tensor:
     return (one * other).sum(1) / (length + 1e-3)
 
 
-def schedule(minutes: float, steps: int | None) -> Iterator[tuple[int, float]]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """How long to train, by the clock or for a number of ``steps``, and the highest learning rate on the way."""
+
+    minutes: float = 30
+    steps: int | None = None
+    rate: float = 2e-3
+    batch: int = BATCH
+
+
+def schedule(plan: Plan) -> Iterator[tuple[int, float]]:
     """Step number and learning rate: a short rise, then half a cosine over the time or the steps there are."""
     start, step = time.monotonic(), 0
-    while (done := step / steps if steps else (time.monotonic() - start) / 60 / minutes) < 1:
-        yield step, RATE * min(1.0, (step + 1) / 150) * (0.49 * (1 + math.cos(math.pi * done)) + 0.02)
+    while (done := step / plan.steps if plan.steps else (time.monotonic() - start) / 60 / plan.minutes) < 1:
+        yield step, plan.rate * min(1.0, (step + 1) / 150) * (0.49 * (1 + math.cos(math.pi * done)) + 0.02)
         step += 1
 
 
-def train(
-    data: dataset.Batches, basis: Basis, minutes: float, steps: int | None = None, batch: int = BATCH, seed: int = 0
-) -> MotionNet:
-    """A network of averaged weights, ready to be exported. ``steps``, where given, counts instead of ``minutes``."""
-    torch.manual_seed(seed)
-    dice = np.random.default_rng(seed)
+def train(data: dataset.Batches, basis: Basis, net: MotionNet, plan: Plan) -> MotionNet:
+    """Train ``net`` and return a copy of it with averaged weights, ready to be exported."""
+    dice = np.random.default_rng(torch.initial_seed())
     neutral = torch.from_numpy(basis.neutral)
-    net, loss = MotionNet(len(basis.sd)), MotionLoss(basis, data.motion)
+    loss = MotionLoss(basis, data.motion)
     average = copy.deepcopy(net).eval()
-    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=2e-2, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(net.parameters(), plan.rate, weight_decay=2e-2, betas=(0.9, 0.98))
     told = 0.0
-    for step, rate in schedule(minutes, steps):
+    for step, rate in schedule(plan):
         for group in optimiser.param_groups:
             group["lr"] = rate
-        features, motion, silent = augmented(*data.draw(dice, batch, SHARES), neutral)
+        features, motion, silent = augmented(*data.draw(dice, plan.batch, SHARES), neutral)
         cost = loss(net.train()(features), motion, silent)
         optimiser.zero_grad()
         cost.backward()
@@ -125,14 +131,21 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--steps", type=int, help="this many steps instead of minutes")
+    parser.add_argument("--rate", type=float, default=2e-3, help="the highest learning rate")
+    parser.add_argument("--start", type=Path, help="weights.pt of an earlier run to go on from")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
     clips = dataset.load(args.prepared)
     basis, frontal = dataset.fit(clips)
     data = dataset.batches(clips, basis, frontal)
     print(f"{len(data.voices)} clips, {sum(map(len, data.voices))} voices", flush=True)
-    export(train(data, basis, args.minutes, args.steps), basis, args.out)
+    net = MotionNet(len(basis.sd))
+    if args.start:
+        net.load_state_dict(torch.load(args.start, weights_only=True))
+    export(train(data, basis, net, Plan(args.minutes, args.steps, args.rate)), basis, args.out)
     return 0
 
 

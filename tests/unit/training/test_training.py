@@ -151,7 +151,8 @@ def test_a_few_steps_give_a_network_that_runs_and_is_measured(
     clips: list[dataset.PreparedClip], tmp_path: Path
 ) -> None:
     basis, frontal = dataset.fit(clips)
-    net = train.train(dataset.batches(clips, basis, frontal), basis, minutes=1, steps=3, batch=12)
+    start = train.MotionNet(len(basis.sd))
+    net = train.train(dataset.batches(clips, basis, frontal), basis, start, train.Plan(steps=3, batch=12))
     train.export(net, basis, tmp_path)
     model = evaluate.open_model(tmp_path)
     scores = evaluate.held_out_scores(model, clips)
