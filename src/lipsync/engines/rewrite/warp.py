@@ -22,11 +22,13 @@ Triangles = NDArray[np.int32]  # (n, 3) point numbers
 
 SUBPIXEL_BITS = 4
 THIN = 1.0  # pixels: a lower triangle is moved as one piece, for its slope would reach far outside of it
+INTO_LIPS = 0.03  # mouth widths
 STILL = 0.02  # pixels: a triangle that moves less keeps its place
 _INNER_EDGES = tuple(pairwise((*LIPS_INNER, LIPS_INNER[0])))
 # The jaw's outline from ear to ear; a second ring outside it stays where it is, so that the neck follows softly.
 JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
 _JAW, _EDGES = np.array(JAW), np.array(_INNER_EDGES)
+CLOSEST = 0.035  # eye distances: the mesh's own second ring inside the lips is closer, and folds over when they shut
 SPARSE = 0.28  # spacing of the skin's points, as a share of their distance from the lips
 RING_REACH = 0.45  # of the way from the mesh's middle to the jaw, added outside it
 
@@ -58,8 +60,7 @@ def skin_triangles(rest: Float32, weight: Float32) -> Triangles:
     far = np.linalg.norm(points[:, None] - lips[None], axis=-1).min(1)
     ring = range(MESH, len(points))
     for number in [*JAW, *ring, *(int(k) for k in np.argsort(far[:MESH], kind="stable"))]:
-        spacing = SPARSE * far[number] if number < MESH else 0.0
-        if np.linalg.norm(points[kept] - points[number], axis=1).min() > max(spacing, 1e-6):
+        if np.linalg.norm(points[kept] - points[number], axis=1).min() > max(SPARSE * far[number], CLOSEST):
             kept.append(number)
     return _without_mouth(_delaunay(points, kept))
 
@@ -109,9 +110,19 @@ class Raster:
         shift = np.zeros((1 + len(_INNER_EDGES) + len(self._chosen), 6), np.float32)
         wedges = shift[1 : 1 + len(_INNER_EDGES)]
         edges = source[_EDGES] - new[_EDGES]
-        wedges[:, [2, 5]] = (edges[:, 0] + edges[:, 1]) / 2
+        wedges[:, [2, 5]] = (edges[:, 0] + edges[:, 1]) / 2 + _into_lips(source)
         shift[1 + len(_INNER_EDGES) :] = _shift_of(new[self._chosen], source[self._chosen])
         return _evaluate(self._numbers, shift, rows, columns)
+
+
+def _into_lips(source: Float32) -> Float32:
+    """For each inner lip edge (20, 2) a short step from the mouth's inside into that lip.
+
+    A landmark that is a pixel off would otherwise show a dash of teeth or dark between closed lips.
+    """
+    along = source[LIPS_INNER[10]] - source[LIPS_INNER[0]]
+    down = np.array([-along[1], along[0]], np.float32) * INTO_LIPS
+    return np.where(np.arange(len(_EDGES))[:, None] < len(_EDGES) // 2, -down, down)
 
 
 def _inside(corners: Float32, box: Box) -> NDArray[np.bool_]:
