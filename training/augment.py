@@ -57,6 +57,31 @@ def _resample(values: Tensor, count: int, speed: Tensor, centre: Tensor, turns: 
     return torch.gather(values, 1, left) * (1 - share) + torch.gather(values, 1, left + 1) * share
 
 
+def spliced(log_power: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
+    """Pieces begin anywhere and go over into other pieces in mid word, so that neither the place in the sentence nor
+    the sentence's fixed grammar says what comes; the mouth takes four rows from the one to the other."""
+    count = len(motion)
+    log_power, motion = _turned(log_power, motion, torch.randint(0, ROWS, (count,)))
+    rows, frames = torch.arange(ROWS)[None], torch.arange(FRAMES)[None]
+    for step, chance in ((3, 0.6), (5, 0.4)):
+        others = _turned(log_power.roll(step, 0), motion.roll(step, 0), torch.randint(0, ROWS, (count,)))
+        at = torch.randint(6, ROWS - 6, (count, 1))
+        chosen = sometimes(chance, count)[:, None]
+        late = ((rows - at + 2) / 4).clamp(0, 1) * chosen
+        motion = motion + (others[1] - motion) * late[..., None]
+        after = (frames >= STEP * at + 2).float() * chosen
+        log_power = log_power + (others[0] - log_power) * after[..., None]
+    return log_power, motion
+
+
+def _turned(log_power: Tensor, motion: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Every piece begins ``rows`` (batch,) later, and its beginning follows its end."""
+    place = (torch.arange(ROWS) + rows[:, None]) % ROWS
+    fine = (torch.arange(FRAMES) + STEP * rows[:, None]) % FRAMES
+    turned = torch.gather(motion, 1, place[..., None].expand_as(motion))
+    return torch.gather(log_power, 1, fine[..., None].expand_as(log_power)), turned
+
+
 def other_tract(log_power: Tensor) -> Tensor:
     """Half of the batch with formants moved by -12 to +14 %."""
     count = len(log_power)
@@ -188,7 +213,7 @@ def masked(frames: Tensor) -> Tensor:
 
 def augmented(log_power: Tensor, motion: Tensor, neutral: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Log band power (batch, 304, 40) and motion (batch, 76, K) to features, motion and who is silent (batch,)."""
-    log_power, motion = stretched(log_power, motion)
+    log_power, motion = spliced(*stretched(log_power, motion))
     power, motion = interrupted(restless(other_microphone(other_tract(log_power))).exp(), motion, neutral)
     silent = torch.rand(len(power)) < 0.06
     power[silent], motion[silent] = 0, neutral

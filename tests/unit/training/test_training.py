@@ -28,6 +28,7 @@ import shapes
 import torch
 import train
 import voices
+from network import MotionNet
 
 RATE = 16_000
 ROWS = 75
@@ -108,6 +109,16 @@ def test_stretching_keeps_sound_and_motion_together() -> None:
     assert (rows - motion[:, :, 0])[:, 2:-2].abs().max() < 0.04
 
 
+def test_splicing_keeps_sound_and_motion_together_but_near_the_seams() -> None:
+    torch.manual_seed(0)
+    motion = torch.rand(16, augment.ROWS, 1)
+    sound = motion.repeat_interleave(4, 1).repeat(1, 1, 40)
+    sound, rows = augment.spliced(sound, motion)
+    apart = (sound[:, 1::4, 0] - rows[:, :, 0]).abs() > 1e-4
+    assert apart.sum(1).max() <= 8
+    assert (rows[:, 0] != motion[:, 0]).any()
+
+
 def test_augmented_features_look_like_features_and_the_silent_rest(clips: list[dataset.PreparedClip]) -> None:
     torch.manual_seed(0)
     basis, frontal = dataset.fit(clips)
@@ -151,7 +162,7 @@ def test_a_few_steps_give_a_network_that_runs_and_is_measured(
     clips: list[dataset.PreparedClip], tmp_path: Path
 ) -> None:
     basis, frontal = dataset.fit(clips)
-    start = train.MotionNet(len(basis.sd))
+    start = MotionNet(len(basis.sd))
     net = train.train(dataset.batches(clips, basis, frontal), basis, start, train.Plan(steps=3, batch=12))
     train.export(net, basis, tmp_path)
     model = evaluate.open_model(tmp_path)
@@ -165,7 +176,7 @@ def test_a_few_steps_give_a_network_that_runs_and_is_measured(
 def test_the_exported_network_is_the_trained_one(clips: list[dataset.PreparedClip], tmp_path: Path) -> None:
     torch.manual_seed(3)
     basis, _ = dataset.fit(clips)
-    net = train.MotionNet(len(basis.sd)).eval()
+    net = MotionNet(len(basis.sd)).eval()
     train.export(net, basis, tmp_path)
     model = evaluate.open_model(tmp_path)
     heard = torch.randn(1, 400, 40)
