@@ -49,12 +49,14 @@ def render(
     if box is None:
         return False
     before = read_patch(picture, box)
-    raster = Raster(new, triangles, moving, box)
-    where = raster.map_from(old - np.array([box.left, box.top], np.float32))
-    after = cv2.remap(before, where.x, where.y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    where = Raster(new, triangles, moving, box, step=2).map_from(old - np.array([box.left, box.top], np.float32))
+    after = cv2.remap(before, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     part = box_around(new[list(LIPS_OUTER)], (RIM + 2.5 * FEATHER) * unit, picture)
     if part is not None:
-        _put_mouth(after, raster, box, _common(part, box), new, unit, layers, cavity)
+        part = _common(part, box)
+        rows, columns = _within(part, box)
+        raster = Raster(new, triangles, moving, part, step=1)
+        after[rows, columns] = _with_mouth(after[rows, columns], raster, part, new, unit, layers, cavity)
     add_to_picture(picture, box, after - before)
     return True
 
@@ -63,20 +65,15 @@ def _common(a: Box, b: Box) -> Box:
     return Box(max(a.left, b.left), max(a.top, b.top), min(a.right, b.right), min(a.bottom, b.bottom))
 
 
-def _put_mouth(
-    after: Float32,
-    raster: Raster,
-    box: Box,
-    part: Box,
-    new: Float32,
-    unit: float,
-    layers: Sequence[Layer],
-    cavity: Float32,
-) -> None:
-    """Lay the donors' lips and insides over the moved skin ``after`` of ``box``, in place, within ``part``."""
-    rows = slice(part.top - box.top, part.bottom - box.top)
-    columns = slice(part.left - box.left, part.right - box.left)
-    skin = after[rows, columns]
+def _within(part: Box, box: Box) -> tuple[slice, slice]:
+    """The rows and columns of ``box`` that ``part`` covers."""
+    return slice(part.top - box.top, part.bottom - box.top), slice(part.left - box.left, part.right - box.left)
+
+
+def _with_mouth(
+    skin: Float32, raster: Raster, part: Box, new: Float32, unit: float, layers: Sequence[Layer], cavity: Float32
+) -> Float32:
+    """The moved skin (h, w, 3) of ``part`` with the donors' lips and insides laid over it."""
     outline = new[list(LIPS_OUTER)]
     middle = outline.mean(0)
     reach = np.linalg.norm(outline - middle, axis=1, keepdims=True)
@@ -88,14 +85,14 @@ def _put_mouth(
     for layer in layers:
         look = skin.copy()
         if layer.mouth.points is not None:
-            where = raster.map_from(with_ring(layer.mouth.points), rows, columns)
-            look = cv2.remap(layer.mouth.patch, where.x, where.y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            where = raster.map_from(with_ring(layer.mouth.points))
+            look = cv2.remap(layer.mouth.patch, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
             shift = _colour_shift(skin, look, around)
             look = skin + (look + shift - skin) * around[..., None]
         if hole is not None:
             _put_inside(look, layer.mouth, lips, hole, part, cavity)
         mixed += layer.share * look
-    after[rows, columns] = mixed
+    return mixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +114,7 @@ def _hole(new: Float32, unit: float, part: Box) -> _Hole | None:
 
 def _put_inside(look: Float32, mouth: Mouth, lips: Lips, hole: _Hole, part: Box, cavity: Float32) -> None:
     inside, seen = show_inside(mouth, lips, hole.box, cavity)
-    rows = slice(hole.box.top - part.top, hole.box.bottom - part.top)
-    columns = slice(hole.box.left - part.left, hole.box.right - part.left)
+    rows, columns = _within(hole.box, part)
     look[rows, columns] += (inside - look[rows, columns]) * (hole.mask * seen)
 
 

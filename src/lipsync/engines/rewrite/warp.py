@@ -7,7 +7,6 @@ other. Where nothing moves the map is the identity and the picture stays as it i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
@@ -27,18 +26,10 @@ STILL = 0.02  # pixels: a triangle that moves less keeps its place
 _INNER_EDGES = tuple(pairwise((*LIPS_INNER, LIPS_INNER[0])))
 # The jaw's outline from ear to ear; a second ring outside it stays where it is, so that the neck follows softly.
 JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
-_JAW, _EDGES = np.array(JAW), np.array(_INNER_EDGES)
+_JAW, _EDGES, _INNER = np.array(JAW), np.array(_INNER_EDGES), np.array(LIPS_INNER)
 CLOSEST = 0.035  # eye distances: the mesh's own second ring inside the lips is closer, and folds over when they shut
 SPARSE = 0.28  # spacing of the skin's points, as a share of their distance from the lips
 RING_REACH = 0.45  # of the way from the mesh's middle to the jaw, added outside it
-
-
-@dataclass(frozen=True, slots=True)
-class PixelMap:
-    """Where each pixel of a box comes from: ``x`` and ``y`` (height, width) float32, in pixels of the source."""
-
-    x: Float32
-    y: Float32
 
 
 def with_ring(points: Float32) -> Float32:
@@ -86,33 +77,42 @@ class Raster:
     """Which triangle of the ``target`` mesh lies over each pixel of ``box``; any source can then be asked for its map.
 
     ``target`` (k, 2) in pixels of the picture. Triangles whose points all keep their place are left out, ``moving``
-    (k,) tells which do not.
+    (k,) tells which do not. ``step``: 2 looks at every other pixel and interpolates, which is enough away from the lips.
     """
 
-    def __init__(self, target: Float32, triangles: Triangles, moving: NDArray[np.bool_], box: Box) -> None:
+    def __init__(self, target: Float32, triangles: Triangles, moving: NDArray[np.bool_], box: Box, step: int) -> None:
         self._target = target - np.array([box.left, box.top], np.float32)
         chosen = triangles[moving[triangles].any(1)]
         self._chosen = chosen[_inside(self._target[chosen], box)]
-        self._numbers = np.zeros((box.height, box.width), np.int32)
+        self._size, self._step = (box.width, box.height), step
+        self._numbers = np.zeros((-(-box.height // step), -(-box.width // step)), np.int32)
         self._paint()
 
     def _paint(self) -> None:
         """The mouth's inside first, in wedges that follow the nearest lip; then the skin over it."""
         new = self._target
-        middle = np.broadcast_to(new[list(LIPS_INNER)].mean(0), (len(_EDGES), 1, 2))
+        middle = np.broadcast_to(new[_INNER].mean(0), (len(_EDGES), 1, 2))
         corners = np.concatenate([np.concatenate([new[_EDGES], middle], 1), new[self._chosen]])
-        for number, triangle in enumerate(np.rint(corners * (1 << SUBPIXEL_BITS)).astype(np.int32), 1):
+        nodes = (corners - (self._step - 1) / 2) / self._step
+        for number, triangle in enumerate(np.rint(nodes * (1 << SUBPIXEL_BITS)).astype(np.int32), 1):
             cv2.fillConvexPoly(self._numbers, triangle, number, cv2.LINE_8, SUBPIXEL_BITS)
 
-    def map_from(self, source: Float32, rows: slice = slice(None), columns: slice = slice(None)) -> PixelMap:
-        """Where each pixel of the box, or of a part of it, comes from in the ``source`` mesh (k, 2)."""
-        new = self._target
-        shift = np.zeros((1 + len(_INNER_EDGES) + len(self._chosen), 6), np.float32)
-        wedges = shift[1 : 1 + len(_INNER_EDGES)]
+    def map_from(self, source: Float32) -> Float32:
+        """Where each pixel of the box comes from in the ``source`` mesh (k, 2): (height, width, 2), x then y."""
+        new, wedges = self._target, 1 + len(_EDGES)
+        shift = np.zeros((wedges + len(self._chosen), 6), np.float32)
         edges = source[_EDGES] - new[_EDGES]
-        wedges[:, [2, 5]] = (edges[:, 0] + edges[:, 1]) / 2 + _into_lips(source)
-        shift[1 + len(_INNER_EDGES) :] = _shift_of(new[self._chosen], source[self._chosen])
-        return _evaluate(self._numbers, shift, rows, columns)
+        shift[1:wedges, [2, 5]] = (edges[:, 0] + edges[:, 1]) / 2 + _into_lips(source)
+        shift[wedges:] = _shift_of(new[self._chosen], source[self._chosen])
+        terms = shift[self._numbers]
+        x, y = (np.arange(n, dtype=np.float32) * self._step + (self._step - 1) / 2 for n in terms.shape[1::-1])
+        where = terms[..., 0::3] * x[None, :, None] + terms[..., 1::3] * y[:, None, None] + terms[..., 2::3]
+        if self._step > 1:
+            size = (terms.shape[1] * self._step, terms.shape[0] * self._step)
+            where = cv2.resize(where, size, interpolation=cv2.INTER_LINEAR)[: self._size[1], : self._size[0]]
+        where[..., 0] += np.arange(self._size[0], dtype=np.float32)
+        where[..., 1] += np.arange(self._size[1], dtype=np.float32)[:, None]
+        return np.asarray(where, np.float32)
 
 
 def _into_lips(source: Float32) -> Float32:
@@ -145,11 +145,3 @@ def _shift_of(new: Float32, old: Float32) -> Float32:
     constant = move[:, 0] - along_x * new[:, 0, :1] - along_y * new[:, 0, 1:]
     constant[thin] = move[thin].sum(1) / 3
     return np.stack([along_x, along_y, constant], 2).reshape(-1, 6)
-
-
-def _evaluate(numbers: NDArray[np.int32], shift: Float32, rows: slice, columns: slice) -> PixelMap:
-    x = np.arange(numbers.shape[1], dtype=np.float32)[None, columns]
-    y = np.arange(numbers.shape[0], dtype=np.float32)[rows, None]
-    terms = shift[numbers[rows, columns]]
-    across = x + terms[..., 0] * x + terms[..., 1] * y + terms[..., 2]
-    return PixelMap(across, y + terms[..., 3] * x + terms[..., 4] * y + terms[..., 5])
