@@ -21,6 +21,11 @@ def pattern(thumbnail: Float32) -> Float32:
     return np.asarray(whole / np.linalg.norm(whole), np.float32)
 
 
+def is_flat(one: Float32) -> bool:
+    """Whether a pattern is of a picture with nothing in it, such as black between two shots."""
+    return bool(one[-1] > np.sqrt(0.5))
+
+
 def change(before: Float32, after: Float32) -> float:
     """How different two patterns are: 0 the same, 1 unrelated, 2 inverted."""
     return max(0.0, 1 - float(before @ after))
@@ -29,9 +34,11 @@ def change(before: Float32, after: Float32) -> float:
 def maybe_cut(past: Sequence[Float32], here: Float32, coming: Sequence[Float32]) -> bool:
     """Whether a shot may begin with the picture ``here``, given the patterns before (oldest first) and after it.
 
-    Repeated pictures count once. A flash or something passing by comes back to what was; motion changes several pictures in a row.
+    Repeated pictures count once and empty ones not at all: after black, it is the first picture with something in it that
+    may begin a shot. A flash or something passing by comes back to what was; motion changes several pictures in a row.
     """
-    if not past or (jump := change(past[-1], here)) < NOTABLE:
+    past, coming = ([one for one in some if not is_flat(one)] for some in (past, coming))
+    if not past or is_flat(here) or (jump := change(past[-1], here)) < NOTABLE:
         return False
     past, coming = _distinct(past), _distinct([here, *coming])[1:]
     before = change(past[-2], past[-1]) if len(past) > 1 else 0.0

@@ -25,6 +25,9 @@ UNITS = (0.03, 0.35, 0.03)
 MOST = 2.5
 SAME_PERSON = 4.0
 STRANGER = 6.0
+FARTHEST = (
+    1.5  # most that a distance in the picture counts, in units of unlikeness; one is the side of the face's square
+)
 VIEWS, NEW_VIEW = 8, 1.5  # how many views of a person are kept, and how unlike the others one must be
 
 
@@ -68,9 +71,12 @@ class Person:
         self._select = select
         self._views: list[Signature] = []
 
-    def among(self, faces: Sequence[Face], picture: Picture, limit: float = SAME_PERSON) -> Face | None:
-        """The person's face, None if it's none of them: the most similar one, if its unlikeness is below ``limit``. The
-        first call that is given faces chooses the person."""
+    def among(
+        self, faces: Sequence[Face], picture: Picture, place: Region | None = None, limit: float = SAME_PERSON
+    ) -> Face | None:
+        """The person's face, None if it's none of them: the most similar one, if its unlikeness is below ``limit``. Among
+        look-alikes it is the one nearer to ``place``, where the person was last seen. The first call that is given faces
+        chooses the person."""
         if not faces:
             return None
         if not self._views:
@@ -78,8 +84,9 @@ class Person:
             face = choose(faces, self._select, width, height)
             self._views.append(signature(picture, face))
             return face
-        unlike = [self.unlike(picture, face) for face in faces]
-        best = int(np.argmin(unlike))
+        unlike = np.array([self.unlike(picture, face) for face in faces])
+        away = np.array([0.0 if place is None else _distance(region_of(face.landmarks), place) for face in faces])
+        best = int(np.argmin(unlike + np.minimum(away, FARTHEST)))
         return faces[best] if unlike[best] < limit else None
 
     def unlike(self, picture: Picture, face: Face) -> float:
@@ -124,6 +131,10 @@ def unlikeness(one: Signature, other: Signature) -> float:
         float(np.linalg.norm(one.colour - other.colour)),
     )
     return sum(min(cue / unit, MOST) for cue, unit in zip(cues, UNITS, strict=True))
+
+
+def _distance(one: Region, other: Region) -> float:
+    return float(np.hypot(one.x - other.x, one.y - other.y) / other.side)
 
 
 def _rank(region: Region, how: str, width: int, height: int) -> float:

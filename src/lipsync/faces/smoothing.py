@@ -1,7 +1,9 @@
 """Landmarks over time, calmed without lag and without flattening what the lips do.
 
 Local polynomial fits, centred on each frame (Savitzky and Golay, "Smoothing and Differentiation of Data by Simplified Least
-Squares Procedures", Analytical Chemistry 36(8), 1964): the head's pose over a long window, the face's shape over a short one.
+Squares Procedures", Analytical Chemistry 36(8), 1964): the head's pose over a long window, the face's shape over a short one. What a
+fit leaves over is dropped where it is no larger than the network's noise and kept where it is motion (shrinkage after
+James and Stein, "Estimation with quadratic loss", 1961), so that quick nods and lips keep their place.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.faces.geometry import Pose, eye_distance, fit_pose
+from lipsync.faces.geometry import LIPS, STABLE, Pose, eye_distance, fit_pose
 from lipsync.types import Float32
 
 POSE_SECONDS, POSE_ORDER = 0.36, 2
 SHAPE_SECONDS, SHAPE_ORDER = 0.28, 4
+POSE_NOISE, SHAPE_NOISE = 0.005, 0.003  # what a fit leaves over on a still face, in eye distances, with some reserve
 
 
 def reach(rate: Fraction) -> int:
@@ -29,10 +32,24 @@ def smooth(points: Float32, rest: Float32, rate: Fraction) -> Float32:
     if len(points) < 3:
         return points
     pose = fit_pose(points, (rest - rest.mean(0)) / eye_distance(rest))
-    shapes = pose.to_face(points).reshape(len(points), -1)
-    calm = local_fit(shapes, _half(SHAPE_SECONDS, SHAPE_ORDER, rate), SHAPE_ORDER)
-    poses = _smooth_pose(pose, _half(POSE_SECONDS, POSE_ORDER, rate))
-    return poses.to_picture(calm.reshape(points.shape))
+    shapes = pose.to_face(points)
+    flat = local_fit(shapes.reshape(len(points), -1), _half(SHAPE_SECONDS, SHAPE_ORDER, rate), SHAPE_ORDER)
+    calm = flat.reshape(points.shape)
+    steady = _smooth_pose(pose, _half(POSE_SECONDS, POSE_ORDER, rate))
+    over = (shapes - calm)[:, LIPS]
+    shape = calm + _kept(over, SHAPE_NOISE) * (shapes - calm)
+    head = shape[:, STABLE]
+    over = (pose.to_picture(head) - steady.to_picture(head)) / steady.scale[:, None, None]
+    kept = _kept(over, POSE_NOISE)
+    return np.asarray((1 - kept) * steady.to_picture(shape) + kept * pose.to_picture(shape), np.float32)
+
+
+def _kept(over: Float32, noise: float) -> Float32:
+    """The share of what is left over (n, k, 3) that is no noise, (n, 1, 1) in 0..1."""
+    energy = (over[..., :2] ** 2).sum(-1).mean(-1)
+    padded = np.pad(energy, 1, mode="edge")
+    local = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return np.asarray(np.clip(1 - noise**2 / np.maximum(local, 1e-12), 0, 1), np.float32)[:, None, None]
 
 
 def local_fit(rows: NDArray[np.floating], half: int, order: int) -> Float32:

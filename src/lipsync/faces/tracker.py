@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsync.faces.cuts import maybe_cut, pattern
+from lipsync.faces.cuts import change, is_flat, maybe_cut, pattern
 from lipsync.faces.geometry import eye_distance
 from lipsync.faces.landmarker import AT_ONCE, Landmarker
 from lipsync.faces.region import Region, region_of
@@ -21,6 +21,7 @@ AHEAD = 4  # pictures held back, to tell a cut from a flash
 PAST = 6  # patterns kept for the same
 STALE = 0.15  # offset of a guessed square from the right one above which the face is looked at again
 JUMP, CUT_JUMP = 0.4, 0.6  # eye distances off its prediction: where a face is doubted, and where a cut is believed
+STRONG = 0.3  # change of the picture that is a cut even where there is no face to ask
 GLANCE = 8  # frames between two looks at who it is
 NEAR_TRIES = 5  # frames after a loss in which only the last place is searched
 QUICK, THOROUGH = 3, 12  # frames between two searches of the whole picture; between two with tiles
@@ -108,14 +109,15 @@ class _Follower:
         maybe = maybe_cut(list(self._past), waiting.pattern, [later.pattern for later in self._queue])
         had_face = self._last is not None
         placed = self._tracked_face(waiting)
-        cut = maybe and (placed is None or self._is_new_shot(picture, placed))
+        cut = maybe and (self._lost_at_once(waiting) if placed is None else self._is_new_shot(picture, placed))
         if cut:
             self._forget()
             placed = _placed(self._person.among(self._landmarker.find(picture), picture))
         elif placed is None:
             placed = _placed(self._searched(picture, just_lost=had_face))
         self._remember(picture, placed)
-        self._past.append(waiting.pattern)
+        if not is_flat(waiting.pattern):
+            self._past.append(waiting.pattern)
         self._look_ahead()
         return Sighting(picture, placed.face if placed is not None else None, cut)
 
@@ -156,6 +158,10 @@ class _Follower:
             return None
         return placed
 
+    def _lost_at_once(self, waiting: _Waiting) -> bool:
+        """Whether a possible cut without a face is one: it took the face away, or the whole picture changed."""
+        return self._last is not None or change(self._past[-1], waiting.pattern) > STRONG
+
     def _is_new_shot(self, picture: Picture, placed: _Placed) -> bool:
         return self._jump(placed) > CUT_JUMP or self._person.unlike(picture, placed.face) > SAME_PERSON
 
@@ -174,13 +180,12 @@ class _Follower:
         self._missing += 1
         if self._place is not None and self._missing <= NEAR_TRIES:
             near = self._landmarker.find_near(picture, self._place)
-            return self._person.among(near, picture, limit=STRANGER)
+            return self._person.among(near, picture, self._place, STRANGER)
         turn = self._missing - (NEAR_TRIES if self._place else 0) - 1
-        if turn % THOROUGH == 0:
-            return self._person.among(self._landmarker.find(picture), picture)
-        if turn % QUICK == 0:
-            return self._person.among(self._landmarker.find(picture, thorough=False), picture)
-        return None
+        if turn % QUICK:
+            return None
+        found = self._landmarker.find(picture, thorough=turn % THOROUGH == 0)
+        return self._person.among(found, picture, self._place)
 
     def _remember(self, picture: Picture, placed: _Placed | None) -> None:
         if placed is None:
