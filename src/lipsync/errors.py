@@ -20,8 +20,10 @@
     ├── OutputError               the result cannot be delivered
     │   ├── OutputUnwritable      missing directory or permissions
     │   ├── OutputIsInput         it would overwrite what it is made from
+    │   ├── OutputExists          there is a file already, and nobody said to replace it
     │   ├── DiskFull              no space left (retryable)
     │   └── EncodeFailed          the encoder refused
+    ├── ExtraMissing              an optional part of the package is not installed
     └── ModelError                a network cannot be used
         ├── ModelMissing          the file is not there
         ├── ModelCorrupt          the file is not what it should be
@@ -161,6 +163,12 @@ class OutputIsInput(OutputError):
     code = "output_is_input"
 
 
+class OutputExists(OutputError):
+    """There is a file already, and nobody said to replace it."""
+
+    code = "output_exists"
+
+
 class DiskFull(OutputError):
     """No space left where the result goes."""
 
@@ -172,6 +180,12 @@ class EncodeFailed(OutputError):
     """The encoder refused the settings or the pictures."""
 
     code = "encode_failed"
+
+
+class ExtraMissing(LipsyncError):
+    """An optional part of the package is not installed."""
+
+    code = "extra_missing"
 
 
 class ModelError(LipsyncError):

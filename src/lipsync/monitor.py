@@ -42,7 +42,12 @@ class Monitor:
         self._stop = threading.Event()
         self.seconds: dict[str, float] = {}
 
+    def call(self, callback: Callable[[Progress], None]) -> None:
+        """From now on hand progress to this callback."""
+        self._callback = callback
+
     def cancel(self) -> None:
+        """Ask the job to stop."""
         self._stop.set()
 
     @property

@@ -1,0 +1,80 @@
+"""The command line. Heavy imports wait until a command needs them, so that help comes at once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from lipsync import __version__
+from lipsync.cli import demo, doctor, sync
+from lipsync.cli.exits import BUG, INTERRUPTED, TERMINATED, exit_code
+from lipsync.errors import Cancelled, LipsyncError
+from lipsync.monitor import Monitor
+
+COMMANDS = (sync, demo, doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; failures are one line on standard error."""
+    options = _parser().parse_args(arguments)
+    monitor = Monitor()
+    with _signals(monitor) as received:
+        try:
+            return int(options.run(options, monitor))
+        except LipsyncError as error:
+            return _failed(options, error.code, str(error), exit_code(error))
+        except Cancelled:
+            code = TERMINATED if signal.SIGTERM in received else INTERRUPTED
+            return _failed(options, "cancelled", "stopped; nothing was written", code)
+        except Exception as error:  # noqa: BLE001 - a bug: one line for the user, the rest on request
+            if options.debug:
+                raise
+            text = f"unexpected {type(error).__name__}: {error}; --debug shows where. This is a bug, please report it"
+            return _failed(options, "bug", " ".join(text.split()), BUG)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lipsync",
+        description="Moves the mouth in a video or a photo to a voice. Runs on a CPU; nothing is downloaded.",
+        epilog="example: lipsync sync --face speaker.mp4 --audio voice.wav -o result.mp4",
+    )
+    parser.add_argument("--version", action="version", version=f"lipsync {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_to(commands)
+    return parser
+
+
+@contextmanager
+def _signals(monitor: Monitor) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM ask the job to stop; the second one ends the process at once."""
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        monitor.cancel()
+        if len(received) > 1:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _failed(options: argparse.Namespace, code: str, message: str, exit_status: int) -> int:
+    if getattr(options, "json", False):
+        print(json.dumps({"error": {"code": code, "message": message}}))
+    else:
+        print(f"lipsync: {message} [{code}]", file=sys.stderr)
+    return exit_status

@@ -1,0 +1,62 @@
+"""What a person sees of a running job."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TextIO
+
+from lipsync.monitor import Progress
+
+REDRAW = 0.1  # seconds between two looks of the bar
+LINES = 10.0  # seconds between two lines where there is no terminal
+BAR = 24
+STAGES = {"listen": "listening", "track": "finding the face", "render": "moving the mouth"}
+
+
+class Display:
+    """Progress on a stream: a bar that redraws itself on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._stage = ""
+        self._drawn = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        finished = progress.total is not None and progress.done >= progress.total
+        changed = progress.stage != self._stage
+        if not (changed or finished) and now - self._drawn < (REDRAW if self._terminal else LINES):
+            return
+        if not self._terminal and finished and not changed:
+            return
+        self._stage, self._drawn = progress.stage, now
+        self._draw(describe(progress))
+
+    def clear(self) -> None:
+        """Take the bar off the screen."""
+        if self._terminal and self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def _draw(self, line: str) -> None:
+        if self._terminal:
+            self._stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def describe(progress: Progress) -> str:
+    """One line: the stage, a bar, frames, rate and time left."""
+    name = STAGES.get(progress.stage, progress.stage)
+    if progress.stage == "listen":
+        return name
+    total = progress.total or 0
+    filled = min(BAR, BAR * progress.done // total) if total else 0
+    bar = "█" * filled + "·" * (BAR - filled)
+    left = progress.seconds_left
+    time_left = "" if left is None else f"  {int(left) // 60}:{int(left) % 60:02d} left"
+    return f"{name:<17} {bar} {progress.done}/{total or '?'} frames  {progress.rate:.0f} frames/s{time_left}"

@@ -1,0 +1,144 @@
+"""``lipsync sync``: one face, one voice, one result."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lipsync import __version__
+from lipsync.cli.show import Display
+from lipsync.errors import OutputExists
+from lipsync.monitor import Monitor
+
+if TYPE_CHECKING:
+    from lipsync.pipeline.job import Job, Result
+
+
+def add_to(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "sync",
+        help="move the mouth in a video or photo to a voice",
+        description="Moves the mouth in a video or a photo to a voice, and leaves everything else as it is.",
+        epilog="example: lipsync sync --face speaker.mp4 --audio voice.wav -o result.mp4",
+    )
+    parser.add_argument("--face", type=Path, required=True, metavar="FILE", help="a video or a photo with a face")
+    parser.add_argument("--audio", type=Path, required=True, metavar="FILE", help="a sound file, or a video's sound")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .mov or .mkv")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--engine", default="rewrite", help="rewrite (default) or passthrough, which changes nothing")
+    parser.add_argument(
+        "--select", default="largest", help="whose mouth, of several: largest (default), left, right, centre"
+    )
+    parser.add_argument("--photo-rate", type=_rate, default=Fraction(25), metavar="N", help="frames/s made of a photo")
+    parser.add_argument("--allow-clipped", action="store_true", help="use sound that is badly distorted")
+    add_encoding_to(parser)
+    add_output_to(parser)
+    parser.set_defaults(run=run)
+
+
+def add_encoding_to(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("encoding")
+    group.add_argument("--codec", default="libx264", help="video encoder as FFmpeg names it (libx264)")
+    group.add_argument("--crf", type=int, default=17, metavar="N", help="quality, lower is better (17)")
+    group.add_argument("--preset", default="veryfast", help="encoder's preset (veryfast)")
+    group.add_argument("--pixel-format", default=None, metavar="NAME", help="such as yuv420p (default: as the footage)")
+    group.add_argument("--audio-bitrate", type=int, default=192_000, metavar="N", help="bits/s of the sound (192000)")
+
+
+def add_output_to(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("--debug", action="store_true", help="show where an unexpected failure comes from")
+
+
+def run(options: argparse.Namespace, monitor: Monitor) -> int:
+    if options.output.is_file() and not options.overwrite:
+        _refuse_input(options)
+        raise OutputExists(f"{options.output}: exists already; --overwrite replaces it")
+    perform(_job(options), options, monitor)
+    return 0
+
+
+def perform(job: Job, options: argparse.Namespace, monitor: Monitor) -> None:
+    """Run the job with the display that the options ask for, and print what came of it."""
+    from lipsync.pipeline.run import run as run_job
+
+    if options.quiet or options.json:
+        _report(run_job(job, monitor), options)
+        return
+    display = Display()
+    monitor.call(display)
+    try:
+        result = run_job(job, monitor)
+    finally:
+        display.clear()
+    _report(result, options)
+
+
+def _refuse_input(options: argparse.Namespace) -> None:
+    """An output that is one of the inputs is that mistake, not an old result."""
+    from lipsync.media.writer import refuse_input
+
+    refuse_input(options.output, (options.face, options.audio))
+
+
+def _job(options: argparse.Namespace) -> Job:
+    from lipsync.media.encoding import Encoding
+    from lipsync.pipeline.job import Job
+
+    encoding = Encoding(options.codec, options.crf, options.preset, options.pixel_format, options.audio_bitrate)
+    return Job(
+        options.face,
+        options.audio,
+        options.output,
+        engine=options.engine,
+        select=options.select,
+        encoding=encoding,
+        photo_rate=options.photo_rate,
+        allow_clipped=options.allow_clipped,
+    )
+
+
+def _report(result: Result, options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps(as_json(result)))
+    elif not options.quiet:
+        for warning in result.warnings:
+            print(f"lipsync: note: {warning}", file=sys.stderr)
+        seconds = result.seconds["total"]
+        rate = result.frames / seconds if seconds else 0.0
+        print(f"{result.output}: {result.frames} frames, {result.faces} with the face, {seconds:.1f} s, {rate:.0f} frames/s")
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result as plain values: seconds as floats, the rate as a fraction, memory in bytes."""
+    return {
+        "output": str(result.output),
+        "engine": result.engine,
+        "frames": result.frames,
+        "faces": result.faces,
+        "edited": result.edited,
+        "width": result.width,
+        "height": result.height,
+        "rate": str(result.rate),
+        "duration": round(float(result.duration), 3),
+        "crop": list(result.crop),
+        "seconds": {stage: round(seconds, 3) for stage, seconds in result.seconds.items()},
+        "peak_memory": result.peak_memory,
+        "warnings": list(result.warnings),
+        "version": __version__,
+    }
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text} is no frame rate") from None
+    if not 1 <= rate <= 120:
+        raise argparse.ArgumentTypeError("between 1 and 120 frames/s")
+    return rate
