@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import resources
-from itertools import chain, islice, repeat
+from itertools import islice, repeat
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -26,6 +26,7 @@ STEP = 4  # feature frames per row of the network's output
 NETWORK_RATE = 25  # rows per second
 WINDOW = 240  # rows that one run of the network sees
 OVERLAP = 20  # rows at each end of a window that are thrown away: more than the network's reach
+FADE = 48  # feature frames in which what was heard last fades after the sound's end
 PIECE = 250  # frames handed out at a time
 _DATA = resources.files("lipsync.speech") / "data"
 
@@ -103,8 +104,7 @@ class MotionModel:
 
     def _track(self, heard: Iterator[Float32]) -> Iterator[Float32]:
         """The network's rows (n, K) in pieces, without end: silence follows the sound."""
-        silence = np.full((BLOCK, BANDS), SILENCE, np.float32)
-        heard = chain(heard, repeat(silence))
+        heard = _fading(heard)
         # What came before the first frame is unknown; the mirrored beginning neither starts nor stops a sound there.
         window = next(heard)
         window = np.pad(window, ((OVERLAP * STEP, 0), (0, 0)), mode="symmetric")
@@ -114,6 +114,18 @@ class MotionModel:
                 rows = self._session.run([window[None, : WINDOW * STEP]])[0][0]
                 yield np.asarray(rows[OVERLAP:-OVERLAP], np.float32)
                 window = window[(WINDOW - 2 * OVERLAP) * STEP :]
+
+
+def _fading(heard: Iterator[Float32]) -> Iterator[Float32]:
+    """The features, then their end mirrored and fading, then silence for ever: a hard stop sounds like a consonant."""
+    end = np.zeros((0, BANDS), np.float32)
+    for piece in heard:
+        yield piece
+        end = np.concatenate([end, piece])[-FADE:]
+    fade = np.linspace(0, 1, len(end), dtype=np.float32)[:, None]
+    if len(end):
+        yield end[::-1] * (1 - fade) + SILENCE * fade
+    yield from repeat(np.full((BLOCK, BANDS), SILENCE, np.float32))
 
 
 class _Rows:
