@@ -2,11 +2,11 @@
 
     python training/evaluate.py PREPARED_DIR [--model OUT_DIR] [--others CLIPS_DIR]
 
-Reports the clips that were held out, in their own voice and in voices that training never heard, then the clips of other
-people in CLIPS_DIR, each against its own picture; and what silence and noise look like. Columns: Pearson's r of lip
-opening and of mouth width; lmd, mean distance of the 40 lip points from the truth, both as displacement from the mean of
-the least open fifth; lag of the motion behind the truth in frames, by the peak of r; jitter, the lip points' second
-difference over the truth's; gain, the slope of the true opening on the predicted one.
+Reports the clips that were held out, in their own voice and in voices that training never heard, then the clips of
+other people in CLIPS_DIR, each against its own picture; and what silence and noise look like. Columns: Pearson's r of
+lip opening and of mouth width; lmd, mean distance of the 40 lip points from the truth, both as displacement from the
+mean of the least open fifth; lag of the motion behind the truth in frames, by the peak of r; jitter, the lip points'
+second difference over the truth's; gain, the slope of the true opening on the predicted one.
 """
 
 from __future__ import annotations

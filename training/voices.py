@@ -1,7 +1,7 @@
 """Other voices that say what a clip says, at the very times at which the clip says it.
 
-Two sources: the WORLD vocoder (Morise, Yokomori, Ozawa, 2016) gives the speaker another pitch and another vocal tract; speech
-synthesisers say the sentence, and dynamic time warping lays what they said over the clip.
+Two sources: the WORLD vocoder (Morise, Yokomori, Ozawa, 2016) gives the speaker another pitch and another vocal tract;
+speech synthesisers say the sentence, and dynamic time warping lays what they said over the clip.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def _power(samples: Float32, count: int, window: Float32, bank: Float32) -> Floa
 
 
 def gather(power: Float32) -> Float32:
-    """What one block (<= 50, 40) adds to the long-term spectrum: amplitude-weighted band powers, the weight, its square."""
+    """What a block (<= 50, 40) adds to the long-term spectrum: amplitude-weighted powers, the weight, its square."""
     amplitude = np.sqrt(power.sum(1, dtype=np.float64))
     weighted = (power * amplitude[:, None]).sum(0)
     return np.concatenate([weighted, [amplitude.sum(), (amplitude**2).sum()]])
@@ -99,7 +99,7 @@ def long_term(sums: Float32, shape: Float32) -> Float32:
 
 
 def quietest(shape: Float32) -> Float32:
-    """The band powers (40,) of the faintest voice there may be: flatter than ``shape``, so that dither stays below it."""
+    """Band powers (40,) of the faintest voice there may be: flatter than ``shape``, so that dither stays below."""
     flatter = np.sqrt(shape)
     return np.asarray(QUIETEST * flatter / flatter.sum(), np.float32)
 

@@ -56,7 +56,7 @@ class Basis:
 
 
 def load_basis(file: Path | None = None) -> Basis:
-    """A basis from a file, by default the one that the package's network speaks in. Raises ModelMissing, ModelCorrupt."""
+    """A basis from a file, by default that of the package's own network. Raises ModelMissing, ModelCorrupt."""
     try:
         with resources.as_file(_DATA / "basis.npz") as own, np.load(file or own) as stored:
             values = {name: stored[name] for name in Basis.__slots__}

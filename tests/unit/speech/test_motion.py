@@ -49,7 +49,8 @@ def opening(basis: Basis, coefficients: Float32) -> Float32:
 def test_the_basis_has_the_mesh_of_a_closed_symmetric_mouth_of_unit_eye_distance(basis: Basis) -> None:
     count = len(basis.sd)
     assert basis.rest.shape == basis.mean.shape == (468, 3)
-    assert basis.components.shape == (count, 468, 3) and basis.neutral.shape == (count,)
+    assert basis.components.shape == (count, 468, 3)
+    assert basis.neutral.shape == (count,)
     assert geometry.opening(basis.rest[None])[0] < 0.01
     across = basis.rest[geometry.LEFT_EYE] - basis.rest[geometry.RIGHT_EYE]
     np.testing.assert_allclose(across, [1, 0, 0], atol=0.01)
@@ -69,7 +70,8 @@ def test_motion_fades_away_from_the_mouth(basis: Basis) -> None:
 
 def test_triangles_cover_the_mesh_and_leave_the_mouth_open(basis: Basis) -> None:
     triangles = basis.triangles
-    assert triangles.dtype == np.int32 and triangles.shape[1] == 3
+    assert triangles.dtype == np.int32
+    assert triangles.shape[1] == 3
     assert set(np.unique(triangles)) == set(range(468))
     ring = geometry.LIPS_INNER
     assert not np.isin(triangles, ring).all(1).any()
@@ -127,7 +129,8 @@ def test_speech_opens_the_mouth_and_its_end_closes_it(model: MotionModel) -> Non
 def test_a_sound_of_ten_milliseconds_and_no_sound_at_all_still_give_every_frame(model: MotionModel) -> None:
     for samples in (160, 0):
         motion = predict(model, babble(1)[:samples], 40)
-        assert motion.shape[0] == 40 and np.isfinite(motion).all()
+        assert motion.shape[0] == 40
+        assert np.isfinite(motion).all()
 
 
 def test_no_more_sound_is_pulled_than_the_frames_need(model: MotionModel) -> None:

@@ -126,9 +126,13 @@ def test_augmented_features_look_like_features_and_the_silent_rest(clips: list[d
     neutral = torch.from_numpy(basis.neutral)
     power, motion = data.draw(np.random.default_rng(0), 64, train.SHARES)
     heard, motion, silent = augment.augmented(power, motion, neutral)
-    assert heard.shape == (64, 304, 40) and motion.shape == (64, 76, len(basis.sd))
-    assert torch.isfinite(heard).all() and -1.6 < heard.min() and heard.max() < 6
-    assert silent.any() and not silent.all()
+    assert heard.shape == (64, 304, 40)
+    assert motion.shape == (64, 76, len(basis.sd))
+    assert torch.isfinite(heard).all()
+    assert heard.min() > -1.6
+    assert heard.max() < 6
+    assert silent.any()
+    assert not silent.all()
     assert (motion[silent] == neutral).all()
 
 
@@ -155,7 +159,9 @@ def test_the_vocoder_keeps_length_and_timing() -> None:
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_a_synthesiser_says_a_sentence() -> None:
     said = voices.spoken("espeak-ng en-us+f4", "bin blue at F two now", 160, 50)
-    assert said.dtype == np.float32 and RATE < len(said) < 4 * RATE and np.abs(said).max() > 0.05
+    assert said.dtype == np.float32
+    assert RATE < len(said) < 4 * RATE
+    assert np.abs(said).max() > 0.05
 
 
 def test_a_few_steps_give_a_network_that_runs_and_is_measured(
@@ -170,7 +176,8 @@ def test_a_few_steps_give_a_network_that_runs_and_is_measured(
     assert [len(found) for found in scores.values()] == [2, 2, 2]
     assert all(np.isfinite(one.lmd) for found in scores.values() for one in found)
     average, deviation = evaluate.stillness(model, 0.0, seconds=2)
-    assert np.isfinite(average) and deviation < 1e-4
+    assert np.isfinite(average)
+    assert deviation < 1e-4
 
 
 def test_the_exported_network_is_the_trained_one(clips: list[dataset.PreparedClip], tmp_path: Path) -> None:
@@ -190,6 +197,9 @@ def test_a_prediction_scores_perfectly_against_itself_and_its_delay_is_seen(clip
     basis = load_basis()
     true = geometry.fit_pose(clips[0].landmarks, basis.rest).to_face(clips[0].landmarks[:, :468])
     same = evaluate.score(true, true)
-    assert same.opening == pytest.approx(1) and same.width == pytest.approx(1) and same.lmd == 0
-    assert same.jitter == pytest.approx(1) and abs(same.lag) < 0.1
+    assert same.opening == pytest.approx(1)
+    assert same.width == pytest.approx(1)
+    assert same.lmd == 0
+    assert same.jitter == pytest.approx(1)
+    assert abs(same.lag) < 0.1
     assert evaluate.score(np.roll(true, 2, 0), true).lag == pytest.approx(2, abs=0.3)
