@@ -34,8 +34,8 @@ def change(before: Float32, after: Float32) -> float:
 def maybe_cut(past: Sequence[Float32], here: Float32, coming: Sequence[Float32]) -> bool:
     """Whether a shot may begin with the picture ``here``, given the patterns before (oldest first) and after it.
 
-    Repeated pictures count once and empty ones not at all: after black, it is the first picture with something in it that
-    may begin a shot. A flash or something passing by comes back to what was; motion changes several pictures in a row.
+    Repeated pictures count once and empty ones not at all: after black, it is the first picture with something in it
+    that may begin a shot. A flash or something passing by comes back to what was; motion changes several in a row.
     """
     past, coming = ([one for one in some if not is_flat(one)] for some in (past, coming))
     if not past or is_flat(here) or (jump := change(past[-1], here)) < NOTABLE:

@@ -23,7 +23,7 @@ BOX_ROOM = 2.0  # side of the square for the landmark network, in sides of the d
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A face's box and key points in pixels. ``points`` (6, 2): right eye, left eye, nose, mouth, ears; ``score`` 0..1."""
+    """A face's box in pixels, its ``score`` 0..1 and ``points`` (6, 2): right eye, left eye, nose, mouth, ears."""
 
     x: float
     y: float

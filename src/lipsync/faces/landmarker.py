@@ -1,7 +1,7 @@
 """Faces in a picture, as 478 landmarks each.
 
-The networks are those of Google's Face Landmarker (BlazeFace short range; the attention mesh of Grishchenko et al.,
-"Attention Mesh: High-fidelity Face Mesh Prediction in Real-time", 2020), bundled as published and run without MediaPipe.
+The networks are those of Google's Face Landmarker (BlazeFace short range; the mesh network of Grishchenko et al.,
+"Attention Mesh: High-fidelity Face Mesh Prediction in Real-time", 2020), bundled as published, run without MediaPipe.
 """
 
 from __future__ import annotations

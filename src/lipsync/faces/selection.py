@@ -19,8 +19,8 @@ BYSTANDER = 0.4  # faces smaller than this share of the largest are chosen by "l
 LOOK_SIDE = 32  # pixels of the aligned view of a face
 LOOK_ROOM = 2.2  # its side in eye distances
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-# What one unit of unlikeness is in shape (eye distances, RMS), look (1 - correlation) and colour (RGB 0..1); no cue counts
-# for more than MOST, because light, angle and expression can each spoil one.
+# What one unit of unlikeness is in shape (eye distances, RMS), look (1 - correlation) and colour (RGB 0..1); no cue
+# counts for more than MOST, because light, angle and expression can each spoil one.
 UNITS = (0.03, 0.35, 0.03)
 MOST = 2.5
 SAME_PERSON = 4.0
@@ -33,7 +33,7 @@ VIEWS, NEW_VIEW = 8, 1.5  # how many views of a person are kept, and how unlike 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What tells people apart across a cut. ``shape`` (468, 3): the mesh, upright in eye distances; ``look`` (32, 32): the
+    """What tells people apart across a cut. ``shape`` (468, 3): the mesh in eye distances; ``look`` (32, 32): the
     aligned face in grey, zero mean and unit norm; ``colour`` (2,): how red and how blue against the brightness."""
 
     shape: Float32
@@ -48,8 +48,8 @@ def check_choice(how: str) -> None:
 
 
 def choose(faces: Sequence[Face], how: str, width: int, height: int) -> Face:
-    """One of at least one ``faces`` in a picture of ``width`` x ``height``: the largest, the leftmost or rightmost in the
-    picture, or the one nearest to its centre. All but the first pass over much smaller faces in the background.
+    """One of at least one ``faces`` in a picture of ``width`` x ``height``: the largest, the leftmost or rightmost in
+    the picture, or the one nearest to its centre. All but the first pass over much smaller faces in the background.
 
     Raises OptionInvalid for any other word.
     """
@@ -74,9 +74,11 @@ class Person:
     def among(
         self, faces: Sequence[Face], picture: Picture, place: Region | None = None, limit: float = SAME_PERSON
     ) -> Face | None:
-        """The person's face, None if it's none of them: the most similar one, if its unlikeness is below ``limit``. Among
-        look-alikes it is the one nearer to ``place``, where the person was last seen. The first call that is given faces
-        chooses the person."""
+        """The person's face, None if it's none of them: the most similar one, if its unlikeness is below ``limit``.
+
+        Among look-alikes it is the one nearer to ``place``, where the person was last seen. The first call that is
+        given faces chooses the person.
+        """
         if not faces:
             return None
         if not self._views:

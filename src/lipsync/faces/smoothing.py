@@ -1,9 +1,10 @@
 """Landmarks over time, calmed without lag and without flattening what the lips do.
 
-Local polynomial fits, centred on each frame (Savitzky and Golay, "Smoothing and Differentiation of Data by Simplified Least
-Squares Procedures", Analytical Chemistry 36(8), 1964): the head's pose over a long window, the face's shape over a short one. What a
-fit leaves over is dropped where it is no larger than the network's noise and kept where it is motion (shrinkage after
-James and Stein, "Estimation with quadratic loss", 1961), so that quick nods and lips keep their place.
+Local polynomial fits, centred on each frame (Savitzky and Golay, "Smoothing and Differentiation of Data by Simplified
+Least Squares Procedures", Analytical Chemistry 36(8), 1964): the head's pose over a long window, the face's shape over
+a short one. What a fit leaves over is dropped where it is no larger than the network's noise and kept where it is
+motion (shrinkage after James and Stein, "Estimation with quadratic loss", 1961), so that quick nods and lips keep their
+place.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def reach(rate: Fraction) -> int:
 
 
 def smooth(points: Float32, rest: Float32, rate: Fraction) -> Float32:
-    """A gapless run of one face's landmarks, (n, 478, 3) in pixels, smoothed. ``rest`` (478, 3): any face of that person,
-    against which poses are measured. Fewer than three frames come back as they are."""
+    """A gapless run of one face's landmarks, (n, 478, 3) in pixels, smoothed. ``rest`` (478, 3): any face of that
+    person, against which poses are measured. Fewer than three frames come back as they are."""
     if len(points) < 3:
         return points
     pose = fit_pose(points, (rest - rest.mean(0)) / eye_distance(rest))
@@ -53,8 +54,8 @@ def _kept(over: Float32, noise: float) -> Float32:
 
 
 def local_fit(rows: NDArray[np.floating], half: int, order: int) -> Float32:
-    """Each row of (n, k) replaced by the value of a polynomial fitted to the ``half`` rows on either side and itself; near
-    the ends to the first or last full window."""
+    """Each row of (n, k) replaced by the value of a polynomial fitted to the ``half`` rows on either side and itself;
+    near the ends to the first or last full window."""
     count = len(rows)
     half = min(half, (count - 1) // 2)
     if 2 * half <= order:

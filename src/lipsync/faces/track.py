@@ -76,8 +76,8 @@ class Track:
         return result
 
     def _runs(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Runs of frames in one shot that are all present or all absent, and touch the frames asked for; cut off a little
-        outside of those."""
+        """Runs of frames in one shot that are all present or all absent, and touch the frames asked for; cut off a
+        little outside of those."""
         margin = 2 * self._reach
         low, high = max(0, start - margin), min(len(self), stop + margin)
         edges = np.flatnonzero(np.diff(self.present[low:high])) + low + 1
@@ -134,9 +134,10 @@ class Track:
 class TrackBuilder:
     """Takes the faces in order and keeps them in an anonymous file, so that memory doesn't grow with the footage."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: IO[bytes] | None = None) -> None:
+        """``file``: where the landmarks go, by default an anonymous temporary file."""
         with _disk_errors():
-            self._file: IO[bytes] | None = tempfile.TemporaryFile()  # noqa: SIM115
+            self._file: IO[bytes] | None = file or tempfile.TemporaryFile()  # noqa: SIM115 - outlives this call
         self._seen = bytearray()
         self._cuts: list[int] = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -36,8 +36,8 @@ class Sighting:
     cut: bool
 
 
-def follow(pictures: Iterable[Picture], landmarker: Landmarker, select: str) -> Iterator[Sighting]:
-    """Follow one person: who that is, ``select`` says (see ``selection.choose``) in the first picture that shows a face.
+def follow(pictures: Iterable[Picture], landmarker: Landmarker, select: str) -> Generator[Sighting, None, None]:
+    """Follow one person, chosen by ``select`` (see ``selection.choose``) in the first picture that shows a face.
 
     One Sighting for each picture, in order, up to AHEAD pictures behind what was read. Raises OptionInvalid.
     """

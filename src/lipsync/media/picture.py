@@ -1,10 +1,12 @@
 """Small RGB views of a planar picture, without ever converting all of it.
 
-Chroma is taken to lie where MPEG-2, H.264 and HEVC put it by default: on every other column of the luma samples, and half-way
-between two rows.
+Chroma is taken to lie where MPEG-2, H.264 and HEVC put it by default: on every other column of the luma samples, and
+half-way between two rows.
 """
 
 from __future__ import annotations
+
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -61,9 +63,9 @@ def luma_thumbnail(picture: Picture) -> Float32:
     """The picture's brightness as (32, 32) float32 in 8-bit code values, whatever the picture's proportions."""
     height, width = picture.y.shape
     rows, columns = max(1, height // (4 * THUMBNAIL)), max(1, width // (4 * THUMBNAIL))
-    sparse = np.ascontiguousarray(picture.y[::rows, ::columns])
+    sparse = np.asarray(picture.y[::rows, ::columns], np.float32)
     small = cv2.resize(sparse, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / (1 << (picture.depth - 8))
+    return np.asarray(small / (1 << (picture.depth - 8)), np.float32)
 
 
 def rgb_matrix(colour: Colour, lines: int, depth: int) -> Float32:
@@ -102,7 +104,7 @@ def _to_chroma(matrix: Float32) -> Float32:
 def _warp(plane: Plane, matrix: Float32, size: tuple[int, int], outside: int) -> Plane:
     plane, matrix = _shrunk_to_fit(plane, matrix, size)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
+    return _plane(
         cv2.warpAffine(plane, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(outside,))
     )
 
@@ -123,15 +125,20 @@ def _shrunk_to_fit(plane: Plane, matrix: Float32, size: tuple[int, int]) -> tupl
     small = cv2.resize(part, (int(wide), int(high_)), interpolation=cv2.INTER_AREA)
     fitted = matrix / factor
     fitted[:, 2] = (matrix[:, 2] - low + 0.5) / factor - 0.5
-    return np.asarray(small), np.asarray(fitted, np.float32)
+    return _plane(small), np.asarray(fitted, np.float32)
 
 
 def _shrink(plane: Plane, size: tuple[int, int]) -> Plane:
     smaller = plane.shape[1] >= size[0] and plane.shape[0] >= size[1]
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
+    return _plane(cv2.resize(plane, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
 
 
 def _to_rgb(planes: list[Plane], picture: Picture) -> Float32:
     stacked = cv2.merge(planes).astype(np.float32)
     rgb = cv2.transform(stacked, rgb_matrix(picture.colour, picture.y.shape[0], picture.depth))
     return np.asarray(np.clip(rgb, 0, 1, out=rgb), np.float32)
+
+
+def _plane(values: Any) -> Plane:
+    """What OpenCV made of a plane, which has that plane's type."""
+    return cast(Plane, values)

@@ -43,9 +43,9 @@ def open_session(
 ) -> Session:
     """Load a network (ONNX or TensorFlow Lite: a file or its bytes) and compile it for this CPU.
 
-    ``shapes``: fixed shapes of the inputs, by name, or one shape for a network with one input. ``threads``: how many the
-    network may use in all, every core by default. ``streams``: how many calls run side by side, each with its share of
-    the threads; one (the default) has the shortest latency. ``cache``: a directory that keeps compiled networks.
+    ``shapes``: fixed shapes of the inputs, by name, or one shape for a network with one input. ``threads``: how many
+    the network may use in all, every core by default. ``streams``: how many calls run side by side, each with its share
+    of the threads; one (the default) has the shortest latency. ``cache``: a directory that keeps compiled networks.
 
     Raises ModelMissing or ModelCorrupt.
     """
