@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import tempfile
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
-from lipsync.errors import OutputIsInput, OutputUnwritable
+from lipsync.errors import DiskFull, EncodeFailed, OptionInvalid, OutputError, OutputIsInput, OutputUnwritable
+from lipsync.media.aperture import mark_aperture
 from lipsync.media.encoding import Encoding
-from lipsync.media.probe import audio_of, video_of
-from lipsync.types import Clip, Picture
+from lipsync.media.probe import video_of
+from lipsync.media.sound import SoundTrack
+from lipsync.types import Clip, Picture, VideoInfo
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+WITH_PRESETS = ("libx264", "libx265", "libsvtav1")  # encoders that know crf and preset
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
+    """A finished file: ``width`` and ``height`` as shown; ``crop``: columns and rows right and below that are padding."""
+
     path: Path
     frames: int
     width: int
@@ -28,47 +42,164 @@ class Written:
 
 
 def check_output(output: Path, inputs: Iterable[Path], encoding: Encoding) -> None:
-    if not output.parent.is_dir() or output.is_dir():
-        raise OutputUnwritable(f"{output}: cannot be written")
+    """Find out before any work whether the result can be written.
+
+    Raises OptionInvalid, OutputIsInput, OutputUnwritable, DiskFull.
+    """
+    if output.suffix.lower() not in SUFFIXES:
+        raise OptionInvalid(f"{output}: the output's name must end in {', '.join(SUFFIXES)}")
+    refuse_input(output, inputs)
+    if output.is_dir():
+        raise OutputUnwritable(f"{output}: is a directory")
+    if not output.parent.is_dir():
+        raise OutputUnwritable(f"{output}: there is no directory {output.parent}")
+    part = _part(output)
+    with _mapped(output):
+        try:
+            part.touch(exist_ok=False)
+        finally:
+            part.unlink(missing_ok=True)
+    _try_encoder(encoding)
+
+
+def refuse_input(output: Path, inputs: Iterable[Path]) -> None:
+    """OutputIsInput if the output is one of the inputs, by whatever name."""
     for path in inputs:
-        if path.exists() and output.exists() and path.samefile(output):
-            raise OutputIsInput(f"{output}: is an input")
+        if output.exists() and path.exists() and output.samefile(path):
+            raise OutputIsInput(f"{output}: would overwrite what it is made from")
 
 
 def write(
     pictures: Iterable[Picture], output: Path, *, footage: Clip, sound: Clip, frames: int, encoding: Encoding
 ) -> Written:
-    video, audio = video_of(footage), audio_of(sound)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=output.suffix, dir=output.parent)
-    os.close(handle)
-    part = Path(name)
+    """Encode ``frames`` pictures with the sound, aside, and rename the file into place when it is complete.
+
+    Raises OutputUnwritable, DiskFull, EncodeFailed, MediaTruncated, and whatever ``pictures`` raises; then nothing is left.
+    """
+    video = video_of(footage)
+    part = _part(output)
+    coded = (video.width + video.width % 2, video.height + video.height % 2)
+    padded = coded != (video.width, video.height)
     try:
-        count = 0
-        with av.open(name, "w") as out, av.open(str(sound.path)) as heard:
-            stream = out.add_stream(encoding.codec, rate=video.rate, options={"crf": str(encoding.crf), "preset": encoding.preset})
-            stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
-            stream.codec_context.color_range = 2 if video.colour.full_range else 1
-            stream.codec_context.colorspace = video.colour.matrix
-            stream.codec_context.color_primaries = video.colour.primaries
-            stream.codec_context.color_trc = video.colour.transfer
-            voice = out.add_stream("aac", rate=audio.rate, options={"b": str(encoding.audio_bitrate)})
-            for picture in pictures:
-                h, w = picture.y.shape
-                flat = np.concatenate([picture.y.ravel(), picture.u.ravel(), picture.v.ravel()]).reshape(h * 3 // 2, w)
-                frame = av.VideoFrame.from_ndarray(flat, format="yuv420p")
-                frame.pts = count
-                frame.time_base = 1 / video.rate
-                count += 1
-                for packet in stream.encode(frame):
-                    out.mux(packet)
-            for packet in stream.encode(None):
-                out.mux(packet)
-            for frame in heard.decode(audio=0):
-                for packet in voice.encode(frame):
-                    out.mux(packet)
-            for packet in voice.encode(None):
-                out.mux(packet)
-        os.replace(part, output)
+        with _mapped(output):
+            count = _encode(pictures, part, video, sound, encoding, coded)
+            if padded and output.suffix.lower() != ".mkv":
+                mark_aperture(part, coded, (video.width, video.height))
+            size = part.stat().st_size
+            os.replace(part, output)
     finally:
         part.unlink(missing_ok=True)
-    return Written(output, count, video.width, video.height, (0, 0), output.stat().st_size)
+    if count != frames:
+        raise EncodeFailed(f"{output}: {count} frames came instead of {frames}")
+    crop = (coded[0] - video.width, coded[1] - video.height)
+    return Written(output, count, video.width, video.height, crop, size)
+
+
+def _encode(
+    pictures: Iterable[Picture], part: Path, video: VideoInfo, sound: Clip, encoding: Encoding, coded: tuple[int, int]
+) -> int:
+    fast = coded == (video.width, video.height) and part.suffix.lower() != ".mkv"
+    with ExitStack() as stack:
+        options = {"movflags": "+faststart"} if fast else {}
+        out = stack.enter_context(av.open(str(part), "w", options=options))
+        stream = _video_stream(out, video, encoding, coded)
+        voice = stack.enter_context(SoundTrack(out, sound, encoding.audio_bitrate))
+        count = 0
+        for picture in pictures:
+            frame = _frame(picture, coded, stream.pix_fmt or "yuv420p")
+            frame.pts, frame.time_base = count, 1 / video.rate
+            out.mux(stream.encode(frame))
+            count += 1
+            voice.until(count / video.rate)
+        out.mux(stream.encode(None))
+        voice.finish()
+        return count
+
+
+def _video_stream(
+    out: OutputContainer, video: VideoInfo, encoding: Encoding, coded: tuple[int, int]
+) -> VideoStream:
+    stream: VideoStream = out.add_stream(encoding.codec, rate=video.rate, options=_options(encoding))
+    stream.width, stream.height = coded
+    stream.pix_fmt = encoding.pixel_format or _pixel_format(encoding.codec, video.depth)
+    stream.sample_aspect_ratio = video.sample_aspect
+    context = stream.codec_context
+    context.color_range = 2 if video.colour.full_range else 1
+    context.colorspace = video.colour.matrix
+    context.color_primaries = video.colour.primaries
+    context.color_trc = video.colour.transfer
+    context.thread_type = "AUTO"
+    return stream
+
+
+def _pixel_format(codec: str, depth: int) -> str:
+    """4:2:0 in the footage's depth if the encoder has it, else the first that it has."""
+    known = [f.name for f in av.codec.Codec(codec, "w").video_formats or []]
+    wished = ("yuv420p10le", "yuv420p") if depth > 8 else ("yuv420p",)
+    return next((name for name in wished if name in known or not known), known[0] if known else "yuv420p")
+
+
+def _options(encoding: Encoding) -> dict[str, str]:
+    if encoding.codec not in WITH_PRESETS:
+        return {}
+    options = {"crf": str(encoding.crf), "preset": encoding.preset}
+    if encoding.codec == "libsvtav1":
+        options["preset"] = encoding.preset if encoding.preset.isdigit() else "8"
+    if encoding.codec == "libx265":
+        options["x265-params"] = "log-level=error"
+    return options
+
+
+def _try_encoder(encoding: Encoding) -> None:
+    """OptionInvalid unless the encoder opens with these settings."""
+    if encoding.audio_bitrate < 8_000:
+        raise OptionInvalid(f"{encoding.audio_bitrate} bits/s of sound are too few")
+    if not 0 <= encoding.crf <= 63:
+        raise OptionInvalid(f"a CRF of {encoding.crf} is out of range")
+    try:
+        context = av.CodecContext.create(encoding.codec, "w")
+        if not isinstance(context, VideoCodecContext):
+            raise OptionInvalid(f"{encoding.codec} encodes no pictures")
+        context.width, context.height, context.framerate = 320, 240, 25
+        context.pix_fmt = encoding.pixel_format or _pixel_format(encoding.codec, 8)
+        context.options = _options(encoding)
+        context.open()
+    except (av.error.FFmpegError, av.codec.codec.UnknownCodecError, ValueError) as exc:
+        wish = f"codec {encoding.codec}, preset {encoding.preset}, pixel format {encoding.pixel_format or 'default'}"
+        raise OptionInvalid(f"the encoder does not take these settings: {wish}") from exc
+
+
+def _frame(picture: Picture, coded: tuple[int, int], pixel_format: str) -> VideoFrame:
+    """The picture as the encoder wants it, padded to the coded size by repeating its last row and column."""
+    frame = VideoFrame(*coded, "yuv420p" if picture.depth == 8 else "yuv420p10le")
+    for plane, target in zip((picture.y, picture.u, picture.v), frame.planes, strict=True):
+        rows = np.frombuffer(target, plane.dtype).reshape(target.height, -1)
+        height, width = plane.shape
+        rows[:height, :width] = plane
+        rows[height : target.height, :width] = plane[-1]
+        rows[:, width : target.width] = rows[:, width - 1 : width]
+    if frame.format.name == pixel_format:
+        return frame
+    return frame.reformat(format=pixel_format)
+
+
+def _part(output: Path) -> Path:
+    return output.with_name(f".lipsync-{uuid.uuid4().hex[:12]}{output.suffix.lower()}")
+
+
+@contextmanager
+def _mapped(output: Path) -> Iterator[None]:
+    """Failures of the file system and of the encoder as errors of ours."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as exc:
+        raise _as_ours(exc, output) from exc
+
+
+def _as_ours(exc: BaseException, output: Path) -> OutputError:
+    number = getattr(exc, "errno", None)
+    if number in FULL:
+        return DiskFull(f"{output}: no space is left there")
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG):
+        return OutputUnwritable(f"{output}: writing there is not possible ({os.strerror(number)})")
+    return EncodeFailed(f"{output}: encoding failed ({' '.join(str(exc).split())})")
