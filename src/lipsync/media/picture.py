@@ -26,13 +26,14 @@ def warp_rgb(picture: Picture, matrix: Float32, size: tuple[int, int]) -> Float3
     """A view of the picture as RGB (height, width, 3) float32, 0..1; black outside of the picture.
 
     ``matrix`` (2, 3) carries pixels of the view to pixels of the picture; ``size`` is (width, height). Shrinking by two
-    or more averages areas first, so that fine texture does not alias.
+    or more averages areas first, so that fine texture does not alias. Colour has half the view's resolution.
     """
     black, grey = _code_values(picture)
     luma = _warp(picture.y, matrix, size, black)
+    half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
     halved = _to_chroma(matrix)
-    planes = [luma, *(_warp(plane, halved, size, grey) for plane in (picture.u, picture.v))]
-    return _to_rgb(planes, picture)
+    chroma = (_doubled(_warp(plane, halved, half, grey), size) for plane in (picture.u, picture.v))
+    return _to_rgb([luma, *chroma], picture)
 
 
 def shrink_rgb(picture: Picture, side: int, box: Box | None = None) -> tuple[Float32, Float32]:
@@ -96,9 +97,15 @@ def _code_values(picture: Picture) -> tuple[int, int]:
 
 
 def _to_chroma(matrix: Float32) -> Float32:
-    halved = matrix / 2
-    halved[1, 2] -= 0.25
-    return np.asarray(halved, np.float32)
+    """From pixels of a view of half the size to samples of the chroma planes."""
+    turn = matrix[:, :2].astype(np.float64)
+    shift = (matrix[:, 2] + turn @ [0.5, 0.5] - [0, 0.5]) / 2
+    return np.column_stack([turn, shift]).astype(np.float32)
+
+
+def _doubled(plane: Plane, size: tuple[int, int]) -> Plane:
+    even = (plane.shape[1] * 2, plane.shape[0] * 2)
+    return _plane(cv2.resize(plane, even, interpolation=cv2.INTER_LINEAR)[: size[1], : size[0]])
 
 
 def _warp(plane: Plane, matrix: Float32, size: tuple[int, int], outside: int) -> Plane:
@@ -134,8 +141,11 @@ def _shrink(plane: Plane, size: tuple[int, int]) -> Plane:
 
 
 def _to_rgb(planes: list[Plane], picture: Picture) -> Float32:
-    stacked = cv2.merge(planes).astype(np.float32)
-    rgb = cv2.transform(stacked, rgb_matrix(picture.colour, picture.y.shape[0], picture.depth))
+    stacked = cv2.merge(planes)
+    matrix = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth)
+    if picture.depth == 8:  # in bytes: cheaper, and they clip by themselves
+        return np.multiply(cv2.transform(stacked, matrix * 255), np.float32(1 / 255), dtype=np.float32)
+    rgb = cv2.transform(stacked.astype(np.float32), matrix)
     return np.asarray(np.clip(rgb, 0, 1, out=rgb), np.float32)
 
 

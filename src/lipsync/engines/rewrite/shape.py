@@ -64,11 +64,14 @@ def _follow(face: Float32, edge: Float32, moved: Float32) -> Float32:
 
 
 def opened(face: Float32, gap: float) -> Float32:
-    """One mesh (468, 3) with the lower lip's inner edge let down in an arch of depth ``gap``, for what needs a hole."""
-    mesh = face.copy()
-    place = np.linspace(-1, 1, len(LOWER_INNER) + 2)[1:-1]
-    mesh[list(LOWER_INNER), 1] += gap * np.sqrt(1 - place**2)
-    return mesh
+    """One mesh (468, 3) with the lower lip let down in an arch of depth ``gap``, for what needs a hole."""
+    lower = face[list(LOWER_INNER)]
+    place = np.linspace(-1, 1, len(lower) + 2)[1:-1]
+    moved = np.zeros_like(lower)
+    moved[:, 1] = gap * np.sqrt(1 - place**2)
+    below = face[:, 1] > np.interp(face[:, 0], lower[:, 0], lower[:, 1]) - 1e-6
+    below[list(UPPER_INNER)], below[list(LOWER_INNER)] = False, True
+    return np.asarray(face + np.where(below[:, None], _follow(face, lower, moved), 0), np.float32)
 
 
 def _ease(x: Float32) -> Float32:

@@ -29,6 +29,7 @@ JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150
 _JAW, _EDGES, _INNER = np.array(JAW), np.array(_INNER_EDGES), np.array(LIPS_INNER)
 CLOSEST = 0.035  # eye distances: the mesh's own second ring inside the lips is closer, and folds over when they shut
 SPARSE = 0.28  # spacing of the skin's points, as a share of their distance from the lips
+BORDER = (1, 2, 4, 50, 101, 205, 280, 330, 425)  # points that stay, to hold the skin that moves
 RING_REACH = 0.45  # of the way from the mesh's middle to the jaw, added outside it
 
 
@@ -47,10 +48,9 @@ def skin_triangles(rest: Float32, weight: Float32) -> Triangles:
     """
     points = with_ring(rest[:, :2])
     lips = points[list(LIPS)]
-    kept = list(LIPS)
+    kept = [*LIPS, *JAW, *range(MESH, len(points))]
     far = np.linalg.norm(points[:, None] - lips[None], axis=-1).min(1)
-    ring = range(MESH, len(points))
-    for number in [*JAW, *ring, *(int(k) for k in np.argsort(far[:MESH], kind="stable"))]:
+    for number in (int(k) for k in np.argsort(far[:MESH], kind="stable") if weight[k] > 0 or k in BORDER):
         if np.linalg.norm(points[kept] - points[number], axis=1).min() > max(SPARSE * far[number], CLOSEST):
             kept.append(number)
     return _without_mouth(_delaunay(points, kept))

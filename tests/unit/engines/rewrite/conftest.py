@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from lipsync.faces.geometry import MESH
+from lipsync.faces.landmarker import Landmarker
+from lipsync.speech.motion import Basis, load_basis
+from lipsync.types import Float32, Picture
+
+
+@pytest.fixture(scope="session")
+def basis() -> Basis:
+    return load_basis()
+
+
+@pytest.fixture(scope="session")
+def rest(basis: Basis) -> Float32:
+    return basis.rest
+
+
+@pytest.fixture(scope="session")
+def smile(photo, to_picture) -> Picture:
+    """The astronaut's photo as a picture."""
+    return to_picture(photo, 0)
+
+
+@pytest.fixture(scope="session")
+def smile_points(smile: Picture, landmarker: Landmarker) -> Float32:
+    """Her landmarks, (468, 3) in pixels."""
+    return landmarker.find(smile)[0].landmarks[:MESH]
+
+
+@pytest.fixture
+def copy_of() -> Callable[[Picture], Picture]:
+    def copy(p: Picture) -> Picture:
+        return Picture(p.index, p.y.copy(), p.u.copy(), p.v.copy(), p.depth, p.colour)
+
+    return copy
+
+
+@pytest.fixture
+def grey() -> Picture:
+    plane = np.random.default_rng(0).integers(60, 200, (96, 128)).astype(np.uint8)
+    half = np.full((48, 64), 128, np.uint8)
+    from lipsync.types import Colour
+
+    return Picture(0, plane, half.copy(), half.copy(), 8, Colour())

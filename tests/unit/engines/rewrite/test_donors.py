@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lipsync.engines.rewrite.donors import Casting, Donor, Shelf, traits
+from lipsync.engines.rewrite.mouth import Mouth, measure_lips
+from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
+from lipsync.engines.rewrite.shape import opened
+from lipsync.faces.geometry import Pose
+
+AHEAD = np.eye(3, dtype=np.float32)[None]
+
+
+def pose(unit: float = 60.0) -> Pose:
+    return Pose(np.array([unit], np.float32), AHEAD, np.zeros((1, 3), np.float32))
+
+
+def placed(mesh, unit: float = 60.0):
+    return (mesh[:, :2] * unit + (64, 20)).astype(np.float32)
+
+
+@pytest.fixture
+def mouths(rest):
+    """A function: donors open by the gaps given."""
+
+    def make(*gaps: float) -> list[Donor]:
+        found = []
+        for gap in gaps:
+            mesh = opened(rest, gap)
+            points = placed(mesh)
+            mouth = Mouth(np.zeros((4, 4, 3), np.uint8), measure_lips(points, 60.0), points)
+            found.append(Donor(mouth, traits(mesh[None], AHEAD)[0], gap))
+        return found
+
+    return make
+
+
+def targets(rest, gaps):
+    meshes = np.stack([opened(rest, float(gap)) for gap in gaps])
+    return meshes, traits(meshes, np.repeat(AHEAD, len(gaps), 0))
+
+
+def test_the_shelf_keeps_different_mouths_and_drops_repeats(grey, rest):
+    shelf = Shelf()
+    for gap in (0.0, 0.0, 0.1, 0.1, 0.2, 0.0):
+        mesh = opened(rest, gap)
+        shelf.offer(grey, placed(mesh), mesh, pose())
+    assert [round(d.gap, 1) for d in shelf.donors] == [0.0, 0.1, 0.2]
+
+
+def test_the_shelf_stays_within_its_limit(grey, rest):
+    shelf = Shelf(limit=10)
+    for gap in np.linspace(0, 0.4, 100):
+        mesh = opened(rest, float(gap))
+        shelf.offer(grey, placed(mesh), mesh, pose())
+    assert 3 <= len(shelf.donors) <= 10
+    assert max(d.gap for d in shelf.donors) > 0.3
+
+
+def test_the_shelf_stays_within_its_bytes(grey, rest):
+    shelf = Shelf(limit_bytes=100_000)
+    for gap in np.linspace(0, 0.4, 60):
+        mesh = opened(rest, float(gap))
+        shelf.offer(grey, placed(mesh), mesh, pose())
+    assert 0 < sum(d.mouth.patch.nbytes for d in shelf.donors) <= 100_000
+
+
+def test_a_mouth_outside_of_the_picture_is_left_out(grey, rest):
+    shelf = Shelf()
+    shelf.offer(grey, placed(rest) + 1000, rest, pose())
+    assert not shelf.donors
+
+
+def test_the_donor_nearest_in_shape_is_cast(rest, mouths):
+    chosen = Casting(mouths(0.0, 0.1, 0.2)).choose(*targets(rest, [0.01] * 8 + [0.19] * 8), 16)
+    assert chosen[0] == 0
+    assert chosen[-1] == 2
+
+
+def test_a_flicker_of_the_target_does_not_change_the_donor(rest, mouths):
+    gaps = [0.1 + 0.003 * (-1) ** k for k in range(20)]
+    chosen = Casting(mouths(0.095, 0.105)).choose(*targets(rest, gaps), 20)
+    assert len(set(chosen)) == 1
+
+
+def test_a_drawn_mouth_is_the_last_resort(rest, mouths):
+    drawn = drawn_donor(rest, np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32), 8)
+    wide = targets(rest, [0.2] * 4)
+    assert set(Casting([*mouths(0.18), drawn]).choose(*wide, 4)) == {0}
+    assert set(Casting([*mouths(0.004), drawn]).choose(*wide, 4)) == {1}
+
+
+def test_only_the_frames_asked_for_are_chosen_and_the_next_run_goes_on(rest, mouths):
+    casting = Casting(mouths(0.0, 0.2))
+    assert casting.choose(*targets(rest, [0.2] * 6), 4) == [1] * 4
+    assert casting.choose(*targets(rest, [0.2] * 3), 3) == [1] * 3
+
+
+def test_the_dark_of_the_mouth_is_taken_from_open_mouths(rest, mouths):
+    assert cavity_colour([], 8)[0] < 64
+    black = mouths(0.2)[0]
+    assert cavity_colour([black], 8)[0] == 20
+
+
+def test_a_drawn_mouth_keeps_to_the_range_of_ten_bits(rest):
+    drawn = drawn_donor(rest, np.array([600, 450, 600], np.float32), np.array([120, 490, 540], np.float32), 10)
+    assert drawn.mouth.patch.dtype == np.uint16
+    assert drawn.mouth.patch.max() < 1024
