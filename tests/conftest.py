@@ -1,9 +1,15 @@
-"""Moving footage of a real face: scikit-image's astronaut photo (Eileen Collins, NASA, public domain)."""
+"""Footage to test with: a real face, scikit-image's astronaut photo (Eileen Collins, NASA, public domain), and made files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -57,3 +63,99 @@ def moved(photo: Rgb) -> Callable[..., Rgb]:
         )
 
     return move
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """How a made video looks: every frame shows its own number, in twelve bright or dark bars."""
+
+    frames: int = 30
+    size: tuple[int, int] = (192, 96)
+    rate: Fraction = Fraction(25)
+    codec: str = "libx264"
+    form: str = "yuv420p"
+    gop: int = 12
+    rotation: int = 0
+    stamps: Sequence[int] | None = None  # in thousandths of a second
+    sound: int = 0  # samples of it at 48 kHz
+    colour: tuple[int, int, int, int] = (0, 2, 2, 2)  # range, matrix, primaries, transfer; 2 is unspecified
+
+
+@pytest.fixture(scope="session")
+def make_video() -> Callable[..., Path]:
+    """A video file of numbered frames; the keywords are the fields of ``Footage``."""
+
+    def make(path: Path, **wishes: Any) -> Path:
+        footage = Footage(**wishes)
+        width, height = footage.size
+        with av.open(str(path), "w") as out:
+            stream = out.add_stream(footage.codec, rate=footage.rate)
+            stream.width, stream.height, stream.pix_fmt = width, height, footage.form
+            stream.codec_context.gop_size = footage.gop
+            context = stream.codec_context
+            context.color_range, context.colorspace, context.color_primaries, context.color_trc = footage.colour
+            if footage.rotation:
+                stream.set_display_rotation(footage.rotation)
+            sound = out.add_stream("aac", rate=48_000, layout="mono") if footage.sound else None
+            for k in range(footage.frames):
+                frame = av.VideoFrame.from_ndarray(bars(k, width, height), "gray8").reformat(format=footage.form)
+                frame.pts, frame.time_base = k, 1 / footage.rate
+                if footage.stamps:
+                    frame.pts, frame.time_base = footage.stamps[k], Fraction(1, 1000)
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+            if sound is not None:
+                tone = (np.sin(np.arange(footage.sound) * 0.05) * 8000).astype(np.int16)
+                block = av.AudioFrame.from_ndarray(tone[None], "s16", "mono")
+                block.sample_rate = 48_000
+                out.mux(sound.encode(block))
+                out.mux(sound.encode(None))
+        return path
+
+    return make
+
+
+def bars(number: int, width: int, height: int) -> Rgb:
+    bits = [(number >> k) & 1 for k in range(12)]
+    row = np.repeat(np.where(bits, 210, 50), width // 12).astype(np.uint8)
+    return np.tile(np.pad(row, (0, width - len(row)), mode="edge"), (height, 1))
+
+
+@pytest.fixture(scope="session")
+def number_of() -> Callable[[NDArray[np.uint8]], int]:
+    """The number that a frame of a made video shows, from its upright luma."""
+
+    def read(luma: NDArray[np.uint8]) -> int:
+        middle, step = luma[luma.shape[0] // 2].astype(int), luma.shape[1] // 12
+        half = (int(luma.max()) + int(luma.min())) / 2
+        return sum(1 << k for k in range(12) if middle[k * step + step // 2] > half)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def make_sound() -> Callable[..., Path]:
+    """A WAV file of samples (n,) or (n, channels): int16, or float32 if given as such."""
+
+    def make(path: Path, samples: NDArray[Any], rate: int = 16_000) -> Path:
+        samples = samples[:, None] if samples.ndim == 1 else samples
+        real = samples.dtype == np.float32
+        body = samples.astype("<f4" if real else "<i2").tobytes()
+        channels, width = samples.shape[1], 4 if real else 2
+        fields = (3 if real else 1, channels, rate, rate * channels * width, channels * width, width * 8)
+        head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, *fields) + b"data" + struct.pack("<I", len(body))
+        path.write_bytes(b"RIFF" + struct.pack("<I", len(head) + len(body)) + head + body)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def save_photo() -> Callable[[Path, Rgb], Path]:
+    """A picture file of RGB or RGBA values."""
+
+    def save(path: Path, pixels: Rgb) -> Path:
+        cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA))
+        return path
+
+    return save

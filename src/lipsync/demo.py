@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -34,7 +35,8 @@ def write_photo(path: Path) -> None:
     except ImportError as exc:
         raise ExtraMissing(HINT) from exc
     top, left, bottom, right = HEAD[0], HEAD[1], HEAD[2], HEAD[1] + HEAD[3]
-    photo: NDArray[np.uint8] = np.ascontiguousarray(data.astronaut()[top:bottom, left:right])
+    astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
+    photo = np.ascontiguousarray(astronaut()[top:bottom, left:right])
     frame = av.VideoFrame.from_ndarray(photo, format="rgb24")
     large = frame.reformat(frame.width * ENLARGED, frame.height * ENLARGED, format="rgb24", interpolation="LANCZOS")
     with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-
 from typing import TypeVar
 
 from lipsync.errors import Cancelled

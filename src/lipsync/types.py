@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
-Landmarks = NDArray[np.float32]  # (478, 3): x and y in pixels, z in pixels towards the viewer negative, MediaPipe's order
+# (478, 3): x and y in pixels, z in pixels, towards the viewer negative, in MediaPipe's order
+Landmarks = NDArray[np.float32]
 Plane = NDArray[np.uint8] | NDArray[np.uint16]  # (height, width), 8 bit or 10 bit in the low bits
 
 
@@ -31,8 +32,9 @@ class Colour:
 class VideoInfo:
     """The video stream, as the reader delivers it: upright and at a constant rate.
 
-    ``frames`` is what the container promises (a count or duration x rate), not yet what could be decoded.
-    ``variable`` tells that the file's own frame times are uneven. ``rotation`` was already taken out of width and height.
+    ``frames`` is what the packets promise, not yet what could be decoded; ``start`` is the first one's time, seconds.
+    ``variable`` tells that the file's own frame times are uneven. ``rotation``, degrees, counter-clockwise, makes the
+    coded picture upright; width and height are those of the upright one. ``depth``: bits of a sample in the file.
     """
 
     codec: str
@@ -41,6 +43,7 @@ class VideoInfo:
     rate: Fraction
     frames: int
     duration: Fraction
+    start: Fraction
     pixel_format: str
     depth: int
     rotation: int
@@ -51,14 +54,13 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """The first sound stream as it is in the file. ``start``: when it begins, in seconds after the video's first frame."""
+    """The first sound stream as it is in the file; ``duration`` as the container tells it."""
 
     codec: str
     rate: int
     channels: int
     layout: str
     duration: Fraction
-    start: Fraction
 
 
 @dataclass(frozen=True, slots=True)

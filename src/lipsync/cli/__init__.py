@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Cancelled:
             code = TERMINATED if signal.SIGTERM in received else INTERRUPTED
             return _failed(options, "cancelled", "stopped; nothing was written", code)
-        except Exception as error:  # noqa: BLE001 - a bug: one line for the user, the rest on request
+        except Exception as error:
             if options.debug:
                 raise
             text = f"unexpected {type(error).__name__}: {error}; --debug shows where. This is a bug, please report it"

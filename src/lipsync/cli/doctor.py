@@ -34,7 +34,9 @@ class Finding:
 
 def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
-        "doctor", help="tell what works here", description="Tries out what lipsync needs; exit code 1 if it cannot work."
+        "doctor",
+        help="tell what works here",
+        description="Tries out what lipsync needs; exit code 1 if it cannot work.",
     )
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
     parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
@@ -125,7 +127,8 @@ def _faces() -> str:
     content = (resources.files("lipsync.faces") / "data" / "face_landmarker.task").read_bytes()
     if hashlib.sha256(content).hexdigest() != LANDMARKER_SHA256:
         raise ValueError("face_landmarker.task is not the file that was published; reinstall the package")
-    grey = Picture(0, *(np.full(s, 128, np.uint8) for s in ((96, 96), (48, 48), (48, 48))), 8, Colour())
+    luma, chroma = np.full((96, 96), 128, np.uint8), np.full((48, 48), 128, np.uint8)
+    grey = Picture(0, luma, chroma, chroma, 8, Colour())
     with Landmarker.open() as landmarker:
         landmarker.detect(grey)
     return "face_landmarker.task is whole and runs"

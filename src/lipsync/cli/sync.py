@@ -111,7 +111,8 @@ def _report(result: Result, options: argparse.Namespace) -> None:
             print(f"lipsync: note: {warning}", file=sys.stderr)
         seconds = result.seconds["total"]
         rate = result.frames / seconds if seconds else 0.0
-        print(f"{result.output}: {result.frames} frames, {result.faces} with the face, {seconds:.1f} s, {rate:.0f} frames/s")
+        frames = f"{result.frames} frames, {result.faces} with the face"
+        print(f"{result.output}: {frames}, {seconds:.1f} s, {rate:.0f} frames/s")
 
 
 def as_json(result: Result) -> dict[str, Any]:

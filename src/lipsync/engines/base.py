@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -40,5 +40,5 @@ class Engine(Protocol):
     def observe(self, picture: Picture, face: Face | None) -> None:
         """Look at one frame of the footage during the first pass; it must not be changed."""
 
-    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Iterator[Rendered]:
+    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
         """Turn ``scene.frames`` pictures of the footage, in the order of the output, into the output's."""

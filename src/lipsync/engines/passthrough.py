@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from lipsync.engines.base import Rendered, Scene
 from lipsync.types import Face, Picture
@@ -16,6 +16,6 @@ class Passthrough:
     def observe(self, picture: Picture, face: Face | None) -> None:
         """Nothing to learn."""
 
-    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Iterator[Rendered]:
+    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
         for picture in pictures:
             yield Rendered(picture, edited=False)

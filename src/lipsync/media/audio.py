@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 
 import av
 import numpy as np
+from av.audio.format import AudioFormat
+from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 
 from lipsync.errors import MediaTruncated, SoundClipped, SoundInvalid, SoundTooShort
 from lipsync.media.probe import audio_of, open_media
@@ -17,45 +21,74 @@ SPEECH_RATE = 16_000
 SHORTEST = Fraction(1, 25)
 CLIPPED = 0.1  # share of samples at full scale from which sound counts as distorted
 FULL_SCALE = 0.999
+BROKEN = 25  # packets that may fail to decode before the file counts as broken
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
+    """What listening through found: ``duration`` in seconds, ``peak`` of full scale, share of samples at full scale."""
+
     duration: Fraction
     peak: float
     clipped_share: float
 
 
-def speech_blocks(clip: Clip, seconds: float = 1.0) -> Iterator[Float32]:
-    """The sound as mono float32 at 16 kHz, in blocks."""
+def resampled(
+    clip: Clip, form: str | AudioFormat, layout: str | AudioLayout | None, rate: int, size: int | None = None
+) -> Generator[AudioFrame, None, None]:
+    """The clip's sound from its first sample on, in a sample format, layout and rate; ``size``: samples a frame.
+
+    Raises NoAudioStream, MediaTruncated, and what ``open_media`` raises.
+    """
     audio_of(clip)
-    resampler = av.AudioResampler("flt", "mono", SPEECH_RATE, frame_size=int(SPEECH_RATE * seconds))
+    resampler = av.AudioResampler(form, layout, rate, frame_size=size)
     with open_media(clip.path) as container:
-        for frame in container.decode(audio=0):
-            frame.pts = None
-            for out in resampler.resample(frame):
-                yield out.to_ndarray()[0]
-        for out in resampler.resample(None):
-            yield out.to_ndarray()[0]
+        for frame in _decoded(container, clip):
+            frame.pts = None  # else a gap in the file's times would be filled or cut
+            yield from resampler.resample(frame)
+        yield from resampler.resample(None)
+
+
+def _decoded(container: av.container.InputContainer, clip: Clip) -> Iterator[AudioFrame]:
+    broken, heard = 0, False
+    packets = container.demux(container.streams.audio[0])
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            for frame in packet.decode():
+                if isinstance(frame, AudioFrame):
+                    heard = True
+                    yield frame
+        except av.error.FFmpegError as exc:
+            broken += 1
+            if broken > BROKEN or not heard or not isinstance(exc, av.error.InvalidDataError):
+                raise MediaTruncated(f"{clip.path}: its sound cannot be decoded") from exc
+
+
+def speech_blocks(clip: Clip, seconds: float = 1.0) -> Generator[Float32, None, None]:
+    """The sound as mono float32 (n,) at 16 kHz, in blocks of ``seconds``."""
+    with closing(resampled(clip, "flt", "mono", SPEECH_RATE, int(SPEECH_RATE * seconds))) as frames:
+        for frame in frames:
+            yield np.asarray(frame.to_ndarray()[0], np.float32)
 
 
 def check_sound(clip: Clip, *, allow_clipped: bool) -> Sound:
+    """Listen through the sound once, as it is in the file.
+
+    Raises NoAudioStream, MediaTruncated, SoundInvalid, SoundTooShort, and SoundClipped unless it is allowed.
+    """
     info = audio_of(clip)
     samples, peak, clipped = 0, 0.0, 0
-    resampler = av.AudioResampler("flt", None, info.rate)
-    try:
-        with open_media(clip.path) as container:
-            for frame in container.decode(audio=0):
-                frame.pts = None
-                for out in resampler.resample(frame):
-                    block = np.abs(out.to_ndarray())
-                    if not np.isfinite(block).all():
-                        raise SoundInvalid(f"{clip.path}: not a number in the sound at {samples / info.rate:.1f} s")
-                    samples += out.samples
-                    peak = max(peak, float(block.max(initial=0)))
-                    clipped += int((block >= FULL_SCALE).sum())
-    except av.error.FFmpegError as exc:
-        raise MediaTruncated(f"{clip.path}: the sound cannot be decoded") from exc
+    with closing(resampled(clip, "flt", None, info.rate)) as frames:
+        for frame in frames:
+            block = np.abs(frame.to_ndarray())
+            if not np.isfinite(block).all():
+                raise SoundInvalid(f"{clip.path}: not a number in the sound at {samples / info.rate:.1f} s")
+            samples += frame.samples
+            peak = max(peak, float(block.max(initial=0)))
+            clipped += int((block >= FULL_SCALE).sum())
     duration = Fraction(samples, info.rate)
     if duration < SHORTEST:
         raise SoundTooShort(f"{clip.path}: {float(duration) * 1000:.0f} ms of sound are too short")

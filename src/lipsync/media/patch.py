@@ -6,6 +6,7 @@ The colours stay the picture's own Y'CbCr, so nothing is converted and what is n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -49,6 +50,12 @@ def read_patch(picture: Picture, box: Box) -> Float32:
     return np.asarray(cv2.merge([plane.astype(np.float32) for plane in planes]), np.float32)
 
 
+def whole_values(patch: Float32, depth: int) -> Plane:
+    """A patch (h, w, 3) as code values of 8 bits, or of more in 16."""
+    whole = np.clip(np.rint(patch), 0, (1 << depth) - 1)
+    return whole.astype(np.uint8) if depth == 8 else whole.astype(np.uint16)
+
+
 def add_to_picture(picture: Picture, box: Box, change: Float32) -> None:
     """Add ``change`` (height, width, 3), in code values, to the picture in place. Zero leaves a sample as it is."""
     top = (1 << picture.depth) - 1
@@ -62,8 +69,8 @@ def add_to_picture(picture: Picture, box: Box, change: Float32) -> None:
 
 def _double(plane: Plane, size: tuple[int, int]) -> Plane:
     even = (plane.shape[1] * 2, plane.shape[0] * 2)
-    full = np.asarray(cv2.resize(plane, even, interpolation=cv2.INTER_LINEAR))
-    return full[: size[1], : size[0]]
+    full = cv2.resize(plane, even, interpolation=cv2.INTER_LINEAR)
+    return cast(Plane, full[: size[1], : size[0]])
 
 
 def _halve(plane: Float32, rows: int, columns: int) -> Float32:

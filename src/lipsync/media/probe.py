@@ -22,15 +22,20 @@ from lipsync.errors import (
     NoVideoStream,
     PictureTooSmall,
 )
+from lipsync.media.timing import check_whole, measure
 from lipsync.types import AudioInfo, Clip, Colour, VideoInfo
 
 SMALLEST = 32  # pixels a side
 LARGEST_PHOTO = 3840
-STILL_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "jpegxl_pipe", "avif")
+STILL_FORMATS = ("image2", "avif")
+BT709 = Colour(1, 1, 1, False)  # what pictures in RGB become, for they have no colour tags that a video could carry
 
 
 def open_media(path: Path) -> InputContainer:
-    """The file opened for reading, or the one error that tells what is wrong with it."""
+    """The file opened for reading, or the one error that tells what is wrong with it.
+
+    Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, MediaTruncated, NotMedia.
+    """
     if not path.exists():
         raise FileMissing(f"{path}: no such file")
     if not path.is_file():
@@ -49,16 +54,43 @@ def open_media(path: Path) -> InputContainer:
 
 
 def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
-    """Look into a file.
+    """Look into a file: its streams, how many frames there are, at what rate and from when on.
+
+    A single picture is a photo, ``still``, that is shown ``photo_rate`` times a second.
 
     Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, NotMedia, MediaTruncated, NoFrames, PictureTooSmall.
     """
     with open_media(path) as container:
-        still = container.format.name in STILL_FORMATS
+        if not container.streams.video and not container.streams.audio:
+            raise NotMedia(f"{path}: there is neither picture nor sound in it")
+        name = container.format.name
+        check_whole(path, container)
+        audio = _audio(container)
         stream = picture_stream(container)
-        audio = _audio(container) if not still else None
-        video = _video(path, container, stream, photo_rate if still else None) if stream is not None else None
-        return Clip(path, container.format.name, video, audio, still)
+        if stream is None:
+            return Clip(path, name, None, audio)
+        codec, sample_aspect = stream.codec_context.name, stream.sample_aspect_ratio or Fraction(1)
+        timing = measure(path, container, stream)
+    still = audio is None and (timing.frames == 1 or name in STILL_FORMATS or name.endswith("_pipe"))
+    first = _first_frame(path)
+    width, height = _upright_size(path, first, still)
+    rate, frames = (photo_rate, 1) if still else (timing.rate, timing.frames)
+    video = VideoInfo(
+        codec=codec,
+        width=width,
+        height=height,
+        rate=rate,
+        frames=frames,
+        duration=frames / rate,
+        start=timing.start,
+        pixel_format=first.format.name,
+        depth=8 if still else max(component.bits for component in first.format.components),
+        rotation=round(first.rotation) % 360,
+        variable=timing.variable and not still,
+        sample_aspect=sample_aspect,
+        colour=_colour(first),
+    )
+    return Clip(path, name, video, audio, still)
 
 
 def video_of(clip: Clip) -> VideoInfo:
@@ -87,54 +119,39 @@ def _audio(container: InputContainer) -> AudioInfo | None:
     if not container.streams.audio:
         return None
     stream = container.streams.audio[0]
-    duration = Fraction(0)
-    if stream.duration is not None and stream.time_base is not None:
-        duration = stream.duration * stream.time_base
-    start = (stream.start_time or 0) * (stream.time_base or Fraction(1))
-    picture = picture_stream(container)
-    if picture is not None:
-        start -= (picture.start_time or 0) * (picture.time_base or Fraction(1))
+    unit = stream.time_base or Fraction(1)
+    duration = stream.duration * unit if stream.duration else Fraction(container.duration or 0, av.time_base)
     context = stream.codec_context
-    return AudioInfo(context.name, context.sample_rate, context.channels, context.layout.name, duration, start)
+    return AudioInfo(context.name, context.sample_rate, context.channels, context.layout.name, duration)
 
 
-def _video(path: Path, container: InputContainer, stream: VideoStream, photo_rate: Fraction | None) -> VideoInfo:
-    context = stream.codec_context
-    try:
-        first: VideoFrame | None = next(container.decode(stream), None)
-    except av.error.FFmpegError as exc:
-        raise MediaTruncated(f"{path}: the first picture cannot be decoded") from exc
-    if first is None:
-        raise NoFrames(f"{path}: there is not a single picture in it")
-    rotation = round(first.rotation) % 360
+def _first_frame(path: Path) -> VideoFrame:
+    with open_media(path) as container:
+        stream = picture_stream(container)
+        for packet in container.demux(stream) if stream is not None else ():
+            try:
+                for frame in packet.decode():
+                    if isinstance(frame, VideoFrame):
+                        return frame
+            except av.error.InvalidDataError:  # what cannot be decoded is skipped, as in the reader
+                continue
+    raise NoFrames(f"{path}: not a single picture in it can be decoded")
+
+
+def _upright_size(path: Path, first: VideoFrame, still: bool) -> tuple[int, int]:
     width, height = first.width, first.height
-    if rotation in (90, 270):
+    if round(first.rotation) % 180:
         width, height = height, width
     if min(width, height) < SMALLEST:
         raise PictureTooSmall(f"{path}: {width}x{height} is too small to find a mouth in")
-    if photo_rate is not None and max(width, height) > LARGEST_PHOTO:
+    if still and max(width, height) > LARGEST_PHOTO:
         shrink = Fraction(LARGEST_PHOTO, max(width, height))
         width, height = round(width * shrink), round(height * shrink)
-    rate = photo_rate or stream.average_rate or stream.guessed_rate or Fraction(25)
-    frames = 1 if photo_rate is not None else stream.frames
-    duration = (stream.duration or 0) * (stream.time_base or Fraction(1))
-    if not frames:
-        seconds = duration or Fraction(container.duration or 0, av.time_base)
-        frames = max(1, round(seconds * rate))
-    colour = Colour(
-        int(first.colorspace), int(first.color_primaries), int(first.color_trc), int(first.color_range) == 2
-    )
-    return VideoInfo(
-        context.name,
-        width,
-        height,
-        rate,
-        frames,
-        duration or frames / rate,
-        first.format.name,
-        max(component.bits for component in first.format.components),
-        rotation,
-        False,
-        stream.sample_aspect_ratio or Fraction(1),
-        colour,
-    )
+    return width, height
+
+
+def _colour(first: VideoFrame) -> Colour:
+    if first.format.is_rgb or first.format.has_palette:
+        return BT709
+    full = int(first.color_range) == 2 or first.format.name.startswith("yuvj")
+    return Colour(int(first.colorspace), int(first.color_primaries), int(first.color_trc), full)

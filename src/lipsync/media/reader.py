@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import cast
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
 
-from lipsync.errors import MediaTruncated
+from lipsync.errors import MediaTruncated, NoVideoStream
+from lipsync.media.planes import planes_of
 from lipsync.media.probe import open_media, picture_stream, video_of
-from lipsync.types import Clip, Picture, Plane
+from lipsync.types import Clip, Picture, Plane, VideoInfo
 
 CHUNK = 96 << 20  # bytes of pictures held at once when footage runs backwards
+FEWEST = 12  # of them, however large they are
+BROKEN = 25  # packets that may fail to decode before the file counts as broken; the picture before stays on meanwhile
 
 
 def bounced(i: int, n: int) -> int:
@@ -23,74 +32,157 @@ def bounced(i: int, n: int) -> int:
     return place if place < n else 2 * n - 2 - place
 
 
-def read(clip: Clip, *, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
-    """The clip's pictures from frame ``start`` up to ``stop``, upright, in planar 4:2:0."""
+def read(clip: Clip, *, start: int = 0, stop: int | None = None) -> Generator[Picture, None, None]:
+    """The clip's pictures from frame ``start`` up to ``stop``, upright, in 4:2:0 of 8 or 10 bits, at its constant rate.
+
+    Where the file's own times are uneven, frames are shown again or left out. The same number gives the same picture
+    wherever reading starts. Raises NoVideoStream, MediaTruncated, and what ``open_media`` raises.
+    """
     video = video_of(clip)
-    target = "yuv420p" if video.depth == 8 else "yuv420p10le"
-    with open_media(clip.path) as container:
-        stream = picture_stream(container)
-        assert stream is not None
-        stream.thread_type = "AUTO"
-        try:
-            for index, frame in enumerate(container.decode(stream)):
-                if stop is not None and index >= stop:
-                    return
-                if index >= start:
-                    yield _picture(index, frame, target, clip)
-        except av.error.FFmpegError as exc:
-            raise MediaTruncated(f"{clip.path}: decoding failed") from exc
+    shown: tuple[int, VideoFrame] | None = None
+    with closing(_numbered(clip, start)) as frames:
+        for number, frame in frames:
+            if shown is None:
+                shown = (min(number, start), frame)
+                continue
+            for index in range(max(shown[0], start), number if stop is None else min(number, stop)):
+                yield _picture(index, shown[1], clip, video)
+            if stop is not None and number >= stop:
+                return
+            shown = (max(number, shown[0]), frame)
+    if shown is not None and shown[0] >= start:
+        yield _picture(shown[0], shown[1], clip, video)
 
 
-def bounce(clip: Clip, count: int, length: int) -> Iterator[Picture]:
+def bounce(clip: Clip, count: int, length: int) -> Generator[Picture, None, None]:
     """``count`` pictures of footage of ``length`` frames: forwards, backwards, forwards …"""
     if length == 1:
-        only = next(iter(read(clip, stop=1)))
+        (only,) = read(clip, stop=1)
         for _ in range(count):
-            yield _copy(only)
+            yield replace(only, y=only.y.copy(), u=only.u.copy(), v=only.v.copy())
         return
-    done = 0
-    while done < count:
-        for picture in read(clip, stop=min(length, count - done) if done == 0 else length):
-            if done and picture.index == 0:
-                continue
-            yield picture
-            done += 1
-            if done == count:
-                return
-        for picture in _backwards(clip, length - 1):
-            yield picture
-            done += 1
-            if done == count:
-                return
+    with closing(_back_and_forth(clip, length)) as pictures:
+        for _ in range(count):
+            yield next(pictures)
+
+
+def _back_and_forth(clip: Clip, length: int) -> Generator[Picture, None, None]:
+    yield from read(clip, stop=length)
+    while True:
+        yield from _backwards(clip, length - 1)
+        yield from read(clip, start=1, stop=length)
 
 
 def _backwards(clip: Clip, stop: int) -> Iterator[Picture]:
     video = video_of(clip)
-    size = max(1, CHUNK // (video.width * video.height * 3 // 2))
+    size = max(FEWEST, CHUNK // (video.width * video.height * (3 if video.depth > 8 else 2)))
     while stop > 0:
         start = max(0, stop - size)
-        yield from reversed(list(read(clip, start=start, stop=stop)))
+        held = list(read(clip, start=start, stop=stop))
+        while held:
+            yield held.pop()
         stop = start
 
 
-def _copy(p: Picture) -> Picture:
-    return Picture(p.index, p.y.copy(), p.u.copy(), p.v.copy(), p.depth, p.colour)
+def _numbered(clip: Clip, start: int) -> Generator[tuple[int, VideoFrame], None, None]:
+    """Decoded frames with their numbers, from one at or before ``start`` on."""
+    if start > 0:
+        with open_media(clip.path) as container:
+            stream = _stream(container, clip)
+            frames = _decoded(container, stream, clip)
+            if _sought(container, stream, clip, start):
+                first = next(frames, None)
+                number = None if first is None else _number(first, clip)
+                if first is not None and number is not None and number <= start:
+                    yield number, first
+                    yield from _counted(frames, clip, number + 1)
+                    return
+    with open_media(clip.path) as container:
+        yield from _counted(_decoded(container, _stream(container, clip), clip), clip, 0)
 
 
-def _picture(index: int, frame: VideoFrame, target: str, clip: Clip) -> Picture:
+def _stream(container: InputContainer, clip: Clip) -> VideoStream:
+    stream = picture_stream(container)
+    if stream is None:
+        raise NoVideoStream(f"{clip.path}: there is no picture in it")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _sought(container: InputContainer, stream: VideoStream, clip: Clip, start: int) -> bool:
+    """Go to the last key frame before frame ``start``; False if the file does not allow it."""
     video = video_of(clip)
-    same = frame.format.name == target or (frame.format.name == "yuvj420p" and target == "yuv420p")
-    if not same or clip.still:
-        width, height = (video.height, video.width) if video.rotation in (90, 270) else (video.width, video.height)
-        frame = frame.reformat(width, height, format=target)
+    if stream.time_base is None:
+        return False
+    try:
+        container.seek(int((video.start + start / video.rate) / stream.time_base), stream=stream)
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
+def _decoded(container: InputContainer, stream: VideoStream, clip: Clip) -> Iterator[VideoFrame]:
+    broken = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            yield from (frame for frame in packet.decode() if isinstance(frame, VideoFrame))
+        except av.error.FFmpegError as exc:
+            broken += 1
+            if broken > BROKEN or not isinstance(exc, av.error.InvalidDataError):
+                raise MediaTruncated(f"{clip.path}: its pictures cannot be decoded") from exc
+
+
+def _counted(frames: Iterator[VideoFrame], clip: Clip, number: int) -> Iterator[tuple[int, VideoFrame]]:
+    for frame in frames:
+        told = _number(frame, clip)
+        number = number if told is None else told
+        yield number, frame
+        number += 1
+
+
+def _number(frame: VideoFrame, clip: Clip) -> int | None:
+    """The frame's place at the clip's constant rate; None if the file does not tell times."""
+    video = video_of(clip)
+    if clip.still:
+        return 0
+    if frame.pts is None or frame.time_base is None:
+        return None
+    return round((frame.pts * frame.time_base - video.start) * video.rate)
+
+
+def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo) -> Picture:
+    if clip.still:
+        frame = _opaque(frame)
     turns = video.rotation // 90
-    planes = [np.rot90(_plane(frame, k), turns) if turns else _plane(frame, k) for k in range(3)]
-    y, u, v = (np.ascontiguousarray(p) if turns else p.copy() for p in planes)
-    return Picture(index, y, u, v, video.depth if video.depth == 8 else 10, video.colour)
+    planes = planes_of(_planar(frame, video))
+    y, u, v = (_turned(plane, turns) for plane in planes)
+    return Picture(index, y, u, v, 8 if video.depth == 8 else 10, video.colour)
 
 
-def _plane(frame: VideoFrame, k: int) -> Plane:
-    plane = frame.planes[k]
-    wide = 2 if "10" in frame.format.name else 1
-    data = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width * wide]
-    return data.view(np.uint16) if wide == 2 else data
+def _planar(frame: VideoFrame, video: VideoInfo) -> VideoFrame:
+    """The coded frame in 4:2:0 of 8 or 10 bits, at the clip's size, its colours meaning what they meant."""
+    name = "yuv420p" if video.depth == 8 else "yuv420p10le"
+    size = (video.height, video.width) if video.rotation % 180 else (video.width, video.height)
+    if frame.format.name in (name, name.replace("yuv", "yuvj")) and size == (frame.width, frame.height):
+        return frame
+    if frame.format.is_rgb or frame.format.has_palette:
+        return frame.reformat(*size, name, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+    span = ColorRange.JPEG if video.colour.full_range else ColorRange.MPEG
+    return frame.reformat(*size, name, src_color_range=span, dst_color_range=span)
+
+
+def _opaque(frame: VideoFrame) -> VideoFrame:
+    """A photo with transparent parts on black."""
+    if not frame.format.has_palette and not any(component.is_alpha for component in frame.format.components):
+        return frame
+    rgba = frame.to_ndarray(format="rgba").astype(np.uint16)
+    return VideoFrame.from_ndarray((rgba[..., :3] * rgba[..., 3:] // 255).astype(np.uint8), format="rgb24")
+
+
+def _turned(plane: Plane, turns: int) -> Plane:
+    """A copy, turned counter-clockwise by quarters."""
+    return plane.copy() if not turns else cast(Plane, np.ascontiguousarray(np.rot90(plane, turns)))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
@@ -13,25 +12,25 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from lipsync.errors import MediaTruncated
-from lipsync.media.probe import audio_of, open_media
-from lipsync.types import Clip
+from lipsync.media.audio import resampled
+from lipsync.media.probe import audio_of
+from lipsync.types import AudioInfo, Clip
 
-MOST_CHANNELS = 8
+LAYOUTS = ("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1")  # for so many channels, if the file names none
+OTHERS = ("3.0", "4.0", "5.0(side)", "5.1(side)", "7.1(wide)")  # that AAC has too
 FALLBACK_RATE = 48_000
 
 
 class SoundTrack:
-    """The first sound of ``clip`` as an AAC stream of ``container``, at its own rate and channels where AAC has them."""
+    """The first sound of ``clip`` as an AAC stream, at its own rate and channels; else at 48 kHz, or in stereo."""
 
     def __init__(self, container: OutputContainer, clip: Clip, bitrate: int) -> None:
         info = audio_of(clip)
         rates = av.codec.Codec("aac", "w").audio_rates or [FALLBACK_RATE]
         rate = info.rate if info.rate in rates else FALLBACK_RATE
-        layout = info.layout if 0 < info.channels <= MOST_CHANNELS else "stereo"
-        self._container = container
-        self._stream: AudioStream = container.add_stream("aac", rate=rate, layout=layout, bit_rate=bitrate)
-        self._frames = _decoded(clip, self._stream)
+        stream = container.add_stream("aac", rate=rate, layout=_layout(info), bit_rate=bitrate)
+        self._container, self._stream = container, stream
+        self._frames = _prepared(clip, self._stream)
         self._rate = rate
         self._samples = 0
         self._ended = False
@@ -63,14 +62,12 @@ class SoundTrack:
         self._container.mux(self._stream.encode(frame))
 
 
-def _decoded(clip: Clip, stream: AudioStream) -> Iterator[AudioFrame]:
+def _layout(info: AudioInfo) -> str:
+    if info.layout in (*LAYOUTS, *OTHERS):
+        return info.layout
+    return LAYOUTS[info.channels - 1] if 0 < info.channels <= len(LAYOUTS) else "stereo"
+
+
+def _prepared(clip: Clip, stream: AudioStream) -> Generator[AudioFrame, None, None]:
     context = stream.codec_context
-    resampler = av.AudioResampler(context.format or "fltp", context.layout, context.sample_rate)
-    try:
-        with closing(open_media(clip.path)) as container:
-            for frame in container.decode(audio=0):
-                frame.pts = None
-                yield from resampler.resample(frame)
-            yield from resampler.resample(None)
-    except av.error.FFmpegError as exc:
-        raise MediaTruncated(f"{clip.path}: the sound cannot be decoded") from exc
+    return resampled(clip, context.format or "fltp", context.layout, context.sample_rate)

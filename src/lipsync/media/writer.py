@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
-import numpy as np
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -20,6 +21,7 @@ from av.video.stream import VideoStream
 from lipsync.errors import DiskFull, EncodeFailed, OptionInvalid, OutputError, OutputIsInput, OutputUnwritable
 from lipsync.media.aperture import mark_aperture
 from lipsync.media.encoding import Encoding
+from lipsync.media.planes import planes_of
 from lipsync.media.probe import video_of
 from lipsync.media.sound import SoundTrack
 from lipsync.types import Clip, Picture, VideoInfo
@@ -31,7 +33,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A finished file: ``width`` and ``height`` as shown; ``crop``: columns and rows right and below that are padding."""
+    """A finished file: ``width`` and ``height`` as shown; ``crop``: columns and rows, right and below, of padding."""
 
     path: Path
     frames: int
@@ -48,7 +50,8 @@ def check_output(output: Path, inputs: Iterable[Path], encoding: Encoding) -> No
     """
     if output.suffix.lower() not in SUFFIXES:
         raise OptionInvalid(f"{output}: the output's name must end in {', '.join(SUFFIXES)}")
-    refuse_input(output, inputs)
+    with _mapped(output):
+        refuse_input(output, inputs)
     if output.is_dir():
         raise OutputUnwritable(f"{output}: is a directory")
     if not output.parent.is_dir():
@@ -74,7 +77,7 @@ def write(
 ) -> Written:
     """Encode ``frames`` pictures with the sound, aside, and rename the file into place when it is complete.
 
-    Raises OutputUnwritable, DiskFull, EncodeFailed, MediaTruncated, and whatever ``pictures`` raises; then nothing is left.
+    Raises OutputUnwritable, DiskFull, EncodeFailed, MediaTruncated, and what ``pictures`` raises; then nothing is left.
     """
     video = video_of(footage)
     part = _part(output)
@@ -83,14 +86,14 @@ def write(
     try:
         with _mapped(output):
             count = _encode(pictures, part, video, sound, encoding, coded)
+            if count != frames:
+                raise EncodeFailed(f"{output}: {count} frames came instead of {frames}")
             if padded and output.suffix.lower() != ".mkv":
                 mark_aperture(part, coded, (video.width, video.height))
             size = part.stat().st_size
             os.replace(part, output)
     finally:
         part.unlink(missing_ok=True)
-    if count != frames:
-        raise EncodeFailed(f"{output}: {count} frames came instead of {frames}")
     crop = (coded[0] - video.width, coded[1] - video.height)
     return Written(output, count, video.width, video.height, crop, size)
 
@@ -116,10 +119,8 @@ def _encode(
         return count
 
 
-def _video_stream(
-    out: OutputContainer, video: VideoInfo, encoding: Encoding, coded: tuple[int, int]
-) -> VideoStream:
-    stream: VideoStream = out.add_stream(encoding.codec, rate=video.rate, options=_options(encoding))
+def _video_stream(out: OutputContainer, video: VideoInfo, encoding: Encoding, coded: tuple[int, int]) -> VideoStream:
+    stream = cast(VideoStream, out.add_stream(encoding.codec, rate=video.rate, options=_options(encoding)))
     stream.width, stream.height = coded
     stream.pix_fmt = encoding.pixel_format or _pixel_format(encoding.codec, video.depth)
     stream.sample_aspect_ratio = video.sample_aspect
@@ -160,7 +161,7 @@ def _try_encoder(encoding: Encoding) -> None:
         context = av.CodecContext.create(encoding.codec, "w")
         if not isinstance(context, VideoCodecContext):
             raise OptionInvalid(f"{encoding.codec} encodes no pictures")
-        context.width, context.height, context.framerate = 320, 240, 25
+        context.width, context.height, context.framerate = 320, 240, Fraction(25)
         context.pix_fmt = encoding.pixel_format or _pixel_format(encoding.codec, 8)
         context.options = _options(encoding)
         context.open()
@@ -172,12 +173,11 @@ def _try_encoder(encoding: Encoding) -> None:
 def _frame(picture: Picture, coded: tuple[int, int], pixel_format: str) -> VideoFrame:
     """The picture as the encoder wants it, padded to the coded size by repeating its last row and column."""
     frame = VideoFrame(*coded, "yuv420p" if picture.depth == 8 else "yuv420p10le")
-    for plane, target in zip((picture.y, picture.u, picture.v), frame.planes, strict=True):
-        rows = np.frombuffer(target, plane.dtype).reshape(target.height, -1)
+    for plane, target in zip((picture.y, picture.u, picture.v), planes_of(frame), strict=True):
         height, width = plane.shape
-        rows[:height, :width] = plane
-        rows[height : target.height, :width] = plane[-1]
-        rows[:, width : target.width] = rows[:, width - 1 : width]
+        target[:height, :width] = plane
+        target[height:, :width] = plane[-1]
+        target[:, width:] = target[:, width - 1 : width]
     if frame.format.name == pixel_format:
         return frame
     return frame.reformat(format=pixel_format)

@@ -21,7 +21,6 @@ from lipsync.pipeline.peak import peak_memory
 from lipsync.pipeline.track import track_faces
 from lipsync.types import Clip, Picture
 
-
 NOTABLE_CLIPPING = 0.01  # share of the samples at full scale
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 from lipsync.engines.base import Engine
@@ -37,7 +37,7 @@ def track_faces(footage: Clip, limit: int, select: str, engine: Engine, monitor:
         yield track
 
 
-def _sightings(pictures: Iterator[Picture], select: str, engine: Engine) -> Iterator[Sighting]:
+def _sightings(pictures: Iterator[Picture], select: str, engine: Engine) -> Generator[Sighting, None, None]:
     if not engine.needs_faces:
         yield from (Sighting(picture, None, False) for picture in pictures)
         return

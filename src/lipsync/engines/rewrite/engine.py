@@ -6,7 +6,7 @@ the skin of each frame stays that frame's own and is only moved; donors from els
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -61,7 +61,7 @@ class Rewrite:
         if face is not None:
             self._study.observe(picture, face)
 
-    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Iterator[Rendered]:
+    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
         donors, cavity = self._cast()
         window = FaceWindow(scene.track, self._rest)
         with closing(speech_blocks(scene.sound)) as blocks:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from lipsync.faces.geometry import LIPS_INNER
 from lipsync.media.patch import Box
-from lipsync.types import Float32
+from lipsync.types import Float32, Plane
 
 UPPER = LIPS_INNER[:11]  # from the speaker's right corner over the top to the left one
 LOWER = (LIPS_INNER[0], *LIPS_INNER[:9:-1])  # and along the bottom, right to left too
@@ -51,7 +50,7 @@ def measure_lips(points: Float32, unit: float) -> Lips:
 
 
 def _curve(points: Float32, along: Float32, down: Float32, width: float) -> Float32:
-    place = np.maximum.accumulate(points @ along / width)
+    place = np.maximum.accumulate(points @ along / np.float32(width))
     return np.stack([place, points @ down], 1).astype(np.float32)
 
 
@@ -62,7 +61,7 @@ class Mouth:
     ``points`` (468, 2) is the mesh, or None where only the inside is worth showing.
     """
 
-    patch: NDArray[np.uint8] | NDArray[np.uint16]
+    patch: Plane
     lips: Lips
     points: Float32 | None
 
@@ -72,7 +71,8 @@ def outline_mask(outline: Float32, box: Box, softness: float) -> Float32:
     mask = np.zeros((box.height, box.width), np.uint8)
     corners = np.rint((outline - np.array([box.left, box.top])) * 16).astype(np.int32)
     cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, 4)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), softness), np.float32) / 255
+    soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), softness), np.float32)
+    return np.multiply(soft, 1 / 255, dtype=np.float32)
 
 
 def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Float32, float]:
@@ -85,12 +85,12 @@ def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     place, height, upper, lower = _coordinates(lips, box)
     donor = mouth.lips
     scale = donor.unit / lips.unit
-    place = 0.5 + (place - 0.5) * (1 + min(1.0, lips.width * scale / donor.width)) / 2
+    place = np.asarray(0.5 + (place - 0.5) * (1 + min(1.0, lips.width * scale / donor.width)) / 2, np.float32)
     top = np.interp(place, donor.upper[:, 0], donor.upper[:, 1])
     bottom = np.interp(place, donor.lower[:, 0], donor.lower[:, 1])
     below, above = (height - upper) * scale, (lower - height) * scale
     wanted = np.maximum(below + above, 1e-3)
-    share = np.clip(below / wanted, 0, 1)
+    share = np.asarray(np.clip(below / wanted, 0, 1), np.float32)
     row = top + below + _ease(share) * (bottom - above - top - below)
     x = donor.origin[0] + place * donor.width * donor.along[0] + row * donor.down[0]
     y = donor.origin[1] + place * donor.width * donor.along[1] + row * donor.down[1]
@@ -99,7 +99,7 @@ def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     torn = _ease(np.clip((lips.gap / max(donor.gap, 1e-3) - 1.2) / 0.8, 0, 1))
     hollow = torn * _ease(np.clip(1.4 - np.abs(share - 0.6) * 4, 0, 1))
     outside = np.clip(-np.minimum(row - top, bottom - row) / (0.02 * donor.unit) - 0.2, 0, 1)
-    narrow = 0.85 * _ease(np.clip((NARROW - wanted / donor.unit) / NARROW, 0, 1))
+    narrow = 0.85 * _ease(np.asarray(np.clip((NARROW - wanted / donor.unit) / NARROW, 0, 1), np.float32))
     dark = np.maximum(np.maximum(hollow, outside), narrow)[..., None].astype(np.float32)
     ajar = float(np.clip((lips.gap - SHUT) / (AJAR - SHUT), 0, 1))
     return np.asarray(shown * (1 - dark) + cavity * dark, np.float32), ajar

@@ -9,6 +9,7 @@ import numpy as np
 from lipsync.engines.rewrite.donors import Donor, traits
 from lipsync.engines.rewrite.mouth import Lips, Mouth
 from lipsync.engines.rewrite.shape import opened
+from lipsync.media.patch import whole_values
 from lipsync.types import Float32
 
 WIDTH, GAP = 0.5, 0.24  # eye distances
@@ -37,7 +38,7 @@ def drawn_donor(closed: Float32, skin: Float32, cavity: Float32, depth: int) -> 
     down = np.arange(height)[:, None] / PIXELS - 0.05
     along = np.clip(np.abs(across) / (WIDTH / 2), 0, 1)
     arch = np.sqrt(1 - along**2)
-    top, bottom = 0.35 * GAP * (1 - arch), GAP * (0.35 + 0.65 * arch)
+    top = 0.35 * GAP * (1 - arch)
     picture = np.broadcast_to(cavity, (height, width, 3)).astype(np.float32).copy()
     tongue = _soft((down - (0.62 * GAP + 0.25 * GAP * along**2)) / 0.05) * _soft((0.8 - along) / 0.25)
     picture += 0.55 * tongue[..., None] * (_tinted(skin, 0.62, 0, 16) - picture)
@@ -55,8 +56,8 @@ def drawn_donor(closed: Float32, skin: Float32, cavity: Float32, depth: int) -> 
         *_arches(),
         PIXELS,
     )
-    patch = np.rint(picture).astype(np.uint8 if depth == 8 else np.uint16)
-    return Donor(Mouth(patch, lips, None), traits(opened(closed, GAP)[None], np.eye(3, dtype=np.float32)[None])[0], GAP, DRAWN)
+    looks = traits(opened(closed, GAP)[None], np.eye(3, dtype=np.float32)[None])[0]
+    return Donor(Mouth(whole_values(picture, depth), lips, None), looks, GAP, DRAWN)
 
 
 def _arches() -> tuple[Float32, Float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from lipsync.engines.rewrite.mouth import Lips, Mouth, measure_lips, outline_mas
 from lipsync.engines.rewrite.warp import STILL, Raster, Triangles, with_ring
 from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
 from lipsync.media.patch import Box, add_to_picture, box_around, read_patch
-from lipsync.types import Float32, Picture
+from lipsync.types import Float32, Picture, Plane
 
 SOFTNESS = 0.006  # eye distances: the feather between lip and inside
 RIM, FEATHER = 0.05, 0.045  # eye distances: skin around the lips that comes with them, and the feather of its edge
@@ -50,7 +51,7 @@ def render(
         return False
     before = read_patch(picture, box)
     where = Raster(new, triangles, moving, box, step=2).map_from(old - np.array([box.left, box.top], np.float32))
-    after = cv2.remap(before, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    after = _sampled(before, where)
     part = box_around(new[list(LIPS_OUTER)], (RIM + 2.5 * FEATHER) * unit, picture)
     if part is not None:
         part = _common(part, box)
@@ -59,6 +60,12 @@ def render(
         after[rows, columns] = _with_mouth(after[rows, columns], raster, part, new, unit, layers, cavity)
     add_to_picture(picture, box, after - before)
     return True
+
+
+def _sampled(patch: Float32 | Plane, where: Float32) -> Float32:
+    """The patch (h, w, 3) looked up at ``where`` (height, width, 2), x then y, in pixels of it."""
+    nothing = cast(Float32, None)  # a map of both coordinates needs no second one, whatever OpenCV's types say
+    return np.asarray(cv2.remap(patch, where, nothing, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _common(a: Box, b: Box) -> Box:
@@ -86,7 +93,7 @@ def _with_mouth(
         look = skin.copy()
         if layer.mouth.points is not None:
             where = raster.map_from(with_ring(layer.mouth.points))
-            look = cv2.remap(layer.mouth.patch, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            look = _sampled(layer.mouth.patch, where)
             shift = _colour_shift(skin, look, around)
             look = skin + (look + shift - skin) * around[..., None]
         if hole is not None:

@@ -1,4 +1,4 @@
-"""What the engine remembers of the footage: a fair sample of the speaker's faces, and the mouth pictures on the shelf."""
+"""What the engine remembers of the footage: a fair sample of the speaker's faces, and pictures of the mouth."""
 
 from __future__ import annotations
 

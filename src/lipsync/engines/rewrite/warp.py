@@ -77,7 +77,7 @@ class Raster:
     """Which triangle of the ``target`` mesh lies over each pixel of ``box``; any source can then be asked for its map.
 
     ``target`` (k, 2) in pixels of the picture. Triangles whose points all keep their place are left out, ``moving``
-    (k,) tells which do not. ``step``: 2 looks at every other pixel and interpolates, which is enough away from the lips.
+    (k,) tells which do not. ``step``: 2 looks at every other pixel and interpolates, enough away from the lips.
     """
 
     def __init__(self, target: Float32, triangles: Triangles, moving: NDArray[np.bool_], box: Box, step: int) -> None:
@@ -109,7 +109,8 @@ class Raster:
         where = terms[..., 0::3] * x[None, :, None] + terms[..., 1::3] * y[:, None, None] + terms[..., 2::3]
         if self._step > 1:
             size = (terms.shape[1] * self._step, terms.shape[0] * self._step)
-            where = cv2.resize(where, size, interpolation=cv2.INTER_LINEAR)[: self._size[1], : self._size[0]]
+            full = np.asarray(cv2.resize(where, size, interpolation=cv2.INTER_LINEAR), np.float32)
+            where = full[: self._size[1], : self._size[0]]
         where[..., 0] += np.arange(self._size[0], dtype=np.float32)
         where[..., 1] += np.arange(self._size[1], dtype=np.float32)[:, None]
         return np.asarray(where, np.float32)

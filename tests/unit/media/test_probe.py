@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from lipsync.errors import (
+    FileEmpty,
+    FileMissing,
+    MediaTruncated,
+    NoAudioStream,
+    NoFrames,
+    NotAFile,
+    NotMedia,
+    NoVideoStream,
+    PictureTooSmall,
+)
+from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.timing import snapped
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+@pytest.mark.parametrize("rate", ["25", "30000/1001", "24000/1001", "12", "60"])
+def test_the_exact_rate_is_found(tmp_path, make_video, suffix, rate):
+    path = make_video(tmp_path / f"a.{suffix}", rate=Fraction(rate), frames=40)
+    video = video_of(probe(path))
+    assert (video.rate, video.frames, video.variable) == (Fraction(rate), 40, False)
+    assert video.duration == 40 / Fraction(rate)
+
+
+def test_uneven_times_are_told(tmp_path, make_video):
+    stamps = [0, 33, 67, 100, 500, 533, 567, 600, 633, 667]
+    video = video_of(probe(make_video(tmp_path / "a.mp4", rate=Fraction(30), frames=10, stamps=stamps)))
+    assert video.variable
+    assert video.rate == 30
+    assert video.frames == 21
+
+
+def test_colour_tags_depth_and_codec(tmp_path, make_video):
+    path = make_video(tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", colour=(2, 9, 9, 16))
+    video = video_of(probe(path))
+    assert (video.codec, video.depth, video.pixel_format) == ("hevc", 10, "yuv420p10le")
+    colour = video.colour
+    assert (colour.matrix, colour.primaries, colour.transfer, colour.full_range) == (9, 9, 16, True)
+
+
+@pytest.mark.parametrize(("rotation", "size"), [(90, (96, 192)), (180, (192, 96)), (-90, (96, 192))])
+def test_a_turned_video_has_its_upright_size(tmp_path, make_video, rotation, size):
+    video = video_of(probe(make_video(tmp_path / "a.mp4", rotation=rotation)))
+    assert (video.width, video.height) == size
+    assert video.rotation == rotation % 360
+
+
+def test_sound_beside_the_picture(tmp_path, make_video):
+    audio = audio_of(probe(make_video(tmp_path / "a.mp4", sound=48_000)))
+    assert (audio.codec, audio.rate, audio.channels, audio.layout) == ("aac", 48_000, 1, "mono")
+    assert float(audio.duration) == pytest.approx(1, abs=0.05)
+
+
+def test_sound_alone_has_no_picture(tmp_path, make_sound):
+    clip = probe(make_sound(tmp_path / "a.wav", np.zeros((8_000, 2), np.int16)))
+    assert audio_of(clip).channels == 2
+    with pytest.raises(NoVideoStream, match="no picture"):
+        video_of(clip)
+
+
+def test_a_picture_alone_has_no_sound(tmp_path, make_video):
+    with pytest.raises(NoAudioStream, match="no sound"):
+        audio_of(probe(make_video(tmp_path / "a.mp4")))
+
+
+def test_a_cover_picture_is_no_video(tmp_path, make_sound):
+    path = tmp_path / "song.m4a"
+    with av.open(str(path), "w", format="mp4") as out:
+        cover = out.add_stream("png", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "rgb24"
+        cover.disposition = av.stream.Disposition.attached_pic
+        sound = out.add_stream("aac", rate=16_000, layout="mono")
+        out.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")))
+        block = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), "s16", "mono")
+        block.sample_rate = 16_000
+        out.mux(sound.encode(block))
+        out.mux(sound.encode(None))
+    clip = probe(path)
+    assert clip.video is None
+    assert audio_of(clip).codec == "aac"
+
+
+def test_a_photo_is_one_frame_at_the_rate_asked_for(tmp_path, save_photo):
+    clip = probe(save_photo(tmp_path / "a.png", np.zeros((60, 80, 3), np.uint8)), photo_rate=Fraction(30))
+    video = video_of(clip)
+    assert clip.still
+    assert (video.rate, video.frames, video.width, video.height) == (30, 1, 80, 60)
+
+
+def test_a_huge_photo_is_made_smaller(tmp_path, save_photo):
+    video = video_of(probe(save_photo(tmp_path / "a.jpg", np.zeros((2000, 8000, 3), np.uint8))))
+    assert (video.width, video.height) == (3840, 960)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"), [(b"", FileEmpty), (b"hello, this is no video\n" * 50, NotMedia), (b"\x00\x00", NotMedia)]
+)
+def test_what_is_no_media(tmp_path, content, error):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    with pytest.raises(error, match="a.mp4"):
+        probe(path)
+
+
+def test_missing_and_directory(tmp_path):
+    with pytest.raises(FileMissing, match="no such file"):
+        probe(tmp_path / "nothing.mp4")
+    with pytest.raises(NotAFile, match="not a file"):
+        probe(tmp_path)
+
+
+def test_a_video_without_a_frame(tmp_path, make_video):
+    path = make_video(tmp_path / "a.mp4", frames=1)
+    content = path.read_bytes()
+    for table, skipped in ((b"stts", 0), (b"stsc", 0), (b"stco", 0), (b"stsz", 4), (b"stss", 0)):
+        place = content.find(table) + 8 + skipped  # the number of entries stands after version and flags
+        if place > 8 + skipped:
+            content = content[:place] + bytes(4) + content[place + 4 :]
+    path.write_bytes(content)
+    with pytest.raises(NoFrames, match="not a single picture"):
+        probe(path)
+
+
+def test_a_tiny_picture(tmp_path, make_video):
+    with pytest.raises(PictureTooSmall, match="16x16"):
+        probe(make_video(tmp_path / "a.mp4", size=(16, 16)))
+
+
+@pytest.mark.parametrize(("suffix", "share"), [("mp4", 0.5), ("mp4", 0.85), ("mkv", 0.5)])
+def test_a_file_that_was_cut_off(tmp_path, make_video, suffix, share):
+    whole = make_video(tmp_path / f"whole.{suffix}", frames=100, gop=5).read_bytes()
+    path = tmp_path / f"cut.{suffix}"
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(MediaTruncated, match="cut off"):
+        probe(path)
+
+
+def test_a_cut_off_file_with_its_index_in_front_tells_when_it_ends(tmp_path, make_video):
+    whole = tmp_path / "whole.mp4"
+    with av.open(str(make_video(tmp_path / "a.mp4", frames=100, gop=5))) as source:
+        with av.open(str(whole), "w", options={"movflags": "faststart"}) as out:
+            stream = out.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    out.mux(packet)
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(MediaTruncated, match=r"cut off after [0-3]\.\d s"):
+        probe(path)
+
+
+@pytest.mark.parametrize(
+    ("measured", "meant"),
+    [("2997/100", "30000/1001"), ("2998/100", "30000/1001"), ("30", "30"), ("1000/33", "1000/33"), ("15", "15")],
+)
+def test_a_measured_rate_becomes_the_common_one_that_is_meant(measured, meant):
+    assert snapped(Fraction(measured)) == Fraction(meant)

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from lipsync.errors import DiskFull, EncodeFailed, OptionInvalid, OutputIsInput, OutputUnwritable
+from lipsync.media import writer
+from lipsync.media.encoding import Encoding
+from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.reader import bounce, read
+from lipsync.media.writer import check_output, write
+
+
+@pytest.fixture
+def tone(tmp_path, make_sound):
+    def make(seconds: float, rate: int = 16_000, channels: int = 1):
+        wave = np.sin(np.arange(round(seconds * rate)) * 0.1) * 8000
+        return probe(make_sound(tmp_path / "tone.wav", np.repeat(wave[:, None], channels, 1).astype(np.int16), rate))
+
+    return make
+
+
+@pytest.fixture
+def transcode(tmp_path):
+    def make(footage, sound, frames: int, name: str = "out.mp4", encoding: Encoding | None = None):
+        pictures = bounce(footage, frames, video_of(footage).frames)
+        encoding = encoding or Encoding()
+        return write(pictures, tmp_path / name, footage=footage, sound=sound, frames=frames, encoding=encoding)
+
+    return make
+
+
+def leftovers(folder) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.name.startswith(".") or p.name == "out.mp4")
+
+
+def test_every_frame_and_all_of_the_sound(tmp_path, make_video, number_of, tone, transcode):
+    footage = probe(make_video(tmp_path / "a.mp4", frames=50))
+    written = transcode(footage, tone(2), 50)
+    assert (written.frames, written.width, written.height, written.crop) == (50, 192, 96, (0, 0))
+    assert written.bytes == written.path.stat().st_size
+    result = probe(written.path)
+    assert [number_of(p.y) for p in read(result)] == list(range(50))
+    video, audio = video_of(result), audio_of(result)
+    assert (video.codec, video.rate, video.frames, video.pixel_format) == ("h264", 25, 50, "yuv420p")
+    assert (audio.codec, audio.rate, audio.channels) == ("aac", 16_000, 1)
+    assert abs(audio.duration - video.duration) <= Fraction(1, 25)
+    assert leftovers(tmp_path) == ["out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "delivered"), [(44_100, 2, 44_100), (48_000, 6, 48_000), (11_000, 1, 48_000)]
+)
+def test_sound_keeps_its_own_rate_and_channels(tmp_path, make_video, tone, transcode, rate, channels, delivered):
+    footage = probe(make_video(tmp_path / "a.mp4"))
+    audio = audio_of(probe(transcode(footage, tone(1, rate, channels), 25).path))
+    assert (audio.rate, audio.channels) == (delivered, channels)
+
+
+def test_nothing_drifts_over_ten_minutes(tmp_path, make_video, tone, transcode):
+    rate = Fraction(30000, 1001)
+    footage = probe(make_video(tmp_path / "a.mp4", size=(96, 64), rate=rate, frames=20))
+    frames = round(600 * rate)
+    written = transcode(footage, tone(600, 8_000), frames, encoding=Encoding(preset="ultrafast"))
+    result = probe(written.path)
+    video, audio = video_of(result), audio_of(result)
+    assert (video.rate, video.frames) == (rate, frames)
+    assert abs(video.duration - 600) <= 1 / rate
+    assert abs(audio.duration - 600) <= 1 / rate
+
+
+@pytest.mark.parametrize("size", [(193, 97), (193, 96), (192, 97)])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_odd_sizes_are_padded_and_flagged(tmp_path, make_video, tone, transcode, size, suffix):
+    footage = probe(make_video(tmp_path / "a.mkv", codec="ffv1", size=size, frames=10))
+    written = transcode(footage, tone(0.4), 10, f"out.{suffix}")
+    assert (written.width, written.height) == size
+    assert written.crop == (size[0] % 2, size[1] % 2)
+    source, result = next(read(footage)), next(read(probe(written.path)))
+    height, width = source.y.shape
+    assert result.y.shape == (height + written.crop[1], width + written.crop[0])
+    assert np.abs(result.y[:height, :width].astype(int) - source.y).mean() < 2
+    content = written.path.read_bytes()
+    if suffix != "mkv":
+        place = content.index(b"clap") + 4
+        fields = [int.from_bytes(content[place + 4 * k : place + 4 * k + 4], "big") for k in range(4)]
+        assert fields == [size[0], 1, size[1], 1]
+
+
+def test_colour_tags_and_ten_bits_are_carried_over(tmp_path, make_video, tone, transcode):
+    footage = probe(make_video(tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", colour=(1, 9, 9, 16), frames=5))
+    video = video_of(probe(transcode(footage, tone(0.2), 5).path))
+    assert video.pixel_format == "yuv420p10le"
+    assert video.colour == video_of(footage).colour
+
+
+@pytest.mark.parametrize(
+    ("encoding", "codec", "form"),
+    [
+        (Encoding(codec="libx265", preset="ultrafast"), "hevc", "yuv420p"),
+        (Encoding(pixel_format="yuv444p"), "h264", "yuv444p"),
+        (Encoding(codec="prores_ks"), "prores", "yuv422p10le"),
+        (Encoding(codec="libsvtav1", crf=40), "av1", "yuv420p"),
+    ],
+)
+def test_codec_and_pixel_format_are_options(tmp_path, make_video, tone, transcode, encoding, codec, form):
+    footage = probe(make_video(tmp_path / "a.mp4", frames=5))
+    video = video_of(
+        probe(transcode(footage, tone(0.2), 5, "out.mov" if codec == "prores" else "out.mp4", encoding).path)
+    )
+    assert video.codec in (codec, "libdav1d")
+    assert video.pixel_format == form
+
+
+def test_crf_changes_the_size(tmp_path, make_video, tone, transcode):
+    footage = probe(make_video(tmp_path / "a.mp4", frames=30))
+    fine, coarse = (transcode(footage, tone(1), 30, f"{crf}.mp4", Encoding(crf=crf)).bytes for crf in (1, 51))
+    assert fine > coarse + 500
+
+
+def test_an_old_result_is_replaced_only_by_a_whole_one(tmp_path, make_video, tone):
+    footage, sound, output = probe(make_video(tmp_path / "a.mp4")), tone(1), tmp_path / "out.mp4"
+    output.write_bytes(b"the old one")
+
+    def failing() -> Iterator:
+        yield from read(footage, stop=10)
+        raise KeyError("no more")
+
+    with pytest.raises(KeyError):
+        write(failing(), output, footage=footage, sound=sound, frames=30, encoding=Encoding())
+    assert output.read_bytes() == b"the old one"
+    assert leftovers(tmp_path) == ["out.mp4"]
+
+
+def test_too_few_frames_are_a_failure(tmp_path, make_video, tone):
+    footage, sound = probe(make_video(tmp_path / "a.mp4")), tone(1)
+    with pytest.raises(EncodeFailed, match="10 frames came instead of 25"):
+        write(
+            read(footage, stop=10), tmp_path / "out.mp4", footage=footage, sound=sound, frames=25, encoding=Encoding()
+        )
+    assert leftovers(tmp_path) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, make_video, tone, monkeypatch):
+    footage, sound = probe(make_video(tmp_path / "a.mp4")), tone(1)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writer.os, "replace", full)
+    with pytest.raises(DiskFull, match="no space") as caught:
+        write(read(footage), tmp_path / "out.mp4", footage=footage, sound=sound, frames=30, encoding=Encoding())
+    assert caught.value.retryable
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "error"),
+    [
+        ("out.gif", Encoding(), OptionInvalid),
+        ("out", Encoding(), OptionInvalid),
+        ("nowhere/out.mp4", Encoding(), OutputUnwritable),
+        ("folder.mp4", Encoding(), OutputUnwritable),
+        ("a.mp4", Encoding(), OutputIsInput),
+        ("link.mp4", Encoding(), OutputIsInput),
+        ("x" * 300 + ".mp4", Encoding(), OutputUnwritable),
+        ("out.mp4", Encoding(codec="nonsense"), OptionInvalid),
+        ("out.mp4", Encoding(codec="aac"), OptionInvalid),
+        ("out.mp4", Encoding(preset="quickly"), OptionInvalid),
+        ("out.mp4", Encoding(pixel_format="rainbow"), OptionInvalid),
+        ("out.mp4", Encoding(crf=99), OptionInvalid),
+        ("out.mp4", Encoding(audio_bitrate=5), OptionInvalid),
+    ],
+)
+def test_what_cannot_be_written_is_found_before_any_work(tmp_path, name, encoding, error):
+    source = tmp_path / "a.mp4"
+    source.write_bytes(b"something")
+    (tmp_path / "link.mp4").symlink_to(source)
+    (tmp_path / "folder.mp4").mkdir()
+    before = sorted(p.name for p in tmp_path.iterdir())
+    with pytest.raises(error):
+        check_output(tmp_path / name, [source], encoding)
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_the_index_stands_in_front(tmp_path, make_video, tone, transcode):
+    content = transcode(probe(make_video(tmp_path / "a.mp4")), tone(1), 25).path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+def test_the_encoder_is_given_its_settings(tmp_path, make_video, tone, transcode):
+    path = transcode(probe(make_video(tmp_path / "a.mp4")), tone(1), 25).path
+    assert b"crf=17.0" in path.read_bytes()
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].bit_rate > 0
