@@ -1,4 +1,4 @@
-"""Footage to test with: a real face, scikit-image's astronaut photo (Eileen Collins, NASA, public domain), and made files."""
+"""Footage to test with: scikit-image's astronaut photo (Eileen Collins, NASA, public domain), and made files."""
 
 from __future__ import annotations
 
