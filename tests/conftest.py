@@ -159,3 +159,26 @@ def save_photo() -> Callable[[Path, Rgb], Path]:
         return path
 
     return save
+
+
+@pytest.fixture(scope="session")
+def speaker(moved: Callable[..., Rgb], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 1.6 seconds at 25 frames/s, 320x240: one face that nods and turns a little."""
+    path = tmp_path_factory.mktemp("footage") / "speaker.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for k in range(40):
+            at = (160 + 8 * np.sin(k / 6), 115 + 4 * np.cos(k / 5))
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(moved(at, 1.6, 0.05 * np.sin(k / 7)), "rgb24")))
+        out.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def voice(tmp_path_factory: pytest.TempPathFactory, make_sound: Callable[..., Path]) -> Path:
+    """A vowel-like buzz of 2 seconds that comes and goes four times a second, 16 kHz."""
+    time = np.arange(32_000) / 16_000
+    buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20))
+    samples = (buzz * np.clip(np.sin(2 * np.pi * 2 * time), 0, 1) * 4000).astype(np.int16)
+    return make_sound(tmp_path_factory.mktemp("sound") / "voice.wav", samples)

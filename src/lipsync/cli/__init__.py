@@ -18,6 +18,7 @@ from lipsync.errors import Cancelled, LipsyncError
 from lipsync.monitor import Monitor
 
 COMMANDS = (sync, demo, doctor)
+PATIENCE = 0.4  # seconds that a job has to stop by itself
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _signals(monitor: Monitor) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM ask the job to stop; the second one ends the process at once."""
+    """Ctrl-C and SIGTERM ask the job to stop, then make it; the second one ends the process at once."""
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -63,11 +64,21 @@ def _signals(monitor: Monitor) -> Iterator[list[int]]:
         if len(received) > 1:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    def insist(number: int, frame: FrameType | None) -> None:
+        raise Cancelled("stopped on request")
+
+    wanted = {signal.SIGINT: stop, signal.SIGTERM: stop}
+    if hasattr(signal, "SIGALRM"):
+        wanted[signal.SIGALRM] = insist
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     try:
         yield received
     finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -18,9 +18,9 @@ STAGES = {"listen": "listening", "track": "finding the face", "render": "moving 
 class Display:
     """Progress on a stream: a bar that redraws itself on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self._stream = stream
-        self._terminal = stream.isatty()
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
         self._stage = ""
         self._drawn = 0.0
 

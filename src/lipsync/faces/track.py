@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from fractions import Fraction
 from types import TracebackType
 from typing import IO, Self
@@ -15,8 +13,9 @@ from typing import IO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.errors import DiskFull, NoFaceFound, OutputUnwritable
+from lipsync.errors import NoFaceFound
 from lipsync.faces.smoothing import reach, smooth
+from lipsync.media.scratch import scratch_errors
 from lipsync.types import Face, Float32, Shot
 
 POINTS = 478
@@ -116,7 +115,7 @@ class Track:
         return np.asarray(self._read(row, row + 1)[0])
 
     def _read(self, first: int, last: int) -> Float32:
-        with _disk_errors():
+        with scratch_errors():
             self._file.seek(first * ROW)
             content = self._file.read((last - first) * ROW)
         return np.frombuffer(content, np.float32).reshape(-1, POINTS, 3).copy()
@@ -136,7 +135,7 @@ class TrackBuilder:
 
     def __init__(self, file: IO[bytes] | None = None) -> None:
         """``file``: where the landmarks go, by default an anonymous temporary file."""
-        with _disk_errors():
+        with scratch_errors():
             self._file: IO[bytes] | None = file or tempfile.TemporaryFile()  # noqa: SIM115 - outlives this call
         self._seen = bytearray()
         self._cuts: list[int] = []
@@ -150,7 +149,8 @@ class TrackBuilder:
     def close(self) -> None:
         """Drop what was kept, unless ``finish`` handed it on."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what is still to be written is dropped as well
+                self._file.close()
             self._file = None
 
     def add(self, face: Face | None, cut: bool) -> None:
@@ -160,7 +160,7 @@ class TrackBuilder:
             self._cuts.append(len(self._seen))
         self._seen.append(face is not None)
         if face is not None:
-            with _disk_errors():
+            with scratch_errors():
                 self._file.write(np.ascontiguousarray(face.landmarks, np.float32).tobytes())
 
     def finish(self, rate: Fraction, *, faceless: bool = False) -> Track:
@@ -172,7 +172,7 @@ class TrackBuilder:
         if not faceless and not any(self._seen):
             self.close()
             raise NoFaceFound("no face was found in the footage")
-        with _disk_errors():
+        with scratch_errors():
             self._file.flush()
         edges = [0, *self._cuts, len(self._seen)]
         shots = tuple(Shot(low, high) for low, high in itertools.pairwise(edges))
@@ -180,13 +180,3 @@ class TrackBuilder:
         track = Track(self._file, seen, shots, rate)
         self._file = None
         return track
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull("no space is left for temporary files") from exc
-        raise OutputUnwritable(f"temporary files cannot be used: {os.strerror(exc.errno or 0)}") from exc

@@ -23,12 +23,12 @@ from lipsync.media.aperture import mark_aperture
 from lipsync.media.encoding import Encoding
 from lipsync.media.planes import planes_of
 from lipsync.media.probe import video_of
+from lipsync.media.scratch import FULL
 from lipsync.media.sound import SoundTrack
 from lipsync.types import Clip, Picture, VideoInfo
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 WITH_PRESETS = ("libx264", "libx265", "libsvtav1")  # encoders that know crf and preset
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)

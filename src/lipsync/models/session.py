@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from queue import LifoQueue
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.errors import InferenceFailed, ModelCorrupt, ModelMissing
+from lipsync.media.scratch import scratch_errors
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, Core, Model
@@ -39,24 +41,23 @@ def open_session(
     shapes: Shapes | None = None,
     threads: int | None = None,
     streams: int = 1,
-    cache: Path | None = None,
+    cache_dir: Path | None = None,
 ) -> Session:
     """Load a network (ONNX or TensorFlow Lite: a file or its bytes) and compile it for this CPU.
 
     ``shapes``: fixed shapes of the inputs, by name, or one shape for a network with one input. ``threads``: how many
     the network may use in all, every core by default. ``streams``: how many calls run side by side, each with its share
-    of the threads; one (the default) has the shortest latency. ``cache``: a directory that keeps compiled networks.
+    of the threads; one (the default) has the shortest latency. ``cache_dir``: a directory that keeps compiled networks.
 
     Raises ModelMissing or ModelCorrupt.
     """
-    openvino = _import_openvino()
-    core = openvino.Core()
-    if cache is not None:
-        core.set_property({"CACHE_DIR": str(cache)})
+    core = _core()
     network = _read(core, model)
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": streams}
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads
+    if cache_dir is not None:
+        options["CACHE_DIR"] = str(cache_dir)
     try:
         if shapes is not None:
             network.reshape(_shape_map(shapes))
@@ -103,10 +104,10 @@ def _read(core: Core, model: bytes | Path) -> Model:
 
 def _read_by_name(core: Core, content: bytes) -> Model:
     """OpenVINO tells TensorFlow Lite by the file's name alone, so it gets a file for as long as it reads."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with scratch_errors(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "network.tflite")
-        path.write_bytes(content)
         try:
+            path.write_bytes(content)
             return core.read_model(path)
         except RuntimeError as exc:
             raise ModelCorrupt("the network's bytes cannot be read") from exc
@@ -126,10 +127,16 @@ def _first_line(exc: Exception) -> str:
     return (told or lines or [type(exc).__name__])[0]
 
 
-def _import_openvino() -> Any:
+@cache
+def _core() -> Core:
+    """The one Core of this process, which lives as long as it does.
+
+    Each Core gives the thread an alternate signal stack and takes it away when it ends. Two that end in the order they
+    began leave the thread with the stack that was freed, and the next signal (Ctrl-C) kills the process.
+    """
     with _without_telemetry():
         import openvino
-    return openvino
+    return openvino.Core()
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def test_tensorflow_lite_comes_from_bytes():
 
 
 def test_a_cache_keeps_compiled_networks(adder, tmp_path):
-    open_session(adder, shapes={"a": (1, 2), "b": (1, 2)}, threads=1, cache=tmp_path)
+    open_session(adder, shapes={"a": (1, 2), "b": (1, 2)}, threads=1, cache_dir=tmp_path)
     assert list(tmp_path.iterdir())
 
 
@@ -111,7 +111,7 @@ def test_importing_the_package_loads_no_runtime_and_opening_a_network_reports_no
 import sys
 import lipsync.faces.tracker, lipsync.models.session
 assert "openvino" not in sys.modules
-lipsync.models.session._import_openvino()
+lipsync.models.session._core()
 assert "openvino" in sys.modules
 assert not any(name.startswith("openvino_telemetry") for name in sys.modules)
 """

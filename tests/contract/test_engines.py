@@ -1,0 +1,84 @@
+"""What every engine keeps to, whichever it is."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lipsync.engines import ENGINES
+from lipsync.engines.base import Scene
+from lipsync.media.probe import probe
+from lipsync.media.reader import bounce, bounced, read
+from lipsync.monitor import Monitor
+from lipsync.pipeline.track import track_faces
+
+
+@pytest.fixture(scope="module", params=sorted(ENGINES))
+def studied(request, speaker):
+    """An engine that has seen all of the footage, and where the face is in it."""
+    engine = ENGINES[request.param]()
+    footage = probe(speaker)
+    with track_faces(footage, 1000, "largest", engine, Monitor()) as track:
+        yield engine, footage, track
+
+
+@pytest.fixture(scope="module")
+def results(studied, voice):
+    engine, footage, track = studied
+    scene = Scene(track, probe(voice), footage.video.rate, 50)
+    given = list(bounce(footage, 50, len(track)))
+    before = [np.concatenate([p.y.ravel(), p.u.ravel(), p.v.ravel()]) for p in given]
+    with closing(engine.synthesise(iter(given), scene)) as frames:
+        return before, list(frames)
+
+
+def test_as_many_frames_as_the_scene_wants_in_order(results):
+    _, frames = results
+    assert [f.picture.index for f in frames] == [bounced(i, 40) for i in range(50)]
+
+
+def test_size_depth_and_type_stay(results):
+    _, frames = results
+    for frame in frames:
+        picture = frame.picture
+        assert (picture.y.shape, picture.u.shape, picture.v.shape) == ((240, 320), (120, 160), (120, 160))
+        assert picture.depth == 8
+        assert {plane.dtype for plane in (picture.y, picture.u, picture.v)} == {np.dtype(np.uint8)}
+
+
+def test_edited_says_whether_the_picture_was_changed(results):
+    before, frames = results
+    for old, frame in zip(before, frames, strict=True):
+        picture = frame.picture
+        new = np.concatenate([picture.y.ravel(), picture.u.ravel(), picture.v.ravel()])
+        assert frame.edited == bool((old != new).any())
+
+
+def test_an_engine_that_edits_leaves_most_of_the_picture_alone(results):
+    before, frames = results
+    for old, frame in zip(before, frames, strict=True):
+        luma = frame.picture.y
+        changed = (old[: luma.size].reshape(luma.shape) != luma).mean()
+        assert changed < 0.35
+
+
+def test_observing_changes_no_picture(speaker):
+    footage = probe(speaker)
+    for name in ENGINES:
+        engine = ENGINES[name]()
+        picture = next(read(footage))
+        before = picture.y.copy()
+        engine.observe(picture, None)
+        assert (picture.y == before).all()
+
+
+def test_synthesis_can_be_left_at_any_time(studied, voice):
+    engine, footage, track = studied
+    scene = Scene(track, probe(voice), Fraction(25), 50)
+    frames = engine.synthesise(bounce(footage, 50, len(track)), scene)
+    next(frames)
+    frames.close()
+    assert next(frames, None) is None

@@ -1,0 +1,156 @@
+"""The whole way: command line and library, from files to a file."""
+
+from __future__ import annotations
+
+import json
+import threading
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import lipsync
+from lipsync.cli import main
+from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.reader import bounced, read
+
+
+@pytest.fixture
+def sync(tmp_path, speaker, voice, capsys):
+    """Run ``lipsync sync``; gives the exit code, standard output and standard error."""
+
+    def run(*extra: str, face=speaker, audio=voice, output=None) -> tuple[int, str, str]:
+        output = output or tmp_path / "out.mp4"
+        code = main(["sync", "--face", str(face), "--audio", str(audio), "-o", str(output), *extra])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+def test_a_video_gets_a_new_mouth_and_lasts_as_long_as_the_sound(sync, tmp_path, speaker):
+    code, out, err = sync()
+    assert code == 0, err
+    assert "50 frames, 50 with the face" in out
+    assert "moving the mouth" in err
+    result = probe(tmp_path / "out.mp4")
+    assert abs(video_of(result).duration - 2) <= Fraction(1, 25)
+    assert abs(audio_of(result).duration - 2) <= Fraction(1, 25)
+    source, made = list(read(probe(speaker))), list(read(result))
+    away = [np.abs(made[i].y.astype(int) - source[bounced(i, 40)].y) for i in range(50)]
+    assert max(a[:80].mean() for a in away) < 1.5  # eyes and above: only encoded anew
+    assert max(a[130:190, 110:210].mean() for a in away) > 3  # around the mouth
+
+
+def test_the_json_tells_everything(sync, tmp_path):
+    code, out, err = sync("--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert told["output"] == str(tmp_path / "out.mp4")
+    assert (told["frames"], told["faces"], told["edited"], told["rate"]) == (50, 50, 50, "25")
+    assert (told["width"], told["height"], told["duration"], told["crop"]) == (320, 240, 2.0, [0, 0])
+    assert set(told["seconds"]) == {"listen", "track", "render", "total"}
+    assert told["peak_memory"] > 50 << 20
+    assert (told["engine"], told["version"], told["warnings"]) == ("rewrite", lipsync.__version__, [])
+
+
+def test_quiet_says_nothing(sync):
+    assert sync("--quiet") == (0, "", "")
+
+
+def test_shorter_sound_ends_the_video(sync, tmp_path, make_sound, voice):
+    short = make_sound(tmp_path / "short.wav", np.zeros(8_000, np.int16))
+    code, _, err = sync(audio=short)
+    assert code == 0, err
+    assert video_of(probe(tmp_path / "out.mp4")).frames in (12, 13)
+
+
+def test_a_photo_speaks(sync, tmp_path, save_photo, moved):
+    photo = save_photo(tmp_path / "photo.jpg", moved((161, 115), 1.6, size=(321, 241)))
+    code, out, err = sync("--photo-rate", "30", "--json", face=photo)
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["frames"], told["rate"], told["crop"]) == (60, "30", [1, 1])
+    frames = list(read(probe(tmp_path / "out.mp4")))
+    assert np.abs(frames[0].y[150:190].astype(int) - frames[8].y[150:190]).max() > 10
+
+
+def test_the_sound_may_come_from_a_video(sync, tmp_path, make_video):
+    film = make_video(tmp_path / "film.mp4", frames=30, sound=48_000)
+    code, out, err = sync("--json", audio=film)
+    assert code == 0, err
+    assert json.loads(out)["frames"] in (25, 26)
+
+
+def test_an_engine_that_changes_nothing(sync):
+    code, out, _ = sync("--engine", "passthrough", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert (told["edited"], told["frames"]) == (0, 50)
+
+
+def test_footage_whose_face_leaves_passes_through_there(sync, tmp_path, moved):
+    import av
+
+    path = tmp_path / "leaves.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for k in range(50):
+            picture = moved((160, 115), 1.6) if k < 25 else np.full((240, 320, 3), 100, np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        out.mux(stream.encode(None))
+    code, out, err = sync("--json", face=path)
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["faces"] == told["edited"] == 25
+    assert "25 of 50 frames" in told["warnings"][0]
+
+
+def test_an_old_output_is_replaced_only_on_request(sync, tmp_path):
+    (tmp_path / "out.mp4").write_bytes(b"precious")
+    code, _, err = sync()
+    assert code == 32
+    assert "--overwrite" in err
+    assert (tmp_path / "out.mp4").read_bytes() == b"precious"
+    assert sync("--overwrite")[0] == 0
+    assert (tmp_path / "out.mp4").stat().st_size > 1000
+
+
+def test_the_library_reports_progress(tmp_path, speaker, voice):
+    reports: list[lipsync.Progress] = []
+    result = lipsync.sync(speaker, voice, tmp_path / "out.mp4", on_progress=reports.append)
+    assert (result.frames, result.faces) == (50, 50)
+    assert {r.stage for r in reports} == {"listen", "track", "render"}
+    assert max(r.done for r in reports if r.stage == "render") == 50
+
+
+def test_the_library_can_be_cancelled_from_another_thread(tmp_path, speaker, voice):
+    monitor = lipsync.Monitor(lambda p: threading.Thread(target=monitor.cancel).start() if p.done == 5 else None)
+    with pytest.raises(lipsync.Cancelled):
+        lipsync.sync(speaker, voice, tmp_path / "out.mp4", monitor=monitor)
+    assert list(tmp_path.iterdir()) == []
+    assert not [t for t in threading.enumerate() if t.name == "prefetch"]
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"lipsync {lipsync.__version__}\n"
+
+
+def test_doctor_finds_all_in_order(capsys):
+    assert main(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    names = {finding["name"] for finding in told["findings"]}
+    assert told["works"]
+    assert {"processor", "OpenVINO", "PyAV", "encoder libx264", "face networks", "motion network"} <= names
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().out.endswith("lipsync works here.\n")
+
+
+def test_the_demo_makes_a_photo_speak(tmp_path, capsys):
+    assert main(["demo", "-o", str(tmp_path / "demo.mp4"), "--text", "Hello.", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["edited"] == told["frames"] > 10
