@@ -1,0 +1,40 @@
+"""How long ``lipsync sync`` takes to end after Ctrl-C at different moments, and that it leaves nothing.
+
+python benchmarks/interrupt.py VIDEO --sound SOUND [--at 0.5 1 1.5 2 3 5 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from common import lipsync, write_sound
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("video", type=Path)
+    parser.add_argument("--sound", type=Path, required=True)
+    parser.add_argument("--at", type=float, nargs="+", default=[0.5, 1, 1.5, 2, 3, 5, 8])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sound = write_sound(options.sound, Path(folder, "sound.wav"), 600)
+        for moment in options.at:
+            output = Path(folder, "result", "made.mp4")
+            output.parent.mkdir(exist_ok=True)
+            with subprocess.Popen(lipsync(options.video, sound, output), stderr=subprocess.PIPE) as process:
+                time.sleep(moment)
+                process.send_signal(signal.SIGINT)
+                began = time.monotonic()
+                process.communicate()
+            left = [path.name for path in output.parent.iterdir()]
+            took = time.monotonic() - began
+            print(f"after {moment:.1f} s: ended in {took:.2f} s, exit {process.returncode}, left {left}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

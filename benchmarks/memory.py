@@ -1,0 +1,32 @@
+"""Peak memory of ``lipsync sync`` for a short and for a long input made of the same footage.
+
+python benchmarks/memory.py VIDEO --sound SOUND [--short 20] [--long 600]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from common import length_of, lipsync, measured, write_looped, write_sound
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("video", type=Path)
+    parser.add_argument("--sound", type=Path, required=True)
+    parser.add_argument("--short", type=float, default=20)
+    parser.add_argument("--long", type=float, default=600)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in (options.short, options.long):
+            video = write_looped(options.video, Path(folder, f"video{seconds:.0f}.mp4"), seconds)
+            length = float(length_of(video))
+            sound = write_sound(options.sound, Path(folder, "sound.wav"), length)
+            cost = measured(lipsync(video, sound, Path(folder, "made.mp4")))
+            print(f"{length:6.1f} s of video: peak {cost.peak / 1e6:.0f} MB, {cost.wall:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

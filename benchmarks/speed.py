@@ -1,0 +1,48 @@
+"""Time of ``lipsync sync`` against a plain transcode of the same file with the same encoder settings, in turn.
+
+python benchmarks/speed.py VIDEO --sound SOUND [--rounds 3]
+
+SOUND is repeated or cut to the video's length. Both are whole processes, start included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from common import length_of, lipsync, measured, write_sound
+
+TRANSCODE = Path(__file__).with_name("transcode.py")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("video", type=Path)
+    parser.add_argument("--sound", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    length = float(length_of(options.video))
+    ratios, cpu_ratios, walls = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        sound = write_sound(options.sound, Path(folder, "sound.wav"), length)
+        plain_out, made_out = Path(folder, "plain.mp4"), Path(folder, "made.mp4")
+        for _ in range(options.rounds):
+            plain = measured([sys.executable, str(TRANSCODE), str(options.video), str(sound), str(plain_out)])
+            made = measured(lipsync(options.video, sound, made_out))
+            ratios.append(made.wall / plain.wall)
+            cpu_ratios.append(made.cpu / plain.cpu)
+            walls.append(made.wall)
+            print(
+                f"transcode {plain.wall:.2f} s (CPU {plain.cpu:.2f})  lipsync {made.wall:.2f} s (CPU {made.cpu:.2f})  "
+                f"ratio {ratios[-1]:.2f} (CPU {cpu_ratios[-1]:.2f})  peak {made.peak / 1e6:.0f} MB",
+                flush=True,
+            )
+    print(f"median: ratio {statistics.median(ratios):.2f}, CPU ratio {statistics.median(cpu_ratios):.2f}")
+    print(f"{length:.1f} s of video in {statistics.median(walls):.2f} s")
+
+
+if __name__ == "__main__":
+    main()
