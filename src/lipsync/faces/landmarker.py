@@ -48,9 +48,10 @@ class Landmarker:
         Raises ModelMissing or ModelCorrupt if they are damaged.
         """
         networks = _bundled("face_detector.tflite", "face_landmarks_detector.tflite")
-        detector = open_session(networks[0], shapes=(1, SIDE, SIDE, 3), threads=threads)
-        mesh = open_session(networks[1], shapes=(1, MESH_SIDE, MESH_SIDE, 3), threads=threads, streams=AT_ONCE)
-        landmarker = cls(detector, mesh)
+        with ThreadPoolExecutor(1) as aside:  # setting a network up takes one core half a second
+            detector = aside.submit(open_session, networks[0], shapes=(1, SIDE, SIDE, 3), threads=threads)
+            mesh = open_session(networks[1], shapes=(1, MESH_SIDE, MESH_SIDE, 3), threads=threads, streams=AT_ONCE)
+        landmarker = cls(detector.result(), mesh)
         try:
             yield landmarker
         finally:

@@ -41,13 +41,12 @@ def box_around(points: Float32, margin: float, picture: Picture) -> Box | None:
     return box if box.width > 1 and box.height > 1 else None
 
 
-def read_patch(picture: Picture, box: Box) -> Float32:
-    """The box as (height, width, 3) float32 of Y', Cb, Cr in code values; chroma is interpolated to full size."""
+def read_patch(picture: Picture, box: Box) -> Plane:
+    """The box as (height, width, 3) of Y', Cb, Cr in code values; chroma is interpolated to full size."""
     size = (box.width, box.height)
     half = slice(box.top // 2, (box.bottom + 1) // 2), slice(box.left // 2, (box.right + 1) // 2)
     luma = picture.y[box.top : box.bottom, box.left : box.right]
-    planes = [luma] + [_double(plane[half], size) for plane in (picture.u, picture.v)]
-    return np.asarray(cv2.merge([plane.astype(np.float32) for plane in planes]), np.float32)
+    return cast(Plane, cv2.merge([luma, *(_double(plane[half], size) for plane in (picture.u, picture.v))]))
 
 
 def whole_values(patch: Float32, depth: int) -> Plane:
@@ -56,15 +55,37 @@ def whole_values(patch: Float32, depth: int) -> Plane:
     return whole.astype(np.uint8) if depth == 8 else whole.astype(np.uint16)
 
 
-def add_to_picture(picture: Picture, box: Box, change: Float32) -> None:
-    """Add ``change`` (height, width, 3), in code values, to the picture in place. Zero leaves a sample as it is."""
-    top = (1 << picture.depth) - 1
-    luma = picture.y[box.top : box.bottom, box.left : box.right]
-    _add(luma, change[..., 0], top)
+def write_patch(picture: Picture, box: Box, before: Plane, after: Plane) -> None:
+    """Put ``after`` in the place of ``before``, both as ``read_patch`` gives them; what is the same in both stays.
+
+    Chroma takes the mean change of the pixels that share a sample, so that nothing is lost by reading and writing.
+    """
+    luma, *chroma = cv2.split(after)
+    picture.y[box.top : box.bottom, box.left : box.right] = luma
     rows, columns = (box.height + 1) // 2, (box.width + 1) // 2
-    for plane, channel in ((picture.u, 1), (picture.v, 2)):
+    top = (1 << picture.depth) - 1
+    for plane, new, channel in ((picture.u, chroma[0], 1), (picture.v, chroma[1], 2)):
+        difference = np.asarray(cv2.subtract(new, cv2.extractChannel(before, channel), dtype=cv2.CV_32F), np.float32)
+        change = _halve(difference, rows, columns)
         half = plane[box.top // 2 : box.top // 2 + rows, box.left // 2 : box.left // 2 + columns]
-        _add(half, _halve(change[..., channel], rows, columns), top)
+        np.copyto(half, np.clip(np.rint(half + change), 0, top), casting="unsafe")
+
+
+def warp_picture(picture: Picture, box: Box, where: Float32) -> None:
+    """Show in each pixel of the box what lies at ``where`` (height, width, 2): x, then y, in pixels of the box."""
+    halved = np.ascontiguousarray(where[::2, ::2]) * np.float32(0.5)
+    top, left = box.top // 2, box.left // 2
+    luma = picture.y[box.top : box.bottom, box.left : box.right]
+    luma[:] = sampled(luma, where)
+    for plane in (picture.u, picture.v):
+        half = plane[top : top + halved.shape[0], left : left + halved.shape[1]]
+        half[:] = sampled(half, halved)
+
+
+def sampled(patch: Plane, where: Float32) -> Plane:
+    """The patch, (h, w) or (h, w, channels), looked up at ``where`` (height, width, 2): x, then y, in pixels of it."""
+    nothing = cast(Float32, None)  # a map of both coordinates needs no second one, whatever OpenCV's types say
+    return cast(Plane, cv2.remap(patch, where, nothing, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _double(plane: Plane, size: tuple[int, int]) -> Plane:
@@ -78,7 +99,3 @@ def _halve(plane: Float32, rows: int, columns: int) -> Float32:
     if (height, width) != (rows * 2, columns * 2):
         plane = np.pad(plane, ((0, rows * 2 - height), (0, columns * 2 - width)), mode="edge")
     return np.asarray(cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _add(target: Plane, change: Float32, top: int) -> None:
-    np.copyto(target, np.clip(np.rint(target + change), 0, top), casting="unsafe")

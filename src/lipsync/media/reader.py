@@ -32,11 +32,13 @@ def bounced(i: int, n: int) -> int:
     return place if place < n else 2 * n - 2 - place
 
 
-def read(clip: Clip, *, start: int = 0, stop: int | None = None) -> Generator[Picture, None, None]:
+def read(clip: Clip, *, start: int = 0, stop: int | None = None, lent: bool = False) -> Generator[Picture, None, None]:
     """The clip's pictures from frame ``start`` up to ``stop``, upright, in 4:2:0 of 8 or 10 bits, at its constant rate.
 
     Where the file's own times are uneven, frames are shown again or left out. The same number gives the same picture
-    wherever reading starts. Raises NoVideoStream, MediaTruncated, and what ``open_media`` raises.
+    wherever reading starts. ``lent``: the pictures are only to be looked at, which spares copies.
+
+    Raises NoVideoStream, MediaTruncated, and what ``open_media`` raises.
     """
     video = video_of(clip)
     shown: tuple[int, VideoFrame] | None = None
@@ -46,12 +48,12 @@ def read(clip: Clip, *, start: int = 0, stop: int | None = None) -> Generator[Pi
                 shown = (min(number, start), frame)
                 continue
             for index in range(max(shown[0], start), number if stop is None else min(number, stop)):
-                yield _picture(index, shown[1], clip, video)
+                yield _picture(index, shown[1], clip, video, lent)
             if stop is not None and number >= stop:
                 return
             shown = (max(number, shown[0]), frame)
     if shown is not None and shown[0] >= start:
-        yield _picture(shown[0], shown[1], clip, video)
+        yield _picture(shown[0], shown[1], clip, video, lent)
 
 
 def bounce(clip: Clip, count: int, length: int) -> Generator[Picture, None, None]:
@@ -154,12 +156,12 @@ def _number(frame: VideoFrame, clip: Clip) -> int | None:
     return round((frame.pts * frame.time_base - video.start) * video.rate)
 
 
-def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo) -> Picture:
+def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, lent: bool) -> Picture:
     if clip.still:
         frame = _opaque(frame)
     turns = video.rotation // 90
     planes = planes_of(_planar(frame, video))
-    y, u, v = (_turned(plane, turns) for plane in planes)
+    y, u, v = (_turned(plane, turns, lent) for plane in planes)
     return Picture(index, y, u, v, 8 if video.depth == 8 else 10, video.colour)
 
 
@@ -183,6 +185,9 @@ def _opaque(frame: VideoFrame) -> VideoFrame:
     return VideoFrame.from_ndarray((rgba[..., :3] * rgba[..., 3:] // 255).astype(np.uint8), format="rgb24")
 
 
-def _turned(plane: Plane, turns: int) -> Plane:
-    """A copy, turned counter-clockwise by quarters."""
-    return plane.copy() if not turns else cast(Plane, np.ascontiguousarray(np.rot90(plane, turns)))
+def _turned(plane: Plane, turns: int, lent: bool) -> Plane:
+    """Turned counter-clockwise by quarters; a copy, or if it is lent and upright the frame's own memory, read only."""
+    if turns or not lent:
+        return cast(Plane, np.array(np.rot90(plane, turns), order="C"))
+    plane.flags.writeable = False
+    return plane

@@ -18,6 +18,7 @@ from lipsync.media.writer import check_output, write
 from lipsync.monitor import Monitor, Progress, watched
 from lipsync.pipeline.job import Job, Result
 from lipsync.pipeline.peak import peak_memory
+from lipsync.pipeline.threads import one_thread_a_call
 from lipsync.pipeline.track import track_faces
 from lipsync.types import Clip, Picture
 
@@ -38,6 +39,7 @@ def run(job: Job, monitor: Monitor) -> Result:
     frames = max(1, round(heard.duration * video.rate))
     tally = Tally()
     with ExitStack() as stack:
+        stack.enter_context(one_thread_a_call())
         track = stack.enter_context(track_faces(footage, frames, job.select, engine, monitor))
         pictures = stack.enter_context(prefetch(bounce(footage, frames, len(track))))
         rendered = stack.enter_context(closing(engine.synthesise(pictures, Scene(track, sound, video.rate, frames))))

@@ -25,7 +25,7 @@ def track_faces(footage: Clip, limit: int, select: str, engine: Engine, monitor:
     """
     video = video_of(footage)
     with ExitStack() as stack:
-        pictures = stack.enter_context(prefetch(read(footage, stop=limit)))
+        pictures = stack.enter_context(prefetch(read(footage, stop=limit, lent=True)))
         builder = stack.enter_context(TrackBuilder())
         seen = stack.enter_context(closing(_sightings(pictures, select, engine)))
         for sighting in watched(seen, monitor, "track", min(limit, video.frames)):

@@ -50,6 +50,16 @@ def test_pictures_are_nobody_elses(tmp_path, make_video):
     assert pictures[3].y.any()
 
 
+def test_lent_pictures_are_the_same_and_read_only(tmp_path, make_video):
+    clip = probe(make_video(tmp_path / "a.mp4", frames=8))
+    for own, lent in zip(read(clip), read(clip, lent=True), strict=True):
+        assert (own.y == lent.y).all()
+        assert own.y.flags.writeable
+        assert not lent.y.flags.writeable
+        with pytest.raises(ValueError, match="read-only"):
+            lent.u[:] = 0
+
+
 def test_uneven_times_come_at_an_even_rate(tmp_path, make_video, number_of):
     stamps = [0, 33, 67, 100, 300, 333, 340, 367]  # a long one, and one too many
     clip = probe(make_video(tmp_path / "a.mp4", rate=Fraction(30), frames=8, stamps=stamps))

@@ -14,7 +14,7 @@ import numpy as np
 
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUTER, Pose
-from lipsync.media.patch import box_around, read_patch, whole_values
+from lipsync.media.patch import box_around, read_patch
 from lipsync.types import Float32, Picture
 
 SHELF, SHELF_BYTES = 160, 96 << 20
@@ -76,8 +76,7 @@ class Shelf:
         if box is None:
             return
         placed = points - np.array([box.left, box.top], np.float32)
-        patch = whole_values(read_patch(picture, box), picture.depth)
-        mouth = Mouth(patch, measure_lips(placed, unit), placed)
+        mouth = Mouth(read_patch(picture, box), measure_lips(placed, unit), placed)
         self._donors.append(Donor(mouth, looks, float(inner_gap(face))))
         while len(self._donors) > self._limit or self._bytes() > self._limit_bytes:
             self._thin_out()

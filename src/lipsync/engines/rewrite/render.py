@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import cv2
 import numpy as np
@@ -12,11 +11,12 @@ import numpy as np
 from lipsync.engines.rewrite.mouth import Lips, Mouth, measure_lips, outline_mask, show_inside
 from lipsync.engines.rewrite.warp import STILL, Raster, Triangles, with_ring
 from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
-from lipsync.media.patch import Box, add_to_picture, box_around, read_patch
-from lipsync.types import Float32, Picture, Plane
+from lipsync.media.patch import Box, box_around, read_patch, sampled, warp_picture, whole_values, write_patch
+from lipsync.types import Float32, Picture
 
 SOFTNESS = 0.006  # eye distances: the feather between lip and inside
 RIM, FEATHER = 0.05, 0.045  # eye distances: skin around the lips that comes with them, and the feather of its edge
+COARSE = 24.0  # pixels of eye distance for each pixel from one place to the next where the skin's map is worked out
 BRIGHTER = 24.0  # of 255: the most that a donor's colours are shifted to fit
 
 
@@ -49,23 +49,16 @@ def render(
     box = box_around(touched, 2, picture)
     if box is None:
         return False
-    before = read_patch(picture, box)
-    where = Raster(new, triangles, moving, box, step=2).map_from(old - np.array([box.left, box.top], np.float32))
-    after = _sampled(before, where)
+    step = int(np.clip(unit / COARSE, 2, 4))
+    raster = Raster(new, triangles, moving, box, step)
+    warp_picture(picture, box, raster.map_from(old - np.array([box.left, box.top], np.float32)))
     part = box_around(new[list(LIPS_OUTER)], (RIM + 2.5 * FEATHER) * unit, picture)
     if part is not None:
-        part = _common(part, box)
-        rows, columns = _within(part, box)
         raster = Raster(new, triangles, moving, part, step=1)
-        after[rows, columns] = _with_mouth(after[rows, columns], raster, part, new, unit, layers, cavity)
-    add_to_picture(picture, box, after - before)
+        skin = read_patch(picture, part)
+        mouth = _with_mouth(np.asarray(skin, np.float32), raster, part, new, unit, layers, cavity)
+        write_patch(picture, part, skin, whole_values(mouth, picture.depth))
     return True
-
-
-def _sampled(patch: Float32 | Plane, where: Float32) -> Float32:
-    """The patch (h, w, 3) looked up at ``where`` (height, width, 2), x then y, in pixels of it."""
-    nothing = cast(Float32, None)  # a map of both coordinates needs no second one, whatever OpenCV's types say
-    return np.asarray(cv2.remap(patch, where, nothing, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _common(a: Box, b: Box) -> Box:
@@ -93,7 +86,7 @@ def _with_mouth(
         look = skin.copy()
         if layer.mouth.points is not None:
             where = raster.map_from(with_ring(layer.mouth.points))
-            look = _sampled(layer.mouth.patch, where)
+            look = np.asarray(sampled(layer.mouth.patch, where), np.float32)
             shift = _colour_shift(skin, look, around)
             look = skin + (look + shift - skin) * around[..., None]
         if hole is not None:
@@ -127,7 +120,6 @@ def _put_inside(look: Float32, mouth: Mouth, lips: Lips, hole: _Hole, part: Box,
 
 def _colour_shift(skin: Float32, look: Float32, around: Float32) -> Float32:
     """What makes the donor's rim as bright and as warm as the skin around it, (3,)."""
-    ring = (around > 0.05) & (around < 0.6)
-    if not ring.any():
-        return np.zeros(3, np.float32)
-    return np.asarray(np.clip((skin[ring] - look[ring]).mean(0), -BRIGHTER, BRIGHTER), np.float32)
+    ring = cv2.inRange(around, 0.05, 0.6)
+    difference = cv2.mean(skin - look, ring)[:3]
+    return np.asarray(np.clip(difference, -BRIGHTER, BRIGHTER), np.float32)
