@@ -125,7 +125,7 @@ class _Follower:
         """Start on the oldest pictures with a guess of where the face will be."""
         if self._last is None:
             return
-        for steps, waiting in enumerate(list(self._queue)[:AT_ONCE], start=1):
+        for steps, waiting in enumerate(list(self._queue)[: AT_ONCE + 1], start=1):
             if waiting.answer is None:
                 waiting.region = self._expected(steps)
                 waiting.answer = self._landmarker.landmarks_later(waiting.picture, waiting.region)

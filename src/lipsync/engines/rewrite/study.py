@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from lipsync.engines.rewrite.donors import Shelf
@@ -10,6 +12,7 @@ from lipsync.faces.geometry import MESH, fit_pose
 from lipsync.types import Face, Float32, Picture
 
 SAMPLE = 500
+GLANCE = 8  # frames between two looks at the skin
 CHEEKS = (50, 101, 205, 280, 330, 425)
 
 
@@ -22,7 +25,7 @@ class Study:
         self._seen = 0
         self._random = np.random.default_rng(0)
         self.shelf = Shelf()
-        self._skin = np.zeros(3)
+        self._skins: deque[Float32] = deque(maxlen=SAMPLE)
         self.depth = 8
 
     def observe(self, picture: Picture, face: Face) -> None:
@@ -30,7 +33,8 @@ class Study:
         pose = fit_pose(points[None], self._rest)
         shape = pose.to_face(points[None])[0]
         self._sample(shape)
-        self._skin += skin_colour(picture, points)
+        if self._seen % GLANCE == 1:
+            self._skins.append(skin_colour(picture, points))
         self.depth = picture.depth
         self.shelf.offer(picture, points[:, :2], shape, pose)
 
@@ -50,7 +54,7 @@ class Study:
 
     def skin(self) -> Float32:
         """The mean colour of the cheeks, (3,) Y'CbCr in code values."""
-        return np.asarray(self._skin / max(self._seen, 1), np.float32)
+        return np.asarray(np.mean(self._skins, axis=0), np.float32)
 
 
 def skin_colour(picture: Picture, points: Float32) -> Float32:
