@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import lipsync, write_sound
+from measure import lipsync, write_sound
 
 
 def main() -> None:

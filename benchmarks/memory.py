@@ -9,7 +9,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from common import length_of, lipsync, measured, write_looped, write_sound
+from measure import length_of, lipsync, measured, write_looped, write_sound
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ python benchmarks/quality.py CLIPS --score SCORE.py [--score-python PYTHON] [--h
 
 CLIPS holds talking heads with their own sound. Every clip's footage is driven by the next one's voice, and scored by
 the next one's picture; then every clip is driven by silence. With --held-out, CLIPS is the training corpus: each of
-COUNT sentences that training never saw drives another one's footage. SCORE.py takes ``pair OUTPUT --truth T --source S`` and
-``silence OUTPUT``, and prints JSON; --score-python is the Python that has what it needs.
+COUNT sentences that training never saw drives another one's footage. SCORE.py takes ``pair OUTPUT --truth TRUTH
+--source SOURCE`` and ``silence OUTPUT``, and prints JSON; --score-python is the Python that has what it needs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import length_of, lipsync
+from measure import length_of, lipsync
 
 FIGURES = ("opening_r", "width_r", "lag_frames", "lmd", "jitter", "sharpness", "outside_psnr", "faces")
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import length_of, lipsync, measured, write_sound
+from measure import length_of, lipsync, measured, write_sound
 
 TRANSCODE = Path(__file__).with_name("transcode.py")
 

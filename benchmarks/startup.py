@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import sys
 
-from common import measured
+from measure import measured
 
 
 def main() -> None:

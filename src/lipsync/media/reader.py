@@ -19,7 +19,7 @@ from lipsync.media.planes import planes_of
 from lipsync.media.probe import open_media, picture_stream, video_of
 from lipsync.types import Clip, Picture, Plane, VideoInfo
 
-CHUNK = 96 << 20  # bytes of pictures held at once when footage runs backwards
+HELD = 96 << 20  # bytes of pictures held at once when footage runs backwards
 FEWEST = 12  # of them, however large they are
 BROKEN = 25  # packets that may fail to decode before the file counts as broken; the picture before stays on meanwhile
 
@@ -56,33 +56,36 @@ def read(clip: Clip, *, start: int = 0, stop: int | None = None, lent: bool = Fa
         yield _picture(shown[0], shown[1], clip, video, lent)
 
 
-def bounce(clip: Clip, count: int, length: int) -> Generator[Picture, None, None]:
-    """``count`` pictures of footage of ``length`` frames: forwards, backwards, forwards …"""
+def bounce(clip: Clip, count: int, length: int, held: int = HELD) -> Generator[Picture, None, None]:
+    """``count`` pictures of footage of ``length`` frames: forwards, backwards, forwards …
+
+    Backwards it is read in runs of so many pictures as take ``held`` bytes.
+    """
     if length == 1:
         (only,) = read(clip, stop=1)
         for _ in range(count):
             yield replace(only, y=only.y.copy(), u=only.u.copy(), v=only.v.copy())
         return
-    with closing(_back_and_forth(clip, length)) as pictures:
+    with closing(_back_and_forth(clip, length, held)) as pictures:
         for _ in range(count):
             yield next(pictures)
 
 
-def _back_and_forth(clip: Clip, length: int) -> Generator[Picture, None, None]:
+def _back_and_forth(clip: Clip, length: int, held: int) -> Generator[Picture, None, None]:
     yield from read(clip, stop=length)
     while True:
-        yield from _backwards(clip, length - 1)
+        yield from _backwards(clip, length - 1, held)
         yield from read(clip, start=1, stop=length)
 
 
-def _backwards(clip: Clip, stop: int) -> Iterator[Picture]:
+def _backwards(clip: Clip, stop: int, held: int) -> Iterator[Picture]:
     video = video_of(clip)
-    size = max(FEWEST, CHUNK // (video.width * video.height * (3 if video.depth > 8 else 2)))
+    size = max(FEWEST, held // (video.width * video.height * (3 if video.depth > 8 else 2)))
     while stop > 0:
         start = max(0, stop - size)
-        held = list(read(clip, start=start, stop=stop))
-        while held:
-            yield held.pop()
+        pictures = list(read(clip, start=start, stop=stop))
+        while pictures:
+            yield pictures.pop()
         stop = start
 
 

@@ -7,7 +7,6 @@ import av
 import numpy as np
 import pytest
 
-from lipsync.media import reader
 from lipsync.media.planes import planes_of
 from lipsync.media.probe import probe
 from lipsync.media.reader import bounce, bounced, read
@@ -154,13 +153,11 @@ def test_bounced():
     assert [bounced(i, 2) for i in range(5)] == [0, 1, 0, 1, 0]
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 100])
-def test_footage_that_is_too_short_runs_back_and_forth(tmp_path, make_video, number_of, monkeypatch, chunk):
-    monkeypatch.setattr(reader, "CHUNK", 0)
-    monkeypatch.setattr(reader, "FEWEST", chunk)
-    clip = probe(make_video(tmp_path / "a.mp4", frames=17))
-    pictures = list(bounce(clip, 70, 17))
-    assert [p.index for p in pictures] == [bounced(i, 17) for i in range(70)]
+@pytest.mark.parametrize("held", [0, 30 * 192 * 96, 1 << 30])
+def test_footage_that_is_too_short_runs_back_and_forth(tmp_path, make_video, number_of, held):
+    clip = probe(make_video(tmp_path / "a.mp4", frames=37))
+    pictures = list(bounce(clip, 120, 37, held))
+    assert [p.index for p in pictures] == [bounced(i, 37) for i in range(120)]
     assert [number_of(p.y) for p in pictures] == [p.index for p in pictures]
 
 

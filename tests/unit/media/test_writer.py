@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from lipsync.errors import DiskFull, EncodeFailed, OptionInvalid, OutputIsInput, OutputUnwritable
-from lipsync.media import writer
+from lipsync.errors import EncodeFailed, OptionInvalid, OutputIsInput, OutputUnwritable
 from lipsync.media.encoding import Encoding
 from lipsync.media.probe import audio_of, probe, video_of
 from lipsync.media.reader import bounce, read
@@ -136,19 +134,6 @@ def test_too_few_frames_are_a_failure(tmp_path, make_video, tone):
         write(
             read(footage, stop=10), tmp_path / "out.mp4", footage=footage, sound=sound, frames=25, encoding=Encoding()
         )
-    assert leftovers(tmp_path) == []
-
-
-def test_a_full_disk_leaves_nothing(tmp_path, make_video, tone, monkeypatch):
-    footage, sound = probe(make_video(tmp_path / "a.mp4")), tone(1)
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(writer.os, "replace", full)
-    with pytest.raises(DiskFull, match="no space") as caught:
-        write(read(footage), tmp_path / "out.mp4", footage=footage, sound=sound, frames=30, encoding=Encoding())
-    assert caught.value.retryable
     assert leftovers(tmp_path) == []
 
 
