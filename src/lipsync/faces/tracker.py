@@ -19,7 +19,11 @@ from lipsync.types import Face, Float32, Picture
 
 AHEAD = 4  # pictures held back, to tell a cut from a flash
 PAST = 6  # patterns kept for the same
-STALE = 0.15  # offset of a guessed square from the right one above which the face is looked at again
+STALE = 0.1  # offset of a square from the face found in it above which the face is looked at again
+SETTLED = 0.03  # the same, once there was reason to look again
+SURE = 0.9998  # score of a face that lies in the middle of its square; less, and it may be somewhere beside
+LOOKS = 4  # the most that a face is looked at again
+ASTRAY = 0.3  # offset of a guessed square from the expected one above which nothing is to be learned from it
 JUMP, CUT_JUMP = 0.4, 0.6  # eye distances off its prediction: where a face is doubted, and where a cut is believed
 STRONG = 0.3  # change of the picture that is a cut even where there is no face to ask
 GLANCE = 8  # frames between two looks at who it is
@@ -81,6 +85,7 @@ class _Follower:
         self._last: Region | None = None
         self._before: Region | None = None
         self._place: Region | None = None
+        self._sure = False
         self._tracked = 0
         self._missing = 0
 
@@ -140,15 +145,13 @@ class _Follower:
             return None
         region = self._expected()
         face: Face | None = None
-        if waiting.answer is not None and waiting.region is not None and region.offset(waiting.region) < 2 * STALE:
+        if waiting.answer is not None and waiting.region is not None and region.offset(waiting.region) < ASTRAY:
             face = waiting.answer.result()
         if face is not None and waiting.region is not None:
             region = waiting.region
         else:
             face = self._landmarker.landmarks(waiting.picture, region)
-        placed = _placed(face)
-        if placed is not None and placed.region.offset(region) > STALE:
-            placed = _placed(self._landmarker.landmarks(waiting.picture, placed.region))
+        placed = self._settled(waiting.picture, _placed(face), region)
         if placed is None or not _inside(placed.face, waiting.picture):
             return None
         jumped = self._jump(placed) > JUMP
@@ -156,6 +159,20 @@ class _Follower:
             SAME_PERSON if jumped else STRANGER
         ):
             return None
+        return placed
+
+    def _settled(self, picture: Picture, placed: _Placed | None, region: Region) -> _Placed | None:
+        """Look again until the face is where the square was: off its middle, the network gives it too near to that."""
+        if placed is None or (placed.face.score >= SURE and placed.region.offset(region) <= STALE):
+            return placed
+        for _ in range(LOOKS):
+            if placed is None or placed.region.offset(region) <= SETTLED:
+                break
+            region = placed.region
+            placed = _placed(self._landmarker.landmarks(picture, region))
+        if placed is not None and placed.face.score < SURE and self._sure:
+            near = [face for face in self._landmarker.find_near(picture, placed.region) if face.score >= SURE]
+            return _placed(self._person.among(near, picture, placed.region, STRANGER)) or placed
         return placed
 
     def _lost_at_once(self, waiting: _Waiting) -> bool:
@@ -192,6 +209,7 @@ class _Follower:
             self._last = self._before = None
             return
         self._before, self._last = self._last, placed.region
+        self._sure = placed.face.score >= SURE
         self._missing = 0
         if self._tracked % GLANCE == 0:
             self._person.learn(picture, placed.face)

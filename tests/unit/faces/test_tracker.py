@@ -102,3 +102,16 @@ def test_no_pictures_give_nothing_and_a_wrong_choice_is_told(landmarker):
     assert list(follow([], landmarker, "largest")) == []
     with pytest.raises(OptionInvalid):
         list(follow([], landmarker, "nicest"))
+
+
+def test_a_face_that_jerks_is_found_where_it_is_not_where_it_was(landmarker, moved, to_picture):
+    """Every place is held for two pictures, as in footage that was brought to a higher rate."""
+    dice = np.random.default_rng(5)
+    places = np.repeat(np.array([160, 120]) + dice.uniform(-28, 28, (12, 2)), 2, axis=0)
+    frames = pictures(to_picture, [moved(tuple(place)) for place in places])
+    seen = list(follow(frames, landmarker, "largest"))
+    assert not any(s.cut for s in seen)
+    for sighting in seen:
+        truth = landmarker.find(sighting.picture)[0].landmarks
+        away = np.linalg.norm(sighting.face.landmarks[:, :2] - truth[:, :2], axis=1).mean()
+        assert away < 0.03 * eye_distance(truth)
