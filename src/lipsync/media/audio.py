@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +13,8 @@ from av.audio.format import AudioFormat
 from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 
-from lipsync.errors import MediaTruncated, SoundClipped, SoundInvalid, SoundTooShort
+from lipsync.errors import SoundClipped, SoundInvalid, SoundTooShort
+from lipsync.media.decoding import decoded
 from lipsync.media.probe import audio_of, open_media
 from lipsync.types import Clip, Float32
 
@@ -21,7 +22,6 @@ SPEECH_RATE = 16_000
 SHORTEST = Fraction(1, 25)
 CLIPPED = 0.1  # share of samples at full scale from which sound counts as distorted
 FULL_SCALE = 0.999
-BROKEN = 25  # packets that may fail to decode before the file counts as broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +43,10 @@ def resampled(
     audio_of(clip)
     resampler = av.AudioResampler(form, layout, rate, frame_size=size)
     with open_media(clip.path) as container:
-        for frame in _decoded(container, clip):
+        for frame in decoded(clip.path, container, container.streams.audio[0], AudioFrame):
             frame.pts = None  # else a gap in the file's times would be filled or cut
             yield from resampler.resample(frame)
         yield from resampler.resample(None)
-
-
-def _decoded(container: av.container.InputContainer, clip: Clip) -> Iterator[AudioFrame]:
-    broken, heard = 0, False
-    packets = container.demux(container.streams.audio[0])
-    while True:
-        try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-            for frame in packet.decode():
-                if isinstance(frame, AudioFrame):
-                    heard = True
-                    yield frame
-        except av.error.FFmpegError as exc:
-            broken += 1
-            if broken > BROKEN or not heard or not isinstance(exc, av.error.InvalidDataError):
-                raise MediaTruncated(f"{clip.path}: its sound cannot be decoded") from exc
 
 
 def speech_blocks(clip: Clip, seconds: float = 1.0) -> Generator[Float32, None, None]:

@@ -22,6 +22,7 @@ from lipsync.errors import (
     NoVideoStream,
     PictureTooSmall,
 )
+from lipsync.media.decoding import decoded
 from lipsync.media.timing import check_whole, measure
 from lipsync.types import AudioInfo, Clip, Colour, VideoInfo
 
@@ -128,13 +129,9 @@ def _audio(container: InputContainer) -> AudioInfo | None:
 def _first_frame(path: Path) -> VideoFrame:
     with open_media(path) as container:
         stream = picture_stream(container)
-        for packet in container.demux(stream) if stream is not None else ():
-            try:
-                for frame in packet.decode():
-                    if isinstance(frame, VideoFrame):
-                        return frame
-            except av.error.InvalidDataError:  # what cannot be decoded is skipped, as in the reader
-                continue
+        if stream is not None:
+            for frame in decoded(path, container, stream, VideoFrame):
+                return frame
     raise NoFrames(f"{path}: not a single picture in it can be decoded")
 
 

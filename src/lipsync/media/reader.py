@@ -14,14 +14,14 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from lipsync.errors import MediaTruncated, NoVideoStream
+from lipsync.errors import NoVideoStream
+from lipsync.media.decoding import decoded
 from lipsync.media.planes import planes_of
 from lipsync.media.probe import open_media, picture_stream, video_of
 from lipsync.types import Clip, Picture, Plane, VideoInfo
 
 HELD = 96 << 20  # bytes of pictures held at once when footage runs backwards
 FEWEST = 12  # of them, however large they are
-BROKEN = 25  # packets that may fail to decode before the file counts as broken; the picture before stays on meanwhile
 
 
 def bounced(i: int, n: int) -> int:
@@ -94,7 +94,7 @@ def _numbered(clip: Clip, start: int) -> Generator[tuple[int, VideoFrame], None,
     if start > 0:
         with open_media(clip.path) as container:
             stream = _stream(container, clip)
-            frames = _decoded(container, stream, clip)
+            frames = decoded(clip.path, container, stream, VideoFrame)
             if _sought(container, stream, clip, start):
                 first = next(frames, None)
                 number = None if first is None else _number(first, clip)
@@ -103,7 +103,8 @@ def _numbered(clip: Clip, start: int) -> Generator[tuple[int, VideoFrame], None,
                     yield from _counted(frames, clip, number + 1)
                     return
     with open_media(clip.path) as container:
-        yield from _counted(_decoded(container, _stream(container, clip), clip), clip, 0)
+        frames = decoded(clip.path, container, _stream(container, clip), VideoFrame)
+        yield from _counted(frames, clip, 0)
 
 
 def _stream(container: InputContainer, clip: Clip) -> VideoStream:
@@ -124,21 +125,6 @@ def _sought(container: InputContainer, stream: VideoStream, clip: Clip, start: i
     except av.error.FFmpegError:
         return False
     return True
-
-
-def _decoded(container: InputContainer, stream: VideoStream, clip: Clip) -> Iterator[VideoFrame]:
-    broken = 0
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-            yield from (frame for frame in packet.decode() if isinstance(frame, VideoFrame))
-        except av.error.FFmpegError as exc:
-            broken += 1
-            if broken > BROKEN or not isinstance(exc, av.error.InvalidDataError):
-                raise MediaTruncated(f"{clip.path}: its pictures cannot be decoded") from exc
 
 
 def _counted(frames: Iterator[VideoFrame], clip: Clip, number: int) -> Iterator[tuple[int, VideoFrame]]:
