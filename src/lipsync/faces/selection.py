@@ -25,9 +25,7 @@ UNITS = (0.03, 0.35, 0.03)
 MOST = 2.5
 SAME_PERSON = 4.0
 STRANGER = 6.0
-FARTHEST = (
-    1.5  # most that a distance in the picture counts, in units of unlikeness; one is the side of the face's square
-)
+FARTHEST = 1.5  # most that a distance in the picture counts, in units of unlikeness; one is the face's square's side
 VIEWS, NEW_VIEW = 8, 1.5  # how many views of a person are kept, and how unlike the others one must be
 
 
@@ -94,7 +92,7 @@ class Person:
     def unlike(self, picture: Picture, face: Face) -> float:
         """How unlike the most similar view that is remembered; see ``unlikeness``."""
         seen = signature(picture, face)
-        return min((unlikeness(view, seen) for view in self._views), default=0.0)
+        return float(unlikeness(self._views, seen).min()) if self._views else 0.0
 
     def learn(self, picture: Picture, face: Face) -> None:
         """Remember how the person looks here, if that is new. Only for faces that were followed to this picture."""
@@ -122,17 +120,16 @@ def signature(picture: Picture, face: Face) -> Signature:
     return Signature(_upright(points[:MESH]), _unit(smooth), colour)
 
 
-def unlikeness(one: Signature, other: Signature) -> float:
-    """0 for twins of a face, about 1 for one person in one shot, SAME_PERSON and more for two people."""
-    aligned = fit_pose(other.shape[None], one.shape).to_face(other.shape[None])[0]
-    away = aligned - one.shape
-    away[list(LIPS)] = 0
-    cues = (
-        float(np.sqrt((away**2).sum(1).mean())),
-        float(1 - (one.look * other.look).sum()),
-        float(np.linalg.norm(one.colour - other.colour)),
-    )
-    return sum(min(cue / unit, MOST) for cue, unit in zip(cues, UNITS, strict=True))
+def unlikeness(views: Sequence[Signature], seen: Signature) -> Float32:
+    """How unlike ``seen`` is to each view, (n,): 0 for twins of a face, about 1 for one person in one shot, SAME_PERSON
+    and more for two people."""
+    shapes = np.stack([view.shape for view in views])
+    away = fit_pose(shapes, seen.shape).to_face(shapes) - seen.shape
+    away[:, list(LIPS)] = 0
+    look = 1 - np.stack([view.look.ravel() for view in views]) @ seen.look.ravel()
+    colour = np.linalg.norm(np.stack([view.colour for view in views]) - seen.colour, axis=1)
+    cues = np.stack([np.sqrt((away**2).sum(2).mean(1)), look, colour])
+    return np.asarray(np.minimum(cues / np.array(UNITS)[:, None], MOST).sum(0), np.float32)
 
 
 def _distance(one: Region, other: Region) -> float:

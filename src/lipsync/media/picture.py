@@ -64,7 +64,8 @@ def luma_thumbnail(picture: Picture) -> Float32:
     """The picture's brightness as (32, 32) float32 in 8-bit code values, whatever the picture's proportions."""
     height, width = picture.y.shape
     rows, columns = max(1, height // (4 * THUMBNAIL)), max(1, width // (4 * THUMBNAIL))
-    sparse = np.asarray(picture.y[::rows, ::columns], np.float32)
+    lines = picture.y[::rows].copy()  # in one go: single samples from all over cold memory take ten times as long
+    sparse = np.asarray(lines[:, ::columns], np.float32)
     small = cv2.resize(sparse, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     return np.asarray(small / (1 << (picture.depth - 8)), np.float32)
 
