@@ -1,4 +1,4 @@
-"""A frame's planes as arrays that share its memory."""
+"""Frames and arrays that share their memory, so that pictures need not be copied on their way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 from av.video.frame import VideoFrame
 
-from lipsync.types import Plane
+from lipsync.types import Picture, Plane
 
 
 def planes_of(frame: VideoFrame) -> list[Plane]:
@@ -19,3 +19,25 @@ def planes_of(frame: VideoFrame) -> list[Plane]:
         rows: Plane = np.frombuffer(samples, np.uint16) if deep else np.frombuffer(samples, np.uint8)
         views.append(rows.reshape(plane.height, -1)[:, : plane.width])
     return views
+
+
+def own_planes(planes: list[Plane]) -> list[Plane]:
+    """Writable copies of three planes in one block of memory, as ``frame_of`` takes them."""
+    block = np.empty(sum(plane.size for plane in planes), planes[0].dtype)
+    copies: list[Plane] = []
+    for plane in planes:
+        copies.append(block[: plane.size].reshape(plane.shape))
+        copies[-1][:] = plane
+        block = block[plane.size :]
+    return copies
+
+
+def frame_of(picture: Picture) -> VideoFrame | None:
+    """The picture as a frame of the same memory; None if its planes don't lie in one block of 8-bit 4:2:0."""
+    height, width = picture.y.shape
+    block = picture.y.base
+    if block is None or picture.u.base is not block or picture.depth != 8 or height % 2 or width % 2:
+        return None
+    if block.shape != (height * width * 3 // 2,):
+        return None
+    return VideoFrame.from_numpy_buffer(block.reshape(height * 3 // 2, width), "yuv420p")

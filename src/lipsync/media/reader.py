@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
-from typing import cast
 
 import av
 import numpy as np
@@ -16,9 +15,9 @@ from av.video.stream import VideoStream
 
 from lipsync.errors import NoVideoStream
 from lipsync.media.decoding import decoded
-from lipsync.media.planes import planes_of
+from lipsync.media.planes import own_planes, planes_of
 from lipsync.media.probe import open_media, picture_stream, video_of
-from lipsync.types import Clip, Picture, Plane, VideoInfo
+from lipsync.types import Clip, Picture, VideoInfo
 
 HELD = 96 << 20  # bytes of pictures held at once when footage runs backwards
 FEWEST = 12  # of them, however large they are
@@ -64,7 +63,8 @@ def bounce(clip: Clip, count: int, length: int, held: int = HELD) -> Generator[P
     if length == 1:
         (only,) = read(clip, stop=1)
         for _ in range(count):
-            yield replace(only, y=only.y.copy(), u=only.u.copy(), v=only.v.copy())
+            y, u, v = own_planes([only.y, only.u, only.v])
+            yield replace(only, y=y, u=u, v=v)
         return
     with closing(_back_and_forth(clip, length, held)) as pictures:
         for _ in range(count):
@@ -150,7 +150,14 @@ def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, lent: 
         frame = _opaque(frame)
     turns = video.rotation // 90
     planes = planes_of(_planar(frame, video))
-    y, u, v = (_turned(plane, turns, lent) for plane in planes)
+    if turns:
+        planes = [np.rot90(plane, turns) for plane in planes]
+    if not lent or turns:
+        planes = own_planes(planes)
+    if lent:
+        for plane in planes:
+            plane.flags.writeable = False
+    y, u, v = planes
     return Picture(index, y, u, v, 8 if video.depth == 8 else 10, video.colour)
 
 
@@ -172,11 +179,3 @@ def _opaque(frame: VideoFrame) -> VideoFrame:
         return frame
     rgba = frame.to_ndarray(format="rgba").astype(np.uint16)
     return VideoFrame.from_ndarray((rgba[..., :3] * rgba[..., 3:] // 255).astype(np.uint8), format="rgb24")
-
-
-def _turned(plane: Plane, turns: int, lent: bool) -> Plane:
-    """Turned counter-clockwise by quarters; a copy, or if it is lent and upright the frame's own memory, read only."""
-    if turns or not lent:
-        return cast(Plane, np.array(np.rot90(plane, turns), order="C"))
-    plane.flags.writeable = False
-    return plane

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from lipsync.errors import DiskFull, EncodeFailed, OptionInvalid, OutputError, OutputIsInput, OutputUnwritable
 from lipsync.media.aperture import mark_aperture
 from lipsync.media.encoding import Encoding
-from lipsync.media.planes import planes_of
+from lipsync.media.planes import frame_of, planes_of
 from lipsync.media.probe import video_of
 from lipsync.media.scratch import FULL
 from lipsync.media.sound import SoundTrack
@@ -172,6 +172,9 @@ def _try_encoder(encoding: Encoding) -> None:
 
 def _frame(picture: Picture, coded: tuple[int, int], pixel_format: str) -> VideoFrame:
     """The picture as the encoder wants it, padded to the coded size by repeating its last row and column."""
+    shared = frame_of(picture)
+    if shared is not None and pixel_format == "yuv420p":
+        return shared
     frame = VideoFrame(*coded, "yuv420p" if picture.depth == 8 else "yuv420p10le")
     for plane, target in zip((picture.y, picture.u, picture.v), planes_of(frame), strict=True):
         height, width = plane.shape

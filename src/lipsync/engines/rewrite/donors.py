@@ -62,6 +62,7 @@ class Shelf:
         self._donors: list[Donor] = []
         self._limit, self._limit_bytes = limit, limit_bytes
         self._radius = FIRST_RADIUS
+        self._looks = np.zeros((0, 0, 2), np.float32)
 
     @property
     def donors(self) -> Sequence[Donor]:
@@ -70,7 +71,7 @@ class Shelf:
     def offer(self, picture: Picture, points: Float32, face: Float32, pose: Pose) -> None:
         """Keep this mouth if it is new. ``points`` (468, 2) pixels, ``face`` (468, 3) the same in the face frame."""
         looks, unit = traits(face[None], pose.rotation)[0], float(pose.scale[0])
-        if self._donors and self._nearest(looks) < self._radius:
+        if self._donors and float(_distances(self._looks, looks[None]).min()) < self._radius:
             return
         box = box_around(points[list(LIPS_OUTER)], MARGIN * unit, picture)
         if box is None:
@@ -80,9 +81,7 @@ class Shelf:
         self._donors.append(Donor(mouth, looks, float(inner_gap(face))))
         while len(self._donors) > self._limit or self._bytes() > self._limit_bytes:
             self._thin_out()
-
-    def _nearest(self, looks: Float32) -> float:
-        return float(_distances(np.stack([d.traits for d in self._donors]), looks[None]).min())
+        self._looks = np.stack([donor.traits for donor in self._donors])
 
     def _bytes(self) -> int:
         return sum(d.mouth.patch.nbytes for d in self._donors)
