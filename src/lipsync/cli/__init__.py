@@ -23,6 +23,7 @@ PATIENCE = 0.4  # seconds that a job has to stop by itself
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; failures are one line on standard error."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait for work in a loop, and there is little of it
     options = _parser().parse_args(arguments)
     monitor = Monitor()
     with _signals(monitor) as received:
