@@ -27,7 +27,12 @@
     └── ModelError                a network cannot be used
         ├── ModelMissing          the file is not there
         ├── ModelCorrupt          the file is not what it should be
-        └── InferenceFailed       it was loaded, and failed at run time
+        ├── InferenceFailed       it was loaded, and failed at run time
+        ├── NotACheckpoint        not a file of weights, but a web page or something else
+        ├── CheckpointTruncated   the file of weights ends early or is damaged
+        ├── CheckpointRefused     it holds more than weights, and would have to be run
+        ├── CheckpointMismatch    the weights are those of another network
+        └── CheckpointInvalid     the weights are not numbers
 
 Every class has a stable ``code`` and says with ``retryable`` whether the same call may succeed later.
 ``Cancelled`` stands outside: stopping on request is no failure.
@@ -210,3 +215,33 @@ class InferenceFailed(ModelError):
     """The network was loaded and failed at run time."""
 
     code = "inference_failed"
+
+
+class NotACheckpoint(ModelError):
+    """Not a file of weights, but a web page or something else."""
+
+    code = "not_a_checkpoint"
+
+
+class CheckpointTruncated(ModelError):
+    """The file of weights ends early or is damaged."""
+
+    code = "checkpoint_truncated"
+
+
+class CheckpointRefused(ModelError):
+    """The file holds more than weights, and would have to be run."""
+
+    code = "checkpoint_refused"
+
+
+class CheckpointMismatch(ModelError):
+    """The weights are those of another network."""
+
+    code = "checkpoint_mismatch"
+
+
+class CheckpointInvalid(ModelError):
+    """The weights are not numbers."""
+
+    code = "checkpoint_invalid"

@@ -35,6 +35,11 @@ EXITS: Mapping[type[errors.LipsyncError], int] = MappingProxyType(
         errors.ModelCorrupt: 41,
         errors.InferenceFailed: 42,
         errors.ExtraMissing: 43,
+        errors.NotACheckpoint: 44,
+        errors.CheckpointTruncated: 45,
+        errors.CheckpointRefused: 46,
+        errors.CheckpointMismatch: 47,
+        errors.CheckpointInvalid: 48,
     }
 )
 
