@@ -32,7 +32,9 @@
         ├── CheckpointTruncated   the file of weights ends early or is damaged
         ├── CheckpointRefused     it holds more than weights, and would have to be run
         ├── CheckpointMismatch    the weights are those of another network
-        └── CheckpointInvalid     the weights are not numbers
+        ├── CheckpointInvalid     the weights are not numbers
+        ├── LicenceNotAccepted    nobody has agreed to the licence of these weights yet
+        └── DownloadFailed        no home of the weights gave them whole (retryable)
 
 Every class has a stable ``code`` and says with ``retryable`` whether the same call may succeed later.
 ``Cancelled`` stands outside: stopping on request is no failure.
@@ -245,3 +247,16 @@ class CheckpointInvalid(ModelError):
     """The weights are not numbers."""
 
     code = "checkpoint_invalid"
+
+
+class LicenceNotAccepted(ModelError):
+    """Nobody has agreed to the licence of these weights yet."""
+
+    code = "licence_not_accepted"
+
+
+class DownloadFailed(ModelError):
+    """No home of the weights gave them whole."""
+
+    code = "download_failed"
+    retryable = True

@@ -40,6 +40,8 @@ EXITS: Mapping[type[errors.LipsyncError], int] = MappingProxyType(
         errors.CheckpointRefused: 46,
         errors.CheckpointMismatch: 47,
         errors.CheckpointInvalid: 48,
+        errors.LicenceNotAccepted: 49,
+        errors.DownloadFailed: 50,
     }
 )
 

@@ -1,0 +1,118 @@
+"""One file from any of several homes, whole or not at all, going on where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+
+from lipsync.errors import DownloadFailed
+from lipsync.media.scratch import scratch_errors
+from lipsync.models.catalogue import Weights
+from lipsync.monitor import Monitor, Progress
+
+BLOCK = 1 << 20
+PATIENCE = 30.0  # seconds without a byte
+TRIES = 3  # of one home in a row without a byte more than before
+NETWORK = (urllib.error.URLError, http.client.HTTPException, OSError)
+
+
+class _Unusable(Exception):
+    """This home does not give the file."""
+
+
+def download(weights: Weights, target: Path, monitor: Monitor) -> None:
+    """Bring the file to ``target``; what came so far is kept beside it in ``.part`` and gone on with next time.
+
+    Raises DownloadFailed with what each home said, DiskFull, OutputUnwritable, Cancelled.
+    """
+    with scratch_errors():
+        target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    said = []
+    for home in weights.homes:
+        try:
+            _from_home(home, weights, part, monitor)
+        except _Unusable as exc:
+            said.append(f"{home}: {exc}")
+            continue
+        with scratch_errors():
+            os.replace(part, target)
+        return
+    raise DownloadFailed(f"{weights.file} could not be downloaded; " + "; ".join(said))
+
+
+def sha256_of(path: Path, each: Callable[[], None] = lambda: None) -> str:
+    """The file's SHA-256 in hexadecimal; ``each`` is called for every MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            each()
+    return digest.hexdigest()
+
+
+def _from_home(home: str, weights: Weights, part: Path, monitor: Monitor) -> None:
+    failures = 0
+    while (had := _size(part)) < weights.size:
+        problem = _go_on(home, weights, part, had, monitor)
+        failures = 0 if _size(part) > had else failures + 1
+        if failures == TRIES:
+            raise _Unusable(f"the connection failed{problem}")
+    if sha256_of(part, monitor.check) != weights.sha256:
+        part.unlink()
+        raise _Unusable("what came has another checksum")
+
+
+def _go_on(home: str, weights: Weights, part: Path, had: int, monitor: Monitor) -> str:
+    """Ask for what is missing and add it; the whole again if the server does not know ranges. Gives what went wrong."""
+    request = urllib.request.Request(home, headers={"Range": f"bytes={had}-"} if had else {})
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            _store(answer, part, _start(answer, weights, had), weights, monitor)
+    except urllib.error.HTTPError as exc:
+        if exc.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise _Unusable(f"{exc.code} {exc.reason}") from exc
+        part.unlink()
+    except NETWORK as exc:
+        return f" ({' '.join(str(exc).split())})"
+    return ""
+
+
+def _start(answer: http.client.HTTPResponse, weights: Weights, had: int) -> int:
+    """The place in the file of the answer's first byte, if the answer can be the file."""
+    partial = answer.status == HTTPStatus.PARTIAL_CONTENT
+    if partial and not answer.headers.get("Content-Range", "").startswith(f"bytes {had}-"):
+        raise _Unusable("it sent another part of the file than it was asked for")
+    if "html" in answer.headers.get("Content-Type", ""):
+        raise _Unusable("it sent a web page")
+    start = had if partial else 0
+    promised = answer.headers.get("Content-Length")
+    if promised is not None and start + int(promised) != weights.size:
+        raise _Unusable(f"it promised {start + int(promised)} bytes instead of {weights.size}")
+    return start
+
+
+def _store(answer: http.client.HTTPResponse, part: Path, start: int, weights: Weights, monitor: Monitor) -> None:
+    began, done = time.monotonic(), start
+    with scratch_errors():
+        file = part.open("ab" if start else "wb")
+    with file:
+        while block := answer.read(BLOCK):
+            monitor.check()
+            done += len(block)
+            if done > weights.size:
+                raise _Unusable("it sent more than the file")
+            with scratch_errors():
+                file.write(block)
+            monitor.report(Progress("download", done, weights.size, time.monotonic() - began))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
