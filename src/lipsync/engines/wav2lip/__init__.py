@@ -1,0 +1,1 @@
+"""The classic neural engine, Wav2Lip, with weights that users bring."""
