@@ -1,8 +1,8 @@
 """Wav2Lip's generator as an ONNX graph, from the tensors of a checkpoint.
 
 Prajwal, Mukhopadhyay, Namboodiri, Jawahar, "A lip sync expert is all you need for speech to lip generation in the
-wild", ACM Multimedia 2020: two convolutional encoders, of the face and of the sound, and a decoder with the face's features at
-every scale. The tables below are that network; batch normalisation is folded into the convolutions.
+wild", ACM Multimedia 2020: two convolutional encoders, of the face and of the sound, and a decoder with the face's
+features at every scale. The tables below are that network; batch normalisation is folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def to_onnx(weights: Mapping[str, Float32], half: bool = False) -> bytes:
     """The generator for any number of frames at once: ``mel`` (n, 1, 80, 16) and ``face`` (n, 6, 96, 96) to ``out``.
 
     ``face``: BGR in 0..1, the lower half black, then another picture of the same face, whole; ``out`` (n, 3, 96, 96):
-    BGR in 0..1. ``weights``: what ``expected_weights`` names. ``half``: computed in half precision, inputs and output too.
+    BGR in 0..1. ``weights``: what ``expected_weights`` names. ``half``: computed in half precision, inputs and output
+    too.
 
     Raises ExtraMissing without the onnx package.
     """
