@@ -13,7 +13,7 @@ from lipsync.types import Float32, Plane
 
 UPPER = LIPS_INNER[:11]  # from the speaker's right corner over the top to the left one
 LOWER = (LIPS_INNER[0], *LIPS_INNER[:9:-1])  # and along the bottom, right to left too
-SHUT, AJAR = 0.002, 0.008  # eye distances: lips that touch, and that let something be seen
+SHUT, AJAR = 0.008, 0.016  # eye distances: lips that touch, and that let something be seen
 NARROW = 0.03  # eye distances: below this opening the inside darkens
 
 

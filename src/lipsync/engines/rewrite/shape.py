@@ -39,7 +39,7 @@ def closed_mouth(faces: Float32, share: float = 0.2) -> Float32:
     return close_lips(faces[least, :MESH].mean(0))
 
 
-def close_lips(face: Float32, gap: float = 0.004) -> Float32:
+def close_lips(face: Float32, gap: float = 0.002) -> Float32:
     """Bring the inner lips of one mesh (468, 3) to within ``gap``: the lower lip comes up more than the upper down.
 
     What lies around follows, the less the further it is from the lips, so that nothing folds over.
