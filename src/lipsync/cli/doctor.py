@@ -11,7 +11,7 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from importlib import resources
+from importlib import metadata, resources
 from typing import Any
 
 from lipsync import __version__
@@ -99,11 +99,11 @@ def _memory() -> str:
 
 
 def _openvino() -> str:
-    import openvino
+    from lipsync.models.session import shared_core
 
-    core = openvino.Core()
+    core = shared_core()
     able = ", ".join(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-    return f"{openvino.__version__.split('-')[0]}, devices {', '.join(core.available_devices)}, CPU runs {able}"
+    return f"{metadata.version('openvino')}, devices {', '.join(core.available_devices)}, CPU runs {able}"
 
 
 def _pyav() -> str:

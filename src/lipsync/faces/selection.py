@@ -91,13 +91,18 @@ class Person:
 
     def unlike(self, picture: Picture, face: Face) -> float:
         """How unlike the most similar view that is remembered; see ``unlikeness``."""
-        seen = signature(picture, face)
-        return float(unlikeness(self._views, seen).min()) if self._views else 0.0
+        return self._unlike(signature(picture, face))
 
     def learn(self, picture: Picture, face: Face) -> None:
         """Remember how the person looks here, if that is new. Only for faces that were followed to this picture."""
-        if len(self._views) < VIEWS and NEW_VIEW < self.unlike(picture, face) < SAME_PERSON:
-            self._views.append(signature(picture, face))
+        if len(self._views) >= VIEWS:
+            return
+        seen = signature(picture, face)
+        if NEW_VIEW < self._unlike(seen) < SAME_PERSON:
+            self._views.append(seen)
+
+    def _unlike(self, seen: Signature) -> float:
+        return float(unlikeness(self._views, seen).min()) if self._views else 0.0
 
 
 def signature(picture: Picture, face: Face) -> Signature:

@@ -11,6 +11,7 @@ from typing import cast
 import cv2
 import numpy as np
 
+from lipsync.media.picture import doubled
 from lipsync.types import Float32, Picture, Plane
 
 
@@ -46,7 +47,7 @@ def read_patch(picture: Picture, box: Box) -> Plane:
     size = (box.width, box.height)
     half = slice(box.top // 2, (box.bottom + 1) // 2), slice(box.left // 2, (box.right + 1) // 2)
     luma = picture.y[box.top : box.bottom, box.left : box.right]
-    return cast(Plane, cv2.merge([luma, *(_double(plane[half], size) for plane in (picture.u, picture.v))]))
+    return cast(Plane, cv2.merge([luma, *(doubled(plane[half], size) for plane in (picture.u, picture.v))]))
 
 
 def whole_values(patch: Float32, depth: int) -> Plane:
@@ -86,12 +87,6 @@ def sampled(patch: Plane, where: Float32) -> Plane:
     """The patch, (h, w) or (h, w, channels), looked up at ``where`` (height, width, 2): x, then y, in pixels of it."""
     nothing = cast(Float32, None)  # a map of both coordinates needs no second one, whatever OpenCV's types say
     return cast(Plane, cv2.remap(patch, where, nothing, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
-
-
-def _double(plane: Plane, size: tuple[int, int]) -> Plane:
-    even = (plane.shape[1] * 2, plane.shape[0] * 2)
-    full = cv2.resize(plane, even, interpolation=cv2.INTER_LINEAR)
-    return cast(Plane, full[: size[1], : size[0]])
 
 
 def _halve(plane: Float32, rows: int, columns: int) -> Float32:

@@ -51,7 +51,7 @@ def open_session(
 
     Raises ModelMissing or ModelCorrupt.
     """
-    core = _core()
+    core = shared_core()
     network = _read(core, model)
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": streams}
     if threads is not None:
@@ -128,7 +128,7 @@ def _first_line(exc: Exception) -> str:
 
 
 @cache
-def _core() -> Core:
+def shared_core() -> Core:
     """The one Core of this process, which lives as long as it does.
 
     Each Core gives the thread an alternate signal stack and takes it away when it ends. Two that end in the order they

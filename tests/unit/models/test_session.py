@@ -111,7 +111,7 @@ def test_importing_the_package_loads_no_runtime_and_opening_a_network_reports_no
 import sys
 import lipsync.faces.tracker, lipsync.models.session
 assert "openvino" not in sys.modules
-lipsync.models.session._core()
+lipsync.models.session.shared_core()
 assert "openvino" in sys.modules
 assert not any(name.startswith("openvino_telemetry") for name in sys.modules)
 """
