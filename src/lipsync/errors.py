@@ -24,10 +24,12 @@
     │   ├── DiskFull              no space left (retryable)
     │   └── EncodeFailed          the encoder refused
     ├── ExtraMissing              an optional part of the package is not installed
+    ├── OutOfMemory               memory ran out, and there was nothing smaller to try (retryable)
     └── ModelError                a network cannot be used
         ├── ModelMissing          the file is not there
         ├── ModelCorrupt          the file is not what it should be
         ├── InferenceFailed       it was loaded, and failed at run time
+        ├── DeviceUnavailable     the device or the precision that was asked for is not to be had here
         ├── NotACheckpoint        not a file of weights, but a web page or something else
         ├── CheckpointTruncated   the file of weights ends early or is damaged
         ├── CheckpointRefused     it holds more than weights, and would have to be run
@@ -195,6 +197,13 @@ class ExtraMissing(LipsyncError):
     code = "extra_missing"
 
 
+class OutOfMemory(LipsyncError):
+    """Memory ran out, and there was nothing smaller to try."""
+
+    code = "out_of_memory"
+    retryable = True
+
+
 class ModelError(LipsyncError):
     """A network cannot be used."""
 
@@ -217,6 +226,12 @@ class InferenceFailed(ModelError):
     """The network was loaded and failed at run time."""
 
     code = "inference_failed"
+
+
+class DeviceUnavailable(ModelError):
+    """The device or the precision that was asked for is not to be had here."""
+
+    code = "device_unavailable"
 
 
 class NotACheckpoint(ModelError):

@@ -42,6 +42,8 @@ EXITS: Mapping[type[errors.LipsyncError], int] = MappingProxyType(
         errors.CheckpointInvalid: 48,
         errors.LicenceNotAccepted: 49,
         errors.DownloadFailed: 50,
+        errors.DeviceUnavailable: 51,
+        errors.OutOfMemory: 52,
     }
 )
 
