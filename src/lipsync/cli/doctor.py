@@ -58,10 +58,14 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 
 def examine() -> Iterator[Finding]:
     """Every finding, in the order of the report."""
+    from lipsync.models.session import DEVICES
+
     yield Finding("lipsync", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     yield Finding("processor", True, f"{os.cpu_count()} cores, {_cpu_features()}")
     yield Finding("memory", True, _memory(), needed=False)
     yield _tried("OpenVINO", _openvino)
+    for device in DEVICES:
+        yield _tried(f"device {device}", lambda name=device: _device(name), device == "cpu")  # type: ignore[misc]
     yield _tried("PyAV", _pyav)
     for encoder, needed in ENCODERS.items():
         yield _tried(f"encoder {encoder}", lambda name=encoder: _encoder(name), needed)  # type: ignore[misc]
@@ -99,11 +103,17 @@ def _memory() -> str:
 
 
 def _openvino() -> str:
-    from lipsync.models.session import shared_core
+    from lipsync.models.openvino_session import shared_core
 
     core = shared_core()
     able = ", ".join(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     return f"{metadata.version('openvino')}, devices {', '.join(core.available_devices)}, CPU runs {able}"
+
+
+def _device(name: str) -> str:
+    from lipsync.models.session import choose_runtime
+
+    return f"runs networks, best in {choose_runtime(name).precision}"
 
 
 def _pyav() -> str:

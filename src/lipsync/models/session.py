@@ -1,154 +1,226 @@
-"""Networks behind one call: arrays in, arrays out. OpenVINO runs them on the CPU."""
+"""Networks behind one call: arrays in, arrays out, on whatever this machine has.
+
+cpu          OpenVINO; bf16 where the processor has it, fp16 where OpenVINO lists it (ARM)
+onnxruntime  ONNX Runtime on the processor, for networks and machines that OpenVINO does not take; fp32 alone
+cuda         ONNX Runtime on NVIDIA cards; fp32 or fp16, like all that follow
+tensorrt     the same cards, faster, once it has built its engine, which takes minutes
+coreml       ONNX Runtime on Apple's
+directml     ONNX Runtime on any card under Windows
+"""
 
 from __future__ import annotations
 
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from queue import LifoQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.errors import InferenceFailed, ModelCorrupt, ModelMissing
+from lipsync.errors import DeviceUnavailable, InferenceFailed, LipsyncError, ModelMissing, OptionInvalid
 from lipsync.media.scratch import scratch_errors
-
-if TYPE_CHECKING:
-    from openvino import CompiledModel, Core, Model
 
 Array = NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]] | Sequence[int]
-TFLITE_MARK = slice(4, 8), b"TFL3"
 
 
 class Session(Protocol):
-    """A network that is ready to run."""
+    """A network that is ready to run.
+
+    ``device``: its name in DEVICES; ``precision``: what it really computes in, "fp32", "bf16" or "fp16".
+    """
+
+    device: str
+    precision: str
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One pass: the arrays of all inputs in the network's order, to those of all outputs in its order.
 
-        Safe from several threads. Raises InferenceFailed.
+        Floating inputs of any width are cast to what the network takes; floating outputs are float32. The results
+        belong to the caller. Safe from several threads. Raises InferenceFailed, OutOfMemory; the session lives on.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Where and in what a network computes: a name in DEVICES, and "fp32", "bf16" or "fp16"."""
+
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What ``open_session`` was asked for, as every device gets it."""
+
+    device: str
+    precision: str = "fp32"
+    shapes: Shapes | None = None
+    threads: int | None = None
+    streams: int = 1
+    cache_dir: Path | None = None
+
+
+Factory = Callable[[bytes | Path, Setup], Session]
+
+
+def _openvino(model: bytes | Path, setup: Setup) -> Session:
+    from lipsync.models.openvino_session import open_openvino
+
+    return open_openvino(model, setup)
+
+
+def _onnxruntime(model: bytes | Path, setup: Setup) -> Session:
+    from lipsync.models.onnxruntime_session import open_onnxruntime
+
+    return open_onnxruntime(model, setup)
+
+
+DEVICES: Final[Mapping[str, Factory]] = {
+    "cpu": _openvino,
+    "onnxruntime": _onnxruntime,
+    "cuda": _onnxruntime,
+    "tensorrt": _onnxruntime,
+    "coreml": _onnxruntime,
+    "directml": _onnxruntime,
+}
+PRECISIONS: Final = ("fp32", "bf16", "fp16")
+_SOUGHT: Final = ("cuda", "coreml", "directml")  # by "auto", in this order, before the processor
+_BEST: Final = {"cpu": ("bf16", "fp32"), "onnxruntime": ("fp32",)}  # by "auto"; of the others, fp16
+
+# y = convolution of x (1, 1, 2, 2) with the number 2, in float32 and in float16: what a device must do to be there.
+# A convolution, so that cuDNN is tried too. Written down, because making it takes a package that is an extra.
+_TINY: Final = (
+    b'\x08\x08\x12\x00:c\n\x0f\n\x01x\n\x01w\x12\x01y"\x04Conv\x12\x01g*\x13\x08\x01\x08\x01\x08\x01\x08\x01\x10\x01'
+    b"B\x01wJ\x04\x00\x00\x00@Z\x1b\n\x01x\x12\x16\n\x14\x08\x01\x12\x10\n\x02\x08\x01\n\x02\x08\x01\n\x02\x08\x02"
+    b"\n\x02\x08\x02b\x1b\n\x01y\x12\x16\n\x14\x08\x01\x12\x10\n\x02\x08\x01\n\x02\x08\x01\n\x02\x08\x02\n\x02\x08"
+    b"\x02B\x04\n\x00\x10\r"
+)
+_TINY_HALF: Final = (
+    b'\x08\x08\x12\x00:a\n\x0f\n\x01x\n\x01w\x12\x01y"\x04Conv\x12\x01g*\x11\x08\x01\x08\x01\x08\x01\x08\x01\x10\n'
+    b"B\x01wJ\x02\x00@Z\x1b\n\x01x\x12\x16\n\x14\x08\n\x12\x10\n\x02\x08\x01\n\x02\x08\x01\n\x02\x08\x02\n\x02\x08"
+    b"\x02b\x1b\n\x01y\x12\x16\n\x14\x08\n\x12\x10\n\x02\x08\x01\n\x02\x08\x01\n\x02\x08\x02\n\x02\x08\x02B\x04\n"
+    b"\x00\x10\r"
+)
+
+
+def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
+    """Where and in what to compute here, each tried out with a tiny network.
+
+    ``device``: one of DEVICES, or "auto": the first of cuda, coreml and directml that is there, else cpu. TensorRT is
+    never chosen, since its first run takes minutes. ``precision``: one of PRECISIONS, or "auto": bf16 on a processor
+    that has it, fp16 on cards, else fp32.
+
+    Raises OptionInvalid for a word that is none of these, DeviceUnavailable where what was asked for is not to be had.
+    """
+    _known("device", device, ("auto", *DEVICES))
+    _known("precision", precision, ("auto", *PRECISIONS))
+    for name in _SOUGHT if device == "auto" else ():
+        try:
+            return _tried(name, precision)
+        except LipsyncError:
+            continue
+    return _tried("cpu" if device == "auto" else device, precision)
 
 
 def open_session(
     model: bytes | Path,
     *,
+    device: str = "cpu",
+    precision: str = "fp32",
     shapes: Shapes | None = None,
     threads: int | None = None,
     streams: int = 1,
     cache_dir: Path | None = None,
 ) -> Session:
-    """Load a network (ONNX or TensorFlow Lite: a file or its bytes) and compile it for this CPU.
+    """Load a network (ONNX; on "cpu" TensorFlow Lite too: a file or its bytes) and make it ready to run.
 
-    ``shapes``: fixed shapes of the inputs, by name, or one shape for a network with one input. ``threads``: how many
-    the network may use in all, every core by default. ``streams``: how many calls run side by side, each with its share
-    of the threads; one (the default) has the shortest latency. ``cache_dir``: a directory that keeps compiled networks.
+    ``device``, ``precision``: as in Runtime. A processor computes any graph in the precision given; cards compute a
+    float16 graph in fp16 and others in fp32, except TensorRT. ``shapes``: fixed shapes of the inputs, by name, or one
+    shape for a network with one input. ``threads``: how many the network may use in all, every core by default.
+    ``streams``: how many calls run side by side, each with its share of the threads; one (the default) has the
+    shortest latency. ``cache_dir``: a directory that keeps compiled networks, made if missing.
 
-    Raises ModelMissing or ModelCorrupt.
+    Raises ModelMissing, ModelCorrupt, DeviceUnavailable, OutOfMemory, OptionInvalid; for a cache directory that cannot
+    be made, DiskFull or OutputUnwritable.
     """
-    core = shared_core()
-    network = _read(core, model)
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": streams}
-    if threads is not None:
-        options["INFERENCE_NUM_THREADS"] = threads
+    _known("device", device, tuple(DEVICES))
+    _known("precision", precision, PRECISIONS)
+    if streams < 1 or (threads is not None and threads < 1):
+        raise OptionInvalid("a network needs at least one thread and one stream")
+    if isinstance(model, Path) and not model.is_file():
+        raise ModelMissing(f"there is no network at {model}")
     if cache_dir is not None:
-        options["CACHE_DIR"] = str(cache_dir)
-    try:
-        if shapes is not None:
-            network.reshape(_shape_map(shapes))
-        compiled = core.compile_model(network, "CPU", options)
-    except (RuntimeError, TypeError, ValueError) as exc:
-        raise ModelCorrupt(f"the network {_name(model)} cannot be set up: {_first_line(exc)}") from exc
-    return _OpenVinoSession(compiled, streams)
+        with scratch_errors():
+            cache_dir.mkdir(parents=True, exist_ok=True)
+    return DEVICES[device](model, Setup(device, precision, shapes, threads, streams, cache_dir))
 
 
-class _OpenVinoSession:
-    """A fixed set of inference requests, lent to whoever calls."""
+def fitted(inputs: Sequence[Array], types: Sequence[np.dtype[Any]]) -> list[Array]:
+    """The arrays as a network with inputs of these types takes them.
 
-    def __init__(self, compiled: CompiledModel, streams: int) -> None:
-        self._inputs = len(compiled.inputs)
-        self._outputs = range(len(compiled.outputs))
-        self._free: LifoQueue[Any] = LifoQueue()
-        for _ in range(streams):
-            self._free.put(compiled.create_infer_request())
-
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
-        if len(inputs) != self._inputs:
-            raise InferenceFailed(f"the network takes {self._inputs} arrays, {len(inputs)} given")
-        request = self._free.get()
-        try:
-            request.infer(list(inputs), share_inputs=True, share_outputs=True)
-            return [np.array(request.get_output_tensor(i).data) for i in self._outputs]
-        except (RuntimeError, TypeError, ValueError) as exc:
-            raise InferenceFailed(f"the network failed: {_first_line(exc)}") from exc
-        finally:
-            self._free.put(request)
+    Raises InferenceFailed for another number of arrays, or numbers that would lose their kind (text, float to integer).
+    """
+    if len(inputs) != len(types):
+        raise InferenceFailed(f"the network takes {len(types)} arrays, {len(inputs)} given")
+    arrays = [np.asarray(array) for array in inputs]
+    for place, (array, kind) in enumerate(zip(arrays, types, strict=True)):
+        if not np.can_cast(array.dtype, kind, "same_kind"):
+            raise InferenceFailed(f"input {place} of the network takes {kind}, {array.dtype} given")
+    return [np.asarray(array, kind, order="C") for array, kind in zip(arrays, types, strict=True)]
 
 
-def _read(core: Core, model: bytes | Path) -> Model:
-    if isinstance(model, Path):
-        if not model.is_file():
-            raise ModelMissing(f"there is no network at {model}")
-    elif model[TFLITE_MARK[0]] == TFLITE_MARK[1]:
-        return _read_by_name(core, model)
-    try:
-        return core.read_model(model)
-    except RuntimeError as exc:
-        raise ModelCorrupt(f"{_name(model)} is no network that can be read") from exc
+def shape_map(shapes: Shapes, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Fixed shapes by the input's name. Raises ValueError where they are not those of inputs with these names."""
+    if not isinstance(shapes, Mapping):
+        if len(names) != 1:
+            raise ValueError(f"one shape was given for {len(names)} inputs")
+        return {names[0]: tuple(shapes)}
+    if strangers := set(shapes) - set(names):
+        raise ValueError(f"no input is called {', '.join(sorted(strangers))}, but {', '.join(names)}")
+    return dict(shapes)
 
 
-def _read_by_name(core: Core, content: bytes) -> Model:
-    """OpenVINO tells TensorFlow Lite by the file's name alone, so it gets a file for as long as it reads."""
-    with scratch_errors(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        path = Path(folder, "network.tflite")
-        try:
-            path.write_bytes(content)
-            return core.read_model(path)
-        except RuntimeError as exc:
-            raise ModelCorrupt("the network's bytes cannot be read") from exc
-
-
-def _shape_map(shapes: Shapes) -> Any:
-    return dict(shapes) if isinstance(shapes, Mapping) else list(shapes)
-
-
-def _name(model: bytes | Path) -> str:
+def described(model: bytes | Path) -> str:
+    """What to call a network in a message."""
     return model.name if isinstance(model, Path) else f"of {len(model)} bytes"
 
 
-def _first_line(exc: Exception) -> str:
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("Exception from")]
-    return (told or lines or [type(exc).__name__])[0]
+def is_tflite(model: bytes | Path) -> bool:
+    """Whether a network is TensorFlow Lite's, by the mark in its first bytes."""
+    if isinstance(model, Path):
+        with model.open("rb") as file:
+            return file.read(8)[4:] == b"TFL3"
+    return model[4:8] == b"TFL3"
 
 
-@cache
-def shared_core() -> Core:
-    """The one Core of this process, which lives as long as it does.
-
-    Each Core gives the thread an alternate signal stack and takes it away when it ends. Two that end in the order they
-    began leave the thread with the stack that was freed, and the next signal (Ctrl-C) kills the process.
-    """
-    with _without_telemetry():
-        import openvino
-    return openvino.Core()
+def _known(what: str, word: str, choices: Sequence[str]) -> None:
+    if word not in choices:
+        raise OptionInvalid(f"{word!r} is no {what}; there are {', '.join(choices)}")
 
 
-@contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Importing openvino reports to Google Analytics and writes an identifier into the home directory, unless the
-    package for that is missing: let it be missing for as long as the import takes."""
-    name = "openvino_telemetry"
-    if "openvino" in sys.modules or name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+def _tried(device: str, precision: str) -> Runtime:
+    """The first precision that this device really computes in. Raises DeviceUnavailable, OutOfMemory."""
+    refused: DeviceUnavailable | None = None
+    for wanted in _BEST.get(device, ("fp16",)) if precision == "auto" else (precision,):
+        try:
+            _try(Runtime(device, wanted))
+        except DeviceUnavailable as exc:
+            refused = refused or exc
+        except InferenceFailed as exc:
+            raise DeviceUnavailable(f"{device} is there and does not work: {exc}") from exc
+        else:
+            return Runtime(device, wanted)
+    raise refused or DeviceUnavailable(f"{device} computes in nothing")
+
+
+def _try(runtime: Runtime) -> None:
+    session = open_session(
+        _TINY_HALF if runtime.precision == "fp16" else _TINY, device=runtime.device, precision=runtime.precision
+    )
+    if session.precision != runtime.precision:
+        raise DeviceUnavailable(f"{runtime.device} computes in {session.precision} when asked for {runtime.precision}")
+    (result,) = session.run([np.full((1, 1, 2, 2), 3, np.float32)])
+    if not np.array_equal(result, np.full((1, 1, 2, 2), 6)):
+        raise DeviceUnavailable(f"{runtime.device} computes wrong numbers in {runtime.precision}")

@@ -9,8 +9,9 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from lipsync.errors import InferenceFailed, ModelCorrupt, ModelMissing
-from lipsync.models.session import open_session
+from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, ModelMissing, OptionInvalid
+from lipsync.models.openvino_session import shared_core
+from lipsync.models.session import DEVICES, PRECISIONS, Runtime, choose_runtime, open_session
 
 
 def field(number: int, content: bytes | int) -> bytes:
@@ -110,11 +111,110 @@ def test_importing_the_package_loads_no_runtime_and_opening_a_network_reports_no
     code = """
 import sys
 import lipsync.faces.tracker, lipsync.models.session
-assert "openvino" not in sys.modules
-lipsync.models.session.shared_core()
+assert not {"openvino", "onnxruntime"} & set(sys.modules)
+from lipsync.models.openvino_session import shared_core
+shared_core()
 assert "openvino" in sys.modules
 assert not any(name.startswith("openvino_telemetry") for name in sys.modules)
 """
     environment = {"HOME": str(tmp_path), "PYTHONPATH": ":".join(path for path in sys.path if path)}
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60, env=environment)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="session")
+def capabilities():
+    return shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def here(device, precision="fp32"):
+    try:
+        return choose_runtime(device, precision) == Runtime(device, precision)
+    except DeviceUnavailable:
+        return False
+
+
+def test_the_processor_is_there_and_computes_in_bf16_where_it_can(capabilities):
+    assert choose_runtime("cpu") == Runtime("cpu", "bf16" if "BF16" in capabilities else "fp32")
+    assert choose_runtime("cpu", "fp32") == Runtime("cpu", "fp32")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_processor_without_the_precision_says_so(capabilities, precision):
+    if precision.upper() in capabilities:
+        assert choose_runtime("cpu", precision) == Runtime("cpu", precision)
+        return
+    with pytest.raises(DeviceUnavailable, match=precision):
+        choose_runtime("cpu", precision)
+    with pytest.raises(DeviceUnavailable, match=precision):
+        open_session(b"", precision=precision)
+
+
+def test_a_card_is_taken_if_there_is_one_and_else_the_processor():
+    card = next((name for name in ("cuda", "coreml", "directml") if here(name, "fp16")), None)
+    assert choose_runtime() == (Runtime(card, "fp16") if card else choose_runtime("cpu"))
+    assert choose_runtime("auto", "fp32").device == (card or "cpu")
+
+
+def test_no_card_computes_in_bf16(capabilities):
+    for device in DEVICES:
+        if device != "cpu":
+            with pytest.raises(DeviceUnavailable):
+                choose_runtime(device, "bf16")
+    if "BF16" in capabilities:
+        assert choose_runtime("auto", "bf16") == Runtime("cpu", "bf16")
+
+
+def test_onnx_runtime_computes_in_fp32_on_the_processor():
+    pytest.importorskip("onnxruntime")
+    assert choose_runtime("onnxruntime") == Runtime("onnxruntime", "fp32")
+    with pytest.raises(DeviceUnavailable, match="fp16"):
+        choose_runtime("onnxruntime", "fp16")
+
+
+@pytest.mark.parametrize("device", sorted(set(DEVICES) - {"cpu"}))
+def test_a_device_that_is_not_there_says_what_it_needs(device):
+    if here(device):
+        pytest.skip(f"{device} is here")
+    with pytest.raises(DeviceUnavailable, match="pip install"):
+        choose_runtime(device)
+    with pytest.raises(DeviceUnavailable, match="pip install"):
+        open_session(b"", device=device)
+
+
+def test_without_onnx_runtime_the_processor_is_left(tmp_path):
+    code = """
+import sys
+sys.modules["onnxruntime"] = None
+from lipsync.errors import DeviceUnavailable
+from lipsync.models.session import choose_runtime
+assert choose_runtime().device == "cpu"
+try:
+    choose_runtime("onnxruntime")
+except DeviceUnavailable as exc:
+    print(exc)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    assert 'pip install "lip-sync-service[onnxruntime]"' in done.stdout
+
+
+@pytest.mark.parametrize(("device", "precision"), [("gpu", "auto"), ("", "fp32"), ("cpu", "int8"), ("auto", "FP32")])
+def test_a_word_that_is_no_choice_is_told_with_the_choices(device, precision):
+    with pytest.raises(OptionInvalid, match=r"auto, (cpu, onnxruntime, cuda|fp32, bf16, fp16)"):
+        choose_runtime(device, precision)
+
+
+def test_faces_and_motion_are_computed_alike_everywhere(adder):
+    """Left to itself OpenVINO takes bf16 where the processor has it."""
+    assert open_session(adder).precision == "fp32"
+
+
+@pytest.mark.parametrize("device", sorted(set(DEVICES) - {"cpu"}))
+def test_tensorflow_lite_is_for_the_processor_alone(device, tmp_path):
+    if not here(device):
+        pytest.skip(f"{device} is not here")
+    path = tmp_path / "network.tflite"
+    path.write_bytes(b"\x1c\0\0\0TFL3")
+    for model in (path, path.read_bytes()):
+        with pytest.raises(ModelCorrupt, match="TensorFlow Lite"):
+            open_session(model, device=device)
