@@ -12,7 +12,16 @@ from lipsync.monitor import Progress
 REDRAW = 0.1  # seconds between two looks of the bar
 LINES = 10.0  # seconds between two lines where there is no terminal
 BAR = 24
-STAGES = {"listen": "listening", "track": "finding the face", "render": "moving the mouth"}
+STAGES = {
+    "listen": "listening",
+    "track": "finding the face",
+    "render": "moving the mouth",
+    "download": "downloading",
+    "check": "checking",
+    "convert": "converting",
+}
+IN_BYTES = ("download", "check")
+MEGABYTE = 1e6
 
 
 class Display:
@@ -50,13 +59,22 @@ class Display:
 
 
 def describe(progress: Progress) -> str:
-    """One line: the stage, a bar, frames, rate and time left."""
+    """One line: the stage, a bar, how much of how much, rate and time left."""
     name = STAGES.get(progress.stage, progress.stage)
     if progress.stage == "listen":
         return name
     total = progress.total or 0
     filled = min(BAR, BAR * progress.done // total) if total else 0
     bar = "█" * filled + "·" * (BAR - filled)
+    return f"{name:<17} {bar} {_amount(progress)}"
+
+
+def _amount(progress: Progress) -> str:
     left = progress.seconds_left
     time_left = "" if left is None else f"  {int(left) // 60}:{int(left) % 60:02d} left"
-    return f"{name:<17} {bar} {progress.done}/{total or '?'} frames  {progress.rate:.0f} frames/s{time_left}"
+    if progress.stage == "convert":  # steps of unlike length, which foretell nothing
+        return f"step {progress.done} of {progress.total or '?'}"
+    if progress.stage in IN_BYTES:
+        total = "?" if progress.total is None else f"{progress.total / MEGABYTE:.1f}"
+        return f"{progress.done / MEGABYTE:.1f}/{total} MB  {progress.rate / MEGABYTE:.1f} MB/s{time_left}"
+    return f"{progress.done}/{progress.total or '?'} frames  {progress.rate:.0f} frames/s{time_left}"

@@ -9,7 +9,10 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One published file. ``homes``: addresses to try in order; ``licence``: what it is shown as before a download."""
+    """One published file. ``homes``: addresses to try in order; ``licence``: what it is shown as before a download.
+
+    ``others``: SHA-256 of further files in which the same weights were published, known when they are imported.
+    """
 
     name: str
     file: str
@@ -17,6 +20,7 @@ class Weights:
     sha256: str
     homes: tuple[str, ...]
     licence: str
+    others: tuple[str, ...] = ()
 
 
 HUB = "https://huggingface.co"
@@ -45,6 +49,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
                 f"{HUB}/camenduru/Wav2Lip/resolve/main/checkpoints/wav2lip_gan.pth",
             ),
             RESEARCH,
+            ("180cfd49d31d47f195d5bfc62830ffe2c40724b7bbbce6faadc73ac6ab1a3b8e",),  # TorchScript: Wav2Lip-SD-GAN.pt
         ),
     }
 )

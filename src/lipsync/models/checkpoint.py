@@ -13,6 +13,7 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,8 +26,10 @@ from lipsync.errors import (
     CheckpointMismatch,
     CheckpointRefused,
     CheckpointTruncated,
+    FileUnreadable,
     ModelMissing,
     NotACheckpoint,
+    NotAFile,
 )
 
 Array = NDArray[Any]
@@ -83,7 +86,8 @@ class Checkpoint:
             tensor = self.tensors[name]
             if tensor.shape != shape:
                 raise CheckpointMismatch(f"{self.path}: {name} has the shape {tensor.shape} instead of {shape}")
-            fitted[name] = np.asarray(tensor, np.float32)
+            with np.errstate(over="ignore"):  # infinite is not finite either
+                fitted[name] = np.asarray(tensor, np.float32)
             if not np.isfinite(fitted[name]).all():
                 raise CheckpointInvalid(f"{self.path}: {name} holds values that are no numbers")
         return fitted
@@ -92,13 +96,11 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """The weights in a file; of ``{"state_dict": …}`` those, without a leading ``module.``.
 
-    Raises ModelMissing, NotACheckpoint, CheckpointTruncated, CheckpointRefused.
+    Raises ModelMissing, NotAFile, FileUnreadable, NotACheckpoint, CheckpointTruncated, CheckpointRefused.
     """
     try:
-        with path.open("rb") as file:
+        with file_errors(path), path.open("rb") as file:
             form, tensors = _read(path, file)
-    except FileNotFoundError as exc:
-        raise ModelMissing(f"{path}: no such file") from exc
     except zipfile.BadZipFile as exc:
         raise CheckpointTruncated(f"{path}: the archive is cut off or damaged") from exc
     except DAMAGED as exc:
@@ -106,6 +108,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not tensors:
         raise NotACheckpoint(f"{path}: there are no weights in it")
     return Checkpoint(path, form, tensors)
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Around the reading of a file. Raises ModelMissing, NotAFile, FileUnreadable."""
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise ModelMissing(f"{path}: no such file") from exc
+    except IsADirectoryError as exc:
+        raise NotAFile(f"{path}: not a file") from exc
+    except OSError as exc:
+        raise FileUnreadable(f"{path}: cannot be read: {exc.strerror}") from exc
 
 
 def _read(path: Path, file: BinaryIO) -> tuple[str, dict[str, Array]]:
@@ -117,7 +132,7 @@ def _read(path: Path, file: BinaryIO) -> tuple[str, dict[str, Array]]:
         return LEGACY, _read_legacy(path, file)
     if head.lstrip().lower().startswith(PAGES):
         raise NotACheckpoint(f"{path}: this is a web page; the download gave an error or asked to log in")
-    raise NotACheckpoint(f"{path}: not a file of weights that PyTorch wrote")
+    raise NotACheckpoint(f"{path}: not a file of weights")
 
 
 @dataclass(frozen=True, slots=True)

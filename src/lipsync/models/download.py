@@ -8,12 +8,13 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from lipsync.errors import DownloadFailed
-from lipsync.media.scratch import scratch_errors
+from lipsync.errors import DiskFull, DownloadFailed, OutputUnwritable
+from lipsync.media.scratch import FULL
 from lipsync.models.catalogue import Weights
 from lipsync.monitor import Monitor, Progress
 
@@ -21,6 +22,17 @@ BLOCK = 1 << 20
 PATIENCE = 30.0  # seconds without a byte
 TRIES = 3  # of one home in a row without a byte more than before
 NETWORK = (urllib.error.URLError, http.client.HTTPException, OSError)
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Around the writing of a file. Raises DiskFull, OutputUnwritable."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in FULL:
+            raise DiskFull(f"{path.parent}: no space is left there") from exc
+        raise OutputUnwritable(f"{path}: cannot be written: {exc.strerror}") from exc
 
 
 class _Unusable(Exception):
@@ -32,7 +44,7 @@ def download(weights: Weights, target: Path, monitor: Monitor) -> None:
 
     Raises DownloadFailed with what each home said, DiskFull, OutputUnwritable, Cancelled.
     """
-    with scratch_errors():
+    with write_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     said = []
@@ -42,19 +54,22 @@ def download(weights: Weights, target: Path, monitor: Monitor) -> None:
         except _Unusable as exc:
             said.append(f"{home}: {exc}")
             continue
-        with scratch_errors():
+        with write_errors(target):
             os.replace(part, target)
         return
     raise DownloadFailed(f"{weights.file} could not be downloaded; " + "; ".join(said))
 
 
-def sha256_of(path: Path, each: Callable[[], None] = lambda: None) -> str:
-    """The file's SHA-256 in hexadecimal; ``each`` is called for every MiB."""
+def sha256_of(path: Path, monitor: Monitor) -> str:
+    """The file's SHA-256 in hexadecimal. Raises OSError as it comes, and Cancelled."""
     digest = hashlib.sha256()
+    began, done, size = time.monotonic(), 0, path.stat().st_size
     with path.open("rb") as file:
         while block := file.read(BLOCK):
+            monitor.check()
             digest.update(block)
-            each()
+            done += len(block)
+            monitor.report(Progress("check", done, size, time.monotonic() - began))
     return digest.hexdigest()
 
 
@@ -65,7 +80,7 @@ def _from_home(home: str, weights: Weights, part: Path, monitor: Monitor) -> Non
         failures = 0 if _size(part) > had else failures + 1
         if failures == TRIES:
             raise _Unusable(f"the connection failed{problem}")
-    if sha256_of(part, monitor.check) != weights.sha256:
+    if sha256_of(part, monitor) != weights.sha256:
         part.unlink()
         raise _Unusable("what came has another checksum")
 
@@ -101,7 +116,7 @@ def _start(answer: http.client.HTTPResponse, weights: Weights, had: int) -> int:
 
 def _store(answer: http.client.HTTPResponse, part: Path, start: int, weights: Weights, monitor: Monitor) -> None:
     began, done = time.monotonic(), start
-    with scratch_errors():
+    with write_errors(part):
         file = part.open("ab" if start else "wb")
     with file:
         while block := answer.read(BLOCK):
@@ -109,9 +124,11 @@ def _store(answer: http.client.HTTPResponse, part: Path, start: int, weights: We
             done += len(block)
             if done > weights.size:
                 raise _Unusable("it sent more than the file")
-            with scratch_errors():
+            with write_errors(part):
                 file.write(block)
-            monitor.report(Progress("download", done, weights.size, time.monotonic() - began))
+            # As if what was here already had come at the same speed, so that the rate is the connection's.
+            seconds = (time.monotonic() - began) * done / (done - start)
+            monitor.report(Progress("download", done, weights.size, seconds))
 
 
 def _size(path: Path) -> int:

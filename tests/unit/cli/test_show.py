@@ -24,6 +24,14 @@ def test_a_length_that_is_not_known():
     assert "7/? frames" in describe(Progress("track", 7, None, 1.0))
 
 
+def test_files_are_told_in_megabytes():
+    line = describe(Progress("download", 109_000_000, 436_000_000, 10.0))
+    assert "downloading" in line
+    assert "109.0/436.0 MB  10.9 MB/s  0:30 left" in line
+    assert "frames" not in line
+    assert "step 2 of 6" in describe(Progress("convert", 2, 6, 1.0))
+
+
 def test_a_terminal_gets_a_bar_that_is_taken_away():
     stream = Terminal()
     display = Display(stream)

@@ -19,6 +19,7 @@ from lipsync.errors import (
     CheckpointTruncated,
     ModelMissing,
     NotACheckpoint,
+    NotAFile,
 )
 from lipsync.models.checkpoint import LEGACY, LEGACY_MAGIC, SCRIPT, ZIP, read_checkpoint
 
@@ -195,6 +196,17 @@ def test_a_file_without_weights(write):
 def test_a_missing_file(tmp_path):
     with pytest.raises(ModelMissing, match="no such file"):
         read_checkpoint(tmp_path / "gone.pth")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(NotAFile, match="not a file"):
+        read_checkpoint(tmp_path)
+
+
+def test_values_too_large_for_single_precision(write):
+    huge = {"a": np.array([1e300], np.float64)}
+    with pytest.raises(CheckpointInvalid, match="no numbers"):
+        read_checkpoint(write(body=said(huge).replace(b"FloatStorage", b"DoubleStorage"), arrays=huge)).fit({"a": (1,)})
 
 
 def test_the_weights_of_another_network(write):

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
 
-from lipsync.errors import Cancelled, DownloadFailed, LicenceNotAccepted, ModelCorrupt, ModelMissing
+from lipsync.errors import (
+    Cancelled,
+    DownloadFailed,
+    LicenceNotAccepted,
+    ModelCorrupt,
+    ModelMissing,
+    OutputUnwritable,
+)
 from lipsync.models.catalogue import CATALOGUE, Weights
-from lipsync.models.store import Store
+from lipsync.models.store import Store, default_folder, locked
 from lipsync.monitor import Monitor, Progress
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB
@@ -64,6 +75,11 @@ def cut_after(count: int, status: Callable[[int], int] = lambda start: 206 if st
         send(handler, status(start), CONTENT[begin : begin + count], Content_Length=length, Content_Range=span)
 
     return reply
+
+
+def slow(handler: BaseHTTPRequestHandler, start: int) -> None:
+    time.sleep(0.3)
+    whole(handler, start)
 
 
 def page(handler: BaseHTTPRequestHandler, start: int) -> None:
@@ -124,7 +140,12 @@ def test_a_download_is_whole_and_told_about(store, tmp_path):
     assert shelf.fetch("w", Monitor(reports.append)) == shelf.find("w")
     assert is_whole(shelf)
     assert (reports[-1].done, reports[-1].total) == (len(CONTENT), len(CONTENT))
-    assert sorted(p.name for p in (tmp_path / "models").iterdir()) == ["licences.json", "w.pth"]
+    assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [
+        ".licences.json.lock",
+        ".w.pth.lock",
+        "licences.json",
+        "w.pth",
+    ]
     shelf.fetch("w", Monitor())
     assert len(Handler.asked) == 1
 
@@ -214,6 +235,67 @@ def test_a_damaged_file_is_found_and_replaced(store):
         shelf.verify("w", Monitor())
     shelf.fetch("w", Monitor())
     shelf.verify("w", Monitor())
+
+
+def test_two_at_once_download_once(store):
+    shelf = store(slow)
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(lambda _: shelf.fetch("w", Monitor()), range(2)))) == 1
+    assert is_whole(shelf)
+    assert len(Handler.asked) == 1
+
+
+def test_who_waits_for_a_download_can_stop_waiting(store):
+    shelf, monitor = store(whole), Monitor()
+    monitor.cancel()
+    with locked(shelf.place("w"), Monitor()), pytest.raises(Cancelled):
+        shelf.fetch("w", monitor)
+    assert Handler.asked == []
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    code = "import sys, os; from pathlib import Path; from lipsync.models.store import locked; "
+    code += "from lipsync.monitor import Monitor; lock = locked(Path(sys.argv[1]), Monitor()); lock.__enter__(); "
+    subprocess.run([sys.executable, "-c", code + "os._exit(1)", str(tmp_path / "w.pth")], check=False)
+    assert (tmp_path / ".w.pth.lock").is_file()
+    with locked(tmp_path / "w.pth", Monitor()):
+        pass
+
+
+def test_the_rate_of_a_resumed_download_is_that_of_the_connection(store):
+    def trickle(handler: BaseHTTPRequestHandler, start: int) -> None:
+        span = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        send(handler, 206, CONTENT[start:-1], Content_Range=span, Content_Length=str(len(CONTENT) - start))
+        time.sleep(0.3)
+        handler.wfile.write(CONTENT[-1:])
+
+    shelf = store(trickle)
+    shelf.place("w").with_name("w.pth.part").write_bytes(CONTENT[:2_000_000])
+    reports: list[Progress] = []
+    shelf.fetch("w", Monitor(reports.append))
+    last = [report for report in reports if report.stage == "download"][-1]
+    assert last.done == last.total == len(CONTENT)
+    assert last.rate < (len(CONTENT) - 2_000_000) / 0.3
+
+
+def test_weights_are_known_by_the_checksum_of_any_file_they_came_in(store):
+    entry = replace(store(whole).entry("w"), others=("abc",))
+    shelf = Store(store(whole).folder, {"w": entry})
+    assert shelf.known(entry.sha256) == shelf.known("abc") == entry
+    assert shelf.known("another") is None
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path, store):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OutputUnwritable, match="cannot be written"):
+        Store(tmp_path / "file" / "models", store(whole).catalogue).accept("w")
+
+
+def test_weights_lie_in_the_users_data_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert default_folder().name == "models"
+    assert "lipsync" in default_folder().parts
+    assert not default_folder().exists()
 
 
 def test_the_licence_has_to_be_agreed_to_once_for_each_wording(store, tmp_path):

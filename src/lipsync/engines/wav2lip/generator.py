@@ -1,21 +1,24 @@
-"""Wav2Lip's generator as an ONNX graph, from the tensors of a checkpoint.
+"""Wav2Lip's generator as two ONNX graphs, from the tensors of a checkpoint.
 
 Prajwal, Mukhopadhyay, Namboodiri, Jawahar, "A lip sync expert is all you need for speech to lip generation in the
 wild", ACM Multimedia 2020: two convolutional encoders, of the face and of the sound, and a decoder with the face's
-features at every scale. The tables below are that network; batch normalisation is folded into the convolutions.
+features at every scale. The tables below are that network; batch normalisation is folded into the convolutions. It is
+split where the face's features are known, because they are the same for every sound: a photo's are computed once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lipsync.errors import ExtraMissing
+from lipsync.errors import CheckpointInvalid, ExtraMissing
 from lipsync.types import Float32
+
+Folded = Mapping[str, tuple[Float32, Float32]]  # a convolution's name: its weight and bias, normalisation folded in
 
 EPSILON = 1e-5  # of the batch normalisation
 OPSET, IR_VERSION = 17, 8
@@ -39,6 +42,17 @@ class Conv:
     def shape(self) -> tuple[int, int, int, int]:
         first = (self.inputs, self.outputs) if self.up else (self.outputs, self.inputs)
         return (*first, self.kernel, self.kernel)
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """A batch normalisation, one value per channel."""
+
+    gain: Float32
+    shift: Float32
+    mean: Float32
+    variance: Float32
+    epsilon: float = EPSILON
 
 
 def _down(inputs: int, outputs: int, residuals: int, stride: tuple[int, int] = (2, 2)) -> tuple[Conv, ...]:
@@ -78,11 +92,22 @@ FACE_DECODER: tuple[tuple[Conv, ...], ...] = (
     _up(160, 64),
 )
 LAST, TO_RGB = Conv(80, 32), Conv(32, 3, kernel=1, pad=0)
-TO_RGB_NAME = "output_block.1"
+LAST_NAME, TO_RGB_NAME = "output_block.0", "output_block.1"
+SKIPS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
+    {
+        "skip0": (16, 96, 96),
+        "skip1": (32, 48, 48),
+        "skip2": (64, 24, 24),
+        "skip3": (128, 12, 12),
+        "skip4": (256, 6, 6),
+        "skip5": (512, 3, 3),
+        "skip6": (512, 1, 1),
+    }
+)
 
 
 def expected_weights() -> dict[str, tuple[int, ...]]:
-    """The name and shape of every tensor that the graph is made of, as a checkpoint has them."""
+    """The name and shape of every tensor that the graphs are made of, as a checkpoint has them."""
     names: dict[str, tuple[int, ...]] = {}
     for name, conv in _blocks():
         names[f"{name}.conv_block.0.weight"] = conv.shape
@@ -97,88 +122,118 @@ def _blocks() -> Iterator[tuple[str, Conv]]:
         for i, stage in enumerate(stages):
             yield from ((f"{part}.{i}.{k}", conv) for k, conv in enumerate(stage))
     yield from ((f"audio_encoder.{k}", conv) for k, conv in enumerate(AUDIO_ENCODER))
-    yield "output_block.0", LAST
+    yield LAST_NAME, LAST
 
 
-def to_onnx(weights: Mapping[str, Float32], half: bool = False) -> bytes:
-    """The generator for any number of frames at once: ``mel`` (n, 1, 80, 16) and ``face`` (n, 6, 96, 96) to ``out``.
+def fold(tensors: Mapping[str, Float32]) -> Folded:
+    """Every convolution with the batch normalisation that follows it, by name; ``tensors``: what ``expected_weights``
+    names.
 
-    ``face``: BGR in 0..1, the lower half black, then another picture of the same face, whole; ``out`` (n, 3, 96, 96):
-    BGR in 0..1. ``weights``: what ``expected_weights`` names. ``half``: computed in half precision, inputs and output
-    too.
-
-    Raises ExtraMissing without the onnx package.
+    Raises CheckpointInvalid if that gives values that are no numbers.
     """
-    graph = _Graph(weights, half)
-    skips, hidden = [], "face"
+    folded = {}
+    for name, conv in _blocks():
+        weight, bias = (tensors[f"{name}.conv_block.0.{part}"] for part in ("weight", "bias"))
+        parts = ("weight", "bias", "running_mean", "running_var")
+        gain, shift, mean, variance = (tensors[f"{name}.conv_block.1.{part}"] for part in parts)
+        folded[name] = fold_norm(name, conv, weight, bias, Norm(gain, shift, mean, variance))
+    weight, bias = (np.asarray(tensors[f"{TO_RGB_NAME}.{part}"], np.float32) for part in ("weight", "bias"))
+    return folded | {TO_RGB_NAME: (weight, bias)}
+
+
+def fold_norm(name: str, conv: Conv, weight: Float32, bias: Float32, norm: Norm) -> tuple[Float32, Float32]:
+    """Weight and bias of one convolution with its batch normalisation in them. Raises CheckpointInvalid."""
+    with np.errstate(all="ignore"):
+        scale = norm.gain.astype(np.float64) / np.sqrt(norm.variance.astype(np.float64) + norm.epsilon)
+        along = scale[None, :, None, None] if conv.up else scale[:, None, None, None]
+        new_weight = np.asarray(weight * along, np.float32)
+        new_bias = np.asarray((bias - norm.mean.astype(np.float64)) * scale + norm.shift, np.float32)
+    if not (np.isfinite(new_weight).all() and np.isfinite(new_bias).all()):
+        raise CheckpointInvalid(f"the batch normalisation of {name} gives values that are no numbers")
+    return new_weight, new_bias
+
+
+def encoder_graph(folded: Folded, half: bool = False) -> bytes:
+    """The face's features, for any number of faces at once: ``face`` (n, 6, 96, 96) to ``skip0`` to ``skip6``.
+
+    ``face``: BGR in 0..1, the lower half black, then another picture of the same face, whole; shapes of the outputs:
+    ``SKIPS``. ``half``: computed in half precision, input and outputs too. Raises ExtraMissing without onnx.
+    """
+    graph = _Graph(folded, half)
+    hidden = "face"
     for i, stage in enumerate(FACE_ENCODER):
-        hidden = graph.chain(hidden, f"face_encoder_blocks.{i}", stage)
-        skips.append(hidden)
+        hidden = graph.chain(hidden, f"face_encoder_blocks.{i}", stage, out=f"skip{i}")
+    return graph.model("wav2lip-encoder", {"face": (6, SIDE, SIDE)}, SKIPS)
+
+
+def decoder_graph(folded: Folded, half: bool = False) -> bytes:
+    """The speaking face: ``mel`` (n, 1, 80, 16) and ``skip0`` to ``skip6`` of the encoder to ``out`` (n, 3, 96, 96).
+
+    ``out``: BGR in 0..1. ``half``: computed in half precision, inputs and output too. Raises ExtraMissing without onnx.
+    """
+    graph = _Graph(folded, half)
     hidden = graph.chain("mel", "audio_encoder", AUDIO_ENCODER)
-    for i, stage in enumerate(FACE_DECODER):
+    for i, (stage, skip) in enumerate(zip(FACE_DECODER, reversed(list(SKIPS)), strict=True)):
         hidden = graph.chain(hidden, f"face_decoder_blocks.{i}", stage)
-        hidden = graph.node("Concat", hidden, skips.pop(), axis=1)
-    hidden = graph.block(hidden, "output_block.0", LAST)
-    rgb = (np.asarray(weights[f"{TO_RGB_NAME}.{part}"], np.float32) for part in ("weight", "bias"))
-    graph.node("Sigmoid", graph.convolution(hidden, TO_RGB, *rgb), out="out")
-    return graph.model()
+        hidden = graph.node("Concat", hidden, skip, axis=1)
+    hidden = graph.block(hidden, LAST_NAME, LAST)
+    graph.node("Sigmoid", graph.convolution(hidden, TO_RGB_NAME, TO_RGB), out="out")
+    inputs = {"mel": (1, MEL_BANDS, MEL_COLUMNS), **SKIPS}
+    return graph.model("wav2lip-decoder", inputs, {"out": (3, SIDE, SIDE)})
+
+
+def onnx_package() -> Any:
+    """The onnx package. Raises ExtraMissing."""
+    try:
+        import onnx
+    except ImportError as exc:
+        raise ExtraMissing('Wav2Lip needs its extra: pip install "lip-sync-service[wav2lip]"') from exc
+    return onnx
 
 
 class _Graph:
     """An ONNX graph under construction; names are numbers."""
 
-    def __init__(self, weights: Mapping[str, Float32], half: bool) -> None:
-        try:
-            import onnx
-        except ImportError as exc:
-            raise ExtraMissing('Wav2Lip needs its extra: pip install "lip-sync-service[wav2lip]"') from exc
-        self._onnx: Any = onnx
-        self._weights = weights
-        self._type = np.float16 if half else np.float32
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
+    def __init__(self, folded: Folded, half: bool) -> None:
+        self._onnx = onnx_package()
+        self._folded = folded
+        self._type = np.dtype("<f2" if half else "<f4")
+        self._kind = self._onnx.helper.np_dtype_to_tensor_dtype(self._type)
+        self._model = self._onnx.ModelProto(ir_version=IR_VERSION)
+        self._model.opset_import.add(version=OPSET)
+        self._graph = self._model.graph
 
-    def chain(self, source: str, prefix: str, stage: Sequence[Conv]) -> str:
+    def chain(self, source: str, prefix: str, stage: Sequence[Conv], out: str = "") -> str:
         for k, conv in enumerate(stage):
-            source = self.block(source, f"{prefix}.{k}", conv)
+            source = self.block(source, f"{prefix}.{k}", conv, out if k == len(stage) - 1 else "")
         return source
 
-    def block(self, source: str, name: str, conv: Conv) -> str:
-        """Convolution, batch normalisation, perhaps the input once more, ReLU."""
-        result = self.convolution(source, conv, *self._folded(name, conv))
-        return self.node("Relu", self.node("Add", result, source) if conv.residual else result)
+    def block(self, source: str, name: str, conv: Conv, out: str = "") -> str:
+        """Convolution, perhaps the input once more, ReLU."""
+        result = self.convolution(source, name, conv)
+        return self.node("Relu", self.node("Add", result, source) if conv.residual else result, out=out)
 
-    def convolution(self, source: str, conv: Conv, weight: Float32, bias: Float32) -> str:
+    def convolution(self, source: str, name: str, conv: Conv) -> str:
         more: dict[str, Any] = {"output_padding": [conv.more] * 2} if conv.more else {}
         kind = "ConvTranspose" if conv.up else "Conv"
-        constants = (self._constant(weight), self._constant(bias))
+        constants = (self._constant(value) for value in self._folded[name])
         return self.node(kind, source, *constants, strides=list(conv.stride), pads=[conv.pad] * 4, **more)
 
     def node(self, kind: str, *inputs: str, out: str = "", **attributes: Any) -> str:
-        name = out or f"{kind.lower()}{len(self._nodes)}"
-        self._nodes.append(self._onnx.helper.make_node(kind, list(inputs), [name], **attributes))
+        name = out or f"{kind.lower()}{len(self._graph.node)}"
+        self._graph.node.append(self._onnx.helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
-    def model(self) -> bytes:
-        helper = self._onnx.helper
-        kind = helper.np_dtype_to_tensor_dtype(np.dtype(self._type))
-        shapes = {"mel": (1, MEL_BANDS, MEL_COLUMNS), "face": (6, SIDE, SIDE), "out": (3, SIDE, SIDE)}
-        mel, face, out = (helper.make_tensor_value_info(n, kind, ["n", *shape]) for n, shape in shapes.items())
-        graph = helper.make_graph(self._nodes, "wav2lip", [mel, face], [out], self._constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-        self._onnx.checker.check_model(model)
-        return bytes(model.SerializeToString())
+    def model(self, name: str, inputs: Mapping[str, Sequence[int]], outputs: Mapping[str, Sequence[int]]) -> bytes:
+        self._graph.name = name
+        for values, shapes in ((self._graph.input, inputs), (self._graph.output, outputs)):
+            values.extend(self._onnx.helper.make_tensor_value_info(n, self._kind, ["n", *s]) for n, s in shapes.items())
+        return bytes(self._model.SerializeToString())
 
-    def _folded(self, name: str, conv: Conv) -> tuple[Float32, Float32]:
-        """Weight and bias of the convolution with its batch normalisation in it."""
-        weight, bias = (self._weights[f"{name}.conv_block.0.{part}"] for part in ("weight", "bias"))
-        parts = ("weight", "bias", "running_mean", "running_var")
-        gain, shift, mean, variance = (self._weights[f"{name}.conv_block.1.{p}"].astype(np.float64) for p in parts)
-        scale = gain / np.sqrt(variance + EPSILON)
-        along = scale[None, :, None, None] if conv.up else scale[:, None, None, None]
-        return np.asarray(weight * along, np.float32), np.asarray((bias - mean) * scale + shift, np.float32)
-
-    def _constant(self, value: NDArray[Any]) -> str:
-        name = f"weight{len(self._constants)}"
-        self._constants.append(self._onnx.numpy_helper.from_array(value.astype(self._type), name))
+    def _constant(self, value: Float32) -> str:
+        """Filled in where it stays: onnx's own functions would copy the weights four times."""
+        name = f"weight{len(self._graph.initializer)}"
+        with np.errstate(over="ignore"):  # the smoke run tells
+            content = value.astype(self._type)
+        self._graph.initializer.add(name=name, data_type=self._kind, dims=content.shape, raw_data=content.tobytes())
         return name

@@ -1,41 +1,45 @@
 from __future__ import annotations
 
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lipsync.engines.wav2lip.generator import expected_weights, to_onnx
+from lipsync.engines.wav2lip.generator import (
+    SKIPS,
+    Folded,
+    decoder_graph,
+    encoder_graph,
+    expected_weights,
+    fold,
+)
+from lipsync.errors import CheckpointInvalid
 from lipsync.models.session import open_session
 
-pytest.importorskip("onnx", reason="needs the wav2lip extra")
+onnx = pytest.importorskip("onnx", reason="needs the wav2lip extra")
 
 GOLDEN = Path(__file__).parents[5] / "shared" / "parity" / "golden.npz"
 
 
-def made_up(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The rule by which the original's own figures were computed, too."""
-    dice = np.random.default_rng(zlib.crc32(name.encode()))
-    if name.endswith("running_var"):
-        return dice.uniform(0.5, 1.5, shape).astype(np.float32)
-    if name.endswith("running_mean"):
-        return (0.1 * dice.standard_normal(shape)).astype(np.float32)
-    if len(shape) == 1:
-        base = 1.0 if name.endswith("conv_block.1.weight") else 0.0
-        return (base + 0.1 * dice.standard_normal(shape)).astype(np.float32)
-    fan_in = int(np.prod(shape[1:]))
-    return (dice.standard_normal(shape) * np.sqrt(1.0 / fan_in)).astype(np.float32)
+@pytest.fixture(scope="module")
+def folded(weights):
+    return fold(weights)
+
+
+Generator = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def chained(folded: Folded, half: bool = False) -> Generator:
+    """Both graphs, one after the other: ``mel`` and ``face`` to ``out``."""
+    encoder = open_session(encoder_graph(folded, half), threads=1)
+    decoder = open_session(decoder_graph(folded, half), threads=1)
+    return lambda mel, face: decoder.run([mel, *encoder.run([face])])[0]
 
 
 @pytest.fixture(scope="module")
-def weights():
-    return {name: made_up(name, shape) for name, shape in expected_weights().items()}
-
-
-@pytest.fixture(scope="module")
-def session(weights):
-    return open_session(to_onnx(weights), threads=1)
+def generator(folded) -> Generator:
+    return chained(folded)
 
 
 def test_it_has_as_many_parameters_as_the_original():
@@ -44,28 +48,50 @@ def test_it_has_as_many_parameters_as_the_original():
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_any_number_of_frames_at_once(session, frames):
+def test_any_number_of_frames_at_once(generator, frames):
     dice = np.random.default_rng(0)
     mel = dice.standard_normal((frames, 1, 80, 16)).astype(np.float32)
     face = dice.random((frames, 6, 96, 96)).astype(np.float32)
-    (out,) = session.run([mel, face])
+    out = generator(mel, face)
     assert out.shape == (frames, 3, 96, 96)
     assert (out > 0).all()
     assert (out < 1).all()
-    (alone,) = session.run([mel[:1], face[:1]])
+    alone = generator(mel[:1], face[:1])
     assert np.abs(alone[0] - out[0]).max() < 1e-4
 
 
 @pytest.mark.skipif(not GOLDEN.is_file(), reason="needs what the original computed")
-def test_it_computes_what_the_original_computed(session):
+def test_it_computes_what_the_original_computed(generator):
     with np.load(GOLDEN) as golden:
-        (out,) = session.run([golden["mel"], golden["face"]])
+        out = generator(golden["mel"], golden["face"])
         assert np.abs(out - golden["out"]).max() <= 1e-4
 
 
 @pytest.mark.skipif(not GOLDEN.is_file(), reason="needs what the original computed")
-def test_half_precision_is_near_enough(weights):
+def test_half_precision_is_near_enough(folded):
     with np.load(GOLDEN) as golden:
-        inputs = [golden["mel"].astype(np.float16), golden["face"].astype(np.float16)]
-        (out,) = open_session(to_onnx(weights, half=True), threads=1).run(inputs)
+        out = chained(folded, half=True)(golden["mel"].astype(np.float16), golden["face"].astype(np.float16))
         assert np.abs(out.astype(np.float32) - golden["out"]).mean() * 255 <= 0.5
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_graphs_keep_to_the_standard_and_to_their_names(folded, half):
+    encoder, decoder = (make(folded, half) for make in (encoder_graph, decoder_graph))
+    for content, inputs, outputs in ((encoder, ["face"], list(SKIPS)), (decoder, ["mel", *SKIPS], ["out"])):
+        model = onnx.load_from_string(content)
+        onnx.checker.check_model(model, full_check=True)
+        assert [value.name for value in model.graph.input] == inputs
+        assert [value.name for value in model.graph.output] == outputs
+        kinds = {value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)}
+        assert kinds == {onnx.TensorProto.FLOAT16 if half else onnx.TensorProto.FLOAT}
+
+
+def test_features_have_the_shapes_that_are_told(folded):
+    skips = open_session(encoder_graph(folded), threads=1).run([np.zeros((2, 6, 96, 96), np.float32)])
+    assert [skip.shape for skip in skips] == [(2, *shape) for shape in SKIPS.values()]
+
+
+def test_a_normalisation_that_gives_no_numbers_is_told_by_name(weights):
+    name = "audio_encoder.3.conv_block.1.running_var"
+    with pytest.raises(CheckpointInvalid, match=r"audio_encoder\.3 "):
+        fold({**weights, name: np.full(64, -1, np.float32)})

@@ -1,0 +1,97 @@
+"""``lipsync models`` where nothing is converted; tests/integration/test_import.py does that."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from lipsync.cli import main
+from lipsync.models.catalogue import RESEARCH
+from lipsync.models.store import Store
+
+HTML = "<!doctype html><html></html>"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIPSYNC_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def test_the_list_has_a_line_for_each_with_its_licence(folder, capsys):
+    assert main(["models", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["wav2lip", "wav2lip-gan"]
+    assert all("not here" in line and "436 MB" in line and line.endswith(RESEARCH) for line in lines)
+    assert not folder.exists()
+
+
+def test_the_list_for_programs(folder, capsys):
+    assert main(["models", "list", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["folder"] == str(folder)
+    assert {model["name"]: (model["state"], model["accepted"]) for model in told["models"]} == {
+        "wav2lip": ("not here", False),
+        "wav2lip-gan": ("not here", False),
+    }
+
+
+def test_an_option_goes_before_the_environment(folder, tmp_path, capsys):
+    assert main(["models", "where", "--models-dir", str(tmp_path / "other")]) == 0
+    assert main(["models", "where"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "other"), str(folder)]
+
+
+def test_a_licence_is_shown_and_has_to_be_agreed_to(folder, capsys):
+    assert main(["models", "fetch", "wav2lip"]) == 49
+    out, err = capsys.readouterr()
+    assert RESEARCH in out
+    assert "--accept-license" in err
+    assert not folder.exists()
+
+
+def test_without_onnx_nothing_is_downloaded(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["models", "fetch", "wav2lip", "--accept-license"]) == 43
+    assert "lip-sync-service[wav2lip]" in capsys.readouterr().err
+    assert Store(folder).accepted("wav2lip")
+    assert not Store(folder).present("wav2lip")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["fetch", "nonsense"], 40, "there are wav2lip, wav2lip-gan"),
+        (["verify", "wav2lip"], 40, "models list"),
+        (["verify", "nonsense"], 40, "there are"),
+        (["remove", "nonsense"], 40, "nothing of the name"),
+        (["where", "wav2lip"], 40, "models list"),
+        (["import", "gone.pth"], 40, "no such file"),
+        (["import", "."], 11, "not a file"),
+    ],
+)
+def test_what_is_not_there(folder, capsys, arguments, code, told):
+    assert main(["models", *arguments]) == code
+    assert told in capsys.readouterr().err
+    assert main(["models", *arguments, "--json"]) == code
+    assert told in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_a_web_page_that_was_saved_as_weights(folder, tmp_path, capsys):
+    (tmp_path / "wav2lip.pth").write_text(HTML)
+    assert main(["models", "import", str(tmp_path / "wav2lip.pth")]) == 44
+    assert "web page" in capsys.readouterr().err
+
+
+def test_an_empty_store_has_nothing_to_verify(folder, capsys):
+    assert main(["models", "verify"]) == 0
+    assert "nothing to verify" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["models", "fetch"], ["models", "nonsense"]])
+def test_a_wrong_command_line(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
