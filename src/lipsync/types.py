@@ -64,14 +64,33 @@ class AudioInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Framing:
+    """What is done to every picture of ``whole`` (width, height) as it is read: made ``shrink`` times smaller, turned
+    clockwise by 90 degrees, cut to ``crop`` (top, bottom, left, right; pixels, bottom and right excluded).
+
+    ``plainly``: made smaller by looking between the nearest pixels, instead of averaging areas.
+    """
+
+    whole: tuple[int, int]
+    crop: tuple[int, int, int, int]
+    shrink: int = 1
+    turned: bool = False
+    plainly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
-    """A media file and what is in it. ``still``: one photo; its VideoInfo has one frame and the rate asked for."""
+    """A media file and what is in it. ``still``: one photo; its VideoInfo has one frame and the rate asked for.
+
+    ``framing`` tells how pictures of the size in the file become pictures of VideoInfo's; None: they have it already.
+    """
 
     path: Path
     container: str
     video: VideoInfo | None
     audio: AudioInfo | None
     still: bool = False
+    framing: Framing | None = None
 
 
 @dataclass(frozen=True, slots=True)

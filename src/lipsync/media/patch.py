@@ -56,19 +56,23 @@ def whole_values(patch: Float32, depth: int) -> Plane:
     return whole.astype(np.uint8) if depth == 8 else whole.astype(np.uint16)
 
 
-def write_patch(picture: Picture, box: Box, before: Plane, after: Plane) -> None:
+def write_patch(picture: Picture, box: Box, before: Plane, after: Plane, replaced: Float32 | None = None) -> None:
     """Put ``after`` in the place of ``before``, both as ``read_patch`` gives them; what is the same in both stays.
 
     Chroma takes the mean change of the pixels that share a sample, so that nothing is lost by reading and writing.
+    ``replaced`` (h, w) in 0..1: how much of each pixel is new, and keeps nothing of what reading smoothed away.
     """
     luma, *chroma = cv2.split(after)
     picture.y[box.top : box.bottom, box.left : box.right] = luma
     rows, columns = (box.height + 1) // 2, (box.width + 1) // 2
     top = (1 << picture.depth) - 1
+    new_share = None if replaced is None else _halve(replaced, rows, columns)
     for plane, new, channel in ((picture.u, chroma[0], 1), (picture.v, chroma[1], 2)):
-        difference = np.asarray(cv2.subtract(new, cv2.extractChannel(before, channel), dtype=cv2.CV_32F), np.float32)
-        change = _halve(difference, rows, columns)
+        old = cv2.extractChannel(before, channel)
         half = plane[box.top // 2 : box.top // 2 + rows, box.left // 2 : box.left // 2 + columns]
+        change = _halve(np.asarray(cv2.subtract(new, old, dtype=cv2.CV_32F), np.float32), rows, columns)
+        if new_share is not None:
+            change += new_share * (_halve(np.asarray(old, np.float32), rows, columns) - half)
         np.copyto(half, np.clip(np.rint(half + change), 0, top), casting="unsafe")
 
 

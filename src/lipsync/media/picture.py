@@ -22,17 +22,22 @@ HD_LINES = 720
 THUMBNAIL = 32
 
 
-def warp_rgb(picture: Picture, matrix: Float32, size: tuple[int, int]) -> Float32:
+def warp_rgb(picture: Picture, matrix: Float32, size: tuple[int, int], full_colour: bool = False) -> Float32:
     """A view of the picture as RGB (height, width, 3) float32, 0..1; black outside of the picture.
 
     ``matrix`` (2, 3) carries pixels of the view to pixels of the picture; ``size`` is (width, height). Shrinking by two
-    or more averages areas first, so that fine texture does not alias. Colour has half the view's resolution.
+    or more averages areas first, so that fine texture does not alias. Colour has half the view's resolution, unless it
+    is to have its ``full_colour``.
     """
     black, grey = _code_values(picture)
     luma = _warp(picture.y, matrix, size, black)
-    half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
-    halved = _to_chroma(matrix)
-    chroma = (doubled(_warp(plane, halved, half, grey), size) for plane in (picture.u, picture.v))
+    if full_colour:
+        to_chroma = np.asarray(np.column_stack([matrix[:, :2], matrix[:, 2] - [0, 0.5]]) / 2, np.float32)
+        chroma = [_warp(plane, to_chroma, size, grey) for plane in (picture.u, picture.v)]
+    else:
+        half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+        halved = _to_chroma(matrix)
+        chroma = [doubled(_warp(plane, halved, half, grey), size) for plane in (picture.u, picture.v)]
     return _to_rgb([luma, *chroma], picture)
 
 

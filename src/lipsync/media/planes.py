@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -30,6 +31,12 @@ def own_planes(planes: list[Plane]) -> list[Plane]:
         copies[-1][:] = plane
         block = block[plane.size :]
     return copies
+
+
+def own_copy(picture: Picture) -> Picture:
+    """The same picture in memory of its own, writable."""
+    y, u, v = own_planes([picture.y, picture.u, picture.v])
+    return replace(picture, y=y, u=u, v=v)
 
 
 def frame_of(picture: Picture) -> VideoFrame | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
 
 import av
 import numpy as np
@@ -15,9 +14,10 @@ from av.video.stream import VideoStream
 
 from lipsync.errors import NoVideoStream
 from lipsync.media.decoding import decoded
-from lipsync.media.planes import own_planes, planes_of
+from lipsync.media.framing import framed
+from lipsync.media.planes import own_copy, own_planes, planes_of
 from lipsync.media.probe import open_media, picture_stream, video_of
-from lipsync.types import Clip, Picture, VideoInfo
+from lipsync.types import Clip, Framing, Picture, VideoInfo
 
 HELD = 96 << 20  # bytes of pictures held at once when footage runs backwards
 FEWEST = 12  # of them, however large they are
@@ -31,11 +31,17 @@ def bounced(i: int, n: int) -> int:
     return place if place < n else 2 * n - 2 - place
 
 
+def looped(i: int, n: int) -> int:
+    """The same for footage that begins anew, with a jump, where it ends: 0 1 … n-1 0 1 …"""
+    return i % n
+
+
 def read(clip: Clip, *, start: int = 0, stop: int | None = None, lent: bool = False) -> Generator[Picture, None, None]:
     """The clip's pictures from frame ``start`` up to ``stop``, upright, in 4:2:0 of 8 or 10 bits, at its constant rate.
 
     Where the file's own times are uneven, frames are shown again or left out. The same number gives the same picture
-    wherever reading starts. ``lent``: the pictures are only to be looked at, which spares copies.
+    wherever reading starts. A clip's ``framing`` is applied. ``lent``: the pictures are only to be looked at, which
+    spares copies.
 
     Raises NoVideoStream, MediaTruncated, and what ``open_media`` raises.
     """
@@ -61,14 +67,26 @@ def bounce(clip: Clip, count: int, length: int, held: int = HELD) -> Generator[P
     Backwards it is read in runs of so many pictures as take ``held`` bytes.
     """
     if length == 1:
-        (only,) = read(clip, stop=1)
-        for _ in range(count):
-            y, u, v = own_planes([only.y, only.u, only.v])
-            yield replace(only, y=y, u=u, v=v)
+        yield from _again_and_again(clip, count)
         return
     with closing(_back_and_forth(clip, length, held)) as pictures:
         for _ in range(count):
             yield next(pictures)
+
+
+def loop(clip: Clip, count: int, length: int) -> Generator[Picture, None, None]:
+    """``count`` pictures of footage of ``length`` frames: forwards, and again from the start."""
+    if length == 1:
+        yield from _again_and_again(clip, count)
+        return
+    for start in range(0, count, length):
+        yield from read(clip, stop=min(length, count - start))
+
+
+def _again_and_again(clip: Clip, count: int) -> Iterator[Picture]:
+    (only,) = read(clip, stop=1)
+    for _ in range(count):
+        yield own_copy(only)
 
 
 def _back_and_forth(clip: Clip, length: int, held: int) -> Generator[Picture, None, None]:
@@ -149,9 +167,11 @@ def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, lent: 
     if clip.still:
         frame = _opaque(frame)
     turns = video.rotation // 90
-    planes = planes_of(_planar(frame, video))
+    planes = planes_of(_planar(frame, video, clip.framing))
     if turns:
         planes = [np.rot90(plane, turns) for plane in planes]
+    if clip.framing is not None:
+        planes = framed(planes, clip.framing)
     if not lent or turns:
         planes = own_planes(planes)
     if lent:
@@ -161,10 +181,11 @@ def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, lent: 
     return Picture(index, y, u, v, 8 if video.depth == 8 else 10, video.colour)
 
 
-def _planar(frame: VideoFrame, video: VideoInfo) -> VideoFrame:
+def _planar(frame: VideoFrame, video: VideoInfo, framing: Framing | None) -> VideoFrame:
     """The coded frame in 4:2:0 of 8 or 10 bits, at the clip's size, its colours meaning what they meant."""
     name = "yuv420p" if video.depth == 8 else "yuv420p10le"
-    size = (video.height, video.width) if video.rotation % 180 else (video.width, video.height)
+    width, height = (video.width, video.height) if framing is None else framing.whole
+    size = (height, width) if video.rotation % 180 else (width, height)
     if frame.format.name in (name, name.replace("yuv", "yuvj")) and size == (frame.width, frame.height):
         return frame
     if frame.format.is_rgb or frame.format.has_palette:

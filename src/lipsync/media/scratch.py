@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO
 
 from lipsync.errors import DiskFull, OutputUnwritable
 
@@ -21,3 +23,15 @@ def scratch_errors() -> Iterator[None]:
         if exc.errno in FULL:
             raise DiskFull("no space is left for temporary files") from exc
         raise OutputUnwritable(f"temporary files cannot be used: {os.strerror(exc.errno or 0)}") from exc
+
+
+@contextmanager
+def scratch_file() -> Iterator[IO[bytes]]:
+    """An anonymous temporary file. Raises DiskFull, OutputUnwritable if there cannot be one."""
+    with scratch_errors():
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # what is still to be written is dropped as well
+            file.close()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from fractions import Fraction
-from types import TracebackType
-from typing import Self
 
 import av
 from av.audio.frame import AudioFrame
@@ -35,10 +33,8 @@ class SoundTrack:
         self._samples = 0
         self._ended = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Let go of the sound's file."""
         self._frames.close()
 
     def until(self, time: Fraction) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +18,15 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from lipsync.errors import DiskFull, EncodeFailed, OptionInvalid, OutputError, OutputIsInput, OutputUnwritable
+from lipsync.errors import (
+    DiskFull,
+    EncodeFailed,
+    LipsyncError,
+    OptionInvalid,
+    OutOfMemory,
+    OutputIsInput,
+    OutputUnwritable,
+)
 from lipsync.media.aperture import mark_aperture
 from lipsync.media.encoding import Encoding
 from lipsync.media.planes import frame_of, planes_of
@@ -73,50 +81,101 @@ def refuse_input(output: Path, inputs: Iterable[Path]) -> None:
 
 
 def write(
-    pictures: Iterable[Picture], output: Path, *, footage: Clip, sound: Clip, frames: int, encoding: Encoding
-) -> Written:
-    """Encode ``frames`` pictures with the sound, aside, and rename the file into place when it is complete.
+    rows: Iterable[Sequence[Picture]],
+    outputs: Sequence[Path],
+    *,
+    footage: Clip,
+    sound: Clip,
+    frames: int,
+    encoding: Encoding,
+) -> list[Written]:
+    """Encode ``frames`` rows of pictures, one of each row for each output, with the sound; all files are written aside
+    and renamed into place when all are complete.
 
-    Raises OutputUnwritable, DiskFull, EncodeFailed, MediaTruncated, and what ``pictures`` raises; then nothing is left.
+    Raises OutputUnwritable, DiskFull, OutOfMemory, EncodeFailed, MediaTruncated, and what ``rows`` raises; then
+    nothing is left.
     """
-    video = video_of(footage)
+    with ExitStack() as stack:
+        writers = [stack.enter_context(_open_writer(output, footage, sound, encoding)) for output in outputs]
+        count = 0
+        for row in rows:
+            for writer, picture in zip(writers, row, strict=True):
+                writer.add(picture)
+            count += 1
+        if count != frames:
+            raise EncodeFailed(f"{', '.join(map(str, outputs))}: {count} frames came instead of {frames}")
+        written = [writer.finish() for writer in writers]
+        for writer in writers:
+            writer.publish()
+    return written
+
+
+class _Writer:
+    """One result in the making, aside of its place."""
+
+    def __init__(
+        self, output: Path, part: Path, out: OutputContainer, footage: Clip, sound: Clip, encoding: Encoding
+    ) -> None:
+        self._output, self._part, self._out = output, part, out
+        self._video = video_of(footage)
+        self._coded = _coded(self._video)
+        self._stream = _video_stream(out, self._video, encoding, self._coded)
+        self._voice = SoundTrack(out, sound, encoding.audio_bitrate)
+        self._count = 0
+
+    def add(self, picture: Picture) -> None:
+        """The next picture goes to the encoder, together with the sound up to its end."""
+        with _mapped(self._output):
+            frame = _frame(picture, self._coded, self._stream.pix_fmt or "yuv420p")
+            frame.pts, frame.time_base = self._count, 1 / self._video.rate
+            self._out.mux(self._stream.encode(frame))
+            self._count += 1
+            self._voice.until(self._count / self._video.rate)
+
+    def finish(self) -> Written:
+        """Complete the file, still aside."""
+        with _mapped(self._output):
+            self._out.mux(self._stream.encode(None))
+            self._voice.finish()
+            self.close()
+            shown = (self._video.width, self._video.height)
+            if self._coded != shown and self._part.suffix != ".mkv":
+                mark_aperture(self._part, self._coded, shown)
+            size = self._part.stat().st_size
+        crop = (self._coded[0] - shown[0], self._coded[1] - shown[1])
+        return Written(self._output, self._count, *shown, crop, size)
+
+    def publish(self) -> None:
+        """Give the completed file its name."""
+        with _mapped(self._output):
+            os.replace(self._part, self._output)
+
+    def close(self) -> None:
+        """Let go of the file and of the sound; it may be called again."""
+        self._voice.close()
+        self._out.close()
+
+
+@contextmanager
+def _open_writer(output: Path, footage: Clip, sound: Clip, encoding: Encoding) -> Iterator[_Writer]:
+    """What was not published is gone afterwards."""
     part = _part(output)
-    coded = (video.width + video.width % 2, video.height + video.height % 2)
-    padded = coded != (video.width, video.height)
+    coded, shown = _coded(video_of(footage)), (video_of(footage).width, video_of(footage).height)
+    fast = coded == shown and part.suffix != ".mkv"
     try:
-        with _mapped(output):
-            count = _encode(pictures, part, video, sound, encoding, coded)
-            if count != frames:
-                raise EncodeFailed(f"{output}: {count} frames came instead of {frames}")
-            if padded and output.suffix.lower() != ".mkv":
-                mark_aperture(part, coded, (video.width, video.height))
-            size = part.stat().st_size
-            os.replace(part, output)
+        with ExitStack() as stack:
+            with _mapped(output):
+                out = stack.enter_context(av.open(str(part), "w", options={"movflags": "+faststart"} if fast else {}))
+                writer = _Writer(output, part, out, footage, sound, encoding)
+            stack.callback(writer.close)
+            yield writer
     finally:
         part.unlink(missing_ok=True)
-    crop = (coded[0] - video.width, coded[1] - video.height)
-    return Written(output, count, video.width, video.height, crop, size)
 
 
-def _encode(
-    pictures: Iterable[Picture], part: Path, video: VideoInfo, sound: Clip, encoding: Encoding, coded: tuple[int, int]
-) -> int:
-    fast = coded == (video.width, video.height) and part.suffix.lower() != ".mkv"
-    with ExitStack() as stack:
-        options = {"movflags": "+faststart"} if fast else {}
-        out = stack.enter_context(av.open(str(part), "w", options=options))
-        stream = _video_stream(out, video, encoding, coded)
-        voice = stack.enter_context(SoundTrack(out, sound, encoding.audio_bitrate))
-        count = 0
-        for picture in pictures:
-            frame = _frame(picture, coded, stream.pix_fmt or "yuv420p")
-            frame.pts, frame.time_base = count, 1 / video.rate
-            out.mux(stream.encode(frame))
-            count += 1
-            voice.until(count / video.rate)
-        out.mux(stream.encode(None))
-        voice.finish()
-        return count
+def _coded(video: VideoInfo) -> tuple[int, int]:
+    """Width and height with what an encoder of 4:2:0 needs to make them even."""
+    return video.width + video.width % 2, video.height + video.height % 2
 
 
 def _video_stream(out: OutputContainer, video: VideoInfo, encoding: Encoding, coded: tuple[int, int]) -> VideoStream:
@@ -199,10 +258,12 @@ def _mapped(output: Path) -> Iterator[None]:
         raise _as_ours(exc, output) from exc
 
 
-def _as_ours(exc: BaseException, output: Path) -> OutputError:
+def _as_ours(exc: BaseException, output: Path) -> LipsyncError:
     number = getattr(exc, "errno", None)
     if number in FULL:
         return DiskFull(f"{output}: no space is left there")
+    if number == errno.ENOMEM:
+        return OutOfMemory(f"{output}: the encoder ran out of memory")
     if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG):
         return OutputUnwritable(f"{output}: writing there is not possible ({os.strerror(number)})")
     return EncodeFailed(f"{output}: encoding failed ({' '.join(str(exc).split())})")

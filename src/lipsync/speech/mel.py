@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import count, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from lipsync.types import Float32
 
 RATE = 16_000  # samples per second
 HOP, WINDOW = 200, 800  # samples
+COLUMN_RATE = RATE // HOP  # columns per second
+WINDOW_COLUMNS = 16  # columns that the generator hears for one frame
+TRAINED_LEAD = Fraction(1, 25)  # seconds
 BANDS = 80
 LOWEST, HIGHEST = 55.0, 7600.0  # Hz
 EMPHASIS = 0.97
@@ -37,6 +42,48 @@ def mel_columns(blocks: Iterable[Float32]) -> Iterator[Float32]:
         level = 20 * np.log10(np.maximum(QUIETEST, amplitude @ bank.T)) - REFERENCE
         scaled = 2 * LIMIT * (level + RANGE) / RANGE - LIMIT
         yield np.asarray(np.clip(scaled, -LIMIT, LIMIT).T, np.float32)
+
+
+def original_starts(samples: int, rate: Fraction) -> list[int]:
+    """The first mel column of each frame's window, as the original's inference cut them, of ``samples`` at 16 kHz.
+
+    The last window ends with the sound, so the last 200 ms get at most one frame. Sound of less than a window counts
+    as a window.
+    """
+    total = max(1 + samples // HOP, WINDOW_COLUMNS)
+    step = COLUMN_RATE / float(rate)
+    starts = list(takewhile(lambda start: start + WINDOW_COLUMNS <= total, (int(i * step) for i in count())))
+    return [*starts, total - WINDOW_COLUMNS]
+
+
+def trained_starts(frames: int, rate: Fraction) -> Iterator[int]:
+    """The first mel column of each frame's window, as the original was trained: 40 ms before the frame.
+
+    Its inference begins each window with the frame instead, so that the mouth came 40 ms early.
+    """
+    return (round((i / rate - TRAINED_LEAD) * COLUMN_RATE) for i in range(frames))
+
+
+def mel_windows(columns: Iterable[Float32], starts: Iterable[int]) -> Iterator[Float32]:
+    """Windows (80, 16) of mel columns that come in pieces (80, m), from the columns ``starts`` on, which never fall.
+
+    Before and after the sound there is silence.
+    """
+    pieces = iter(columns)
+    held, first = np.zeros((BANDS, 0), np.float32), 0
+    for start in starts:
+        while first + held.shape[1] < start + WINDOW_COLUMNS:
+            piece = next(pieces, None)
+            missing = start + WINDOW_COLUMNS - first - held.shape[1]
+            held = np.concatenate([held, _silence(missing) if piece is None else piece], axis=1)
+        passed = max(0, start - first)
+        held, first = held[:, passed:], first + passed
+        lead = max(0, first - start)
+        yield np.concatenate([_silence(min(lead, WINDOW_COLUMNS)), held[:, : max(0, WINDOW_COLUMNS - lead)]], axis=1)
+
+
+def _silence(columns: int) -> Float32:
+    return np.full((BANDS, columns), -LIMIT, np.float32)
 
 
 def _emphasised(blocks: Iterable[Float32]) -> Iterator[Float32]:

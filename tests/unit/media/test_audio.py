@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
 
 from lipsync.errors import MediaTruncated, SoundClipped, SoundInvalid, SoundTooShort
-from lipsync.media.audio import SPEECH_RATE, check_sound, speech_blocks
+from lipsync.media.audio import SPEECH_RATE, Sound, listen
 from lipsync.media.probe import probe
+from lipsync.types import Clip
+
+
+def check_sound(clip: Clip, *, allow_clipped: bool) -> Sound:
+    with listen(clip, allow_clipped=allow_clipped) as voice:
+        return voice.facts
 
 
 def tone(seconds: float, rate: int, channels: int = 1, level: float = 8000) -> np.ndarray:
@@ -18,7 +26,9 @@ def tone(seconds: float, rate: int, channels: int = 1, level: float = 8000) -> n
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])
 def test_any_sound_becomes_mono_at_16_khz(tmp_path, make_sound, rate, channels):
     clip = probe(make_sound(tmp_path / "a.wav", tone(2.5, rate, channels), rate))
-    blocks = list(speech_blocks(clip))
+    with listen(clip, allow_clipped=False) as voice:
+        blocks = list(voice.blocks())
+        assert sum(len(b) for b in blocks) == voice.samples
     assert [len(b) for b in blocks[:2]] == [SPEECH_RATE, SPEECH_RATE]
     sound = np.concatenate(blocks)
     assert sound.dtype == np.float32
@@ -80,7 +90,25 @@ def test_a_stream_of_rubbish_is_told(tmp_path):
 
 
 def test_reading_can_be_left_at_any_time(tmp_path, make_sound):
-    blocks = speech_blocks(probe(make_sound(tmp_path / "a.wav", tone(3, 16_000))))
-    next(blocks)
-    blocks.close()
-    assert next(blocks, None) is None
+    with listen(probe(make_sound(tmp_path / "a.wav", tone(3, 16_000))), allow_clipped=False) as voice:
+        blocks = voice.blocks()
+        next(blocks)
+        blocks.close()
+        assert next(blocks, None) is None
+
+
+@pytest.mark.parametrize("milliseconds", [-250, -40, 0, 40, 1700])
+def test_it_can_be_heard_later_or_earlier(tmp_path, make_sound, milliseconds):
+    samples = tone(1.5, 16_000)[:, 0]
+    with listen(probe(make_sound(tmp_path / "a.wav", samples)), allow_clipped=False) as voice:
+        heard = np.concatenate(list(voice.blocks(Fraction(milliseconds, 1000))))
+    late = milliseconds * 16
+    expected = samples[-late:] if late < 0 else np.pad(samples, (late, 0))
+    assert np.allclose(heard * 32768, expected, atol=1)
+
+
+def test_two_listen_at_once(tmp_path, make_sound):
+    with listen(probe(make_sound(tmp_path / "a.wav", tone(3, 16_000))), allow_clipped=False) as voice:
+        pairs = list(zip(voice.blocks(), voice.blocks(), strict=True))
+    assert len(pairs) == 3
+    assert all((one == other).all() for one, other in pairs)

@@ -27,7 +27,8 @@ def transcode(tmp_path):
     def make(footage, sound, frames: int, name: str = "out.mp4", encoding: Encoding | None = None):
         pictures = bounce(footage, frames, video_of(footage).frames)
         encoding = encoding or Encoding()
-        return write(pictures, tmp_path / name, footage=footage, sound=sound, frames=frames, encoding=encoding)
+        rows, to = zip(pictures, strict=True), [tmp_path / name]
+        return write(rows, to, footage=footage, sound=sound, frames=frames, encoding=encoding)[0]
 
     return make
 
@@ -119,22 +120,38 @@ def test_an_old_result_is_replaced_only_by_a_whole_one(tmp_path, make_video, ton
     output.write_bytes(b"the old one")
 
     def failing() -> Iterator:
-        yield from read(footage, stop=10)
+        yield from zip(read(footage, stop=10), strict=True)
         raise KeyError("no more")
 
     with pytest.raises(KeyError):
-        write(failing(), output, footage=footage, sound=sound, frames=30, encoding=Encoding())
+        write(failing(), [output], footage=footage, sound=sound, frames=30, encoding=Encoding())
     assert output.read_bytes() == b"the old one"
     assert leftovers(tmp_path) == ["out.mp4"]
 
 
 def test_too_few_frames_are_a_failure(tmp_path, make_video, tone):
     footage, sound = probe(make_video(tmp_path / "a.mp4")), tone(1)
+    rows, to = zip(read(footage, stop=10), strict=True), [tmp_path / "out.mp4"]
     with pytest.raises(EncodeFailed, match="10 frames came instead of 25"):
-        write(
-            read(footage, stop=10), tmp_path / "out.mp4", footage=footage, sound=sound, frames=25, encoding=Encoding()
-        )
+        write(rows, to, footage=footage, sound=sound, frames=25, encoding=Encoding())
     assert leftovers(tmp_path) == []
+
+
+def test_several_results_at_once_all_or_none(tmp_path, make_video, number_of, tone):
+    footage, sound = probe(make_video(tmp_path / "a.mp4", frames=25)), tone(1)
+    outputs = [tmp_path / "forwards.mp4", tmp_path / "backwards.mkv"]
+    pictures = list(read(footage))
+    rows = list(zip(pictures, reversed(pictures), strict=True))
+    written = write(rows, outputs, footage=footage, sound=sound, frames=25, encoding=Encoding())
+    assert [w.path for w in written] == outputs
+    assert [number_of(p.y) for p in read(probe(outputs[0]))] == list(range(25))
+    assert [number_of(p.y) for p in read(probe(outputs[1]))] == list(range(24, -1, -1))
+    assert all(audio_of(probe(output)).rate == 16_000 for output in outputs)
+    for output in outputs:
+        output.unlink()
+    with pytest.raises(EncodeFailed):
+        write(rows[:20], outputs, footage=footage, sound=sound, frames=25, encoding=Encoding())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "tone.wav"]
 
 
 @pytest.mark.parametrize(

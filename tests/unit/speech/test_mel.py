@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lipsync.speech.mel import mel_columns
+from lipsync.speech.mel import mel_columns, mel_windows, original_starts, trained_starts
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "parity" / "golden.npz"
 
@@ -74,3 +75,54 @@ def test_sound_too_short_for_a_column_gives_none_or_few():
     assert list(mel_columns([])) == []
     assert list(mel_columns([np.zeros(0, np.float32)])) == []
     assert columns(sound(300)).shape == (80, 2)
+
+
+def original_chunks(mel: np.ndarray, fps: float) -> list[np.ndarray]:
+    """The original's loop, told again."""
+    chunks, i = [], 0
+    while True:
+        start = int(i * (80.0 / fps))
+        if start + 16 > mel.shape[1]:
+            chunks.append(mel[:, mel.shape[1] - 16 :])
+            return chunks
+        chunks.append(mel[:, start : start + 16])
+        i += 1
+
+
+@pytest.mark.parametrize("fps", [Fraction(25), Fraction(24), Fraction(30_000, 1001), Fraction(60)])
+@pytest.mark.parametrize("samples", [3_200, 16_000, 47_777])
+def test_windows_as_the_originals_inference_cut_them(fps, samples):
+    mel = columns(sound(samples))
+    expected = original_chunks(mel, float(fps))
+    pieces = [mel[:, k : k + 37] for k in range(0, mel.shape[1], 37)]
+    ours = list(mel_windows(pieces, original_starts(samples, fps)))
+    assert len(ours) == len(expected)
+    assert all((one == other).all() for one, other in zip(ours, expected, strict=True))
+
+
+def test_windows_as_the_original_was_trained_begin_a_frame_early_and_reach_every_frame():
+    mel = columns(sound(16_000))
+    starts = list(trained_starts(25, Fraction(25)))
+    assert starts[:3] == [-3, 0, 3]
+    windows = list(mel_windows([mel], starts))
+    assert len(windows) == 25
+    assert (windows[0][:, :3] == -4).all()
+    assert (windows[0][:, 3:] == mel[:, :13]).all()
+    assert (windows[1] == mel[:, :16]).all()
+    assert starts[24] == 74
+    assert (windows[24][:, :7] == mel[:, 74:81]).all()
+    assert (windows[24][:, 7:] == -4).all()
+
+
+def test_sound_shorter_than_a_window_counts_as_one():
+    starts = original_starts(1_000, Fraction(25))
+    assert starts == [0, 0]
+    (first, last) = mel_windows([columns(sound(1_000))], starts)
+    assert first.shape == last.shape == (80, 16)
+    assert (first[:, 6:] == -4).all()
+
+
+def test_windows_long_before_the_sound_are_silent():
+    (window,) = mel_windows([columns(sound(4_000))], [-40])
+    assert window.shape == (80, 16)
+    assert (window == -4).all()
