@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -182,3 +184,81 @@ def voice(tmp_path_factory: pytest.TempPathFactory, make_sound: Callable[..., Pa
     buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20))
     samples = (buzz * np.clip(np.sin(2 * np.pi * 2 * time), 0, 1) * 4000).astype(np.int16)
     return make_sound(tmp_path_factory.mktemp("sound") / "voice.wav", samples)
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with stand-ins for both of Wav2Lip's networks: each gives back the reference that it is shown, with red
+    lips where it is loud."""
+    onnx = pytest.importorskip("onnx", reason="needs the wav2lip extra")
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("wav2lip", "wav2lip-gan"):
+        graphs = folder / "graphs" / hashlib.sha256(name.encode()).hexdigest()
+        graphs.mkdir(parents=True)
+        made = {
+            file: make(onnx, half)
+            for half, suffix in ((False, ""), (True, "-half"))
+            for file, make in ((f"encoder{suffix}.onnx", _copier), (f"decoder{suffix}.onnx", _painter))
+        }
+        for file, content in made.items():
+            (graphs / file).write_bytes(content)
+        files = {f: {"size": len(c), "sha256": hashlib.sha256(c).hexdigest()} for f, c in made.items()}
+        record = {"version": 1, "form": "made up", "source": f"{name}.pth", "files": files}
+        (graphs / "network.json").write_text(json.dumps(record))
+        (folder / "imports").mkdir(exist_ok=True)
+        (folder / "imports" / f"{name}.json").write_text(json.dumps({"sha256": graphs.name, "source": f"{name}.pth"}))
+    return folder
+
+
+def _copier(onnx: Any, half: bool) -> bytes:
+    """The encoder's stand-in: the face is its own feature."""
+    return _graph(
+        onnx, half, [("Identity", ["face"], ["skip0"], {})], {"face": (6, 96, 96)}, ("skip0", (6, 96, 96)), {}
+    )
+
+
+def _painter(onnx: Any, half: bool) -> bytes:
+    """The decoder's stand-in: the second half of the channels, red in an oval where lips are, as red as it is loud."""
+    rows, columns = np.mgrid[:96, :96]
+    oval = ((columns - 47.5) / 17) ** 2 + ((rows - 72) / 9) ** 2 < 1
+    constants = {
+        "oval": oval[None, None].astype(np.float32),
+        "red": np.array([0.1, 0.1, 0.9], np.float32)[None, :, None, None],
+        "four": np.float32(4),
+        "three": np.array([3]),
+        "six": np.array([6]),
+        "channel": np.array([1]),
+    }
+    nodes = [
+        ("Slice", ["skip0", "three", "six", "channel"], ["shown"], {}),
+        ("ReduceMean", ["mel"], ["level"], {"axes": [1, 2, 3], "keepdims": 1}),
+        ("Add", ["level", "four"], ["loudness"], {}),
+        ("Tanh", ["loudness"], ["share"], {}),
+        ("Mul", ["share", "oval"], ["mask"], {}),
+        ("Sub", ["red", "shown"], ["away"], {}),
+        ("Mul", ["away", "mask"], ["step"], {}),
+        ("Add", ["shown", "step"], ["out"], {}),
+    ]
+    return _graph(onnx, half, nodes, {"mel": (1, 80, 16), "skip0": (6, 96, 96)}, ("out", (3, 96, 96)), constants)
+
+
+def _graph(
+    onnx: Any,
+    half: bool,
+    nodes: list[tuple[str, list[str], list[str], dict[str, Any]]],
+    inputs: dict[str, tuple[int, ...]],
+    output: tuple[str, tuple[int, ...]],
+    constants: dict[str, NDArray[Any]],
+) -> bytes:
+    kind = onnx.TensorProto.FLOAT16 if half else onnx.TensorProto.FLOAT
+    ports = [onnx.helper.make_tensor_value_info(name, kind, ["n", *shape]) for name, shape in inputs.items()]
+    result = onnx.helper.make_tensor_value_info(output[0], kind, ["n", *output[1]])
+    real = np.float16 if half else np.float32
+    stored = [
+        onnx.numpy_helper.from_array(v.astype(real) if v.dtype == np.float32 else np.asarray(v, np.int64), name)
+        for name, v in constants.items()
+    ]
+    made = [onnx.helper.make_node(kind, takes, gives, **more) for kind, takes, gives, more in nodes]
+    graph = onnx.helper.make_graph(made, "stand_in", ports, [result], stored)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())

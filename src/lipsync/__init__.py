@@ -9,7 +9,7 @@ Failures are LipsyncError subclasses with a stable ``code``; see ``lipsync.error
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +19,7 @@ from lipsync.errors import Cancelled, LipsyncError
 from lipsync.monitor import Monitor, Progress
 
 if TYPE_CHECKING:
+    from lipsync.engines.base import EngineOptions
     from lipsync.media.encoding import Encoding
     from lipsync.pipeline.job import Result
 
@@ -35,22 +36,27 @@ def sync(
     audio: str | Path,
     output: str | Path,
     *,
-    engine: str = "rewrite",
+    engine: str | Sequence[str] = "rewrite",
     select: str = "largest",
     encoding: Encoding | None = None,
     photo_rate: int | Fraction = 25,
     allow_clipped: bool = False,
+    options: EngineOptions | None = None,
+    av_offset: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
     monitor: Monitor | None = None,
 ) -> Result:
     """Move the mouth in ``face`` (a video or a photo) to the sound of ``audio`` (a sound file or a video).
 
-    ``output`` is replaced if it exists, whole or not at all. ``select``: whose mouth, of several people: largest, left,
-    right or centre. ``photo_rate``: frames per second made of a photo. ``on_progress`` is called after every frame of
-    every stage. ``monitor`` brings a callback of its own; its ``cancel()`` may be called from any thread.
+    ``output`` is replaced if it exists, whole or not at all; of several engines each adds its name to it. ``select``:
+    whose mouth, of several people: largest, left, right or centre. ``photo_rate``: frames per second made of a photo.
+    ``options``: see ``lipsync.engines.base.EngineOptions``. ``av_offset``: milliseconds by which the mouth is later
+    than the sound. ``on_progress`` is called after every frame of every stage. ``monitor`` brings a callback of its
+    own; its ``cancel()`` may be called from any thread.
 
-    Raises InputError, OutputError or ModelError with one line for a person, and Cancelled.
+    Raises InputError, OutputError, ModelError, ExtraMissing or OutOfMemory with one line for a person, and Cancelled.
     """
+    from lipsync.engines.base import EngineOptions
     from lipsync.media.encoding import Encoding
     from lipsync.pipeline.job import Job
     from lipsync.pipeline.run import run
@@ -59,10 +65,12 @@ def sync(
         Path(face),
         Path(audio),
         Path(output),
-        engine=engine,
+        engines=(engine,) if isinstance(engine, str) else tuple(engine),
         select=select,
         encoding=encoding or Encoding(),
         photo_rate=Fraction(photo_rate),
         allow_clipped=allow_clipped,
+        options=options or EngineOptions(),
+        delay=Fraction(av_offset, 1000),
     )
     return run(job, monitor or Monitor(on_progress))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipsync import __version__
+from lipsync.cli.models import add_models_dir_to, store_of
 from lipsync.cli.show import Display
 from lipsync.errors import OutputExists
 from lipsync.monitor import Monitor
 
 if TYPE_CHECKING:
-    from lipsync.pipeline.job import Job, Result
+    from lipsync.media.encoding import Encoding
+    from lipsync.pipeline.job import EngineResult, Job, Result
 
 
 def add_to(commands: Any) -> None:
@@ -29,15 +32,45 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--audio", type=Path, required=True, metavar="FILE", help="a sound file, or a video's sound")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .mov or .mkv")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    parser.add_argument("--engine", default="rewrite", help="rewrite (default) or passthrough, which changes nothing")
+    parser.add_argument(
+        "--engine",
+        action="append",
+        metavar="NAME",
+        help="rewrite (default), wav2lip, wav2lip-gan, or passthrough, which changes nothing; may be given more than "
+        "once, and then each adds its name to its result's",
+    )
     parser.add_argument(
         "--select", default="largest", help="whose mouth, of several: largest (default), left, right, centre"
     )
-    parser.add_argument("--photo-rate", type=_rate, default=Fraction(25), metavar="N", help="frames/s made of a photo")
+    parser.add_argument(
+        "--photo-rate", type=frame_rate, default=Fraction(25), metavar="N", help="frames/s made of a photo"
+    )
     parser.add_argument("--allow-clipped", action="store_true", help="use sound that is badly distorted")
+    parser.add_argument(
+        "--av-offset",
+        type=int,
+        default=0,
+        metavar="MS",
+        help="the mouth this much later than the sound (negative: earlier)",
+    )
+    parser.add_argument(
+        "--resize-factor", type=int, default=1, metavar="N", help="a picture so many times smaller than the footage"
+    )
+    group = parser.add_argument_group("wav2lip and wav2lip-gan")
+    group.add_argument("--faithful", action="store_true", help="step by step as the original did it, faults included")
+    group.add_argument("--checkpoint", metavar="FILE", help="weights to use, a file or a name in lipsync models list")
+    add_network_to(parser)
     add_encoding_to(parser)
     add_output_to(parser)
     parser.set_defaults(run=run)
+
+
+def add_network_to(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("networks that are brought along")
+    group.add_argument("--device", default="auto", help="auto, cpu, onnxruntime, cuda, tensorrt, coreml or directml")
+    group.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
+    group.add_argument("--batch-size", type=int, default=16, metavar="N", help="frames computed at once, at most (16)")
+    add_models_dir_to(group)
 
 
 def add_encoding_to(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +89,12 @@ def add_output_to(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
-    if options.output.is_file() and not options.overwrite:
-        _refuse_input(options)
-        raise OutputExists(f"{options.output}: exists already; --overwrite replaces it")
-    perform(_job(options), options, monitor)
+    job = _job(options)
+    for output in job.outputs:
+        if output.is_file() and not options.overwrite:
+            _refuse_input(output, job)
+            raise OutputExists(f"{output}: exists already; --overwrite replaces it")
+    perform(job, options, monitor)
     return 0
 
 
@@ -79,28 +114,44 @@ def perform(job: Job, options: argparse.Namespace, monitor: Monitor) -> None:
     _report(result, options)
 
 
-def _refuse_input(options: argparse.Namespace) -> None:
+def _refuse_input(output: Path, job: Job) -> None:
     """An output that is one of the inputs is that mistake, not an old result."""
     from lipsync.media.writer import refuse_input
 
-    refuse_input(options.output, (options.face, options.audio))
+    refuse_input(output, (job.face, job.audio))
 
 
 def _job(options: argparse.Namespace) -> Job:
-    from lipsync.media.encoding import Encoding
+    from lipsync.engines.base import EngineOptions
     from lipsync.pipeline.job import Job
 
-    encoding = Encoding(options.codec, options.crf, options.preset, options.pixel_format, options.audio_bitrate)
     return Job(
         options.face,
         options.audio,
         options.output,
-        engine=options.engine,
+        engines=tuple(options.engine or ["rewrite"]),
         select=options.select,
-        encoding=encoding,
+        encoding=encoding_of(options),
         photo_rate=options.photo_rate,
         allow_clipped=options.allow_clipped,
+        options=EngineOptions(
+            device=options.device,
+            precision=options.precision,
+            batch=options.batch_size,
+            faithful=options.faithful,
+            checkpoint=options.checkpoint,
+            models=store_of(options).folder,
+        ),
+        delay=Fraction(options.av_offset, 1000),
+        resize_factor=options.resize_factor,
     )
+
+
+def encoding_of(options: argparse.Namespace) -> Encoding:
+    """What the options of ``add_encoding_to`` say."""
+    from lipsync.media.encoding import Encoding
+
+    return Encoding(options.codec, options.crf, options.preset, options.pixel_format, options.audio_bitrate)
 
 
 def _report(result: Result, options: argparse.Namespace) -> None:
@@ -112,7 +163,8 @@ def _report(result: Result, options: argparse.Namespace) -> None:
         seconds = result.seconds["total"]
         rate = result.frames / seconds if seconds else 0.0
         frames = f"{result.frames} frames, {result.faces} with the face"
-        print(f"{result.output}: {frames}, {seconds:.1f} s, {rate:.0f} frames/s")
+        names = ", ".join(str(made.output) for made in result.outputs)
+        print(f"{names}: {frames}, {seconds:.1f} s, {rate:.0f} frames/s")
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -120,6 +172,7 @@ def as_json(result: Result) -> dict[str, Any]:
     return {
         "output": str(result.output),
         "engine": result.engine,
+        "outputs": [_engine_as_json(made) for made in result.outputs],
         "frames": result.frames,
         "faces": result.faces,
         "edited": result.edited,
@@ -128,6 +181,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "rate": str(result.rate),
         "duration": round(float(result.duration), 3),
         "crop": list(result.crop),
+        "resize_factor": result.resize_factor,
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.seconds.items()},
         "peak_memory": result.peak_memory,
         "warnings": list(result.warnings),
@@ -135,7 +189,13 @@ def as_json(result: Result) -> dict[str, Any]:
     }
 
 
-def _rate(text: str) -> Fraction:
+def _engine_as_json(made: EngineResult) -> dict[str, Any]:
+    conditions = {} if made.conditions is None else asdict(made.conditions)
+    conditions.pop("notes", None)  # they are among the warnings
+    return {"engine": made.engine, "output": str(made.output), "edited": made.edited} | conditions
+
+
+def frame_rate(text: str) -> Fraction:
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):

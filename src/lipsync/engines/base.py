@@ -5,20 +5,49 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol
 
 from lipsync.faces.track import Track
-from lipsync.types import Clip, Face, Picture
+from lipsync.media.audio import Voice
+from lipsync.types import Face, Picture
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What may be asked of an engine; each takes what concerns it.
+
+    ``device``, ``precision``: see ``models.session.choose_runtime``. ``batch``: the most frames that a network computes
+    at once. ``faithful``: step by step as the original did it. ``checkpoint``: the weights, a file or a name in the
+    store; None: those of the engine's own name. ``models``: the store's folder; None: the usual one.
+
+    ``pads`` (top, bottom, left, right): pixels added to the face's box; None: the engine's own. ``box`` (top, bottom,
+    left, right): where the face is throughout, in place of looking for it. ``smooth``: boxes are averaged over time.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    batch: int = 16
+    faithful: bool = False
+    checkpoint: str | None = None
+    models: Path | None = None
+    pads: tuple[int, int, int, int] | None = None
+    box: tuple[int, int, int, int] | None = None
+    smooth: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What an engine works from: where the followed face is, what is said, and how many frames come out."""
+    """What an engine works from: where the followed face is, what is said, and how many frames come out.
+
+    ``delay``: seconds by which the mouth is to be later than the sound.
+    """
 
     track: Track
-    sound: Clip
+    voice: Voice
     rate: Fraction
     frames: int
+    delay: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +58,19 @@ class Rendered:
     edited: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How an engine computed: on which device, in which precision, at most how many frames at once in the end.
+
+    ``notes``: what did not go as planned, for a person.
+    """
+
+    device: str
+    precision: str
+    batch: int
+    notes: tuple[str, ...] = ()
+
+
 class Engine(Protocol):
     """One job's engine: ``observe`` sees all footage in order, then ``synthesise`` runs once.
 
@@ -36,6 +78,10 @@ class Engine(Protocol):
     """
 
     needs_faces: bool
+
+    @property
+    def conditions(self) -> Conditions | None:
+        """How it computed, so far; None if there is nothing to compute."""
 
     def observe(self, picture: Picture, face: Face | None) -> None:
         """Look at one frame of the footage during the first pass; it must not be changed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from lipsync.engines.base import Rendered, Scene
+from lipsync.engines.base import Conditions, Rendered, Scene
 from lipsync.types import Face, Picture
 
 
@@ -12,6 +12,11 @@ class Passthrough:
     """Hands every frame on as it is."""
 
     needs_faces = False
+
+    @property
+    def conditions(self) -> Conditions | None:
+        """Nothing is computed."""
+        return None
 
     def observe(self, picture: Picture, face: Face | None) -> None:
         """Nothing to learn."""

@@ -18,6 +18,8 @@ LIPS_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 31
 LIPS_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 LIPS = LIPS_OUTER + LIPS_INNER
 INNER_TOP, INNER_BOTTOM, RIGHT_CORNER, LEFT_CORNER, CHIN = 13, 14, 61, 291, 152
+# The jaw's outline from ear to ear, from the speaker's left to the right.
+JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
 # Points that speech does not move: eye corners, nose bridge, forehead, temples.
 STABLE = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 10, 151, 9, 8, 70, 300, 127, 356, 234, 454)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
 from lipsync.engines.base import Engine
@@ -18,27 +18,29 @@ from lipsync.types import Clip, Picture
 
 
 @contextmanager
-def track_faces(footage: Clip, limit: int, select: str, engine: Engine, monitor: Monitor) -> Iterator[Track]:
-    """Follow one face through at most ``limit`` frames and let ``engine`` look at each.
+def track_faces(footage: Clip, limit: int, select: str, engines: Sequence[Engine], monitor: Monitor) -> Iterator[Track]:
+    """Follow one face through at most ``limit`` frames and let the engines look at each.
 
-    Raises NoFaceFound (unless the engine needs no face), MediaTruncated, NoFrames, Cancelled.
+    Raises NoFaceFound (unless no engine needs a face), MediaTruncated, NoFrames, Cancelled.
     """
     video = video_of(footage)
     with ExitStack() as stack:
         pictures = stack.enter_context(prefetch(read(footage, stop=limit, lent=True)))
         builder = stack.enter_context(TrackBuilder())
-        seen = stack.enter_context(closing(_sightings(pictures, select, engine)))
+        needed = any(engine.needs_faces for engine in engines)
+        seen = stack.enter_context(closing(_sightings(pictures, select if needed else None)))
         for sighting in watched(seen, monitor, "track", min(limit, video.frames)):
-            engine.observe(sighting.picture, sighting.face)
+            for engine in engines:
+                engine.observe(sighting.picture, sighting.face if engine.needs_faces else None)
             builder.add(sighting.face, sighting.cut)
-        track = stack.enter_context(builder.finish(video.rate, faceless=not engine.needs_faces))
+        track = stack.enter_context(builder.finish(video.rate, faceless=not needed))
         if not len(track):
             raise NoFrames(f"{footage.path}: there is not a single picture in it")
         yield track
 
 
-def _sightings(pictures: Iterator[Picture], select: str, engine: Engine) -> Generator[Sighting, None, None]:
-    if not engine.needs_faces:
+def _sightings(pictures: Iterator[Picture], select: str | None) -> Generator[Sighting, None, None]:
+    if select is None:
         yield from (Sighting(picture, None, False) for picture in pictures)
         return
     with Landmarker.open() as landmarker:

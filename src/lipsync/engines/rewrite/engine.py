@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsync.engines.base import Rendered, Scene
+from lipsync.engines.base import Conditions, Rendered, Scene
 from lipsync.engines.rewrite.donors import Casting, Donor, traits
 from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
 from lipsync.engines.rewrite.render import Layer, render
 from lipsync.engines.rewrite.shape import influence, opened
 from lipsync.engines.rewrite.study import Study
 from lipsync.engines.rewrite.warp import skin_triangles
-from lipsync.engines.rewrite.window import FaceWindow
-from lipsync.media.audio import speech_blocks
+from lipsync.faces.window import FaceWindow
 from lipsync.media.reader import bounced
 from lipsync.speech.motion import Basis, MotionModel, open_motion
 from lipsync.types import Face, Float32, Picture
@@ -57,6 +56,11 @@ class Rewrite:
         """With the network that the package brings; ModelMissing or ModelCorrupt if it is damaged."""
         return cls(open_motion())
 
+    @property
+    def conditions(self) -> Conditions:
+        """Its network is small and runs as it was trained."""
+        return Conditions("cpu", "fp32", 1)
+
     def observe(self, picture: Picture, face: Face | None) -> None:
         if face is not None:
             self._study.observe(picture, face)
@@ -64,7 +68,7 @@ class Rewrite:
     def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
         donors, cavity = self._cast()
         window = FaceWindow(scene.track, self._rest)
-        with closing(speech_blocks(scene.sound)) as blocks:
+        with closing(scene.voice.blocks(scene.delay)) as blocks:
             motion = self._motion.predict(blocks, scene.rate, scene.frames)
             targets = self._targets(motion, donors, window)
             for picture, target in zip(pictures, targets, strict=True):

@@ -66,15 +66,6 @@ class Mouth:
     points: Float32 | None
 
 
-def outline_mask(outline: Float32, box: Box, softness: float) -> Float32:
-    """How much of each pixel lies inside a closed outline (n, 2), in pixels of the picture: (h, w) in 0..1."""
-    mask = np.zeros((box.height, box.width), np.uint8)
-    corners = np.rint((outline - np.array([box.left, box.top])) * 16).astype(np.int32)
-    cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, 4)
-    soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), softness), np.float32)
-    return np.multiply(soft, 1 / 255, dtype=np.float32)
-
-
 def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Float32, float]:
     """The donor's inside fitted between the target's lips, (h, w, 3), and how much of it is to be seen, 0..1.
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from lipsync.engines.rewrite.mouth import Lips, Mouth, measure_lips, outline_mask, show_inside
+from lipsync.engines.rewrite.mouth import Lips, Mouth, measure_lips, show_inside
 from lipsync.engines.rewrite.warp import STILL, Raster, Triangles, with_ring
 from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
+from lipsync.media.blend import colour_shift, outline_mask
 from lipsync.media.patch import Box, box_around, read_patch, sampled, warp_picture, whole_values, write_patch
 from lipsync.types import Float32, Picture
 
 SOFTNESS = 0.006  # eye distances: the feather between lip and inside
 RIM, FEATHER = 0.05, 0.045  # eye distances: skin around the lips that comes with them, and the feather of its edge
 COARSE = 24.0  # pixels of eye distance for each pixel from one place to the next where the skin's map is worked out
-BRIGHTER = 24.0  # of 255: the most that a donor's colours are shifted to fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def _with_mouth(
         if layer.mouth.points is not None:
             where = raster.map_from(with_ring(layer.mouth.points))
             look = np.asarray(sampled(layer.mouth.patch, where), np.float32)
-            shift = _colour_shift(skin, look, around)
+            shift = colour_shift(skin, look, around)
             look = skin + (look + shift - skin) * around[..., None]
         if hole is not None:
             _put_inside(look, layer.mouth, lips, hole, part, cavity)
@@ -116,10 +115,3 @@ def _put_inside(look: Float32, mouth: Mouth, lips: Lips, hole: _Hole, part: Box,
     inside, seen = show_inside(mouth, lips, hole.box, cavity)
     rows, columns = _within(hole.box, part)
     look[rows, columns] += (inside - look[rows, columns]) * (hole.mask * seen)
-
-
-def _colour_shift(skin: Float32, look: Float32, around: Float32) -> Float32:
-    """What makes the donor's rim as bright and as warm as the skin around it, (3,)."""
-    ring = cv2.inRange(around, 0.05, 0.6)
-    difference = cv2.mean(skin - look, ring)[:3]
-    return np.asarray(np.clip(difference, -BRIGHTER, BRIGHTER), np.float32)

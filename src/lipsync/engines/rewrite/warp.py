@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.faces.geometry import LIPS, LIPS_INNER, MESH
+from lipsync.faces.geometry import JAW, LIPS, LIPS_INNER, MESH
 from lipsync.media.patch import Box
 from lipsync.types import Float32
 
@@ -24,12 +24,11 @@ THIN = 1.0  # pixels: a lower triangle is moved as one piece, for its slope woul
 INTO_LIPS = 0.03  # mouth widths
 STILL = 0.02  # pixels: a triangle that moves less keeps its place
 _INNER_EDGES = tuple(pairwise((*LIPS_INNER, LIPS_INNER[0])))
-# The jaw's outline from ear to ear; a second ring outside it stays where it is, so that the neck follows softly.
-JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
 _JAW, _EDGES, _INNER = np.array(JAW), np.array(_INNER_EDGES), np.array(LIPS_INNER)
 CLOSEST = 0.035  # eye distances: the mesh's own second ring inside the lips is closer, and folds over when they shut
 SPARSE = 0.28  # spacing of the skin's points, as a share of their distance from the lips
 BORDER = (1, 2, 4, 50, 101, 205, 280, 330, 425)  # points that stay, to hold the skin that moves
+# Outside the jaw there is a second ring that stays where it is, so that the neck follows softly.
 RING_REACH = 0.45  # of the way from the mesh's middle to the jaw, added outside it
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.mouth import Mouth, measure_lips, outline_mask, show_inside
+from lipsync.engines.rewrite.mouth import Mouth, measure_lips, show_inside
 from lipsync.engines.rewrite.shape import opened
+from lipsync.media.blend import outline_mask
 from lipsync.media.patch import Box
 
 UNIT = 150.0

@@ -5,9 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.window import FADE, FaceWindow
 from lipsync.faces.track import TrackBuilder
+from lipsync.faces.window import FADE, FaceWindow
+from lipsync.speech.motion import load_basis
 from lipsync.types import Face
+
+
+@pytest.fixture
+def rest():
+    return load_basis().rest
 
 
 @pytest.fixture

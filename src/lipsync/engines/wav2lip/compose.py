@@ -1,0 +1,88 @@
+"""The generated face put into the frame: enlarged as smoothly as it is, matched in colour, shown from lips to jaw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lipsync.engines.wav2lip.crop import SIDE, Crop
+from lipsync.faces.geometry import JAW, LEFT_EYE, RIGHT_EYE
+from lipsync.media.blend import colour_shift, outline_mask
+from lipsync.media.patch import Box, box_around, read_patch, whole_values, write_patch
+from lipsync.media.picture import rgb_matrix
+from lipsync.types import Float32, Picture
+
+LOWER_JAW = JAW[2:-2]  # from below one ear to below the other
+UNDER_NOSE = (205, 2, 425)  # from one cheek to the other, right below the nose
+ROOM, FEATHER = 0.04, 0.05  # eye distances: how far the shown part reaches beyond the jaw, and how soft its edge is
+RIM = 4  # pixels of the generator's picture, at its edge, that fade
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a generated face goes. ``outline`` (n, 2): what is shown of it, in pixels of the frame; ``softness`` of its
+    edge, pixels; ``strength`` 0..1: how much of it is shown."""
+
+    crop: Crop
+    outline: Float32
+    softness: float
+    strength: float
+
+
+def place_of(crop: Crop, points: Float32, strength: float) -> Place:
+    """The place for a face whose mesh (>= 468, 2) is known, in pixels."""
+    unit = float(np.linalg.norm(points[LEFT_EYE] - points[RIGHT_EYE]))
+    jaw, upper = points[list(LOWER_JAW)], points[list(UNDER_NOSE)]
+    middle = upper[1]
+    away = jaw - middle
+    reach = np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-3)
+    outline = np.concatenate([jaw + away / reach * (ROOM * unit), upper])
+    return Place(crop, outline.astype(np.float32), max(0.6, FEATHER * unit), strength)
+
+
+def place_in_box(crop: Crop) -> Place:
+    """The place for a face of which nothing is known but its box: the lower half, rounded like a jaw."""
+    angles = np.linspace(0, np.pi, 24)
+    oval = np.stack([0.5 + 0.44 * np.cos(angles), 0.55 + 0.38 * np.sin(angles)], 1) * SIDE
+    matrix = crop.matrix()
+    outline = oval @ matrix[:, :2].T + matrix[:, 2]
+    return Place(crop, outline.astype(np.float32), max(0.6, 0.03 * crop.height), 1.0)
+
+
+def compose(picture: Picture, made: Float32, place: Place) -> bool:
+    """Put a generated face (3, 96, 96), BGR in 0..1, into the picture. Returns whether anything changed."""
+    box = box_around(place.outline, 3 * place.softness, picture)
+    if box is None:
+        return False
+    before = read_patch(picture, box)
+    around = np.asarray(before, np.float32)
+    look, seen = _enlarged(made, place.crop, box, picture)
+    mask = np.asarray(outline_mask(place.outline, box, place.softness) * seen * place.strength, np.float32)
+    look = look + colour_shift(around, look, mask, picture.depth)
+    after = whole_values(around + (look - around) * mask[..., None], picture.depth)
+    write_patch(picture, box, before, after, mask)
+    return bool((after != before).any())
+
+
+def _enlarged(made: Float32, crop: Crop, box: Box, picture: Picture) -> tuple[Float32, Float32]:
+    """The face in the box, (h, w, 3) Y'CbCr code values as floats, and how much of it there is, (h, w) in 0..1."""
+    to_rgb = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth)
+    back = np.linalg.inv(to_rgb[:, :3].astype(np.float64))
+    from_rgb = np.column_stack([back, -back @ to_rgb[:, 3]])
+    coded = cv2.transform(np.ascontiguousarray(made[::-1].transpose(1, 2, 0)), from_rgb)
+    where = np.asarray(cv2.invertAffineTransform(crop.matrix()), np.float64)
+    where[:, 2] += where[:, :2] @ [box.left, box.top]
+    size = (box.width, box.height)
+    look = cv2.warpAffine(
+        coded, where, size, flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+    seen = cv2.warpAffine(_rim(), where, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return np.asarray(look, np.float32), np.asarray(seen, np.float32)
+
+
+def _rim() -> Float32:
+    ramp = np.clip((np.arange(SIDE) + 0.5) / RIM, 0, 1)
+    line = np.minimum(ramp, ramp[::-1]).astype(np.float32)
+    return np.minimum(line[:, None], line[None])

@@ -1,0 +1,161 @@
+"""The generator at work: frames in batches on two streams, batches that shrink when memory runs out."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from lipsync.engines.base import Conditions
+from lipsync.errors import OutOfMemory
+from lipsync.models.session import Array, Session
+from lipsync.types import Float32, Picture
+
+STREAMS = 2
+HELD = 192 << 20  # bytes of pictures that may wait for their mouths
+KEPT = 256 << 20  # bytes of face features kept for frames that are shown again
+
+Place = TypeVar("Place")
+Features = tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the generator sees of a frame: ``face`` (6, 96, 96) as ``generator.encoder_graph`` takes it.
+
+    Views of one ``key`` are the same, so that their features need be computed only once.
+    """
+
+    face: Float32
+    key: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[Place]):
+    """One frame on its way. ``mel`` (80, 16); ``view`` None: there is no face, and the frame passes through.
+
+    ``place``: what the engine has to know to put the result into the picture.
+    """
+
+    picture: Picture
+    mel: Float32
+    view: View | None
+    place: Place
+
+
+class LipGenerator:
+    """Both halves of the network: sessions of the two graphs in ``generator``."""
+
+    def __init__(self, encoder: Session, decoder: Session) -> None:
+        self._encoder, self._decoder = encoder, decoder
+        self._asked = self._batch = 1
+        self._kept: OrderedDict[Hashable, Features] | None = None
+        self._turn, self._encoding = threading.Lock(), threading.Lock()
+
+    @property
+    def conditions(self) -> Conditions:
+        notes: tuple[str, ...] = ()
+        if self._batch < self._asked:
+            notes = (f"memory ran short with {self._asked} frames at once; it went on with {self._batch}",)
+        return Conditions(self._decoder.device, self._decoder.precision, self._batch, notes)
+
+    def run(
+        self, works: Iterable[Work[Place]], batch: int, repeats: bool
+    ) -> Generator[tuple[Work[Place], Float32 | None], None, None]:
+        """Each piece of work, in order, with its picture (3, 96, 96), BGR in 0..1; None if there is no view.
+
+        At most ``batch`` frames are computed at once. ``repeats``: frames are shown again, so that the features of the
+        last ones are kept. Raises InferenceFailed, and OutOfMemory when a single frame is too much.
+        """
+        self._asked = self._batch = batch
+        self._kept = OrderedDict() if repeats else None
+        waiting: deque[tuple[list[Work[Place]], Future[list[Float32]]]] = deque()
+        with _pool() as pool:
+            for group in _groups(works, self._asked):
+                waiting.append((group, pool.submit(self._pictures, [w for w in group if w.view is not None])))
+                if len(waiting) > STREAMS:
+                    yield from _settled(*waiting.popleft())
+            while waiting:
+                yield from _settled(*waiting.popleft())
+
+    def _pictures(self, group: list[Work[Place]]) -> list[Float32]:
+        if not group:
+            return []
+        features = self._features([w.view for w in group if w.view is not None])
+        mels = np.stack([w.mel for w in group])[:, None]
+        stacked = [np.stack(scale) for scale in zip(*features, strict=True)]
+        return list(self._computed(self._decoder, [mels, *stacked])[0])
+
+    def _features(self, views: list[View]) -> list[Features]:
+        if self._kept is None:
+            return self._encoded(views)
+        with self._encoding:  # one stream at a time, so that no frame is encoded by both
+            new = {view.key: view for view in views if view.key not in self._kept}
+            found = dict(zip(new, self._encoded(list(new.values())), strict=True)) if new else {}
+            features = [found[view.key] if view.key in found else self._kept[view.key] for view in views]
+            self._keep(zip((view.key for view in views), features, strict=True))
+        return features
+
+    def _keep(self, some: Iterable[tuple[Hashable, Features]]) -> None:
+        assert self._kept is not None
+        for key, features in some:
+            self._kept[key] = features
+            self._kept.move_to_end(key)
+            limit = max(1, KEPT // sum(scale.nbytes for scale in features))
+        while len(self._kept) > limit:
+            self._kept.popitem(last=False)
+
+    def _encoded(self, views: list[View]) -> list[Features]:
+        scales = self._computed(self._encoder, [np.stack([view.face for view in views])])
+        return [tuple(scale[k] for scale in scales) for k in range(len(views))]
+
+    def _computed(self, session: Session, arrays: Sequence[Array]) -> list[Array]:
+        """All rows of the arrays through a network, at most a batch at once."""
+        parts: list[list[Array]] = []
+        start, count = 0, len(arrays[0])
+        while start < count:
+            size = min(self._batch, count - start)
+            try:
+                parts.append(session.run([array[start : start + size] for array in arrays]))
+            except OutOfMemory:
+                if size == 1:
+                    raise
+                with self._turn:
+                    self._batch = min(self._batch, size // 2)
+            else:
+                start += size
+        return parts[0] if len(parts) == 1 else [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+
+def batch_for(picture: Picture, wish: int) -> int:
+    """How many pictures of this size may be in one batch, for those that wait not to fill the memory."""
+    size = picture.y.nbytes + picture.u.nbytes + picture.v.nbytes
+    return max(1, min(wish, HELD // ((STREAMS + 1) * size)))
+
+
+@contextmanager
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(STREAMS, "generator")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _groups(works: Iterable[Work[Place]], size: int) -> Iterator[list[Work[Place]]]:
+    source = iter(works)
+    while group := list(islice(source, size)):
+        yield group
+
+
+def _settled(group: list[Work[Place]], pictures: Future[list[Float32]]) -> Iterator[tuple[Work[Place], Float32 | None]]:
+    made = iter(pictures.result())
+    for work in group:
+        yield work, (None if work.view is None else next(made))

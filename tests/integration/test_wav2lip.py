@@ -1,0 +1,270 @@
+"""The Wav2Lip engines from the command line to the file, with stand-ins for the networks that users bring."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from lipsync.cli import main
+from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.reader import bounced, looped, read
+
+
+@pytest.fixture
+def call(models_dir, capsys):
+    """Run a command; gives the exit code, what it printed as JSON, and the end of standard error."""
+
+    def run(*arguments: object) -> tuple[int, dict, str]:
+        code = main([*map(str, arguments), "--models-dir", str(models_dir), "--json"])
+        told = capsys.readouterr()
+        return code, json.loads(told.out), told.err
+
+    return run
+
+
+@pytest.fixture
+def sync(call, tmp_path, speaker, voice):
+    def run(*extra: object, face=speaker, audio=voice, engine="wav2lip"):
+        output = tmp_path / "out.mp4"
+        return call("sync", "--face", face, "--audio", audio, "-o", output, "--overwrite", "--engine", engine, *extra)
+
+    return run
+
+
+@pytest.fixture
+def infer(call, tmp_path, speaker, voice):
+    """``lipsync infer`` with the flags of Wav2Lip's inference.py; the output is ``out.mp4``."""
+
+    def run(*extra: object, face=speaker, audio=voice):
+        fixed = ("--checkpoint_path", "wav2lip", "--face", face, "--audio", audio, "--outfile", tmp_path / "out.mp4")
+        return call("infer", *fixed, *extra)
+
+    return run
+
+
+def red(picture) -> bool:
+    """Whether the stand-in's red lips are to be seen."""
+    return bool((picture.v.astype(int) > 185).sum() > 30)
+
+
+def frames_of(path) -> list:
+    return list(read(probe(path)))
+
+
+def test_a_video_gets_a_new_mouth_and_loses_no_frames(sync, tmp_path, speaker):
+    code, told, err = sync()
+    assert (code, err) == (0, "")
+    assert (told["frames"], told["edited"], told["faces"]) == (50, 50, 50)
+    (made,) = told["outputs"]
+    assert (made["engine"], made["device"], made["batch"]) == ("wav2lip", "cpu", 16)
+    assert made["precision"] in ("fp32", "bf16")
+    result = probe(tmp_path / "out.mp4")
+    assert (video_of(result).frames, float(audio_of(result).duration)) == (50, pytest.approx(2, abs=0.05))
+    source, frames = frames_of(speaker), frames_of(tmp_path / "out.mp4")
+    assert all(red(frame) for frame in frames[12:14])
+    away = [np.abs(frames[i].y.astype(int) - source[bounced(i, 40)].y)[:80].mean() for i in range(50)]
+    assert max(away) < 1.5  # eyes and above: only encoded anew
+
+
+def test_faithful_ends_when_the_original_does_and_starts_the_footage_anew(sync, tmp_path, speaker):
+    code, told, err = sync("--faithful")
+    assert (code, err) == (0, "")
+    assert told["frames"] == 47
+    source, frames = frames_of(speaker), frames_of(tmp_path / "out.mp4")
+    away = [np.abs(frames[i].y.astype(int) - source[looped(i, 40)].y)[:60].mean() for i in range(47)]
+    assert max(away) < 1.7
+
+
+def test_both_models_in_one_task(sync, tmp_path):
+    code, told, err = sync("--engine", "wav2lip-gan", "--engine", "rewrite")
+    assert (code, err) == (0, "")
+    names = ["wav2lip", "wav2lip-gan", "rewrite"]
+    assert [made["engine"] for made in told["outputs"]] == names
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"out-{name}.mp4" for name in names)
+    first, second, third = (frames_of(tmp_path / f"out-{name}.mp4") for name in names)
+    assert len(first) == len(second) == len(third) == 50
+    assert red(first[13])
+    assert red(second[13])
+    assert not red(third[13])
+    assert set(told["seconds"]) == {"listen", "track", "render", "total"}
+
+
+def test_an_old_result_of_one_of_them_is_not_replaced_unasked(call, tmp_path, speaker, voice):
+    (tmp_path / "out-wav2lip.mp4").write_bytes(b"precious")
+    wish = ("sync", "--face", speaker, "--audio", voice, "-o", tmp_path / "out.mp4")
+    code, told, _ = call(*wish, "--engine", "rewrite", "--engine", "wav2lip")
+    assert (code, told["error"]["code"]) == (32, "output_exists")
+    assert (tmp_path / "out-wav2lip.mp4").read_bytes() == b"precious"
+
+
+def test_a_photo_speaks_and_stays_itself_elsewhere(sync, tmp_path, save_photo, moved):
+    photo = save_photo(tmp_path / "photo.JPG", moved((161, 115), 1.6, size=(321, 241)))
+    code, told, err = sync(face=photo)
+    assert (code, err) == (0, "")
+    assert (told["frames"], told["crop"]) == (50, [1, 1])
+    frames = frames_of(tmp_path / "out.mp4")
+    assert red(frames[13])
+    assert np.abs(frames[13].y[:80].astype(int) - frames[0].y[:80]).mean() < 1
+
+
+def test_a_face_that_leaves_and_returns(sync, tmp_path, moved):
+    import av
+
+    path = tmp_path / "leaves.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for k in range(50):
+            picture = np.full((240, 320, 3), 100, np.uint8) if 15 <= k < 35 else moved((160, 115), 1.6)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        out.mux(stream.encode(None))
+    for mode in ((), ("--faithful",)):
+        code, told, err = sync(*mode, face=path)
+        assert (code, err) == (0, "")
+        assert 20 <= told["edited"] <= 30
+        assert "the face is not to be seen" in told["warnings"][0]
+        frames = frames_of(tmp_path / "out.mp4")
+        assert not red(frames[25])
+
+
+def test_silence_shows_no_red_lips(sync, tmp_path, make_sound):
+    silent = make_sound(tmp_path / "silent.wav", np.zeros(16_000, np.int16))
+    for mode in ((), ("--faithful",)):
+        assert sync(*mode, audio=silent)[0] == 0
+        assert not any(red(frame) for frame in frames_of(tmp_path / "out.mp4"))
+
+
+@pytest.mark.parametrize("mode", [(), ("--faithful",)])
+def test_sound_shorter_than_the_generators_window(sync, tmp_path, make_sound, mode):
+    short = make_sound(tmp_path / "short.wav", np.zeros(1_600, np.int16))
+    code, told, err = sync(*mode, audio=short)
+    assert (code, err) == (0, "")
+    assert told["frames"] == 2
+
+
+def loud_from(frames: list) -> int:
+    return next(i for i, frame in enumerate(frames) if red(frame))
+
+
+@pytest.mark.parametrize("engine", ["wav2lip", "rewrite"])
+def test_the_mouth_comes_later_or_earlier_on_request(sync, tmp_path, make_sound, engine):
+    time = np.arange(16_000) / 16_000
+    buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20)) * 6000
+    sound = make_sound(tmp_path / "a.wav", np.concatenate([np.zeros(12_800), buzz]).astype(np.int16))
+    starts, shown = {}, {}
+    for offset in (-200, 0, 200):
+        code, _, err = sync("--av-offset", offset, audio=sound, engine=engine)
+        assert (code, err) == (0, "")
+        shown[offset] = frames_of(tmp_path / "out.mp4")
+        if engine == "wav2lip":
+            starts[offset] = loud_from(shown[offset])
+    assert len({len(frames) for frames in shown.values()}) == 1
+    if engine == "wav2lip":
+        assert starts[0] - starts[-200] == starts[200] - starts[0] == 5
+    else:
+        early, late = (np.abs(shown[k][26].y.astype(int) - shown[0][26].y)[130:190].mean() for k in (-200, 200))
+        assert max(early, late) > 0.3
+
+
+def test_pictures_are_made_smaller_on_request(sync, tmp_path):
+    code, told, err = sync("--resize-factor", "2")
+    assert (code, err) == (0, "")
+    assert (told["width"], told["height"], told["resize_factor"]) == (160, 120, 2)
+    assert told["edited"] == 50
+
+
+@pytest.mark.parametrize(
+    ("wish", "code", "word"),
+    [
+        (("--engine", "rewrite", "--faithful"), 24, "no original"),
+        (("--engine", "wav2lip-gan", "--checkpoint", "x.pth"), 24, "checkpoint is for one"),
+        (("--batch-size", "0"), 24, "batch of 0"),
+        (("--resize-factor", "0"), 24, "0 times smaller"),
+        (("--resize-factor", "9"), 24, "too small to find a mouth in"),
+        (("--device", "abacus"), 24, "abacus"),
+        (("--precision", "int1"), 24, "int1"),
+        (("--device", "directml"), 51, "directml"),
+        (("--checkpoint", "nothing-of-the-kind"), 40, "nothing-of-the-kind"),
+        (("--engine", "wav2lip"), 24, "once"),
+    ],
+)
+def test_what_cannot_be_is_told_at_once(sync, tmp_path, wish, code, word):
+    found, told, _ = sync(*wish)
+    assert (found, word in told["error"]["message"]) == (code, True), told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_here_are_told_with_both_ways_to_get_them(tmp_path, speaker, voice, capsys):
+    wish = ["sync", "--face", speaker, "--audio", voice, "-o", tmp_path / "out.mp4", "--engine", "wav2lip-gan"]
+    assert main([*map(str, wish), "--models-dir", str(tmp_path / "empty")]) == 40
+    line = capsys.readouterr().err
+    assert "lipsync models fetch wav2lip-gan --accept-license" in line
+    assert "lipsync models import FILE --name wav2lip-gan" in line
+
+
+def test_infer_takes_what_the_original_takes(infer, tmp_path):
+    every = (
+        *("--static", "False", "--fps", "25", "--pads", "0", "20", "0", "0", "--face_det_batch_size", "4"),
+        *("--wav2lip_batch_size", "128", "--resize_factor", "1", "--crop", "0", "-1", "0", "-1"),
+        *("--box", "-1", "-1", "-1", "-1", "--nosmooth"),
+    )
+    for mode in ((), ("--faithful",)):
+        code, told, err = infer(*every, *mode)
+        assert (code, err) == (0, "")
+        assert told["edited"] == told["frames"] == (47 if mode else 50)
+        assert told["outputs"][0]["batch"] == 128
+
+
+def test_infer_replaces_an_old_output_and_makes_its_usual_folder(models_dir, tmp_path, speaker, voice, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wish = ["infer", "--checkpoint_path", "wav2lip", "--face", str(speaker), "--audio", str(voice), "--quiet"]
+    for _ in range(2):
+        assert main([*wish, "--models-dir", str(models_dir)]) == 0
+    assert video_of(probe(tmp_path / "results" / "result_voice.mp4")).frames == 50
+
+
+@pytest.mark.parametrize(("word", "still"), [("False", False), ("0", False), ("True", True), ("1", True)])
+def test_infer_knows_false_from_true(infer, tmp_path, word, still):
+    assert infer("--static", word, "--faithful")[0] == 0
+    frames = frames_of(tmp_path / "out.mp4")
+    moved = np.abs(frames[20].y[:70].astype(int) - frames[0].y[:70]).mean() > 2
+    assert moved is not still
+
+
+def test_infer_turns_cuts_and_shrinks_in_the_originals_order(infer, tmp_path, speaker):
+    code, told, err = infer("--resize_factor", "2", "--crop", "8", "112", "20", "140")
+    assert (code, err) == (0, "")
+    assert (told["width"], told["height"]) == (120, 104)
+    code, told, err = infer("--rotate", "--box", "20", "120", "40", "160")
+    assert (code, err) == (0, "")
+    assert (told["width"], told["height"], told["edited"]) == (240, 320, 50)
+    turned, source = frames_of(tmp_path / "out.mp4")[0], frames_of(speaker)[0]
+    assert np.abs(np.rot90(source.y, -1)[200:].astype(int) - turned.y[200:]).mean() < 1.5
+
+
+def test_infer_takes_a_box_where_no_face_is_found(infer, tmp_path, make_video):
+    bars = make_video(tmp_path / "bars.mp4", frames=30)
+    assert infer(face=bars)[0] == 20
+    for mode in ((), ("--faithful",)):
+        code, told, err = infer("--box", "10", "90", "40", "120", *mode, face=bars)
+        assert (code, err) == (0, "")
+        assert told["edited"] == told["frames"]
+    assert infer("--box", "90", "10", "40", "120", face=bars)[1]["error"]["code"] == "option_invalid"
+
+
+def test_infer_minds_no_dots_spaces_or_capitals_in_names(infer, tmp_path, save_photo, moved, voice):
+    folder = tmp_path / "a folder v1.2"
+    folder.mkdir()
+    photo = save_photo(folder / "my face.v3.PNG", moved((160, 115), 1.6))
+    sound = shutil.copy(voice, folder / "the voice (2).wav")
+    code, told, err = infer("--fps", "30", "--faithful", face=photo, audio=sound)
+    assert (code, err) == (0, "")
+    assert told["rate"] == "30"
+
+
+@pytest.mark.parametrize("extra", [("--img_size", "288"), ("--resize_factor", "0")])
+def test_infer_refuses_what_makes_no_sense(infer, extra):
+    assert infer(*extra)[1]["error"]["code"] == "option_invalid"
