@@ -2,7 +2,10 @@
 
     python benchmarks/import_checkpoint.py [../shared/parity/weights.py]
 
-Prints seconds and peak resident memory. The file is PyTorch's legacy format, written here byte by byte, with made-up
+    python benchmarks/import_checkpoint.py --into FOLDER NAME
+
+Prints seconds and peak resident memory; the second form only leaves the made-up network in a store, for the other
+benchmarks. The file is PyTorch's legacy format, written here byte by byte, with made-up
 weights, or with those of the parity data where that is given.
 """
 
@@ -21,6 +24,9 @@ import numpy as np
 from measure import measured
 
 from lipsync.engines.wav2lip.generator import expected_weights
+from lipsync.engines.wav2lip.install import import_file
+from lipsync.models.store import Store
+from lipsync.monitor import Monitor
 
 MAGIC = 0x1950A86A20F9469CFC6C
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -38,6 +44,14 @@ def main(arguments: list[str]) -> None:
         first, again = (measured([*command, str(Path(folder, "store"))]) for _ in range(2))
     print(f"{size / 1e6:.0f} MB: imported in {first.wall:.1f} s ({first.cpu:.1f} s of processor), ", end="")
     print(f"peak {first.peak / 1e6:.0f} MB; again in {again.wall:.1f} s, peak {again.peak / 1e6:.0f} MB")
+
+
+def leave(folder: Path, name: str) -> None:
+    """Import made-up weights under a name."""
+    with tempfile.TemporaryDirectory(prefix="lipsync-import-") as scratch:
+        path = Path(scratch, "made_up.pth")
+        write(path)
+        import_file(path, Store(folder), name, Monitor())
 
 
 def write(path: Path, rule: str | None = None) -> None:
@@ -97,4 +111,7 @@ def tensor(array: np.ndarray, key: int) -> bytes:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1:2] == ["--into"]:
+        leave(Path(sys.argv[2]), sys.argv[3])
+    else:
+        main(sys.argv[1:])

@@ -14,6 +14,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from lipsync.engines import WITH_WEIGHTS
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -35,17 +37,31 @@ def measured(command: list[str]) -> Cost:
     return Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def lipsync(face: Path, sound: Path, output: Path) -> list[str]:
-    options = ["--face", str(face), "--audio", str(sound), "-o", str(output)]
+def lipsync(face: Path, sound: Path, output: Path, *more: str) -> list[str]:
+    options = ["--face", str(face), "--audio", str(sound), "-o", str(output), *more]
     return [sys.executable, "-m", "lipsync", "sync", "--quiet", "--overwrite", *options]
 
 
-def length_of(video: Path) -> Fraction:
-    """Seconds of picture, by the packets."""
+def engine_options(engine: str, folder: Path) -> list[str]:
+    """What chooses an engine, with made-up weights in ``folder`` if it needs some: they take the same time."""
+    if engine not in WITH_WEIGHTS:
+        return ["--engine", engine]
+    command = [sys.executable, str(Path(__file__).with_name("import_checkpoint.py")), "--into", str(folder), engine]
+    subprocess.run(command, check=True)
+    return ["--engine", engine, "--models-dir", str(folder)]
+
+
+def frames_of(video: Path) -> int:
+    """How many pictures there are, by the packets."""
     with av.open(str(video)) as container:
-        stream = container.streams.video[0]
-        frames = sum(1 for packet in container.demux(stream) if packet.size)
-        return frames / (stream.average_rate or Fraction(25))
+        return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
+
+
+def length_of(video: Path) -> Fraction:
+    """Seconds of picture."""
+    with av.open(str(video)) as container:
+        rate = container.streams.video[0].average_rate or Fraction(25)
+    return frames_of(video) / rate
 
 
 def write_sound(source: Path, target: Path, seconds: float) -> Path:

@@ -1,6 +1,6 @@
 """Peak memory of ``lipsync sync`` for a short and for a long input made of the same footage.
 
-python benchmarks/memory.py VIDEO --sound SOUND [--short 20] [--long 600]
+python benchmarks/memory.py VIDEO --sound SOUND [--short 20] [--long 600] [--engine wav2lip]
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from measure import length_of, lipsync, measured, write_looped, write_sound
+from measure import engine_options, length_of, lipsync, measured, write_looped, write_sound
 
 
 def main() -> None:
@@ -18,13 +18,15 @@ def main() -> None:
     parser.add_argument("--sound", type=Path, required=True)
     parser.add_argument("--short", type=float, default=20)
     parser.add_argument("--long", type=float, default=600)
+    parser.add_argument("--engine", default="rewrite")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        more = engine_options(options.engine, Path(folder, "models"))
         for seconds in (options.short, options.long):
             video = write_looped(options.video, Path(folder, f"video{seconds:.0f}.mp4"), seconds)
             length = float(length_of(video))
             sound = write_sound(options.sound, Path(folder, "sound.wav"), length)
-            cost = measured(lipsync(video, sound, Path(folder, "made.mp4")))
+            cost = measured(lipsync(video, sound, Path(folder, "made.mp4"), *more))
             print(f"{length:6.1f} s of video: peak {cost.peak / 1e6:.0f} MB, {cost.wall:.1f} s", flush=True)
 
 

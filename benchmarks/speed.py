@@ -2,7 +2,7 @@
 
 Two transcodes: as PyAV does it unless told otherwise, and with frames decoded and encoded side by side.
 
-python benchmarks/speed.py VIDEO --sound SOUND [--rounds 3]
+python benchmarks/speed.py VIDEO --sound SOUND [--rounds 3] [--engine wav2lip]
 
 SOUND is repeated or cut to the video's length. Both are whole processes, start included.
 """
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import length_of, lipsync, measured, write_sound
+from measure import engine_options, frames_of, length_of, lipsync, measured, write_sound
 
 TRANSCODE = Path(__file__).with_name("transcode.py")
 
@@ -25,16 +25,18 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("--sound", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engine", default="rewrite")
     options = parser.parse_args()
     length = float(length_of(options.video))
     ratios, threaded_ratios, walls = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         sound = write_sound(options.sound, Path(folder, "sound.wav"), length)
+        more = engine_options(options.engine, Path(folder, "models"))
         plain_out, made_out = Path(folder, "plain.mp4"), Path(folder, "made.mp4")
         for _ in range(options.rounds):
             transcode = [sys.executable, str(TRANSCODE), str(options.video), str(sound), str(plain_out)]
             plain, threaded = measured(transcode), measured([*transcode, "threaded"])
-            made = measured(lipsync(options.video, sound, made_out))
+            made = measured(lipsync(options.video, sound, made_out, *more))
             ratios.append(made.wall / plain.wall)
             threaded_ratios.append(made.wall / threaded.wall)
             walls.append(made.wall)
@@ -45,7 +47,8 @@ def main() -> None:
                 flush=True,
             )
     print(f"median: ratio {statistics.median(ratios):.2f}, to threaded {statistics.median(threaded_ratios):.2f}")
-    print(f"{length:.1f} s of video in {statistics.median(walls):.2f} s")
+    wall, frames = statistics.median(walls), frames_of(options.video)
+    print(f"{length:.1f} s of video in {wall:.2f} s, {frames / wall:.1f} frames/s with start-up")
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ def test_the_table_of_exit_codes():
 
 
 def test_the_options_it_names(capsys):
-    named = set(re.findall(r"--[a-z][a-z-]+", README.read_text(encoding="utf-8")))
-    with pytest.raises(SystemExit):
-        main(["sync", "--help"])
-    known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    named = set(re.findall(r"--[a-z][a-z_-]+", README.read_text(encoding="utf-8")))
+    for command in (["sync"], ["infer"], ["models", "fetch"], ["models", "import"]):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+    known = set(re.findall(r"--[a-z][a-z_-]+", capsys.readouterr().out))
     assert named <= known | {"--version"}

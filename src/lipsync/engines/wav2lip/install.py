@@ -87,7 +87,8 @@ def convert(path: Path, store: Store, monitor: Monitor) -> Network:
     """
     with file_errors(path):
         sha256 = sha256_of(path, monitor)
-    return convert_once(path, sha256, store, _default_name(path, sha256, store), monitor)
+    name = _default_name(path, sha256, store)
+    return cached(store, sha256, name) or convert_once(path, sha256, store, name, monitor)
 
 
 def import_file(path: Path, store: Store, name: str | None, monitor: Monitor) -> Network:
