@@ -59,7 +59,7 @@ def test_a_video_gets_a_new_mouth_and_loses_no_frames(sync, tmp_path, speaker):
     assert (code, err) == (0, "")
     assert (told["frames"], told["edited"], told["faces"]) == (50, 50, 50)
     (made,) = told["outputs"]
-    assert (made["engine"], made["device"], made["batch"]) == ("wav2lip", "cpu", 16)
+    assert (made["engine"], made["device"], made["batch"]) == ("wav2lip", "cpu", 8)
     assert made["precision"] in ("fp32", "bf16")
     result = probe(tmp_path / "out.mp4")
     assert (video_of(result).frames, float(audio_of(result).duration)) == (50, pytest.approx(2, abs=0.05))
@@ -162,6 +162,7 @@ def test_the_mouth_comes_later_or_earlier_on_request(sync, tmp_path, make_sound,
         if engine == "wav2lip":
             starts[offset] = loud_from(shown[offset])
     assert len({len(frames) for frames in shown.values()}) == 1
+    assert sync("--av-offset", -9000, audio=sound, engine=engine)[0] == 0
     if engine == "wav2lip":
         assert starts[0] - starts[-200] == starts[200] - starts[0] == 5
     else:
@@ -215,7 +216,7 @@ def test_infer_takes_what_the_original_takes(infer, tmp_path):
         code, told, err = infer(*every, *mode)
         assert (code, err) == (0, "")
         assert told["edited"] == told["frames"] == (47 if mode else 50)
-        assert told["outputs"][0]["batch"] == 128
+        assert told["outputs"][0]["batch"] == 32
 
 
 def test_infer_replaces_an_old_output_and_makes_its_usual_folder(models_dir, tmp_path, speaker, voice, monkeypatch):
@@ -252,7 +253,12 @@ def test_infer_takes_a_box_where_no_face_is_found(infer, tmp_path, make_video):
         code, told, err = infer("--box", "10", "90", "40", "120", *mode, face=bars)
         assert (code, err) == (0, "")
         assert told["edited"] == told["frames"]
-    assert infer("--box", "90", "10", "40", "120", face=bars)[1]["error"]["code"] == "option_invalid"
+        code, told, err = infer("--box", "-5", "90", "-40", "999", *mode, face=bars)
+        assert (code, err) == (0, "")
+        assert told["edited"] >= told["frames"] - 2
+        for wrong in ("90 10 40 120", "96 200 40 120", "10 90 -50 -1"):
+            assert infer("--box", *wrong.split(), *mode, face=bars)[1]["error"]["code"] == "option_invalid"
+    assert infer("--box", "-1", "90", "40", "120", face=bars)[0] == 20  # as in the original, -1 means to look
 
 
 def test_infer_minds_no_dots_spaces_or_capitals_in_names(infer, tmp_path, save_photo, moved, voice):
@@ -263,6 +269,28 @@ def test_infer_minds_no_dots_spaces_or_capitals_in_names(infer, tmp_path, save_p
     code, told, err = infer("--fps", "30", "--faithful", face=photo, audio=sound)
     assert (code, err) == (0, "")
     assert told["rate"] == "30"
+
+
+def test_infer_makes_photos_smaller_only_in_the_default_mode(infer, tmp_path, save_photo, moved):
+    photo = save_photo(tmp_path / "photo.png", moved((160, 120), 1.6))
+    assert [infer("--resize_factor", "2", *m, face=photo)[1]["width"] for m in ((), ("--faithful",))] == [160, 320]
+
+
+def test_ten_bits_and_odd_sizes(infer, tmp_path, save_photo, moved):
+    import av
+
+    path = tmp_path / "deep.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx265", rate=25, options={"x265-params": "log-level=error"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p10le"
+        for _ in range(3):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(moved((160, 120), 1.6), "rgb24")))
+        out.mux(stream.encode(None))
+    odd = save_photo(tmp_path / "odd.png", moved((161, 115), 1.6, size=(321, 241)))
+    for mode in ((), ("--faithful",)):
+        for face in (path, odd):
+            code, told, err = infer(*mode, face=face)
+            assert (code, err, told["edited"]) == (0, "", told["frames"])
 
 
 @pytest.mark.parametrize("extra", [("--img_size", "288"), ("--resize_factor", "0")])

@@ -19,6 +19,11 @@ from lipsync.errors import LipsyncError
 from lipsync.monitor import Monitor
 
 LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+PACKAGES = {
+    "skimage": ("lipsync demo", "demo"),
+    "espeakng_loader": ("lipsync demo", "demo"),
+    "onnx": ("the import of Wav2Lip's weights", "wav2lip"),
+}
 ENCODERS = {"libx264": True, "aac": True, "libx265": False, "libsvtav1": False, "prores_ks": False}
 
 
@@ -71,9 +76,9 @@ def examine() -> Iterator[Finding]:
         yield _tried(f"encoder {encoder}", lambda name=encoder: _encoder(name), needed)  # type: ignore[misc]
     yield _tried("face networks", _faces)
     yield _tried("motion network", _motion)
-    for package in ("skimage", "espeakng_loader"):
+    for package, (purpose, extra) in PACKAGES.items():
         there = importlib.util.find_spec(package) is not None
-        hint = "for lipsync demo" if there else 'only for lipsync demo: pip install "lip-sync-service[demo]"'
+        hint = f"for {purpose}" if there else f'only for {purpose}: pip install "lip-sync-service[{extra}]"'
         yield Finding(package, there, hint, needed=False)
 
 

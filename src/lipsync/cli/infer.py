@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync.cli.models import store_of
 from lipsync.cli.sync import add_encoding_to, add_network_to, add_output_to, encoding_of, frame_rate, perform
-from lipsync.errors import OptionInvalid
+from lipsync.errors import OptionInvalid, OutputUnwritable
 from lipsync.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
     add(
         "--face_det_batch_size", type=int, default=16, metavar="N", help="accepted; faces are not found in batches here"
     )
-    add("--wav2lip_batch_size", type=int, default=None, metavar="N", help="frames computed at once, at most (16)")
+    add("--wav2lip_batch_size", type=int, default=None, metavar="N", help="frames computed at once, at most (8)")
     add("--resize_factor", type=int, default=1, metavar="N", help="a picture so many times smaller than the footage")
     add("--crop", type=int, nargs=4, default=[0, -1, 0, -1], metavar=SIDES, help="the part of the picture that is used")
     add("--box", type=int, nargs=4, default=NOWHERE, metavar=SIDES, help="where the face is, in place of finding it")
@@ -59,9 +59,17 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
     if options.img_size != 96:
         raise OptionInvalid(f"the generator's pictures have 96 pixels a side, not {options.img_size}")
     if options.outfile == DEFAULT_OUTPUT:
-        DEFAULT_OUTPUT.parent.mkdir(exist_ok=True)
+        _make_folder(DEFAULT_OUTPUT.parent)
     perform(_job(options), options, monitor)
     return 0
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder that the original takes to be there."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise OutputUnwritable(f"{folder}: the folder cannot be made ({exc.strerror})") from exc
 
 
 def _job(options: argparse.Namespace) -> Job:
@@ -84,7 +92,7 @@ def _job(options: argparse.Namespace) -> Job:
             checkpoint=options.checkpoint_path,
             models=store_of(options).folder,
             pads=None if options.pads is None else tuple(options.pads),
-            box=None if options.box == NOWHERE else tuple(options.box),
+            box=None if options.box[0] == -1 else tuple(options.box),
             smooth=not options.nosmooth,
         ),
         delay=Fraction(options.av_offset, 1000),

@@ -69,7 +69,7 @@ def add_network_to(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("networks that are brought along")
     group.add_argument("--device", default="auto", help="auto, cpu, onnxruntime, cuda, tensorrt, coreml or directml")
     group.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
-    group.add_argument("--batch-size", type=int, default=16, metavar="N", help="frames computed at once, at most (16)")
+    group.add_argument("--batch-size", type=int, default=8, metavar="N", help="frames computed at once, at most (8)")
     add_models_dir_to(group)
 
 

@@ -27,7 +27,7 @@ class EngineOptions:
 
     device: str = "auto"
     precision: str = "auto"
-    batch: int = 16
+    batch: int = 8
     faithful: bool = False
     checkpoint: str | None = None
     models: Path | None = None

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from lipsync.errors import OptionInvalid
-from lipsync.media.picture import doubled
-from lipsync.media.probe import SMALLEST, video_of
+from lipsync.media.picture import HD_LINES, UNSPECIFIED, doubled
+from lipsync.media.probe import BT709, SMALLEST, video_of
 from lipsync.types import Clip, Framing, Plane
 
 WHOLE = (0, -1, 0, -1)  # a crop that leaves everything
@@ -43,7 +43,10 @@ def reframed(
     if min(bottom - top, right - left) < SMALLEST:
         raise OptionInvalid(f"{clip.path}: {right - left}x{bottom - top} would be left, too small to find a mouth in")
     framing = Framing((video.width, video.height), (top, bottom, left, right), shrink, turned, plainly)
-    shown = replace(video, width=right - left, height=bottom - top, sample_aspect=sample)
+    colour = video.colour
+    if not plainly and colour.matrix == UNSPECIFIED and video.height >= HD_LINES:
+        colour = replace(colour, matrix=BT709.matrix)  # a smaller picture would be taken to have other colours
+    shown = replace(video, width=right - left, height=bottom - top, sample_aspect=sample, colour=colour)
     return replace(clip, video=shown, framing=framing)
 
 

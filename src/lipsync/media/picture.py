@@ -22,19 +22,20 @@ HD_LINES = 720
 THUMBNAIL = 32
 
 
-def warp_rgb(picture: Picture, matrix: Float32, size: tuple[int, int], full_colour: bool = False) -> Float32:
+def warp_rgb(picture: Picture, matrix: Float32, size: tuple[int, int], fine: bool = False) -> Float32:
     """A view of the picture as RGB (height, width, 3) float32, 0..1; black outside of the picture.
 
     ``matrix`` (2, 3) carries pixels of the view to pixels of the picture; ``size`` is (width, height). Shrinking by two
-    or more averages areas first, so that fine texture does not alias. Colour has half the view's resolution, unless it
-    is to have its ``full_colour``.
+    or more averages areas first, so that fine texture does not alias. Colour has half the view's resolution. ``fine``:
+    it has all of it, and outside of the picture its edge goes on.
     """
     black, grey = _code_values(picture)
-    luma = _warp(picture.y, matrix, size, black)
-    if full_colour:
+    if fine:
+        luma = _warp(picture.y, matrix, size)
         to_chroma = np.asarray(np.column_stack([matrix[:, :2], matrix[:, 2] - [0, 0.5]]) / 2, np.float32)
-        chroma = [_warp(plane, to_chroma, size, grey) for plane in (picture.u, picture.v)]
+        chroma = [_warp(plane, to_chroma, size) for plane in (picture.u, picture.v)]
     else:
+        luma = _warp(picture.y, matrix, size, black)
         half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
         halved = _to_chroma(matrix)
         chroma = [doubled(_warp(plane, halved, half, grey), size) for plane in (picture.u, picture.v)]
@@ -115,12 +116,12 @@ def doubled(plane: Plane, size: tuple[int, int]) -> Plane:
     return _plane(cv2.resize(plane, even, interpolation=cv2.INTER_LINEAR)[: size[1], : size[0]])
 
 
-def _warp(plane: Plane, matrix: Float32, size: tuple[int, int], outside: int) -> Plane:
+def _warp(plane: Plane, matrix: Float32, size: tuple[int, int], outside: int | None = None) -> Plane:
+    """``outside``: what lies around the plane; None: its edge goes on."""
     plane, matrix = _shrunk_to_fit(plane, matrix, size)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return _plane(
-        cv2.warpAffine(plane, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(outside,))
-    )
+    edge = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
+    return _plane(cv2.warpAffine(plane, matrix, size, flags=flags, borderMode=edge, borderValue=(outside or 0,)))
 
 
 def _shrunk_to_fit(plane: Plane, matrix: Float32, size: tuple[int, int]) -> tuple[Plane, Float32]:

@@ -90,10 +90,10 @@ def write(
     encoding: Encoding,
 ) -> list[Written]:
     """Encode ``frames`` rows of pictures, one of each row for each output, with the sound; all files are written aside
-    and renamed into place when all are complete.
+    and renamed into place, one after the other, when all are complete.
 
     Raises OutputUnwritable, DiskFull, OutOfMemory, EncodeFailed, MediaTruncated, and what ``rows`` raises; then
-    nothing is left.
+    nothing is left aside.
     """
     with ExitStack() as stack:
         writers = [stack.enter_context(_open_writer(output, footage, sound, encoding)) for output in outputs]

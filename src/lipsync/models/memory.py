@@ -19,6 +19,7 @@ _SAID_BY: Final = (
     # OpenVINO: its CPU plugin, then its core
     r"\bFailed to allocate \d+ bytes of memory\b",
     r"\bCould not allocate memory\b",
+    r"\bnode with name '[^']*' can't alloc\b",
     r"\bFailed to allocate memory\s*$",
     # ONNX Runtime's arena, on every device: nothing left, then the arena's own limit
     r"\bFailed to allocate memory for requested buffer of size \d",

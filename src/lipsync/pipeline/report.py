@@ -35,8 +35,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What one attempt at a job gave: its files, how many frames each engine edited, in how many there was a face."""
+    """What one attempt at a job gave: its files, how many frames each engine edited, in how many there was a face.
 
+    ``job``: as it was done, maybe with a smaller picture than was asked for.
+    """
+
+    job: Job
     engines: Sequence[Engine]
     written: Sequence[Written]
     edited: Sequence[int]
@@ -49,7 +53,7 @@ def faces_shown(track: Track, plan: Plan) -> int:
     return sum(bool(track.present[plan.shown(i, len(track))]) for i in range(plan.frames))
 
 
-def report(job: Job, made: Made, sound: Sound, resize_factor: int, monitor: Monitor, seconds: float) -> Result:
+def report(job: Job, made: Made, sound: Sound, monitor: Monitor, seconds: float) -> Result:
     """The result of a job that took ``seconds`` in all."""
     first = made.written[0]
     outputs = [
@@ -65,22 +69,24 @@ def report(job: Job, made: Made, sound: Sound, resize_factor: int, monitor: Moni
         rate=made.rate,
         duration=sound.duration,
         crop=first.crop,
-        resize_factor=resize_factor,
+        resize_factor=made.job.resize_factor,
         seconds=monitor.seconds | {"total": seconds},
         peak_memory=peak_memory(),
-        warnings=tuple(_warnings(job, made, sound, resize_factor)),
+        warnings=tuple(_warnings(job, made, sound)),
     )
 
 
-def _warnings(job: Job, made: Made, sound: Sound, resize_factor: int) -> Iterator[str]:
+def _warnings(job: Job, made: Made, sound: Sound) -> Iterator[str]:
     frames = made.written[0].frames
     if sound.clipped_share > NOTABLE_CLIPPING:
         yield f"{sound.clipped_share:.0%} of the sound is clipped"
     if any(engine.needs_faces for engine in made.engines) and made.faces < frames:
         missing = frames - made.faces
         yield f"the face is not to be seen in {missing} of {frames} frames; they pass through untouched"
-    for name, engine in zip(job.engines, made.engines, strict=True):
+    for name, engine, edited in zip(job.engines, made.engines, made.edited, strict=True):
         if engine.conditions is not None:
+            if not edited:
+                yield f"{name}: no frame was changed"
             yield from (f"{name}: {note}" for note in engine.conditions.notes)
-    if resize_factor > job.resize_factor:
-        yield f"memory ran out; the picture is {resize_factor} times smaller than the footage"
+    if made.job.resize_factor > job.resize_factor:
+        yield f"memory ran out; the picture is {made.job.resize_factor} times smaller than the footage"

@@ -18,7 +18,7 @@ from lipsync.pipeline.job import Job, Result
 from lipsync.pipeline.listen import heard
 from lipsync.pipeline.plan import plan
 from lipsync.pipeline.report import Made, Tally, faces_shown, report
-from lipsync.pipeline.shrink import first_that_fits, shrunk
+from lipsync.pipeline.shrink import first_that_fits, shrunk, without_framing
 from lipsync.pipeline.synthesise import synthesise
 from lipsync.pipeline.threads import one_thread_a_call
 from lipsync.pipeline.track import track_faces
@@ -35,15 +35,16 @@ def run(job: Job, monitor: Monitor) -> Result:
     check(job)
     engines = [open_engines(job, monitor)]  # before any work, to tell at once what is missing
     footage, sound = probe(job.face, photo_rate=job.photo_rate), probe(job.audio)
+    asked = without_framing(job) if footage.still and job.options.faithful else job  # the original left photos alone
     with heard(sound, job, monitor) as voice:
 
         def attempt(factor: int) -> Made:
-            smaller = shrunk(job, factor)
+            smaller = shrunk(asked, factor)
             opened = engines.pop() if engines else open_engines(smaller, monitor)
-            return _attempt(smaller, opened, _framed(footage, job, smaller), sound, voice, monitor)
+            return _attempt(smaller, opened, _framed(footage, smaller), sound, voice, monitor)
 
-        factor, made = first_that_fits(attempt, job.resize_factor)
-        return report(job, made, voice.facts, factor, monitor, time.monotonic() - began)
+        made = first_that_fits(attempt, asked.resize_factor)
+        return report(asked, made, voice.facts, monitor, time.monotonic() - began)
 
 
 def _attempt(job: Job, engines: Sequence[Engine], footage: Clip, sound: Clip, voice: Voice, monitor: Monitor) -> Made:
@@ -59,12 +60,10 @@ def _attempt(job: Job, engines: Sequence[Engine], footage: Clip, sound: Clip, vo
         rows = stack.enter_context(closing(synthesise(pictures, engines, scene)))
         ready = tally.count(stack.enter_context(prefetch(watched(rows, monitor, "render", frames))))
         written = write(ready, job.outputs, footage=footage, sound=sound, frames=frames, encoding=job.encoding)
-        return Made(engines, written, tally.edited, faces_shown(track, wanted), rate)
+        return Made(job, engines, written, tally.edited, faces_shown(track, wanted), rate)
 
 
-def _framed(footage: Clip, asked: Job, job: Job) -> Clip:
-    """The footage as it is to be seen: smaller, turned, cut; photos the original left as they are."""
-    faithful = job.options.faithful
-    if faithful and footage.still:
-        return reframed(footage, shrink=job.resize_factor // asked.resize_factor)
-    return reframed(footage, shrink=job.resize_factor, turned=job.rotated, crop=job.crop, plainly=faithful)
+def _framed(footage: Clip, job: Job) -> Clip:
+    """The footage as it is to be seen: smaller, turned, cut."""
+    plainly = job.options.faithful
+    return reframed(footage, shrink=job.resize_factor, turned=job.rotated, crop=job.crop, plainly=plainly)

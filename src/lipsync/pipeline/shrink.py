@@ -6,27 +6,42 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from lipsync.errors import OutOfMemory
+from lipsync.errors import NoFaceFound, OptionInvalid, OutOfMemory, PictureTooSmall
+from lipsync.media.framing import WHOLE
 from lipsync.pipeline.job import Job
 
 T = TypeVar("T")
 
 FACTORS = (1, 2, 4)  # how many times smaller than the footage
+TOO_SMALL = (NoFaceFound, OptionInvalid, PictureTooSmall)  # what a picture that was made smaller may fail with
 
 
-def first_that_fits(attempt: Callable[[int], T], first: int) -> tuple[int, T]:
-    """The factor and the result of the first attempt for which memory suffices, from the factor ``first`` on.
+def first_that_fits(attempt: Callable[[int], T], first: int) -> T:
+    """The result of the first attempt for which memory suffices, from the factor ``first`` on.
 
-    Any other failure ends it at once. Raises OutOfMemory if the smallest picture is too large.
+    Any other failure ends it at once. Raises OutOfMemory if the smallest picture is too large, or too small to work on.
     """
-    factors = (first, *(factor for factor in FACTORS if factor > first))
     failure: BaseException | None = None
-    for factor in factors:
+    factor = first
+    for factor in (first, *(factor for factor in FACTORS if factor > first)):
         try:
-            return factor, attempt(factor)
+            return attempt(factor)
         except (OutOfMemory, MemoryError) as exc:
-            failure = exc.with_traceback(None)  # else it would hold the memory that the next attempt needs
-    raise OutOfMemory(f"memory ran out, even with pictures made {factors[-1]} times smaller") from failure
+            failure = _without_frames(exc)
+        except TOO_SMALL:
+            if failure is None:
+                raise
+            break
+    raise OutOfMemory(f"memory ran out; made {factor} times smaller the picture is of no more use") from failure
+
+
+def _without_frames(exc: BaseException) -> BaseException:
+    """The failure and what led to it without their frames, which hold the memory that the next attempt needs."""
+    part: BaseException | None = exc
+    while part is not None:
+        part.__traceback__ = None
+        part = part.__cause__ or part.__context__
+    return exc
 
 
 def shrunk(job: Job, factor: int) -> Job:
@@ -36,6 +51,11 @@ def shrunk(job: Job, factor: int) -> Job:
     box, pads = (None if it is None else _scaled(job, factor, it) for it in (job.options.box, job.options.pads))
     options = replace(job.options, box=box, pads=pads)
     return replace(job, resize_factor=factor, crop=_scaled(job, factor, job.crop), options=options)
+
+
+def without_framing(job: Job) -> Job:
+    """The job with pictures as they are in the file."""
+    return replace(job, resize_factor=1, rotated=False, crop=WHOLE)
 
 
 def _scaled(job: Job, factor: int, sides: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

@@ -61,7 +61,7 @@ def trained_starts(frames: int, rate: Fraction) -> Iterator[int]:
 
     Its inference begins each window with the frame instead, so that the mouth came 40 ms early.
     """
-    return (round((i / rate - TRAINED_LEAD) * COLUMN_RATE) for i in range(frames))
+    return (math.floor((i / rate - TRAINED_LEAD) * COLUMN_RATE) for i in range(frames))
 
 
 def mel_windows(columns: Iterable[Float32], starts: Iterable[int]) -> Iterator[Float32]:

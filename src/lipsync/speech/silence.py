@@ -10,7 +10,10 @@ import numpy as np
 from lipsync.speech.features import HOP, RATE, features
 from lipsync.types import Float32
 
-QUIET, LOUD = -1.1, -0.7  # mean over the bands of ``features``: silence is about -1.4, the faintest consonants -0.7
+# Mean over the bands of ``features``: silence is about -1.4, the faintest consonants -0.7. Steady noise lifts what is
+# taken for silence, at most to NOISIEST: about 25 dB below the voice.
+QUIET, NOISIEST, RISE = -1.1, -0.4, 0.4
+FLOOR, ABOVE = 5, 0.1  # percentile that tells the noise, and how much above it is still silence
 REACH = 0.16  # seconds around speech that are not silent: mouths open before, and close after
 FADE = 0.08  # seconds over which silence comes and goes
 FEATURE_RATE = RATE // HOP
@@ -21,8 +24,11 @@ def silence(blocks: Iterable[Float32], rate: Fraction, frames: int) -> Float32:
 
     ``blocks``: mono 16 kHz sound in -1..1, as for ``features``, which measure it against the voice's own level.
     """
-    level = np.concatenate([piece.mean(1) for piece in features(blocks)])
-    speech = np.clip((level - QUIET) / (LOUD - QUIET), 0, 1)
+    level = np.concatenate([np.zeros(0, np.float32), *(piece.mean(1) for piece in features(blocks))])
+    if not len(level):
+        return np.ones(frames, np.float32)
+    floor = float(np.percentile(level, FLOOR))
+    speech = np.clip((level - np.clip(floor + ABOVE, QUIET, NOISIEST)) / RISE, 0, 1)
     reach, fade = round(REACH * FEATURE_RATE), round(FADE * FEATURE_RATE)
     padded = np.pad(speech, reach + fade)
     near = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(1)

@@ -73,6 +73,14 @@ def test_wide_pixels_become_tall_ones(footage):
     assert video_of(reframed(wide, turned=True)).sample_aspect == Fraction(3, 4)
 
 
+def test_smaller_pictures_keep_the_colours_of_large_ones_that_do_not_name_theirs(tmp_path, make_video):
+    large = probe(make_video(tmp_path / "hd.mp4", frames=2, size=(960, 720)))
+    assert video_of(large).colour.matrix == 2
+    assert video_of(reframed(large, shrink=2)).colour.matrix == 1
+    assert video_of(reframed(large, shrink=2, plainly=True)).colour.matrix == 2
+    assert video_of(reframed(probe(make_video(tmp_path / "sd.mp4", frames=2)), shrink=2)).colour.matrix == 2
+
+
 @pytest.mark.parametrize("crop", [(50, 40, 0, -1), (0, 97, 0, -1), (-2, -1, 0, -1), (0, 20, 0, -1)])
 def test_a_crop_that_does_not_fit_is_told(footage, crop):
     with pytest.raises(OptionInvalid):

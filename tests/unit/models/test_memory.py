@@ -21,6 +21,7 @@ OUT_OF_MEMORY = [
     "Check 'false' failed at C:\\Jenkins\\workspace\\openvino\\src\\inference\\src\\core.cpp:117: "
     "Failed to allocate 74784858112 bytes of memory",
     "Could not allocate memory",
+    "[CPU] Convolution node with name 'conv24/WithoutBiases' can't alloc",
     "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Expand node. Name:'' Status Message: "
     "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void* onnxruntime::BFCArena::AllocateRawInternal("
     "size_t, bool, onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 17592186044416\n",

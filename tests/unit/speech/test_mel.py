@@ -103,15 +103,15 @@ def test_windows_as_the_originals_inference_cut_them(fps, samples):
 def test_windows_as_the_original_was_trained_begin_a_frame_early_and_reach_every_frame():
     mel = columns(sound(16_000))
     starts = list(trained_starts(25, Fraction(25)))
-    assert starts[:3] == [-3, 0, 3]
+    assert starts[:3] == [-4, 0, 3]
     windows = list(mel_windows([mel], starts))
     assert len(windows) == 25
-    assert (windows[0][:, :3] == -4).all()
-    assert (windows[0][:, 3:] == mel[:, :13]).all()
+    assert (windows[0][:, :4] == -4).all()
+    assert (windows[0][:, 4:] == mel[:, :12]).all()
     assert (windows[1] == mel[:, :16]).all()
-    assert starts[24] == 74
-    assert (windows[24][:, :7] == mel[:, 74:81]).all()
-    assert (windows[24][:, 7:] == -4).all()
+    assert starts[24] == 73
+    assert (windows[24][:, :8] == mel[:, 73:81]).all()
+    assert (windows[24][:, 8:] == -4).all()
 
 
 def test_sound_shorter_than_a_window_counts_as_one():

@@ -42,8 +42,21 @@ def test_it_comes_and_goes_softly():
     assert np.diff(share[90:290]).max() < 0.1
 
 
+@pytest.mark.parametrize("decibels", [-50, -40, -35])
+def test_steady_noise_in_a_pause_is_silence_too(decibels):
+    dice, voice = np.random.default_rng(1), speech(2)
+    noise = 10 ** (decibels / 20) * np.sqrt((voice**2).mean()) * dice.standard_normal(6 * 16_000)
+    share = silence(
+        blocks(np.concatenate([voice, np.zeros(32_000), voice]) + noise.astype(np.float32)), Fraction(25), 150
+    )
+    assert (share[62:88] > 0.9).all()
+    assert (share[:45] == 0).all()
+    assert (share[106:145] == 0).all()
+
+
 def test_no_sound_at_all_is_silent_and_so_is_what_follows_the_end():
     assert (silence(blocks(np.zeros(32_000, np.float32)), Fraction(25), 50) == 1).all()
+    assert (silence(iter([]), Fraction(25), 50) == 1).all()
     share = silence(blocks(speech(1)), Fraction(25), 75)
     assert (share[40:] == 1).all()
 

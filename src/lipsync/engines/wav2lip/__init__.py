@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from lipsync.engines.base import Engine, EngineOptions
@@ -9,9 +10,13 @@ from lipsync.engines.wav2lip.engine import Wav2Lip
 from lipsync.engines.wav2lip.faithful import FaithfulWav2Lip
 from lipsync.engines.wav2lip.install import Network, convert, find_network
 from lipsync.engines.wav2lip.network import STREAMS, LipGenerator
+from lipsync.errors import ModelMissing
 from lipsync.models.session import choose_runtime, open_session
 from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor
+
+COMPILED = "compiled"  # beside the graphs, and removed with them
+SLOW_TO_SET_UP = ("tensorrt", "coreml")  # OpenVINO gains 0.1 s by keeping what it compiled, and takes 130 MB for it
 
 
 def open_engine(name: str, options: EngineOptions, monitor: Monitor) -> Engine:
@@ -24,8 +29,11 @@ def open_engine(name: str, options: EngineOptions, monitor: Monitor) -> Engine:
     network = _network(name, options.checkpoint, store, monitor)
     half = runtime.precision == "fp16"
     files = (network.encoder_half, network.decoder_half) if half else (network.encoder, network.decoder)
+    kept = runtime.device in SLOW_TO_SET_UP and os.access(network.folder, os.W_OK)
+    cache = network.folder / COMPILED if kept else None
     encoder, decoder = (
-        open_session(file, device=runtime.device, precision=runtime.precision, streams=STREAMS) for file in files
+        open_session(file, device=runtime.device, precision=runtime.precision, streams=STREAMS, cache_dir=cache)
+        for file in files
     )
     generator = LipGenerator(encoder, decoder)
     return (FaithfulWav2Lip if options.faithful else Wav2Lip)(generator, options)
@@ -33,6 +41,10 @@ def open_engine(name: str, options: EngineOptions, monitor: Monitor) -> Engine:
 
 def _network(name: str, checkpoint: str | None, store: Store, monitor: Monitor) -> Network:
     if checkpoint is None:
-        return find_network(store, name)
+        return find_network(store, name, monitor)
     path = Path(checkpoint)
-    return convert(path, store, monitor) if path.is_file() else find_network(store, checkpoint)
+    if path.is_file():
+        return convert(path, store, monitor)
+    if path.suffix or path.name != checkpoint:
+        raise ModelMissing(f"{path}: no such file")
+    return find_network(store, checkpoint, monitor)

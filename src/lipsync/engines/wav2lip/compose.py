@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from lipsync.engines.wav2lip.crop import SIDE, Crop
 from lipsync.faces.geometry import JAW, LEFT_EYE, RIGHT_EYE
@@ -13,6 +14,8 @@ from lipsync.media.blend import colour_shift, outline_mask
 from lipsync.media.patch import Box, box_around, read_patch, whole_values, write_patch
 from lipsync.media.picture import rgb_matrix
 from lipsync.types import Float32, Picture
+
+Float64 = NDArray[np.float64]
 
 LOWER_JAW = JAW[2:-2]  # from below one ear to below the other
 UNDER_NOSE = (205, 2, 425)  # from one cheek to the other, right below the nose
@@ -59,8 +62,9 @@ def compose(picture: Picture, made: Float32, place: Place) -> bool:
     before = read_patch(picture, box)
     around = np.asarray(before, np.float32)
     look, seen = _enlarged(made, place.crop, box, picture)
-    mask = np.asarray(outline_mask(place.outline, box, place.softness) * seen * place.strength, np.float32)
-    look = look + colour_shift(around, look, mask, picture.depth)
+    shape = np.asarray(outline_mask(place.outline, box, place.softness) * seen, np.float32)
+    look = look + colour_shift(around, look, shape, picture.depth)
+    mask = shape * np.float32(place.strength)
     after = whole_values(around + (look - around) * mask[..., None], picture.depth)
     write_patch(picture, box, before, after, mask)
     return bool((after != before).any())
@@ -71,15 +75,27 @@ def _enlarged(made: Float32, crop: Crop, box: Box, picture: Picture) -> tuple[Fl
     to_rgb = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth)
     back = np.linalg.inv(to_rgb[:, :3].astype(np.float64))
     from_rgb = np.column_stack([back, -back @ to_rgb[:, 3]])
-    coded = cv2.transform(np.ascontiguousarray(made[::-1].transpose(1, 2, 0)), from_rgb)
+    coded = np.asarray(cv2.transform(np.ascontiguousarray(made[::-1].transpose(1, 2, 0)), from_rgb), np.float32)
     where = np.asarray(cv2.invertAffineTransform(crop.matrix()), np.float64)
     where[:, 2] += where[:, :2] @ [box.left, box.top]
+    coded, scaled = _not_finer(coded, crop, where)
     size = (box.width, box.height)
     look = cv2.warpAffine(
-        coded, where, size, flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        coded, scaled, size, flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
     seen = cv2.warpAffine(_rim(), where, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return np.asarray(look, np.float32), np.asarray(seen, np.float32)
+
+
+def _not_finer(coded: Float32, crop: Crop, where: Float64) -> tuple[Float32, Float64]:
+    """The face with no more pixels than its box in the frame, areas averaged, and the map (2, 3) to go with it."""
+    size = min(SIDE, max(1, round(crop.width))), min(SIDE, max(1, round(crop.height)))
+    if size == (SIDE, SIDE):
+        return coded, where
+    share = np.array(size)[:, None] / SIDE
+    scaled = where * share
+    scaled[:, 2:] += (share - 1) / 2
+    return np.asarray(cv2.resize(coded, size, interpolation=cv2.INTER_AREA), np.float32), scaled
 
 
 def _rim() -> Float32:

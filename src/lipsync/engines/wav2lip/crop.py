@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +25,7 @@ FOREHEAD = 1.5
 BROWS = (105, 334)
 UNDER_CHIN = 0.05  # of the box's height: what the original adds below by default, on a face of 200 pixels
 SMOOTH_SECONDS, SMOOTH_ORDER = 0.6, 2
+ABSENT = (np.nan,) * 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,17 @@ def boxed(box: tuple[int, int, int, int]) -> Crop:
     return Crop((left + right - 1) / 2, (top + bottom - 1) / 2, right - left, bottom - top)
 
 
+def check_inside(box: tuple[int, int, int, int], picture: Picture) -> None:
+    """OptionInvalid if nothing of a box, told by its top, bottom, left and right, lies in the picture."""
+    top, bottom, left, right = box
+    height, width = picture.y.shape
+    if top >= height or left >= width or bottom <= 0 or right <= 0:
+        raise OptionInvalid(f"the box from {top}, {left} to {bottom}, {right} lies outside of {width}x{height}")
+
+
 def view(picture: Picture, crop: Crop) -> Float32:
     """The face as the generator is shown it, (3, 96, 96), BGR in 0..1."""
-    rgb = warp_rgb(picture, crop.matrix(), (SIDE, SIDE), full_colour=True)
+    rgb = warp_rgb(picture, crop.matrix(), (SIDE, SIDE), fine=True)
     return np.ascontiguousarray(rgb[..., ::-1].transpose(2, 0, 1))
 
 
@@ -100,25 +110,39 @@ class Crops:
     """The boxes of all frames, kept while the footage is read, then smoothed around each frame within its shot."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[float, float, float, float, float]] = []
+        self._numbers = array("d")  # five of each frame: 40 bytes, where objects would take ten times that
 
     def add(self, crop: Crop | None) -> None:
         """The next frame's box, as it was seen there; None if there was no face."""
-        seen = (np.nan,) * 5 if crop is None else (crop.x, crop.y, np.log(crop.width), np.log(crop.height), crop.angle)
-        self._rows.append(seen)
+        seen = ABSENT if crop is None else (crop.x, crop.y, np.log(crop.width), np.log(crop.height), crop.angle)
+        self._numbers.extend(seen)
 
-    def smoothed(self, present: NDArray[np.bool_], shots: Sequence[Shot], rate: Fraction) -> list[Crop | None]:
+    def placed(
+        self, present: NDArray[np.bool_], shots: Sequence[Shot], rate: Fraction, smooth: bool = True
+    ) -> PlacedCrops:
         """A box for every frame in which the face is ``present``, short gaps filled in; nothing reaches over a cut."""
-        rows = np.array(self._rows, np.float64).reshape(-1, 5)
+        rows = np.array(self._numbers).reshape(-1, len(ABSENT))
         half = max(SMOOTH_ORDER, round(SMOOTH_SECONDS * float(rate) / 2))
         for start, stop in _runs(present, shots):
             run = _filled(rows[start:stop])
             run[:, 4] = np.unwrap(run[:, 4])
-            rows[start:stop] = local_fit(run, half, SMOOTH_ORDER)
-        return [
-            Crop(x, y, float(np.exp(width)), float(np.exp(height)), angle) if there else None
-            for (x, y, width, height, angle), there in zip(rows.tolist(), present, strict=True)
-        ]
+            rows[start:stop] = local_fit(run, half, SMOOTH_ORDER) if smooth else run
+        rows[~present] = np.nan
+        return PlacedCrops(rows)
+
+
+class PlacedCrops:
+    """Boxes by the footage's frame. ``rows`` (n, 5): centre, logarithms of the size, angle; NaN where there is none."""
+
+    def __init__(self, rows: NDArray[np.float64]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Crop | None:
+        x, y, width, height, angle = self._rows[index].tolist()
+        return None if np.isnan(x) else Crop(x, y, float(np.exp(width)), float(np.exp(height)), angle)
 
 
 def _runs(present: NDArray[np.bool_], shots: Sequence[Shot]) -> list[tuple[int, int]]:

@@ -7,23 +7,27 @@ begin with the frame. Only what broke is mended: frames without a face pass thro
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from array import array
+from collections.abc import Generator, Iterable
 from contextlib import closing
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.engines.base import Conditions, EngineOptions, Rendered, Scene
-from lipsync.engines.wav2lip.crop import SIDE, boxed, detected_box
+from lipsync.engines.wav2lip.crop import SIDE, boxed, check_inside, detected_box
 from lipsync.engines.wav2lip.network import LipGenerator, View, Work, batch_for
 from lipsync.media.patch import Box, read_patch, whole_values, write_patch
-from lipsync.media.picture import rgb_matrix
+from lipsync.media.picture import UNSPECIFIED, rgb_matrix
 from lipsync.speech.mel import mel_columns, mel_windows, original_starts
 from lipsync.types import Face, Float32, Picture
 
 PADS = (0, 10, 0, 0)
 AVERAGED = 5  # boxes
+BT601 = 6  # H.273's number
+ABSENT = (0, 0, 0, 0)
 ROOM = 4  # pixels around a box that take part when colours are interpolated
 
 Boxes = NDArray[np.int64]  # (n, 4): left, top, right, bottom, the last two excluded
@@ -35,7 +39,7 @@ class FaithfulWav2Lip:
 
     def __init__(self, generator: LipGenerator, options: EngineOptions) -> None:
         self._generator, self._options = generator, options
-        self._boxes: list[tuple[int, int, int, int] | None] = []
+        self._boxes = array("q")  # four numbers of each frame
         self._batch = options.batch
         self.needs_faces = options.box is None
         if options.box is not None:
@@ -50,26 +54,32 @@ class FaithfulWav2Lip:
         height, width = picture.y.shape
         if self._options.box is not None:
             top, bottom, left, right = self._options.box
-            self._boxes.append((left, top, min(right, width), min(bottom, height)))
+            check_inside(self._options.box, picture)
+            self._boxes.extend((max(0, left), max(0, top), min(right, width), min(bottom, height)))
         else:
-            self._boxes.append(None if face is None else self._box(face, width, height))
+            self._boxes.extend(ABSENT if face is None else self._box(face, width, height))
 
     def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
-        work = self._work(pictures, scene)
-        with closing(self._generator.run(work, self._batch, scene.frames > len(scene.track))) as done:
-            for piece, made in done:
-                if made is not None and piece.place is not None:
-                    paste(piece.picture, made, piece.place)
-                yield Rendered(piece.picture, edited=made is not None)
+        repeats = scene.frames > len(scene.track)
+        with (
+            closing(self._work(pictures, scene)) as works,
+            closing(self._generator.run(works, self._batch, repeats)) as done,
+        ):
+            for work, made in done:
+                if made is not None and work.place is not None:
+                    paste(work.picture, made, work.place)
+                yield Rendered(work.picture, edited=made is not None)
 
-    def _work(self, pictures: Iterable[Picture], scene: Scene) -> Iterator[Work[Box | None]]:
+    def _work(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Work[Box | None], None, None]:
         columns = mel_columns(scene.voice.blocks(scene.delay))
         windows = mel_windows(columns, original_starts(scene.voice.samples, scene.rate))
         boxes = self._averaged()
         for picture, mel in zip(pictures, windows, strict=True):
-            box = boxes[picture.index]
-            view = None if box is None else View(generator_input(read_bgr(picture, box)), picture.index)
-            yield Work(picture, mel, view, box)
+            box = Box(*boxes[picture.index].tolist())
+            if box.width < 1 or box.height < 1:
+                yield Work(picture, mel, None, None)
+            else:
+                yield Work(picture, mel, View(generator_input(read_bgr(picture, box)), picture.index), box)
 
     def _box(self, face: Face, width: int, height: int) -> tuple[int, int, int, int]:
         """The detector's whole pixels, with the pads, cut at the picture."""
@@ -84,13 +94,13 @@ class FaithfulWav2Lip:
             min(height, int(high[1]) + bottom),
         )
 
-    def _averaged(self) -> list[Box | None]:
-        known = [box for box in self._boxes if box is not None]
-        boxes = np.array(known, np.int64).reshape(-1, 4)
-        smooth = self._options.smooth and self._options.box is None
-        rows = iter(averaged(boxes) if smooth else boxes)
-        every = [None if box is None else Box(*next(rows).tolist()) for box in self._boxes]
-        return [box if box is not None and box.width > 0 and box.height > 0 else None for box in every]
+    def _averaged(self) -> Boxes:
+        """The box of every frame; an empty one where there is no face."""
+        boxes = np.array(self._boxes, np.int64).reshape(-1, len(ABSENT))
+        seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        if self._options.smooth and self._options.box is None:
+            boxes[seen] = averaged(boxes[seen])
+        return boxes
 
 
 def averaged(boxes: Boxes) -> Boxes:
@@ -121,14 +131,14 @@ def read_bgr(picture: Picture, box: Box) -> Bgr:
     """The box of the picture as (h, w, 3) bytes."""
     wide = _widened(box, picture)
     coded = read_patch(picture, wide)
-    rgb = cv2.transform(coded.astype(np.float32), rgb_matrix(picture.colour, picture.y.shape[0], picture.depth) * 255)
+    rgb = cv2.transform(coded.astype(np.float32), _to_rgb(picture) * 255)
     inner = rgb[box.top - wide.top : box.bottom - wide.top, box.left - wide.left : box.right - wide.left, ::-1]
     return np.ascontiguousarray(np.clip(np.rint(inner), 0, 255).astype(np.uint8))
 
 
 def paste(picture: Picture, made: Float32, box: Box) -> None:
     """Replace the box of the picture by a generated face (3, 96, 96), BGR in 0..1."""
-    to_rgb = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth).astype(np.float64)
+    to_rgb = _to_rgb(picture).astype(np.float64)
     back = np.linalg.inv(to_rgb[:, :3])
     rgb = pasted(made, box.width, box.height)[..., ::-1] / np.float32(255)
     coded = cv2.transform(np.ascontiguousarray(rgb, np.float32), np.column_stack([back, -back @ to_rgb[:, 3]]))
@@ -140,6 +150,12 @@ def paste(picture: Picture, made: Float32, box: Box) -> None:
     replaced = np.zeros(before.shape[:2], np.float32)
     replaced[inside] = 1
     write_patch(picture, wide, before, after, replaced)
+
+
+def _to_rgb(picture: Picture) -> Float32:
+    """What the original's reader takes colours to be: of standard definition unless the file says so, at any size."""
+    colour = picture.colour
+    return rgb_matrix(replace(colour, matrix=BT601) if colour.matrix == UNSPECIFIED else colour, 0, picture.depth)
 
 
 def _widened(box: Box, picture: Picture) -> Box:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,13 +14,14 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from lipsync.engines.base import Conditions
-from lipsync.errors import OutOfMemory
+from lipsync.errors import InferenceFailed, OutOfMemory
 from lipsync.models.session import Array, Session
 from lipsync.types import Float32, Picture
 
 STREAMS = 2
-HELD = 192 << 20  # bytes of pictures that may wait for their mouths
-KEPT = 256 << 20  # bytes of face features kept for frames that are shown again
+LARGEST = 32  # frames in a batch: more are no faster, and are long to wait for when somebody wants to stop
+HELD = 128 << 20  # bytes of pictures that may wait for their mouths
+KEPT = 192 << 20  # bytes of face features kept for frames that are shown again
 
 Place = TypeVar("Place")
 Features = tuple[Array, ...]
@@ -56,7 +57,7 @@ class LipGenerator:
     def __init__(self, encoder: Session, decoder: Session) -> None:
         self._encoder, self._decoder = encoder, decoder
         self._asked = self._batch = 1
-        self._kept: OrderedDict[Hashable, Features] | None = None
+        self._kept: dict[Hashable, Features] | None = None
         self._turn, self._encoding = threading.Lock(), threading.Lock()
 
     @property
@@ -71,13 +72,14 @@ class LipGenerator:
     ) -> Generator[tuple[Work[Place], Float32 | None], None, None]:
         """Each piece of work, in order, with its picture (3, 96, 96), BGR in 0..1; None if there is no view.
 
-        At most ``batch`` frames are computed at once. ``repeats``: frames are shown again, so that the features of the
-        last ones are kept. Raises InferenceFailed, and OutOfMemory when a single frame is too much.
+        At most ``batch`` frames are computed at once. ``repeats``: frames are shown again, so that features are kept,
+        those of the first frames as far as they fit. Raises InferenceFailed, and OutOfMemory when a single frame is too
+        much.
         """
         self._asked = self._batch = batch
-        self._kept = OrderedDict() if repeats else None
+        self._kept = {} if repeats else None
         waiting: deque[tuple[list[Work[Place]], Future[list[Float32]]]] = deque()
-        with _pool() as pool:
+        with self._pool() as pool:
             for group in _groups(works, self._asked):
                 waiting.append((group, pool.submit(self._pictures, [w for w in group if w.view is not None])))
                 if len(waiting) > STREAMS:
@@ -91,26 +93,22 @@ class LipGenerator:
         features = self._features([w.view for w in group if w.view is not None])
         mels = np.stack([w.mel for w in group])[:, None]
         stacked = [np.stack(scale) for scale in zip(*features, strict=True)]
-        return list(self._computed(self._decoder, [mels, *stacked])[0])
+        (pictures,) = self._computed(self._decoder, [mels, *stacked])
+        if not np.isfinite(pictures).all():
+            raise InferenceFailed("the network gave values that are no numbers")
+        return list(pictures)
 
     def _features(self, views: list[View]) -> list[Features]:
-        if self._kept is None:
+        kept = self._kept
+        if kept is None:
             return self._encoded(views)
         with self._encoding:  # one stream at a time, so that no frame is encoded by both
-            new = {view.key: view for view in views if view.key not in self._kept}
+            new = {view.key: view for view in views if view.key not in kept}
             found = dict(zip(new, self._encoded(list(new.values())), strict=True)) if new else {}
-            features = [found[view.key] if view.key in found else self._kept[view.key] for view in views]
-            self._keep(zip((view.key for view in views), features, strict=True))
-        return features
-
-    def _keep(self, some: Iterable[tuple[Hashable, Features]]) -> None:
-        assert self._kept is not None
-        for key, features in some:
-            self._kept[key] = features
-            self._kept.move_to_end(key)
-            limit = max(1, KEPT // sum(scale.nbytes for scale in features))
-        while len(self._kept) > limit:
-            self._kept.popitem(last=False)
+            for key, features in found.items():
+                if (len(kept) + 1) * sum(scale.nbytes for scale in features) <= KEPT:
+                    kept[key] = tuple(scale.copy() for scale in features)  # else the whole batch would stay
+            return [found[view.key] if view.key in found else kept[view.key] for view in views]
 
     def _encoded(self, views: list[View]) -> list[Features]:
         scales = self._computed(self._encoder, [np.stack([view.face for view in views])])
@@ -133,20 +131,20 @@ class LipGenerator:
                 start += size
         return parts[0] if len(parts) == 1 else [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
+    @contextmanager
+    def _pool(self) -> Iterator[ThreadPoolExecutor]:
+        pool = ThreadPoolExecutor(STREAMS, "generator")
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+            self._kept = None
+
 
 def batch_for(picture: Picture, wish: int) -> int:
     """How many pictures of this size may be in one batch, for those that wait not to fill the memory."""
     size = picture.y.nbytes + picture.u.nbytes + picture.v.nbytes
-    return max(1, min(wish, HELD // ((STREAMS + 1) * size)))
-
-
-@contextmanager
-def _pool() -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(STREAMS, "generator")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return max(1, min(wish, LARGEST, HELD // ((STREAMS + 1) * size)))
 
 
 def _groups(works: Iterable[Work[Place]], size: int) -> Iterator[list[Work[Place]]]:

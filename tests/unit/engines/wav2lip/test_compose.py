@@ -7,9 +7,10 @@ import pytest
 
 from lipsync.engines.wav2lip.compose import LOWER_JAW, compose, place_in_box, place_of
 from lipsync.engines.wav2lip.crop import aligned_box, boxed, view
-from lipsync.engines.wav2lip.reference import ClosedMouths
+from lipsync.engines.wav2lip.reference import MOST, ClosedMouths
 from lipsync.faces.geometry import LIPS, MESH
 from lipsync.media.planes import own_copy
+from lipsync.types import Shot
 
 
 @pytest.fixture(params=[0.0, 0.3], ids=["upright", "turned"])
@@ -90,25 +91,64 @@ def test_a_face_of_which_only_the_box_is_known(to_picture, photo):
     assert columns.max() < 280
 
 
+def test_colours_are_matched_at_the_edge_however_much_of_the_mouth_is_shown(face):
+    picture, place, landmarks = face
+    made = view(picture, place.crop)
+    made[:, 62:82, 30:66] *= 0.2  # a dark, open mouth
+    chin = landmarks[[152, 148, 377], :2].round().astype(int)
+    for strength in (1.0, 0.5, 0.2):
+        after = own_copy(picture)
+        compose(after, made, replace(place, strength=strength))
+        away = after.y.astype(int) - picture.y
+        assert max(abs(int(away[y, x])) for x, y in chin) < 6
+
+
+@pytest.mark.parametrize("zoom", [0.25, 0.4])
+def test_small_faces_do_not_alias(moved, to_picture, landmarker, zoom):
+    large = to_picture(moved((160, 120), 1.6), 0)
+    points = landmarker.find(large)[0].landmarks[:MESH, :2]
+    small = (points - (160, 120)) * zoom / 1.6 + (160, 120)
+    crop = boxed(tuple(int(n) for n in (small[:, 1].min(), small[:, 1].max(), small[:, 0].min(), small[:, 0].max())))
+    noise = np.random.default_rng(0).random((3, 96, 96)).astype(np.float32)
+    picture = to_picture(np.full((240, 320, 3), 128, np.uint8), 0)
+    compose(picture, noise, place_of(crop, small.astype(np.float32), 1.0))
+    inside = picture.y[picture.y != 126]
+    assert 0 < inside.std() < 0.7 * 255 * noise[1].std()
+
+
+def opened(landmarks: np.ndarray, pixels: float, aside: float = 0.0) -> np.ndarray:
+    other = landmarks.copy()
+    other[14, 1] = other[13, 1] + pixels
+    other[1, 0] += aside
+    return other
+
+
 def test_the_most_closed_mouth_of_the_nearest_turn_is_kept(moved, to_picture, landmarker):
-    kept = ClosedMouths()
-    assert kept.nearest(np.zeros((MESH, 2), np.float32)) is None
-    picture = to_picture(moved((160, 120), 1.6), 0)
-    landmarks = landmarker.find(picture)[0].landmarks
+    kept, whole = ClosedMouths(), Shot(0, 10)
+    assert kept.nearest(np.zeros((MESH, 2), np.float32), whole) is None
+    landmarks = landmarker.find(to_picture(moved((160, 120), 1.6), 0))[0].landmarks
     crop = aligned_box(landmarks)
-
-    def opened(pixels: float, aside: float = 0.0) -> np.ndarray:
-        other = landmarks.copy()
-        other[14, 1] = other[13, 1] + pixels
-        other[1, 0] += aside
-        return other
-
-    kept.offer(to_picture(np.full((240, 320, 3), 200, np.uint8), 1), opened(9), crop)
-    kept.offer(to_picture(np.full((240, 320, 3), 100, np.uint8), 2), opened(2), crop)
-    kept.offer(to_picture(np.full((240, 320, 3), 50, np.uint8), 3), opened(5), crop)
-    kept.offer(to_picture(np.full((240, 320, 3), 20, np.uint8), 4), opened(2, aside=40), crop)
-    name, seen = kept.nearest(landmarks[:, :2])
+    for index, (shade, gap, aside) in enumerate([(200, 9, 0), (100, 2, 0), (50, 5, 0), (20, 2, 40)]):
+        kept.offer(to_picture(np.full((240, 320, 3), shade, np.uint8), index), opened(landmarks, gap, aside), crop)
+    frame, seen = kept.nearest(landmarks[:, :2], whole)
+    assert frame == 1
     assert seen.mean() * 255 == pytest.approx(100, abs=3)
-    other, seen = kept.nearest(opened(9, aside=40)[:, :2])
-    assert other != name
+    frame, seen = kept.nearest(opened(landmarks, 9, aside=40)[:, :2], whole)
+    assert frame == 3
     assert seen.mean() * 255 == pytest.approx(20, abs=3)
+    assert kept.nearest(landmarks[:, :2], Shot(1, 3))[0] == 1
+    assert kept.nearest(landmarks[:, :2], Shot(10, 20)) is None  # another shot's light would show
+
+
+def test_closed_mouths_are_bounded_and_the_best_stay(moved, to_picture, landmarker):
+    kept = ClosedMouths()
+    picture = to_picture(np.full((240, 320, 3), 90, np.uint8), 0)
+    landmarks = landmarker.find(to_picture(moved((160, 120), 1.6), 0))[0].landmarks
+    crop = aligned_box(landmarks)
+    for index in range(0, 200_000, 100):
+        gap = 1.0 if index == 77_700 else 6.0
+        turned = opened(landmarks, gap, aside=index % 700 - 350)
+        kept.offer(replace(picture, index=index), turned, crop)
+    assert len(kept._kept) <= MOST
+    best, _ = kept.nearest(opened(landmarks, 3, aside=77_700 % 700 - 350)[:, :2], Shot(0, 200_000))
+    assert best == 77_700

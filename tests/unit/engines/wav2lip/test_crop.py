@@ -108,20 +108,28 @@ def test_boxes_stop_shaking_and_keep_the_motion_below_a_pixel():
     crops = Crops()
     for crop in shaken(60):
         crops.add(crop)
-    smooth = crops.smoothed(np.ones(60, bool), (Shot(0, 60),), Fraction(25))
+    smooth = crops.placed(np.ones(60, bool), (Shot(0, 60),), Fraction(25))
     x = np.array([crop.x for crop in smooth])
     assert np.abs(np.diff(x, 2)).mean() < 0.25
     assert np.abs(x - np.arange(100, 160)).mean() < 0.6
     assert len(set(np.mod(x, 1).round(3))) > 30
 
 
+def test_boxes_are_left_as_they_were_seen_on_request():
+    crops, given = Crops(), shaken(20)
+    for crop in given:
+        crops.add(crop)
+    plain = crops.placed(np.ones(20, bool), (Shot(0, 20),), Fraction(25), smooth=False)
+    assert [crop.x for crop in plain] == pytest.approx([crop.x for crop in given])
+
+
 def test_smoothing_does_not_reach_over_a_cut():
     crops = Crops()
     for crop in [Crop(50, 50, 40, 40)] * 20 + [Crop(200, 90, 80, 80)] * 20:
         crops.add(crop)
-    smooth = crops.smoothed(np.ones(40, bool), (Shot(0, 20), Shot(20, 40)), Fraction(25))
-    assert {(round(c.x, 3), round(c.width, 3)) for c in smooth[:20]} == {(50, 40)}
-    assert {(round(c.x, 3), round(c.width, 3)) for c in smooth[20:]} == {(200, 80)}
+    smooth = crops.placed(np.ones(40, bool), (Shot(0, 20), Shot(20, 40)), Fraction(25))
+    assert {(round(c.x, 3), round(c.width, 3)) for c in list(smooth)[:20]} == {(50, 40)}
+    assert {(round(c.x, 3), round(c.width, 3)) for c in list(smooth)[20:]} == {(200, 80)}
 
 
 def test_short_gaps_are_filled_and_long_ones_stay():
@@ -130,6 +138,6 @@ def test_short_gaps_are_filled_and_long_ones_stay():
     for k, there in enumerate(seen):
         crops.add(Crop(100 + k, 80, 60, 80) if there else None)
     present = np.array([True] * 24 + [False] * 30 + [True] * 5)
-    smooth = crops.smoothed(present, (Shot(0, 59),), Fraction(25))
+    smooth = crops.placed(present, (Shot(0, 59),), Fraction(25))
     assert [crop is not None for crop in smooth] == present.tolist()
     assert smooth[12].x == pytest.approx(112, abs=0.01)
