@@ -32,7 +32,7 @@ from lipsync.engines.wav2lip.generator import (
 )
 from lipsync.engines.wav2lip.network import STREAMS, LipGenerator, View, Work
 from lipsync.errors import DeviceUnavailable
-from lipsync.models.session import choose_runtime, open_session
+from lipsync.models.devices import choose_runtime, open_session
 from lipsync.types import Colour, Float32, Picture
 
 CONTENDERS = (("onnxruntime", "fp32"), ("cpu", "fp32"), ("cpu", "bf16"), ("cuda", "fp32"), ("cuda", "fp16"))

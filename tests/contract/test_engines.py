@@ -15,7 +15,7 @@ from lipsync.engines.wav2lip.faithful import FaithfulWav2Lip
 from lipsync.media.audio import listen
 from lipsync.media.probe import probe
 from lipsync.media.reader import bounce, bounced, read
-from lipsync.models.session import DEVICES, PRECISIONS
+from lipsync.models.devices import DEVICES, PRECISIONS
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, ModelMissing, OptionInvalid
-from lipsync.models.session import DEVICES, PRECISIONS, choose_runtime, open_session
+from lipsync.models.devices import DEVICES, PRECISIONS, choose_runtime, open_session
 
 onnx = pytest.importorskip("onnx", reason="makes the networks")
 helper = onnx.helper
@@ -281,7 +281,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 from lipsync.errors import OutOfMemory
-from lipsync.models.session import open_session
+from lipsync.models.devices import open_session
 
 device, streams, model = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 opened = [open_session(given, device=device, streams=streams) for given in (model, model.read_bytes())]

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 
 def examine() -> Iterator[Finding]:
     """Every finding, in the order of the report."""
-    from lipsync.models.session import DEVICES
+    from lipsync.models.devices import DEVICES
 
     yield Finding("lipsync", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     yield Finding("processor", True, f"{os.cpu_count()} cores, {_cpu_features()}")
@@ -116,7 +116,7 @@ def _openvino() -> str:
 
 
 def _device(name: str) -> str:
-    from lipsync.models.session import choose_runtime
+    from lipsync.models.devices import choose_runtime
 
     return f"runs networks, best in {choose_runtime(name).precision}"
 

@@ -17,7 +17,7 @@ from lipsync.types import Face, Picture
 class EngineOptions:
     """What may be asked of an engine; each takes what concerns it.
 
-    ``device``, ``precision``: see ``models.session.choose_runtime``. ``batch``: the most frames that a network computes
+    ``device``, ``precision``: see ``models.devices.choose_runtime``. ``batch``: the most frames that a network computes
     at once. ``faithful``: step by step as the original did it. ``checkpoint``: the weights, a file or a name in the
     store; None: those of the engine's own name. ``models``: the store's folder; None: the usual one.
 

@@ -20,7 +20,8 @@ from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.faces.detector import SIDE, Detection, anchors, blend, decode, in_picture
 from lipsync.faces.region import Region, region_of
 from lipsync.media.picture import Box, shrink_rgb, warp_rgb
-from lipsync.models.session import Session, open_session
+from lipsync.models.devices import open_session
+from lipsync.models.session import Session
 from lipsync.types import Face, Landmarks, Picture
 
 MESH_SIDE: Final = 256  # pixels of the landmark network's input

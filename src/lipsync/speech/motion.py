@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.errors import ModelCorrupt, ModelMissing
-from lipsync.models.session import Session, open_session
+from lipsync.models.devices import open_session
+from lipsync.models.session import Session
 from lipsync.speech.features import BANDS, BLOCK, SILENCE, features
 from lipsync.types import Float32
 

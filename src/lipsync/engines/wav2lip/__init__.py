@@ -11,7 +11,7 @@ from lipsync.engines.wav2lip.faithful import FaithfulWav2Lip
 from lipsync.engines.wav2lip.install import Network, convert, find_network
 from lipsync.engines.wav2lip.network import STREAMS, LipGenerator
 from lipsync.errors import ModelMissing
-from lipsync.models.session import choose_runtime, open_session
+from lipsync.models.devices import choose_runtime, open_session
 from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lipsync.engines.wav2lip.generator import MEL_BANDS, MEL_COLUMNS, SIDE
 from lipsync.errors import CheckpointInvalid
-from lipsync.models.session import open_session
+from lipsync.models.devices import open_session
 from lipsync.types import Float32
 
 BATCH = 2

@@ -15,7 +15,7 @@ from lipsync.engines.wav2lip.generator import (
     fold,
 )
 from lipsync.errors import CheckpointInvalid
-from lipsync.models.session import open_session
+from lipsync.models.devices import open_session
 
 onnx = pytest.importorskip("onnx", reason="needs the wav2lip extra")
 

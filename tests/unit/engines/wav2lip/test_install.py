@@ -32,8 +32,8 @@ from lipsync.errors import (
     OptionInvalid,
 )
 from lipsync.models.catalogue import Weights
+from lipsync.models.devices import open_session
 from lipsync.models.download import sha256_of
-from lipsync.models.session import open_session
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor, Progress
 

@@ -21,7 +21,7 @@ from lipsync.errors import (
     CheckpointTruncated,
     NotACheckpoint,
 )
-from lipsync.models.session import open_session
+from lipsync.models.devices import open_session
 
 onnx = pytest.importorskip("onnx", reason="needs the wav2lip extra")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, ModelMissing, OptionInvalid
+from lipsync.models.devices import DEVICES, PRECISIONS, Runtime, choose_runtime, open_session
 from lipsync.models.openvino_session import shared_core
-from lipsync.models.session import DEVICES, PRECISIONS, Runtime, choose_runtime, open_session
 
 
 def field(number: int, content: bytes | int) -> bytes:
@@ -110,7 +110,7 @@ def test_wrong_inputs_fail_and_the_session_lives_on(adder, inputs):
 def test_importing_the_package_loads_no_runtime_and_opening_a_network_reports_nothing_home(tmp_path):
     code = """
 import sys
-import lipsync.faces.tracker, lipsync.models.session
+import lipsync.faces.tracker, lipsync.models.devices
 assert not {"openvino", "onnxruntime"} & set(sys.modules)
 from lipsync.models.openvino_session import shared_core
 shared_core()
@@ -187,7 +187,7 @@ def test_without_onnx_runtime_the_processor_is_left(tmp_path):
 import sys
 sys.modules["onnxruntime"] = None
 from lipsync.errors import DeviceUnavailable
-from lipsync.models.session import choose_runtime
+from lipsync.models.devices import choose_runtime
 assert choose_runtime().device == "cpu"
 try:
     choose_runtime("onnxruntime")
