@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -204,6 +208,23 @@ def test_weights_that_are_not_here_are_told_with_both_ways_to_get_them(tmp_path,
     line = capsys.readouterr().err
     assert "lipsync models fetch wav2lip-gan --accept-license" in line
     assert "lipsync models import FILE --name wav2lip-gan" in line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("after", [1.5, 3.0])
+def test_ctrl_c_ends_it_without_a_file(models_dir, tmp_path, speaker, make_sound, after):
+    long = make_sound(tmp_path / "long.wav", np.zeros(16_000 * 600, np.int16))
+    output = tmp_path / "result" / "out.mp4"
+    output.parent.mkdir()
+    options = ["--face", speaker, "--audio", long, "-o", output, "--engine", "wav2lip", "--models-dir", models_dir]
+    call = [sys.executable, "-m", "lipsync", "sync", *map(str, options)]
+    with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "lipsync: stopped; nothing was written [cancelled]"
+    assert list(output.parent.iterdir()) == []
 
 
 def test_infer_takes_what_the_original_takes(infer, tmp_path):
