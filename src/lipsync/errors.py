@@ -16,15 +16,27 @@
     │   ├── SoundTooShort         less than one frame of sound
     │   ├── SoundInvalid          NaN or infinite samples
     │   ├── SoundClipped          distorted beyond use
-    │   └── OptionInvalid         an option's value makes no sense
+    │   ├── OptionInvalid         an option's value makes no sense
+    │   ├── AddressForbidden      an address from which nothing is fetched
+    │   ├── InputTooLarge         more bytes, seconds or pixels than are allowed
+    │   ├── FetchFailed           the address did not give the file (retryable)
+    │   └── ChecksumMismatch      what came is not what was announced
     ├── OutputError               the result cannot be delivered
     │   ├── OutputUnwritable      missing directory or permissions
     │   ├── OutputIsInput         it would overwrite what it is made from
     │   ├── OutputExists          there is a file already, and nobody said to replace it
     │   ├── DiskFull              no space left (retryable)
-    │   └── EncodeFailed          the encoder refused
+    │   ├── EncodeFailed          the encoder refused
+    │   └── StorageFailed         the place where results are published did not take it (retryable)
     ├── ExtraMissing              an optional part of the package is not installed
     ├── OutOfMemory               memory ran out, and there was nothing smaller to try (retryable)
+    ├── SettingInvalid            a setting is missing or makes no sense; names it
+    ├── TaskError                 a task of the service cannot be had or changed
+    │   ├── TaskMissing           there is no such task
+    │   ├── TransitionForbidden   a task in that status cannot go to the other one
+    │   ├── LeaseLost             another worker has the task now
+    │   ├── TimedOut              it took longer than a task may
+    │   └── WorkerLost            its worker died, more often than a task is tried
     └── ModelError                a network cannot be used
         ├── ModelMissing          the file is not there
         ├── ModelCorrupt          the file is not what it should be
@@ -154,6 +166,31 @@ class OptionInvalid(InputError):
     code = "option_invalid"
 
 
+class AddressForbidden(InputError):
+    """An address from which nothing is fetched."""
+
+    code = "address_forbidden"
+
+
+class InputTooLarge(InputError):
+    """More bytes, seconds or pixels than are allowed."""
+
+    code = "input_too_large"
+
+
+class FetchFailed(InputError):
+    """The address did not give the file."""
+
+    code = "fetch_failed"
+    retryable = True
+
+
+class ChecksumMismatch(InputError):
+    """What came is not what was announced."""
+
+    code = "checksum_mismatch"
+
+
 class OutputError(LipsyncError):
     """The result cannot be delivered."""
 
@@ -191,6 +228,13 @@ class EncodeFailed(OutputError):
     code = "encode_failed"
 
 
+class StorageFailed(OutputError):
+    """The place where results are published did not take it."""
+
+    code = "storage_failed"
+    retryable = True
+
+
 class ExtraMissing(LipsyncError):
     """An optional part of the package is not installed."""
 
@@ -202,6 +246,48 @@ class OutOfMemory(LipsyncError):
 
     code = "out_of_memory"
     retryable = True
+
+
+class SettingInvalid(LipsyncError):
+    """A setting is missing or makes no sense."""
+
+    code = "setting_invalid"
+
+
+class TaskError(LipsyncError):
+    """A task of the service cannot be had or changed."""
+
+    code = "task_error"
+
+
+class TaskMissing(TaskError):
+    """There is no such task."""
+
+    code = "task_missing"
+
+
+class TransitionForbidden(TaskError):
+    """A task in that status cannot go to the other one."""
+
+    code = "transition_forbidden"
+
+
+class LeaseLost(TaskError):
+    """Another worker has the task now."""
+
+    code = "lease_lost"
+
+
+class TimedOut(TaskError):
+    """It took longer than a task may."""
+
+    code = "timed_out"
+
+
+class WorkerLost(TaskError):
+    """Its worker died, more often than a task is tried."""
+
+    code = "worker_lost"
 
 
 class ModelError(LipsyncError):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from lipsync import errors
 from lipsync.cli.exits import BUG, EXITS, INTERRUPTED, OK, TERMINATED, USAGE, exit_code
 
-GROUPS = {errors.LipsyncError, errors.InputError, errors.OutputError, errors.ModelError}
+GROUPS = {errors.LipsyncError, errors.InputError, errors.OutputError, errors.ModelError, errors.TaskError}
 
 
 def tree(kind: type[errors.LipsyncError] = errors.LipsyncError) -> Iterator[type[errors.LipsyncError]]:
