@@ -40,7 +40,13 @@ def add_to(commands: Any) -> None:
     add(
         "--face_det_batch_size", type=int, default=16, metavar="N", help="accepted; faces are not found in batches here"
     )
-    add("--wav2lip_batch_size", type=int, default=None, metavar="N", help="frames computed at once, at most (8)")
+    add(
+        "--wav2lip_batch_size",
+        type=int,
+        default=None,
+        metavar="N",
+        help="frames computed at once, at most (4, or 16 on a card)",
+    )
     add("--resize_factor", type=int, default=1, metavar="N", help="a picture so many times smaller than the footage")
     add("--crop", type=int, nargs=4, default=[0, -1, 0, -1], metavar=SIDES, help="the part of the picture that is used")
     add("--box", type=int, nargs=4, default=NOWHERE, metavar=SIDES, help="where the face is, in place of finding it")

@@ -69,7 +69,9 @@ def add_network_to(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("networks that are brought along")
     group.add_argument("--device", default="auto", help="auto, cpu, onnxruntime, cuda, tensorrt, coreml or directml")
     group.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
-    group.add_argument("--batch-size", type=int, default=8, metavar="N", help="frames computed at once, at most (8)")
+    group.add_argument(
+        "--batch-size", type=int, metavar="N", help="frames computed at once, at most (4, or 16 on a card)"
+    )
     add_models_dir_to(group)
 
 

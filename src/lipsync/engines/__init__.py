@@ -56,5 +56,5 @@ def check_choice(names: Sequence[str], options: EngineOptions) -> None:
         raise OptionInvalid(f"the engine {plain[0]} has no original to be faithful to")
     if options.checkpoint is not None and (plain or len(names) > 1):
         raise OptionInvalid(f"a checkpoint is for one of the engines {', '.join(WITH_WEIGHTS)} alone")
-    if options.batch < 1:
+    if options.batch is not None and options.batch < 1:
         raise OptionInvalid(f"a batch of {options.batch} frames is none")

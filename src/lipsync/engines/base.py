@@ -18,8 +18,9 @@ class EngineOptions:
     """What may be asked of an engine; each takes what concerns it.
 
     ``device``, ``precision``: see ``models.devices.choose_runtime``. ``batch``: the most frames that a network computes
-    at once. ``faithful``: step by step as the original did it. ``checkpoint``: the weights, a file or a name in the
-    store; None: those of the engine's own name. ``models``: the store's folder; None: the usual one.
+    at once; None: what suits the device. ``faithful``: step by step as the original did it. ``checkpoint``: the
+    weights, a file or a name in the store; None: those of the engine's own name. ``models``: the store's folder; None:
+    the usual one.
 
     ``pads`` (top, bottom, left, right): pixels added to the face's box; None: the engine's own. ``box`` (top, bottom,
     left, right): where the face is throughout, in place of looking for it. ``smooth``: boxes are averaged over time.
@@ -27,7 +28,7 @@ class EngineOptions:
 
     device: str = "auto"
     precision: str = "auto"
-    batch: int = 8
+    batch: int | None = None
     faithful: bool = False
     checkpoint: str | None = None
     models: Path | None = None

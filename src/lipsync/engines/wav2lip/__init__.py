@@ -16,6 +16,7 @@ from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor
 
 COMPILED = "compiled"  # beside the graphs, and removed with them
+PROCESSORS, ON_PROCESSOR, ON_CARD = ("cpu", "onnxruntime"), 4, 16  # frames at once: more are no faster there
 SLOW_TO_SET_UP = ("tensorrt", "coreml")  # OpenVINO gains 0.1 s by keeping what it compiled, and takes 130 MB for it
 
 
@@ -36,7 +37,8 @@ def open_engine(name: str, options: EngineOptions, monitor: Monitor) -> Engine:
         for file in files
     )
     generator = LipGenerator(encoder, decoder)
-    return (FaithfulWav2Lip if options.faithful else Wav2Lip)(generator, options)
+    batch = options.batch or (ON_PROCESSOR if runtime.device in PROCESSORS else ON_CARD)
+    return (FaithfulWav2Lip if options.faithful else Wav2Lip)(generator, options, batch)
 
 
 def _network(name: str, checkpoint: str | None, store: Store, monitor: Monitor) -> Network:

@@ -36,10 +36,10 @@ Located = tuple[Place, Float32 | None, Shot | None]
 class Wav2Lip:
     """One job's engine; see ``engines.base.Engine``."""
 
-    def __init__(self, generator: LipGenerator, options: EngineOptions) -> None:
+    def __init__(self, generator: LipGenerator, options: EngineOptions, batch: int) -> None:
         self._generator, self._options = generator, options
         self._crops, self._closed = Crops(), ClosedMouths()
-        self._batch = options.batch
+        self._wished = self._batch = batch
         self._always: Located | None = None if options.box is None else (place_in_box(boxed(options.box)), None, None)
         self.needs_faces = self._always is None
 
@@ -48,7 +48,7 @@ class Wav2Lip:
         return self._generator.conditions
 
     def observe(self, picture: Picture, face: Face | None) -> None:
-        self._batch = batch_for(picture, self._options.batch)
+        self._batch = batch_for(picture, self._wished)
         if self._options.box is not None:
             check_inside(self._options.box, picture)
         crop = None if face is None else self._padded(aligned_box(face.landmarks))

@@ -37,10 +37,10 @@ Bgr = NDArray[np.uint8]  # (h, w, 3)
 class FaithfulWav2Lip:
     """One job's engine; see ``engines.base.Engine``."""
 
-    def __init__(self, generator: LipGenerator, options: EngineOptions) -> None:
+    def __init__(self, generator: LipGenerator, options: EngineOptions, batch: int) -> None:
         self._generator, self._options = generator, options
         self._boxes = array("q")  # four numbers of each frame
-        self._batch = options.batch
+        self._wished = self._batch = batch
         self.needs_faces = options.box is None
         if options.box is not None:
             boxed(options.box)
@@ -50,7 +50,7 @@ class FaithfulWav2Lip:
         return self._generator.conditions
 
     def observe(self, picture: Picture, face: Face | None) -> None:
-        self._batch = batch_for(picture, self._options.batch)
+        self._batch = batch_for(picture, self._wished)
         height, width = picture.y.shape
         if self._options.box is not None:
             top, bottom, left, right = self._options.box

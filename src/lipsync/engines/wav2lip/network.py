@@ -21,7 +21,7 @@ from lipsync.types import Float32, Picture
 STREAMS = 2
 LARGEST = 32  # frames in a batch: more are no faster, and are long to wait for when somebody wants to stop
 HELD = 128 << 20  # bytes of pictures that may wait for their mouths
-KEPT = 192 << 20  # bytes of face features kept for frames that are shown again
+KEPT = 96 << 20  # bytes of face features kept for frames that are shown again
 
 Place = TypeVar("Place")
 Features = tuple[Array, ...]
@@ -57,6 +57,7 @@ class LipGenerator:
     def __init__(self, encoder: Session, decoder: Session) -> None:
         self._encoder, self._decoder = encoder, decoder
         self._asked = self._batch = 1
+        self._kept_as = np.float32 if encoder.precision == "fp32" else np.float16  # no more digits than were computed
         self._kept: dict[Hashable, Features] | None = None
         self._turn, self._encoding = threading.Lock(), threading.Lock()
 
@@ -106,8 +107,11 @@ class LipGenerator:
             new = {view.key: view for view in views if view.key not in kept}
             found = dict(zip(new, self._encoded(list(new.values())), strict=True)) if new else {}
             for key, features in found.items():
-                if (len(kept) + 1) * sum(scale.nbytes for scale in features) <= KEPT:
-                    kept[key] = tuple(scale.copy() for scale in features)  # else the whole batch would stay
+                part = tuple(
+                    scale.astype(self._kept_as) for scale in features
+                )  # copied, else the whole batch would stay
+                if (len(kept) + 1) * sum(scale.nbytes for scale in part) <= KEPT:
+                    kept[key] = part
             return [found[view.key] if view.key in found else kept[view.key] for view in views]
 
     def _encoded(self, views: list[View]) -> list[Features]:
