@@ -1,0 +1,29 @@
+"""``lipsync worker``: does the service's tasks until it is told to end."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from lipsync.monitor import Monitor
+
+
+def add_to(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "worker",
+        help="do the service's tasks",
+        description="Does the tasks of the service, one after the other, until SIGTERM or Ctrl-C; then the one in hand "
+        "is handed back. Settings come from LIPSYNC_* in the environment, or from a file .env.",
+    )
+    parser.add_argument("--debug", action="store_true", help="show where an unexpected failure comes from")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, monitor: Monitor) -> int:
+    from lipsync.cli.service import started
+
+    with started() as settings:
+        from lipsync.worker.run import run_worker
+
+        run_worker(settings)
+    return 0

@@ -1,0 +1,73 @@
+"""Webhook calls that are to be made, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from lipsync.jobs.changes import Changes, new_delivery
+from lipsync.jobs.snapshots import delivery_of
+from lipsync.jobs.tables import DeliveryRow
+from lipsync.jobs.task import Delivery
+
+HOLD = timedelta(seconds=60)  # for one call; a sender that dies is followed by another after that
+
+
+class Deliveries(Changes):
+    """At least once: a sender that dies between the call and its record makes it again, under the same id."""
+
+    def enqueue_delivery(self, task_id: str, url: str, event: str, body: str, now: datetime) -> Delivery:
+        """A call that is due at once. Final statuses enqueue their own. Raises TaskMissing."""
+        row = new_delivery(task_id, url, event, body, now)
+        with self._writing() as session:
+            self._row(session, task_id)
+            session.add(row)
+            session.flush()
+            return delivery_of(row)
+
+    def due_deliveries(self, now: datetime, limit: int = 20, *, hold: timedelta = HOLD) -> list[Delivery]:
+        """Calls to make now, each given to one caller, who has ``hold`` to make and record it."""
+        statement = (
+            select(DeliveryRow)
+            .where(DeliveryRow.next_at <= now)
+            .order_by(DeliveryRow.next_at, DeliveryRow.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        with self._writing() as session:
+            rows = session.scalars(statement).all()
+            for row in rows:
+                row.attempts += 1
+                row.next_at = now + hold
+            return [delivery_of(row) for row in rows]
+
+    def record_delivery(
+        self,
+        delivery_id: str,
+        now: datetime,
+        *,
+        status: int | None = None,
+        error: str | None = None,
+        retry_in: timedelta | None = None,
+    ) -> Delivery | None:
+        """What came of a call: no ``error`` is success; else it is made again in ``retry_in``, or never.
+
+        ``status``: the HTTP status of the answer. None: the delivery went with its task.
+        """
+        with self._writing() as session:
+            row = session.get(DeliveryRow, delivery_id, with_for_update=True)
+            if row is None:
+                return None
+            row.last_status, row.last_error = status, error
+            if row.delivered_at is None:  # once delivered it stays so, whatever a slow second sender reports
+                row.delivered_at = now if error is None else None
+                row.next_at = None if error is None or retry_in is None else now + retry_in
+            return delivery_of(row)
+
+    def deliveries(self, task_id: str) -> Sequence[Delivery]:
+        """All calls of a task, in order."""
+        statement = select(DeliveryRow).where(DeliveryRow.task_id == task_id).order_by(DeliveryRow.id)
+        with self._reading() as session:
+            return [delivery_of(row) for row in session.scalars(statement)]

@@ -1,0 +1,1 @@
+"""The part of the service that does the tasks."""

@@ -1,0 +1,68 @@
+"""How a worker hears that there is something to do: a message that carries a task's id and nothing else.
+
+The store is the queue of record. A message that is lost is sent again by ``recovery``, one that comes twice finds
+nothing to claim.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from lipsync.errors import DiskFull, OutputUnwritable, StorageFailed
+from lipsync.media.scratch import FULL
+
+TASK, QUEUE = "lipsync.run", "lipsync"
+QUICKLY = 0.2  # seconds between two looks into the folder, on one machine
+PATIENCE = 5  # seconds for the broker to answer
+
+
+class Doorbell:
+    """Rings for tasks. Safe from several threads."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, task_id: str) -> None:
+        """Tell the workers. Raises StorageFailed if the broker does not answer."""
+        try:
+            self._app.send_task(TASK, (task_id,), queue=QUEUE, retry=False)
+        except (OperationalError, OSError) as exc:
+            raise StorageFailed(f"the broker does not take messages ({' '.join(str(exc).split())})") from exc
+
+
+def make_app(broker_url: str, folder: Path) -> Celery:
+    """A Celery application without tasks, on that broker; an empty address means files in ``folder``.
+
+    Raises DiskFull, OutputUnwritable if the folder cannot be made.
+    """
+    app = Celery("lipsync", broker=broker_url or "filesystem://", set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=PATIENCE,
+        broker_transport_options={} if broker_url else _in_folder(folder),
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        worker_disable_prefetch=broker_url.startswith("redis"),  # else a busy worker would hold what another could do
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+    )
+    return app
+
+
+def _in_folder(folder: Path) -> dict[str, object]:
+    messages, control = folder / "messages", folder / "control"
+    try:
+        for made in (messages, control):
+            made.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        if exc.errno in FULL:
+            raise DiskFull(f"{folder}: no space is left there") from exc
+        raise OutputUnwritable(f"{folder}: cannot be made ({exc.strerror})") from exc
+    both = {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
+    return {**both, "polling_interval": QUICKLY}

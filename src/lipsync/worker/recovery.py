@@ -1,0 +1,44 @@
+"""Nothing is lost: tasks of workers that died are taken back, and whoever was not heard is rung for again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from lipsync.errors import LipsyncError
+from lipsync.jobs.store import TaskStore
+
+EVERY = 2.0  # seconds
+
+
+@contextmanager
+def recovering(
+    store: TaskStore, ring: Callable[[str], None], now: Callable[[], datetime], every: float = EVERY
+) -> Iterator[None]:
+    """Look after the store in a thread, for as long as the ``with`` lasts. Any number of processes may do so."""
+    ended = threading.Event()
+
+    def keep() -> None:
+        while not ended.wait(every):
+            recover(store, ring, now())
+
+    thread = threading.Thread(target=keep, name="recovery", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def recover(store: TaskStore, ring: Callable[[str], None], now: datetime) -> None:
+    """Once: what cannot be done now is logged, and done next time."""
+    try:
+        for task_id in store.reap(now):
+            ring(task_id)
+            store.mark_announced(task_id, now)
+    except LipsyncError as error:
+        logging.getLogger(__name__).warning("recovery: %s [%s]", error, error.code)

@@ -1,0 +1,138 @@
+"""Everything that a worker needs, from the settings; what is missing is told before it starts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from lipsync.errors import OutputUnwritable
+from lipsync.intake import Limits, Means, S3Access
+from lipsync.jobs.execute import Workplace
+from lipsync.jobs.store import TaskStore, migrate, open_store
+from lipsync.settings import Settings
+from lipsync.storage import STORAGES
+from lipsync.storage.base import LocalOptions, S3Options, Storage, StorageOptions
+from lipsync.storage.keys import KeyTemplate
+
+SECRET_FILE = "secret"
+
+
+@contextmanager
+def workplace(settings: Settings) -> Iterator[Workplace]:
+    """The store brought up to date, the storage tried out, the rest as the settings have it.
+
+    Raises SettingInvalid, StorageFailed, OutputUnwritable.
+    """
+    with ExitStack() as stack:
+        storage = stack.enter_context(open_storage(settings))
+        storage.check()
+        yield Workplace(
+            worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            store=stack.enter_context(open_tasks(settings)),
+            storage=storage,
+            folder=settings.data_dir / "work",
+            limits=limits_of(settings),
+            means=Means(s3=_s3_inputs(settings)),
+            keys=KeyTemplate.parse(settings.key_template),
+            models=settings.models_dir,
+            lease=timedelta(seconds=settings.lease_seconds),
+            seconds=settings.task_seconds,
+            pause=timedelta(seconds=settings.retry_seconds),
+            now=now,
+        )
+
+
+def now() -> datetime:
+    """The time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def open_tasks(settings: Settings) -> Iterator[TaskStore]:
+    """The store of tasks, brought up to date. Raises SettingInvalid, StorageFailed, OutputUnwritable."""
+    make_folder(settings.data_dir)
+    migrate(settings.database)
+    with open_store(settings.database) as store:
+        yield store
+
+
+@contextmanager
+def open_storage(settings: Settings) -> Iterator[Storage]:
+    """The place of results. Raises SettingInvalid, StorageFailed, OutputUnwritable."""
+    if settings.storage == "local":
+        folder = settings.storage_folder or settings.data_dir / "results"
+        make_folder(folder)
+        options = StorageOptions(
+            local=LocalOptions(folder, settings.address, secret_of(settings), settings.url_lifetime)
+        )
+    else:
+        s3 = S3Options(
+            bucket=settings.s3_bucket,
+            region=settings.s3_region,
+            endpoint=settings.s3_endpoint,
+            public_endpoint=settings.s3_public_endpoint,
+            access_key=settings.s3_access_key.get_secret_value(),
+            secret_key=settings.s3_secret_key.get_secret_value(),
+            session_token=settings.s3_session_token.get_secret_value(),
+            public=settings.s3_public,
+            lifetime=settings.url_lifetime,
+            encryption=settings.s3_encryption,
+            kms_key=settings.s3_kms_key,
+        )
+        options = StorageOptions(s3=s3)
+    with closing(STORAGES[settings.storage](options)) as storage:
+        yield storage
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How much may come in, and from where. Raises SettingInvalid."""
+    return Limits(
+        most_bytes=settings.input_bytes,
+        most_seconds=settings.input_seconds,
+        most_pixels=settings.input_pixels,
+        most_redirects=settings.input_redirects,
+        most_seconds_in_all=settings.task_seconds,
+        allowed_hosts=settings.input_allowed_hosts,
+    )
+
+
+def secret_of(settings: Settings) -> str:
+    """What signs local links: the setting, or what was made once and lies in the data folder."""
+    if told := settings.secret.get_secret_value():
+        return told
+    path = settings.data_dir / SECRET_FILE
+    make_folder(settings.data_dir)
+    try:
+        with path.open("x", encoding="ascii") as file:
+            os.chmod(path, 0o600)
+            file.write(secrets.token_urlsafe(32))
+    except FileExistsError:
+        pass  # somebody made it before
+    except OSError as exc:
+        raise OutputUnwritable(f"{path}: cannot be written ({exc.strerror})") from exc
+    return path.read_text(encoding="ascii")
+
+
+def make_folder(folder: Path) -> None:
+    """The folder, for its owner alone. Raises OutputUnwritable."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputUnwritable(f"{folder}: cannot be made ({exc.strerror})") from exc
+
+
+def _s3_inputs(settings: Settings) -> S3Access:
+    """How inputs at s3:// are read: with the keys of the results' bucket, where those are set."""
+    return S3Access(
+        region=settings.s3_region or None,
+        endpoint=settings.s3_endpoint or None,
+        access_key=settings.s3_access_key.get_secret_value() or None,
+        secret_key=settings.s3_secret_key.get_secret_value() or None,
+        session_token=settings.s3_session_token.get_secret_value() or None,
+        buckets=settings.input_buckets,
+    )

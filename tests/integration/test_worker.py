@@ -1,0 +1,172 @@
+"""A worker as a process of its own, on every broker: what it does, and what it leaves when it is stopped or killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lipsync.errors import StorageFailed
+from lipsync.jobs.store import TaskStore
+from lipsync.jobs.task import NewTask, Source, Status, Task
+from lipsync.settings import Settings, load_settings
+from lipsync.worker.doorbell import Doorbell, make_app
+from lipsync.worker.workplace import now, open_tasks
+
+BROKERS = {"files": "", "redis": "redis://127.0.0.1:6379/9", "rabbitmq": "amqp://guest:guest@127.0.0.1:5672//"}
+PORTS = {"redis": 6379, "rabbitmq": 5672}
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(params=sorted(BROKERS))
+def broker(request) -> str:
+    port = PORTS.get(request.param)
+    if port is not None and not answers(port):
+        if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
+            pytest.fail(f"{request.param} has to run at 127.0.0.1:{port}")
+        pytest.skip(f"no {request.param} at 127.0.0.1:{port}")
+    return BROKERS[request.param]
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch) -> Settings:
+    for name in [name for name in os.environ if name.startswith("LIPSYNC_")]:
+        monkeypatch.delenv(name)
+    return load_settings(data_dir=tmp_path / "data", lease_seconds=5)
+
+
+@pytest.fixture
+def store(settings) -> Iterator[TaskStore]:
+    with open_tasks(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def worker(settings, tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a worker; what still runs at the end is killed."""
+    running = []
+
+    def start(broker: str = "") -> subprocess.Popen[str]:
+        told = {"DATA_DIR": str(settings.data_dir), "BROKER_URL": broker, "LEASE_SECONDS": "5", "LOG_FORMAT": "json"}
+        environment = os.environ | {f"LIPSYNC_{name}": value for name, value in told.items()}
+        call = [sys.executable, "-m", "lipsync", "worker"]
+        log = (tmp_path / f"worker{len(running)}.log").open("w")
+        process = subprocess.Popen(call, env=environment, stderr=log, stdout=log, text=True, cwd=tmp_path)
+        running.append((process, log))
+        return process
+
+    yield start
+    for process, log in running:
+        process.kill()
+        process.wait(30)
+        log.close()
+
+
+@pytest.fixture
+def new(store, speaker, voice) -> Callable[..., Task]:
+    def make(audio: Path = voice, engines=("passthrough",)) -> Task:
+        sources = Source("upload", str(speaker)), Source("upload", str(audio))
+        return store.create(NewTask(*sources, engines, {}), now=now())
+
+    return make
+
+
+def becomes(store: TaskStore, task: Task, *statuses: Status, within: float = 60) -> Task:
+    limit = time.monotonic() + within
+    while (here := store.get(task.id)).status not in statuses and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert here.status in statuses, (here.status, here.problem)
+    return here
+
+
+def published(settings: Settings) -> list[Path]:
+    return sorted((settings.data_dir / "results").rglob("*.mp4"))
+
+
+def work_in_progress(settings: Settings) -> list[Path]:
+    folder = settings.data_dir / "work"
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def test_a_task_that_is_rung_for_is_done(broker, settings, store, worker, new):
+    bell = Doorbell(make_app(broker, settings.data_dir / "queue"))
+    process = worker(broker)
+    first, second = new(), new()
+    for task in (first, second):
+        bell.ring(task.id)
+    for task in (first, second):
+        done = becomes(store, task, Status.COMPLETED, Status.FAILED)
+        assert done.status is Status.COMPLETED, done.problem
+    assert len(published(settings)) == 2
+    assert work_in_progress(settings) == []
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_a_task_that_nobody_rang_for_is_found(store, worker, new):
+    task = new()
+    worker()
+    assert becomes(store, task, Status.COMPLETED, Status.FAILED).status is Status.COMPLETED
+
+
+@pytest.fixture
+def long(tmp_path, make_sound) -> Path:
+    return make_sound(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
+
+
+def test_a_worker_that_is_stopped_hands_its_task_back_at_once(settings, store, worker, new, long):
+    task = new(audio=long)
+    process = worker()
+    becomes(store, task, Status.PROCESSING)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    back = store.get(task.id)
+    assert (back.status, back.attempts) == (Status.QUEUED, 0)
+    assert work_in_progress(settings) == []
+    assert published(settings) == []
+
+
+def test_a_worker_that_is_killed_loses_nothing(settings, store, worker, new, long):
+    task = new(audio=long)
+    process = worker()
+    becomes(store, task, Status.PROCESSING)
+    process.kill()
+    process.wait(30)
+    assert store.get(task.id).status is Status.PROCESSING
+    worker()
+    again = becomes(store, task, Status.QUEUED, Status.DOWNLOADING, within=30)
+    assert again.problem is not None
+    assert again.problem.code == "worker_lost"
+    becomes(store, task, Status.PROCESSING)
+    store.request_cancel(task.id, now())
+    becomes(store, task, Status.CANCELLED, within=15)
+    time.sleep(0.5)
+    assert work_in_progress(settings) == []
+    assert published(settings) == []
+
+
+def test_settings_that_are_wrong_stop_it_with_one_line(tmp_path):
+    environment = os.environ | {"LIPSYNC_STORAGE": "s3", "LIPSYNC_DATA_DIR": str(tmp_path / "data")}
+    call = [sys.executable, "-m", "lipsync", "worker"]
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
+    assert done.returncode == 60
+    assert "LIPSYNC_S3_BUCKET" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broker_that_does_not_answer_is_told(tmp_path):
+    with pytest.raises(StorageFailed, match="the broker does not take messages"):
+        Doorbell(make_app("redis://127.0.0.1:9/0", tmp_path)).ring("x")

@@ -1,0 +1,300 @@
+"""One task from claim to end, with real inputs over HTTP and real files published, whatever goes wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lipsync.errors import StorageFailed
+from lipsync.intake import Limits, Means
+from lipsync.jobs.execute import Workplace, execute, sweep
+from lipsync.jobs.hold import Hold
+from lipsync.jobs.store import TaskStore, migrate, open_store
+from lipsync.jobs.task import NewTask, Source, Status, Task
+from lipsync.media.probe import probe, video_of
+from lipsync.storage.base import LocalOptions
+from lipsync.storage.keys import KeyTemplate
+from lipsync.storage.local import LocalStorage
+
+LEASE = timedelta(seconds=30)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def files(tmp_path, make_video, voice, make_sound) -> Iterator[str]:
+    """The address of a server of inputs, and of one that fails."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    make_video(folder / "bars.mp4", frames=30)
+    (folder / "voice.wav").write_bytes(voice.read_bytes())
+    (folder / "page.mp4").write_text("<html>log in</html>")
+    make_sound(folder / "long.wav", np.zeros(16_000 * 900, np.int16))
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(folder))  # type: ignore[arg-type]
+
+        def do_GET(self) -> None:
+            self.send_error(503) if self.path == "/busy.mp4" else super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[TaskStore]:
+    migrate(f"sqlite:///{tmp_path}/tasks.db")
+    with open_store(f"sqlite:///{tmp_path}/tasks.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def place(tmp_path, store) -> Workplace:
+    (tmp_path / "published").mkdir()
+    storage = LocalStorage.open(LocalOptions(tmp_path / "published", "http://localhost:8000", "a secret of the tests"))
+    return Workplace(
+        worker="tester",
+        store=store,
+        storage=storage,
+        folder=tmp_path / "work",
+        limits=Limits(allowed_hosts=("127.0.0.1",), most_seconds=3600),
+        means=Means(),
+        keys=KeyTemplate.parse("{task}/{engine}{suffix}"),
+        models=None,
+        lease=LEASE,
+        seconds=600,
+        pause=timedelta(seconds=10),
+        now=now,
+    )
+
+
+@pytest.fixture
+def claimed(store, files) -> Callable[..., Task]:
+    """A new task, taken by the worker."""
+
+    def make(video: str = "bars.mp4", audio: str = "voice.wav", engines=("passthrough",), **options) -> Task:
+        sources = (Source("url", f"{files}/{name}" if "://" not in name else name) for name in (video, audio))
+        task = store.create(NewTask(*sources, engines, options), now=now())
+        taken = store.claim(task.id, "tester", LEASE, now())
+        assert taken is not None
+        return taken
+
+    return make
+
+
+def published(place: Workplace) -> list[str]:
+    folder = place.folder.parent / "published"
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix == ".mp4")
+
+
+def nothing_is_left(place: Workplace) -> bool:
+    return not place.folder.exists() or not list(place.folder.iterdir())
+
+
+def test_a_task_is_done_and_its_result_published(place, store, claimed):
+    task = claimed(crf=30)
+    execute(task, place)
+    done = store.get(task.id)
+    assert (done.status, done.problem, done.lease_owner) == (Status.COMPLETED, None, None)
+    (output,) = done.outputs
+    assert (output.engine, output.width, output.height) == ("passthrough", 192, 96)
+    assert published(place) == [f"{task.id}/passthrough.mp4"]
+    path = place.folder.parent / "published" / output.key
+    assert (path.stat().st_size, video_of(probe(path)).frames) == (output.size, 50)
+    assert output.url.startswith("http://localhost:8000/")
+    assert set(done.timings) >= {"listen", "track", "render", "total"}
+    assert done.performance.frames == 50
+    assert done.performance.peak_memory > 1 << 20
+    assert nothing_is_left(place)
+    assert any("published as" in line.message for line in store.logs(task.id))
+
+
+def test_uploads_are_used_where_they_lie(place, store, speaker, voice):
+    sources = Source("upload", str(speaker)), Source("upload", str(voice))
+    made = store.create(NewTask(*sources, ("rewrite", "passthrough"), {}), now=now())
+    execute(store.claim(made.id, "tester", LEASE, now()), place)
+    done = store.get(made.id)
+    assert done.status is Status.COMPLETED, done.problem
+    assert [output.engine for output in done.outputs] == ["rewrite", "passthrough"]
+    assert speaker.is_file()
+    assert nothing_is_left(place)
+
+
+@pytest.mark.parametrize(
+    ("video", "options", "code"),
+    [
+        ("page.mp4", {}, "not_media"),
+        ("missing.mp4", {}, "fetch_failed"),
+        ("voice.wav", {}, "no_video_stream"),
+        ("http://169.254.169.254/latest/meta-data", {}, "address_forbidden"),
+        ("ftp://127.0.0.1/a.mp4", {}, "option_invalid"),
+        ("bars.mp4", {"select": "nicest", "engine": "x"}, "option_invalid"),
+        ("bars.mp4", {"crf": 99}, "option_invalid"),
+    ],
+)
+def test_what_cannot_be_done_fails_with_its_code_and_is_not_tried_again(place, store, claimed, video, options, code):
+    task = claimed(video, **options)
+    execute(task, place)
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code, failed.problem.retryable) == (Status.FAILED, code, False)
+    assert published(place) == []
+    assert nothing_is_left(place)
+    assert any(code in line.message for line in store.logs(task.id))
+
+
+def test_nobody_in_the_footage(place, store, claimed):
+    task = claimed(engines=("rewrite",))
+    execute(task, place)
+    assert store.get(task.id).problem.code == "no_face_found"
+
+
+def test_an_input_that_is_too_long(place, store, claimed):
+    task = claimed(audio="long.wav")
+    execute(task, replace(place, limits=replace(place.limits, most_seconds=60)))
+    assert store.get(task.id).problem.code == "input_too_large"
+
+
+def test_what_may_pass_is_tried_again_later_and_not_for_ever(place, store, claimed):
+    task = claimed("busy.mp4")
+    for attempt in range(1, task.max_attempts + 1):
+        before = now()
+        execute(task, place)
+        after = store.get(task.id)
+        assert after.problem.code == "fetch_failed"
+        if attempt < task.max_attempts:
+            assert after.status is Status.QUEUED
+            assert after.available_at - before >= place.pause * 2 ** (attempt - 1)
+            task = store.claim(task.id, "tester", LEASE, after.available_at)
+            assert task is not None
+    assert after.status is Status.FAILED
+
+
+class Broken:
+    """A storage that fails as it is told to."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def put(self, *_: object) -> None:
+        raise self._error
+
+
+def test_a_storage_that_is_away_for_a_while(place, store, claimed):
+    task = claimed()
+    execute(task, replace(place, storage=Broken(StorageFailed("the bucket does not answer"))))
+    assert (store.get(task.id).status, store.get(task.id).problem.code) == (Status.QUEUED, "storage_failed")
+    again = store.claim(task.id, "tester", LEASE, now() + timedelta(hours=1))
+    execute(again, place)
+    assert store.get(task.id).status is Status.COMPLETED
+    assert store.get(task.id).problem is None
+
+
+def test_a_fault_of_ours_fails_the_task_and_is_in_its_log(place, store, claimed):
+    task = claimed()
+    execute(task, replace(place, storage=Broken(ZeroDivisionError("by nothing"))))
+    assert (store.get(task.id).status, store.get(task.id).problem.code) == (Status.FAILED, "bug")
+    assert any("Traceback" in line.message for line in store.logs(task.id))
+
+
+@pytest.fixture
+def running(place, store) -> Iterator[Callable[..., tuple[Hold, threading.Thread]]]:
+    """Execute a task in a thread; gives its hold once it is at work on the pictures."""
+    threads = []
+
+    def run(task: Task, at: Workplace = place) -> tuple[Hold, threading.Thread]:
+        holds: list[Hold] = []
+        thread = threading.Thread(target=execute, args=(task, at, holds.append))
+        thread.start()
+        threads.append(thread)
+        limit = time.monotonic() + 60
+        while store.get(task.id).status is not Status.PROCESSING and time.monotonic() < limit:
+            time.sleep(0.05)
+        return holds[0], thread
+
+    yield run
+    for thread in threads:
+        thread.join(60)
+
+
+def test_cancelling_stops_it_within_two_seconds(place, store, claimed, running):
+    task = claimed(audio="long.wav")
+    _, thread = running(task)
+    store.request_cancel(task.id, now())
+    began = time.monotonic()
+    thread.join(30)
+    assert time.monotonic() - began < 10  # two seconds, on a machine that does nothing else
+    assert store.get(task.id).status is Status.CANCELLED
+    assert published(place) == []
+    assert nothing_is_left(place)
+
+
+def test_a_worker_that_is_to_end_hands_the_task_back_untried(place, store, claimed, running):
+    task = claimed(audio="long.wav")
+    hold, thread = running(task)
+    hold.release()
+    thread.join(30)
+    back = store.get(task.id)
+    assert (back.status, back.attempts, back.lease_owner) == (Status.QUEUED, 0, None)
+    assert nothing_is_left(place)
+
+
+def test_a_task_may_not_take_for_ever(place, store, claimed):
+    task = claimed(audio="long.wav")
+    execute(task, replace(place, seconds=0.5))
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code) == (Status.FAILED, "timed_out")
+    assert published(place) == []
+
+
+def test_whoever_lost_the_task_publishes_nothing(place, store, claimed, running):
+    task = claimed(audio="long.wav")
+    _, thread = running(task)
+    store.reap(now() + 2 * LEASE)
+    other = store.claim(task.id, "another", LEASE, now() + 2 * LEASE)
+    assert other is not None
+    thread.join(30)
+    assert not thread.is_alive()
+    assert (store.get(task.id).status, store.get(task.id).lease_owner) == (Status.DOWNLOADING, "another")
+    assert published(place) == []
+
+
+def test_progress_is_told_while_it_works(store, claimed, running):
+    task = claimed(audio="long.wav")
+    hold, thread = running(task)
+    limit, told = time.monotonic() + 30, None
+    while told is None and time.monotonic() < limit:
+        told = store.get(task.id).progress
+        time.sleep(0.1)
+    assert told is not None
+    assert told.done > 0
+    hold.release()
+    thread.join(30)
+
+
+def test_what_dead_workers_left_is_swept_away(place, store, claimed):
+    alive, over = claimed(), claimed()
+    execute(over, place)
+    for name in (alive.id, over.id, "nobody-knows"):
+        (place.folder / name).mkdir(parents=True, exist_ok=True)
+        (place.folder / name / "video.part").write_bytes(b"half")
+    assert sorted(sweep(place.folder, store)) == sorted([over.id, "nobody-knows"])
+    assert [path.name for path in place.folder.iterdir()] == [alive.id]
+    assert sweep(Path("/nowhere"), store) == []
