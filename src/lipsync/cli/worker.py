@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
+import threading
 from typing import Any
 
 from lipsync.monitor import Monitor
@@ -16,6 +19,7 @@ def add_to(commands: Any) -> None:
         "is handed back. Settings come from LIPSYNC_* in the environment, or from a file .env.",
     )
     parser.add_argument("--debug", action="store_true", help="show where an unexpected failure comes from")
+    parser.add_argument("--until-parent-ends", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 
@@ -25,5 +29,14 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
     with started() as settings:
         from lipsync.worker.run import run_worker
 
+        if options.until_parent_ends:
+            threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
         run_worker(settings)
     return 0
+
+
+def _end_with_parent() -> None:
+    """Standard input is a pipe whose other end the parent holds: it ends when the parent does, however that ends."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -40,7 +40,9 @@ CONTENT_TYPE = "video/mp4"
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """What a worker has to work with. ``worker``: its name, new with each start; ``folder``: for work in progress;
+    """What a worker has to work with.
+
+    ``worker``: its name, new with each start; ``folder``: for work in progress; ``uploads``: where uploaded inputs lie;
     ``models``: of weights, None: the usual one; ``lease``: how long a task stays its own without a sign of life;
     ``seconds``: how long a task may take; ``pause``: before a second attempt, doubled each time; ``now``: aware, UTC.
     """
@@ -49,6 +51,7 @@ class Workplace:
     store: TaskStore
     storage: Storage
     folder: Path
+    uploads: Path
     limits: Limits
     means: Means
     keys: KeyTemplate
@@ -101,7 +104,7 @@ def _work(task: Task, at: Workplace, monitor: Monitor, desk: Path) -> tuple[Resu
 def _brought(source: Source, target: Path, at: Workplace, monitor: Monitor) -> Path:
     """The input as a file: one that was uploaded lies where it lies."""
     if source.kind == "upload":
-        return Path(source.location)
+        return at.uploads / source.location
     return fetch(source.location, target, at.limits, monitor, sha256=source.sha256, means=at.means).path
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from lipsync.errors import OptionInvalid, TaskMissing
 from lipsync.jobs.database import Database
@@ -50,6 +50,13 @@ class Queries(Database):
             rows = session.scalars(statement.order_by(TaskRow.id.desc()).limit(limit + 1)).all()
         tasks = tuple(task_of(row) for row in rows[:limit])
         return Page(tasks, tasks[-1].id if len(rows) > limit else None)
+
+    def uses(self, location: str) -> bool:
+        """Whether any task's footage or sound lies there."""
+        inputs = (TaskRow.video, TaskRow.audio)
+        used = or_(*(column["location"].as_string() == location for column in inputs))
+        with self._reading() as session:
+            return session.scalar(select(TaskRow.id).where(used).limit(1)) is not None
 
     def counts(self, *, key_id: str | None = None) -> dict[Status, int]:
         """How many tasks there are in each status, of one API key or of all."""

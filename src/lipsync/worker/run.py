@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from typing import Any
 
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 
 from lipsync.errors import LipsyncError
 from lipsync.jobs.execute import Workplace, execute, sweep
 from lipsync.jobs.hold import Hold
 from lipsync.settings import Settings
+from lipsync.worker.calls import delivering
 from lipsync.worker.doorbell import TASK, Doorbell, make_app
 from lipsync.worker.recovery import recovering
-from lipsync.worker.workplace import workplace
+from lipsync.worker.workplace import secret_of, workplace
 
 
 def run_worker(settings: Settings) -> None:
@@ -29,8 +32,13 @@ def run_worker(settings: Settings) -> None:
         shift = Shift(at)
         add_task(app, shift)
         signals.worker_shutting_down.connect(shift.end, weak=False)
-        with recovering(at.store, Doorbell(app).ring, at.now):
-            # A thread, not a process of its own: it is warm for the next task, and hears at once that it has to end.
+        with (
+            recovering(at.store, Doorbell(app).ring, at.now),
+            delivering(at.store, secret_of(settings), at.limits, at.means, at.now),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore", SecurityWarning)  # of being root: only JSON is taken, so it does not matter
+            # A thread, not a process of its own: warm for the next task, and told at once that it has to end.
             app.Worker(pool="threads", concurrency=1, quiet=True, **ALONE).start()
 
 

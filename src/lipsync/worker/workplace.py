@@ -18,6 +18,7 @@ from lipsync.settings import Settings
 from lipsync.storage import STORAGES
 from lipsync.storage.base import LocalOptions, S3Options, Storage, StorageOptions
 from lipsync.storage.keys import KeyTemplate
+from lipsync.worker.webhooks import body_of
 
 SECRET_FILE = "secret"
 
@@ -36,6 +37,7 @@ def workplace(settings: Settings) -> Iterator[Workplace]:
             store=stack.enter_context(open_tasks(settings)),
             storage=storage,
             folder=settings.data_dir / "work",
+            uploads=settings.data_dir / "uploads",
             limits=limits_of(settings),
             means=Means(s3=_s3_inputs(settings)),
             keys=KeyTemplate.parse(settings.key_template),
@@ -57,7 +59,7 @@ def open_tasks(settings: Settings) -> Iterator[TaskStore]:
     """The store of tasks, brought up to date. Raises SettingInvalid, StorageFailed, OutputUnwritable."""
     make_folder(settings.data_dir)
     migrate(settings.database)
-    with open_store(settings.database) as store:
+    with open_store(settings.database, notify=body_of) as store:
         yield store
 
 

@@ -75,6 +75,7 @@ def place(tmp_path, store) -> Workplace:
         store=store,
         storage=storage,
         folder=tmp_path / "work",
+        uploads=tmp_path,
         limits=Limits(allowed_hosts=("127.0.0.1",), most_seconds=3600),
         means=Means(),
         keys=KeyTemplate.parse("{task}/{engine}{suffix}"),

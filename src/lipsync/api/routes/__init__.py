@@ -1,0 +1,1 @@
+"""What answers at which path, one file per noun."""

@@ -1,0 +1,52 @@
+"""What may be asked for, and how long it would take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from lipsync.api.access import Reader
+from lipsync.api.errors import problems
+from lipsync.api.wishes import Guess, Options
+from lipsync.engines import ENGINES
+
+RATE = 25  # frames/s that footage is taken to have
+PIXELS = 1280 * 720  # of the frames that SPEED is about
+SHARE = 0.5  # of the time that does not depend on the size of the picture
+START = 2.0  # seconds, for each engine
+# frames/s on two CPU cores; where there is a GPU, or there are more cores, it is faster
+SPEED = {"passthrough": 120.0, "rewrite": 30.0, "wav2lip": 12.0, "wav2lip-gan": 12.0}
+
+router = APIRouter(tags=["service"])
+
+
+class OptionsView(BaseModel):
+    """What `POST /v1/tasks` takes."""
+
+    engines: list[str]
+    options: dict[str, Any] = Field(description="JSON Schema of a new task's options")
+    defaults: dict[str, Any]
+
+
+class Estimate(BaseModel):
+    """How long it might take."""
+
+    seconds: float = Field(description="rough: on two CPU cores, without waiting, fetching and publishing")
+    engines: dict[str, float] = Field(description="the same, for each engine")
+
+
+@router.get("/v1/options", summary="What can be asked for", responses=problems())
+def options(caller: Reader) -> OptionsView:
+    """The engines, and the options with their defaults."""
+    return OptionsView(engines=list(ENGINES), options=Options.model_json_schema(), defaults=Options().model_dump())
+
+
+@router.post("/v1/estimate", summary="How long it might take", responses=problems(413))
+def estimate(guess: Guess, caller: Reader) -> Estimate:
+    """A rough guess: the real time may be half or twice that, and far less where there is a GPU."""
+    frames = guess.seconds * RATE
+    size = SHARE + (1 - SHARE) * guess.width * guess.height / PIXELS
+    each: dict[str, float] = {engine: round(START + frames / SPEED[engine] * size, 1) for engine in guess.engines}
+    return Estimate(seconds=round(sum(each.values()), 1), engines=each)

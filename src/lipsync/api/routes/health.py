@@ -1,0 +1,62 @@
+"""Whether the service is up and ready, and what it counts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel
+
+from lipsync.api.access import may_measure
+from lipsync.api.errors import Refusal, problems
+from lipsync.api.meter import task_lines
+from lipsync.api.services import AtDesk
+from lipsync.errors import LipsyncError
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+router = APIRouter(tags=["service"])
+
+
+class Health(BaseModel):
+    """All is well."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/healthz", summary="Is the process up?", responses=problems(keyed=False))
+def healthz() -> Health:
+    """Asks nobody else."""
+    return Health()
+
+
+@router.get("/readyz", summary="Can tasks be taken?", responses=problems(keyed=False))
+def readyz(desk: AtDesk) -> Health:
+    """Whether the task store and the storage answer; 503 names those that do not."""
+    silent = []
+    for name, ask in (("task store", desk.store.oldest_waiting), ("storage", desk.storage.check)):
+        try:
+            ask()
+        except LipsyncError:
+            silent.append(name)
+    if silent:
+        raise Refusal("not_ready", f"no answer from: {', '.join(silent)}", {"Retry-After": "5"})
+    return Health()
+
+
+@router.get(
+    "/metrics",
+    summary="Numbers for Prometheus",
+    response_class=PlainTextResponse,
+    dependencies=[Depends(may_measure)],
+    openapi_extra={"security": [{}]},
+    responses=problems(),
+)
+def metrics(desk: AtDesk) -> PlainTextResponse:
+    """Open to everybody on a service that listens on a loopback address, else for admins' keys."""
+    oldest = desk.store.oldest_waiting()
+    waited = 0.0 if oldest is None else max(0.0, (desk.now() - oldest).total_seconds())
+    counts = {status.value: count for status, count in desk.store.counts().items()}
+    lines = [*task_lines(counts, waited), *desk.meter.lines()]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type=METRICS_TYPE)

@@ -1,0 +1,67 @@
+"""``lipsync keys``: who may use the service."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from lipsync.cli.service import add_action, opened
+from lipsync.errors import TaskMissing
+from lipsync.monitor import Monitor
+
+SCOPES = ("tasks:read", "tasks:write", "admin")
+
+
+def add_to(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "keys", help="make and revoke API keys of the service", description="API keys of the service."
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    create = add_action(actions, "create", run_create, "make a key; its secret is shown once")
+    create.add_argument("name", metavar="NAME", help="whose it is, for the list")
+    create.add_argument("--scope", action="append", choices=SCOPES, help="may be given more than once (both tasks:…)")
+    add_action(actions, "list", run_list, "tell which keys there are")
+    revoke = add_action(actions, "revoke", run_revoke, "a key is good no more")
+    revoke.add_argument("id", metavar="ID")
+
+
+def run_create(options: argparse.Namespace, monitor: Monitor) -> int:
+    with opened() as (store, now):
+        key_id, secret = store.create_key(options.name, options.scope or SCOPES[:2], now)
+    if options.json:
+        print(json.dumps({"id": key_id, "secret": secret}))
+    else:
+        print(f"{secret}\nKeep it: it cannot be shown again. It is sent as: Authorization: Bearer {secret[:8]}…")
+    return 0
+
+
+def run_list(options: argparse.Namespace, monitor: Monitor) -> int:
+    with opened() as (store, _):
+        keys = store.list_keys()
+    rows = [
+        {
+            "id": key.id,
+            "name": key.name,
+            "scopes": list(key.scopes),
+            "created_at": key.created_at.isoformat(),
+            "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+        }
+        for key in keys
+    ]
+    if options.json:
+        print(json.dumps(rows))
+        return 0
+    for key in keys:
+        state = "revoked" if key.revoked_at else "good"
+        print(f"{key.id}  {state:<7}  {key.created_at:%Y-%m-%d}  {','.join(key.scopes):<22}  {key.name}")
+    return 0
+
+
+def run_revoke(options: argparse.Namespace, monitor: Monitor) -> int:
+    with opened() as (store, now):
+        if not store.revoke_key(options.id, now):
+            raise TaskMissing(f"there is no good key {options.id}")
+    if options.json:
+        print(json.dumps({"revoked": options.id}))
+    return 0

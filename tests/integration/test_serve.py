@@ -1,0 +1,218 @@
+"""The whole service on one machine, as a user starts it: with nothing else running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipsync.media.probe import probe, video_of
+from lipsync.worker.webhooks import verify
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@dataclass
+class Service:
+    """One data folder and port, and whatever runs there."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    key: str = ""
+
+    def environment(self) -> dict[str, str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("LIPSYNC_")}
+        return plain | {
+            "LIPSYNC_DATA_DIR": str(self.folder / "data"),
+            "LIPSYNC_LEASE_SECONDS": "5",
+            "LIPSYNC_INPUT_ALLOWED_HOSTS": "127.0.0.1",
+        }
+
+    def command(self, *arguments: str) -> str:
+        call = [sys.executable, "-m", "lipsync", *arguments]
+        done = subprocess.run(call, env=self.environment(), capture_output=True, text=True, check=True, timeout=60)
+        return done.stdout
+
+    def start(self) -> None:
+        call = [sys.executable, "-m", "lipsync", "serve", "--port", str(self.port)]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(call, env=self.environment(), stderr=log, stdout=log, cwd=self.folder)
+        limit = time.monotonic() + 60
+        while time.monotonic() < limit:
+            try:
+                self.ask("GET", "/readyz")
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError((self.folder / "log").read_text())
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        url = path if path.startswith("http") else f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, content, method=method, headers={"Content-Type": "application/json"})
+        if self.key:
+            request.add_header("Authorization", f"Bearer {self.key}")
+        for name, value in headers.items():
+            request.add_header(name.replace("_", "-"), value)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                status, kind, told = answer.status, answer.headers["Content-Type"] or "", answer.read()
+        except urllib.error.HTTPError as refused:
+            status, kind, told = refused.code, refused.headers["Content-Type"] or "", refused.read()
+        return status, json.loads(told) if "json" in kind else told
+
+    def becomes(self, task_id: str, *statuses: str, within: float = 60) -> dict[str, Any]:
+        limit = time.monotonic() + within
+        while True:
+            _, task = self.ask("GET", f"/v1/tasks/{task_id}")
+            if task["status"] in statuses or time.monotonic() > limit:
+                assert task["status"] in statuses, task
+                return dict(task)
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def service(tmp_path) -> Iterator[Service]:
+    made = Service(tmp_path, free_port())
+    made.start()
+    made.key = json.loads(made.command("keys", "create", "tests", "--json"))["secret"]
+    yield made
+    if made.process is not None:
+        made.process.kill()
+        made.process.wait(30)
+
+
+@pytest.fixture
+def upload(service) -> Callable[[Path], dict[str, str]]:
+    def send(path: Path) -> dict[str, str]:
+        status, told = service.ask("POST", "/v1/uploads", path.read_bytes(), Content_Type="application/octet-stream")
+        assert status == 201, told
+        return {"upload": told["id"]}
+
+    return send
+
+
+@pytest.fixture
+def long(tmp_path, make_sound) -> Path:
+    return make_sound(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
+
+
+def test_a_task_from_upload_to_download(service, upload, speaker, voice, tmp_path):
+    wish = {"video": upload(speaker), "audio": upload(voice), "engines": ["rewrite", "passthrough"]}
+    status, task = service.ask("POST", "/v1/tasks", wish, Idempotency_Key="one")
+    assert status == 201, task
+    assert service.ask("POST", "/v1/tasks", wish, Idempotency_Key="one")[1]["id"] == task["id"]
+    done = service.becomes(task["id"], "completed", "failed")
+    assert done["status"] == "completed", done
+    assert [output["engine"] for output in done["outputs"]] == ["rewrite", "passthrough"]
+    for output in done["outputs"]:
+        status, content = service.ask("GET", output["url"])
+        assert (status, len(content)) == (200, output["size"])
+        path = tmp_path / "got.mp4"
+        path.write_bytes(content)
+        assert video_of(probe(path)).frames == 50
+    assert json.loads(service.command("tasks", "show", task["id"], "--json"))["status"] == "completed"
+    assert task["id"] in service.command("tasks", "list")
+    status, metrics = service.ask("GET", "/metrics")
+    assert status == 200
+    assert b"completed" in metrics
+
+
+def test_whoever_wants_to_know_is_told_and_can_check_who_says_so(service, upload, speaker, voice):
+    heard: list[tuple[dict[str, str], bytes]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        wish = {"video": upload(speaker), "audio": upload(voice), "engines": ["passthrough"]}
+        address = f"http://127.0.0.1:{server.server_port}/done"
+        status, task = service.ask("POST", "/v1/tasks", wish | {"webhook": address})
+        assert status == 201, task
+        service.becomes(task["id"], "completed", "failed")
+        limit = time.monotonic() + 20
+        while not heard and time.monotonic() < limit:
+            time.sleep(0.1)
+        server.shutdown()
+        thread.join()
+    ((headers, body),) = heard
+    told = json.loads(body)
+    assert (told["event"], told["task_id"], told["status"]) == ("task.completed", task["id"], "completed")
+    secret = (service.folder / "data" / "secret").read_text()
+    stamp, signature = headers["Lipsync-Timestamp"], headers["Lipsync-Signature"]
+    assert verify(secret, stamp, signature, body, datetime.now(UTC))
+    assert not verify(secret, stamp, signature, body + b" ", datetime.now(UTC))
+
+
+def test_nobody_gets_in_without_a_key(service):
+    service.key = ""
+    assert service.ask("GET", "/v1/tasks")[0] == 401
+    assert service.ask("GET", "/healthz")[0] == 200
+
+
+def test_what_cannot_be_done_ends_failed_with_its_code(service, upload, voice):
+    wish = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": upload(voice), "engines": ["passthrough"]}
+    status, told = service.ask("POST", "/v1/tasks", wish)
+    assert status == 201, told
+    assert service.becomes(told["id"], "failed")["error"]["code"] == "address_forbidden"
+
+
+def test_it_starts_at_once_and_is_cancelled_at_once(service, upload, speaker, long):
+    wish = {"video": upload(speaker), "audio": upload(long), "engines": ["passthrough"]}
+    _, task = service.ask("POST", "/v1/tasks", wish)
+    service.becomes(task["id"], "processing")
+    assert service.ask("POST", f"/v1/tasks/{task['id']}/cancel")[0] in (200, 202)
+    service.becomes(task["id"], "cancelled", within=20)
+    assert list((service.folder / "data" / "work").iterdir()) == []
+
+
+def test_killed_and_started_again_it_goes_on_where_it_was(service, upload, speaker, voice, long):
+    wish = {"video": upload(speaker), "audio": upload(long), "engines": ["passthrough"]}
+    _, task = service.ask("POST", "/v1/tasks", wish)
+    short = {"video": upload(speaker), "audio": upload(voice), "engines": ["passthrough"]}
+    _, waiting = service.ask("POST", "/v1/tasks", short)
+    service.becomes(task["id"], "processing")
+    service.process.kill()
+    service.process.wait(30)
+    service.start()
+    here = service.becomes(task["id"], "queued", "processing", "downloading")
+    assert here["attempts"] <= 2
+    service.ask("POST", f"/v1/tasks/{task['id']}/cancel")
+    service.becomes(task["id"], "cancelled", within=30)
+    assert service.becomes(waiting["id"], "completed", "failed")["status"] == "completed"
+
+
+def test_it_ends_cleanly(service):
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(40) == 0
+    assert "Traceback" not in (service.folder / "log").read_text()

@@ -1,0 +1,159 @@
+"""The application over a real task store in SQLite and a real folder, with a clock that stands still."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from lipsync.api.app import create_app
+from lipsync.api.services import Services
+from lipsync.errors import StorageFailed
+from lipsync.jobs.migrate import migrate
+from lipsync.jobs.store import TaskStore, open_store
+from lipsync.jobs.task import Output, Performance, Status, Task
+from lipsync.monitor import Monitor
+from lipsync.settings import Settings
+from lipsync.storage.base import LocalOptions
+from lipsync.storage.local import LocalStorage
+
+SECRET = "a secret of the tests"
+WISH = {"video": {"url": "https://example.org/v.mp4"}, "audio": {"url": "https://example.org/a.wav"}}
+LEASE = timedelta(seconds=60)
+
+
+@dataclass
+class Clock:
+    """A time that moves when it is told to."""
+
+    time: datetime = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def on(self, **step: float) -> None:
+        self.time += timedelta(**step)
+
+
+@dataclass
+class Bell:
+    """Remembers which tasks were announced; or is broken."""
+
+    rung: list[str] = field(default_factory=list)
+    broken: bool = False
+
+    def __call__(self, task_id: str) -> None:
+        if self.broken:
+            raise StorageFailed("no broker")
+        self.rung.append(task_id)
+
+
+@dataclass
+class House:
+    """A service, and what is behind it."""
+
+    client: TestClient
+    services: Services
+    storage: LocalStorage
+    clock: Clock
+    bell: Bell
+    folder: Path
+    wish: dict[str, Any]
+    lease: timedelta = LEASE
+
+    @property
+    def store(self) -> TaskStore:
+        return self.services.store
+
+    def over(self, **changes: Any) -> TestClient:
+        """The same service with other things behind it."""
+        return TestClient(create_app(replace(self.services, **changes)), raise_server_exceptions=False)
+
+    def key(self, *scopes: str) -> dict[str, str]:
+        """The header of a new key with these scopes; without any, with those that a client has."""
+        _, secret = self.store.create_key("test", scopes or ("tasks:read", "tasks:write"), self.clock())
+        return {"Authorization": f"Bearer {secret}"}
+
+    def new(self, headers: Mapping[str, str], **more: Any) -> dict[str, Any]:
+        """A new task's JSON."""
+        answer = self.client.post("/v1/tasks", json={**self.wish, **more}, headers=headers)
+        assert answer.status_code == 201, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def complete(self, task_id: str, content: bytes = b"a film") -> Task:
+        """Do what a worker does."""
+        self.store.claim(task_id, "w", LEASE, self.clock())
+        self.store.advance(task_id, "w", Status.PROCESSING, self.clock())
+        self.store.advance(task_id, "w", Status.UPLOADING, self.clock())
+        for engine in self.store.get(task_id).engines:
+            film = self.folder / "film.mp4"
+            film.write_bytes(content)
+            stored = self.storage.put(film, f"2026/{task_id}/{engine}.mp4", "video/mp4", Monitor())
+            output = Output(engine, stored.key, stored.url, stored.size, stored.sha256, 640, 480, 1.0)
+            self.store.add_output(task_id, "w", output, self.clock())
+        return self.store.finish(task_id, "w", Performance(1.0, 25, 25.0, 1 << 20), {"process": 1.0}, self.clock())
+
+
+class Documented:
+    """Fails on every answer that the documentation does not tell of."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        known = document["paths"].items()
+        self._paths = [
+            (re.compile(re.sub(r"{key}", ".+", re.sub(r"{[a-z_]+(?<!{key)}", "[^/]+", p))), o) for p, o in known
+        ]
+
+    def __call__(self, answer: Any) -> None:
+        path = answer.request.url.path
+        operations = next((told for pattern, told in self._paths if pattern.fullmatch(path)), {})
+        operation = operations.get(answer.request.method.lower())
+        if operation is not None and answer.status_code != 405:
+            told = operation["responses"].get(str(answer.status_code))
+            assert told is not None, f"{answer.request.method} {path} says {answer.status_code}"
+            kind = answer.headers.get("content-type", "").partition(";")[0]
+            assert not kind or kind in told.get("content", {}), f"{answer.request.method} {path} sends {kind}"
+
+
+@pytest.fixture(scope="session")
+def documented(tmp_path_factory) -> Documented:
+    folder = tmp_path_factory.mktemp("documented")
+    settings = Settings(_env_file=None, data_dir=folder)
+    storage = LocalStorage(LocalOptions(folder, settings.address, SECRET))
+    with open_store(settings.database) as store:
+        return Documented(create_app(Services(settings, store, storage, Bell(), Clock())).openapi())
+
+
+@pytest.fixture
+def build(tmp_path, documented) -> Iterator[Callable[..., House]]:
+    """Makes services with the settings given."""
+    with ExitStack() as stack:
+
+        def make(**given: Any) -> House:
+            settings = Settings(_env_file=None, data_dir=tmp_path, **{"public_url": "http://testserver", **given})
+            migrate(settings.database)
+            clock, bell = Clock(), Bell()
+            store = stack.enter_context(open_store(settings.database))
+            options = LocalOptions(tmp_path / "results", settings.address, SECRET)
+            storage = LocalStorage(options, now=lambda: clock().timestamp())
+            services = Services(settings, store, storage, bell, clock, SECRET)
+            client = TestClient(create_app(services), raise_server_exceptions=False)
+            client.event_hooks["response"].append(documented)
+            stack.callback(client.close)
+            return House(client, services, storage, clock, bell, tmp_path, WISH)
+
+        yield make
+
+
+@pytest.fixture
+def house(build) -> House:
+    """A service with the settings that it has without being told."""
+    made: House = build()
+    return made

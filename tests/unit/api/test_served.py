@@ -1,0 +1,147 @@
+"""Over a real connection: what happens while a request is under way, and when its client goes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from urllib.request import Request, urlopen
+
+import pytest
+import uvicorn
+
+from lipsync.api.app import create_app
+from lipsync.jobs.task import Status
+
+CONTENT = bytes(range(256)) * 10_000  # 2.5 MB
+
+
+@pytest.fixture
+def port(house) -> Iterator[int]:
+    config = uvicorn.Config(create_app(house.services), port=0, log_level="warning", lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        until(lambda: server.started)
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def until(what: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@contextmanager
+def connected(port: int, method: str, path: str, headers: dict[str, str]) -> Iterator[socket.socket]:
+    with closing(socket.create_connection(("127.0.0.1", port), 10)) as line:
+        told = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "x", **headers}.items())
+        line.sendall(f"{method} {path} HTTP/1.1\r\n{told}\r\n".encode())
+        yield line
+
+
+def uploads(house) -> list[str]:
+    return [place.name for place in (house.folder / "uploads").glob("*")]
+
+
+def test_nothing_stays_of_an_upload_whose_client_goes(house, port):
+    headers = house.key() | {"Content-Length": str(len(CONTENT))}
+    with connected(port, "POST", "/v1/uploads", headers) as line:
+        line.sendall(CONTENT[:1_500_000])
+        until(lambda: uploads(house))
+    until(lambda: not uploads(house))
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_of_a_part_whose_client_goes_stays_what_can_be_trusted(house, port, checked):
+    speaks = house.key() | {"Tus-Resumable": "1.0.0"}
+    path = house.client.post("/v1/tus", headers=speaks | {"Upload-Length": str(len(CONTENT))}).headers["location"]
+    part = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    if checked:
+        part["Upload-Checksum"] = "sha1 eA=="
+
+    def offset() -> int:
+        return int(house.client.head(path, headers=speaks).headers["upload-offset"])
+
+    with connected(port, "PATCH", path, speaks | part | {"Content-Length": str(len(CONTENT))}) as line:
+        line.sendall(CONTENT[:1_500_000])
+        until(lambda: (house.folder / "uploads" / path.rpartition("/")[2] / "content").stat().st_size > 0)
+    until(lambda: offset() == (0 if checked else 1_500_000))
+    kept = offset()
+    del part["Content-Type"]
+    rest = part | {"Upload-Offset": str(kept), "Content-Type": "application/offset+octet-stream"}
+    rest.pop("Upload-Checksum", None)
+    assert house.client.patch(path, content=CONTENT[kept:], headers=speaks | rest).status_code == 204
+
+
+def events(port: int, path: str, headers: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The events that come until the stream ends."""
+    with urlopen(Request(f"http://127.0.0.1:{port}{path}", headers=headers), timeout=10) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        event: dict[str, str] = {}
+        for line in answer:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name:
+                event[name] = value
+            elif event:
+                yield event
+                event = {}
+
+
+def test_a_task_is_watched_until_it_has_ended(house, port):
+    headers = house.key()
+    task = house.new(headers)["id"]
+    path = f"/v1/tasks/{task}/events"
+    seen = []
+    for event in events(port, path, headers):
+        assert event["event"] == "task"
+        told = json.loads(event["data"])
+        assert event["id"] == str(told["revision"])
+        seen.append(told["status"])
+        if seen == ["queued"]:
+            house.store.claim(task, "w", house.lease, house.clock())
+        elif seen == ["queued", "downloading"]:
+            house.store.request_cancel(task, house.clock())
+            house.store.cancelled(task, "w", house.clock())
+    assert seen == ["queued", "downloading", "cancelled"]
+    final = house.store.get(task)
+    assert [event["id"] for event in events(port, path, headers | {"Last-Event-ID": "1"})] == [str(final.revision)]
+    assert [event["id"] for event in events(port, path, headers | {"Last-Event-ID": "nonsense"})] != []
+    with urlopen(
+        Request(f"http://127.0.0.1:{port}{path}", headers=headers | {"Last-Event-ID": str(final.revision)}), timeout=10
+    ) as answer:
+        assert answer.status == 204
+
+
+def test_events_that_were_received_are_not_sent_again(house, port):
+    headers = house.key()
+    task = house.new(headers)["id"]
+    coming = events(port, f"/v1/tasks/{task}/events", headers | {"Last-Event-ID": "1"})
+    threading.Timer(0.3, house.store.request_cancel, (task, house.clock())).start()
+    assert [json.loads(event["data"])["status"] for event in coming] == [Status.CANCELLED]
+
+
+def test_a_stream_ends_with_its_task(house, port):
+    headers = house.key()
+    task = house.new(headers)["id"]
+    for _ in events(port, f"/v1/tasks/{task}/events", headers):
+        house.store.request_cancel(task, house.clock())
+        house.store.delete(task)
+
+
+def test_a_stream_stops_when_its_client_goes(house, port):
+    headers = house.key()
+    task = house.new(headers)["id"]
+    with connected(port, "GET", f"/v1/tasks/{task}/events", headers) as line:
+        came = b""
+        while b"event: task" not in came:
+            came += line.recv(65_536)
+    # The server of the fixture ends only when nobody is served any more.

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+
+import pytest
+
+from lipsync.cli import main
+from lipsync.cli.service import JsonLines
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("LIPSYNC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LIPSYNC_DATA_DIR", str(tmp_path / "data"))
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    yield
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+def test_settings_are_listed_without_secrets(monkeypatch, capsys):
+    monkeypatch.setenv("LIPSYNC_S3_SECRET_KEY", "hush")
+    assert main(["settings"]) == 0
+    told = capsys.readouterr().out
+    assert "LIPSYNC_LEASE_SECONDS=60\n" in told
+    assert "hush" not in told
+    assert main(["settings", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["LIPSYNC_PORT"]["value"] == "8000"
+
+
+def test_a_setting_that_is_wrong_is_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("LIPSYNC_PORT", "high")
+    assert main(["settings"]) == 60
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_keys_are_made_listed_and_revoked(capsys):
+    assert main(["keys", "create", "a person", "--scope", "admin", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["secret"].startswith("lsk_")
+    assert main(["keys", "list", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["scopes"], row["revoked_at"]) == ("a person", ["admin"], None)
+    assert main(["keys", "revoke", made["id"], "--json"]) == 0
+    assert main(["keys", "revoke", made["id"]]) == 61
+    capsys.readouterr()
+    assert main(["keys", "list"]) == 0
+    assert "revoked" in capsys.readouterr().out
+
+
+def test_tasks_are_looked_at_and_changed(capsys, tmp_path):
+    from lipsync.jobs.task import NewTask, Source
+    from lipsync.settings import load_settings
+    from lipsync.worker.workplace import now, open_tasks
+
+    with open_tasks(load_settings()) as store:
+        source = Source("url", "https://example.org/a.mp4")
+        task = store.create(NewTask(source, source, ("rewrite",), {}), now=now())
+    assert main(["tasks", "list", "--status", "queued"]) == 0
+    assert task.id in capsys.readouterr().out
+    assert main(["tasks", "cancel", task.id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "cancelled"
+    assert main(["tasks", "retry", task.id]) == 0
+    assert "queued" in capsys.readouterr().out
+    assert main(["tasks", "show", task.id]) == 0
+    assert "https://example.org/a.mp4" in capsys.readouterr().out
+    assert main(["tasks", "show", "nobody"]) == 61
+    assert main(["tasks", "list", "--status", "sleeping"]) == 24
+    assert main(["tasks", "prune", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"pruned": 0}
+
+
+def test_a_line_of_the_log_as_json():
+    record = logging.LogRecord("lipsync.x", logging.WARNING, "", 0, "task %s: %s", ("7", "lost"), None)
+    record.task = "7"
+    line = json.loads(JsonLines().format(record))
+    assert (line["level"], line["message"], line["task"]) == ("warning", "task 7: lost", "7")
+    assert line["time"].endswith("+00:00")
