@@ -14,8 +14,8 @@ from lipsync.engines.wav2lip.generator import (
     expected_weights,
     fold,
 )
-from lipsync.errors import CheckpointInvalid
-from lipsync.models.devices import open_session
+from lipsync.errors import CheckpointInvalid, DeviceUnavailable
+from lipsync.models.devices import choose_runtime, open_session
 
 onnx = pytest.importorskip("onnx", reason="needs the wav2lip extra")
 
@@ -72,6 +72,18 @@ def test_half_precision_is_near_enough(folded):
     with np.load(GOLDEN) as golden:
         out = chained(folded, half=True)(golden["mel"].astype(np.float16), golden["face"].astype(np.float16))
         assert np.abs(out.astype(np.float32) - golden["out"]).mean() * 255 <= 0.5
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs what the original computed")
+def test_so_is_bfloat16_where_the_processor_has_it(folded):
+    try:
+        precision = choose_runtime("cpu", "bf16").precision
+    except DeviceUnavailable as exc:
+        pytest.skip(str(exc))
+    encoder, decoder = (open_session(make(folded), precision=precision) for make in (encoder_graph, decoder_graph))
+    with np.load(GOLDEN) as golden:
+        (out,) = decoder.run([golden["mel"], *encoder.run([golden["face"]])])
+        assert np.abs(out - golden["out"]).mean() * 255 <= 0.5
 
 
 @pytest.mark.parametrize("half", [False, True])
