@@ -22,7 +22,7 @@ from typing import Any
 
 from lipsync.api.errors import Refusal
 from lipsync.errors import Cancelled, DiskFull
-from lipsync.models.download import write_errors
+from lipsync.media.scratch import write_errors
 from lipsync.models.store import locked, write_whole
 from lipsync.monitor import Monitor
 

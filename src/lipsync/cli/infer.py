@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync.cli.models import store_of
 from lipsync.cli.sync import add_encoding_to, add_network_to, add_output_to, encoding_of, frame_rate, perform
-from lipsync.errors import OptionInvalid, OutputUnwritable
+from lipsync.errors import OptionInvalid
 from lipsync.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -65,17 +65,11 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
     if options.img_size != 96:
         raise OptionInvalid(f"the generator's pictures have 96 pixels a side, not {options.img_size}")
     if options.outfile == DEFAULT_OUTPUT:
-        _make_folder(DEFAULT_OUTPUT.parent)
+        from lipsync.media.scratch import make_folder
+
+        make_folder(DEFAULT_OUTPUT.parent)  # which the original takes to be there
     perform(_job(options), options, monitor)
     return 0
-
-
-def _make_folder(folder: Path) -> None:
-    """The folder that the original takes to be there."""
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as exc:
-        raise OutputUnwritable(f"{folder}: the folder cannot be made ({exc.strerror})") from exc
 
 
 def _job(options: argparse.Namespace) -> Job:

@@ -13,7 +13,7 @@ from typing import Self
 
 from lipsync.errors import ChecksumMismatch, LipsyncError
 from lipsync.intake.limits import Fetched
-from lipsync.models.download import write_errors
+from lipsync.media.scratch import write_errors
 from lipsync.monitor import Monitor
 
 BLOCK = 1 << 20

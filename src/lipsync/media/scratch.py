@@ -1,4 +1,4 @@
-"""Failures of temporary files, as errors of ours."""
+"""Failures of files that are written, as errors of ours."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
 from lipsync.errors import DiskFull, OutputUnwritable
@@ -35,3 +36,20 @@ def scratch_file() -> Iterator[IO[bytes]]:
     finally:
         with suppress(OSError):  # what is still to be written is dropped as well
             file.close()
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Around the writing of a file. Raises DiskFull, OutputUnwritable."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in FULL:
+            raise DiskFull(f"{path.parent}: no space is left there") from exc
+        raise OutputUnwritable(f"{path}: cannot be written: {exc.strerror}") from exc
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """The folder and those above it. Raises DiskFull, OutputUnwritable."""
+    with write_errors(folder):
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)

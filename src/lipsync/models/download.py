@@ -8,13 +8,11 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from lipsync.errors import DiskFull, DownloadFailed, OutputUnwritable
-from lipsync.media.scratch import FULL
+from lipsync.errors import DownloadFailed
+from lipsync.media.scratch import write_errors
 from lipsync.models.catalogue import Weights
 from lipsync.monitor import Monitor, Progress
 
@@ -22,17 +20,6 @@ BLOCK = 1 << 20
 PATIENCE = 30.0  # seconds without a byte
 TRIES = 3  # of one home in a row without a byte more than before
 NETWORK = (urllib.error.URLError, http.client.HTTPException, OSError)
-
-
-@contextmanager
-def write_errors(path: Path) -> Iterator[None]:
-    """Around the writing of a file. Raises DiskFull, OutputUnwritable."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in FULL:
-            raise DiskFull(f"{path.parent}: no space is left there") from exc
-        raise OutputUnwritable(f"{path}: cannot be written: {exc.strerror}") from exc
 
 
 class _Unusable(Exception):

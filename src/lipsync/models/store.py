@@ -15,9 +15,10 @@ from pathlib import Path
 import platformdirs
 
 from lipsync.errors import LicenceNotAccepted, ModelCorrupt, ModelMissing
+from lipsync.media.scratch import write_errors
 from lipsync.models.catalogue import CATALOGUE, Weights
 from lipsync.models.checkpoint import file_errors
-from lipsync.models.download import download, sha256_of, write_errors
+from lipsync.models.download import download, sha256_of
 from lipsync.monitor import Monitor
 
 AGREED = "licences.json"

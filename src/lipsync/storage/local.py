@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from lipsync.errors import DiskFull, OptionInvalid, OutputUnwritable, SettingInvalid, StorageFailed
+from lipsync.errors import OptionInvalid, SettingInvalid, StorageFailed
+from lipsync.media.scratch import write_errors
 from lipsync.monitor import Monitor, Progress
 from lipsync.storage.address import is_server
 from lipsync.storage.base import BASE_URL, FOLDER, LIFETIME, SECRET, STAGE, LocalOptions, Stored
@@ -62,13 +63,13 @@ class LocalStorage:
     def put(self, path: Path, key: str, content_type: str, monitor: Monitor) -> Stored:
         """See ``Storage.put``. The type of the content is the API's to tell, from the key's suffix."""
         target = self.path(key)
-        with _write_errors(target):
+        with write_errors(target):
             self._sweep()
         with ExitStack() as stack:
-            with _write_errors(target):
+            with write_errors(target):
                 file, aside = stack.enter_context(self._aside())
             size, sha256 = _copy(path, file, target, monitor)
-            with _write_errors(target):
+            with write_errors(target):
                 _publish(aside, target, self._root)
         return Stored(key, self.url(key), size, sha256)
 
@@ -81,7 +82,7 @@ class LocalStorage:
     def delete(self, key: str) -> None:
         """See ``Storage.delete``. Folders that it leaves empty go too."""
         path = self.path(key)
-        with _write_errors(path):
+        with write_errors(path):
             try:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError):
@@ -156,13 +157,13 @@ def _copy(source: Path, file: BinaryIO, target: Path, monitor: Monitor) -> tuple
     began, done, digest, total = time.monotonic(), 0, hashlib.sha256(), None
     for block in blocks(source, monitor):
         total = total or source.stat().st_size
-        with _write_errors(target):
+        with write_errors(target):
             file.write(block)
         digest.update(block)
         done += len(block)
         monitor.report(Progress(STAGE, done, max(total, done), time.monotonic() - began))
     monitor.check()
-    with _write_errors(target):
+    with write_errors(target):
         file.flush()
         os.fsync(file.fileno())
     return done, digest.hexdigest()
@@ -199,14 +200,3 @@ def _emptied(folder: Path) -> bool:
     except OSError:  # not empty
         return False
     return True
-
-
-@contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
-    """Around the writing of a file. Raises DiskFull, OutputUnwritable."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in FULL:
-            raise DiskFull(f"{path.parent}: no space is left there") from exc
-        raise OutputUnwritable(f"{path}: cannot be written: {exc.strerror}") from exc

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from lipsync.intake.post import post
 from lipsync.jobs.store import TaskStore
 from lipsync.jobs.task import Delivery
 from lipsync.monitor import Monitor
+from lipsync.worker.background import repeated
 from lipsync.worker.webhooks import check_secret, headers_of
 
 EVERY = 1.0  # seconds
@@ -39,22 +39,17 @@ def delivering(
     Raises SettingInvalid if there is no secret.
     """
     check_secret(secret)
-    ended, monitor = threading.Event(), Monitor()
+    monitor = Monitor()
 
-    def keep() -> None:
-        pause = every
-        while not ended.wait(pause):
-            full = _deliver(store, secret, limits, means, now, monitor) == AT_ONCE
-            pause = 0.0 if full else every
+    def once() -> float:
+        full = _deliver(store, secret, limits, means, now, monitor) == AT_ONCE
+        return 0.0 if full else every
 
-    thread = threading.Thread(target=keep, name="webhooks", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        monitor.cancel()
-        thread.join()
+    with repeated("webhooks", once):
+        try:
+            yield
+        finally:
+            monitor.cancel()
 
 
 def deliver_due(

@@ -11,8 +11,8 @@ from pathlib import Path
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from lipsync.errors import DiskFull, OutputUnwritable, StorageFailed
-from lipsync.media.scratch import FULL
+from lipsync.errors import StorageFailed
+from lipsync.media.scratch import make_folder
 
 TASK, QUEUE = "lipsync.run", "lipsync"
 QUICKLY = 0.2  # seconds between two looks into the folder, on one machine
@@ -57,12 +57,7 @@ def make_app(broker_url: str, folder: Path) -> Celery:
 
 def _in_folder(folder: Path) -> dict[str, object]:
     messages, control = folder / "messages", folder / "control"
-    try:
-        for made in (messages, control):
-            made.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        if exc.errno in FULL:
-            raise DiskFull(f"{folder}: no space is left there") from exc
-        raise OutputUnwritable(f"{folder}: cannot be made ({exc.strerror})") from exc
+    for made in (messages, control):
+        make_folder(made)
     both = {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
     return {**both, "polling_interval": QUICKLY}

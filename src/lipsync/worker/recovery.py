@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from lipsync.errors import LipsyncError
 from lipsync.jobs.store import TaskStore
+from lipsync.worker.background import repeated
 
 EVERY = 2.0  # seconds
 
@@ -19,19 +19,13 @@ def recovering(
     store: TaskStore, ring: Callable[[str], None], now: Callable[[], datetime], every: float = EVERY
 ) -> Iterator[None]:
     """Look after the store in a thread, for as long as the ``with`` lasts. Any number of processes may do so."""
-    ended = threading.Event()
 
-    def keep() -> None:
-        while not ended.wait(every):
-            recover(store, ring, now())
+    def once() -> float:
+        recover(store, ring, now())
+        return every
 
-    thread = threading.Thread(target=keep, name="recovery", daemon=True)
-    thread.start()
-    try:
+    with repeated("recovery", once):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def recover(store: TaskStore, ring: Callable[[str], None], now: datetime) -> None:

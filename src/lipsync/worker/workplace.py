@@ -6,14 +6,13 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from lipsync.errors import OutputUnwritable
 from lipsync.intake import Limits, Means, S3Access
 from lipsync.jobs.execute import Workplace
 from lipsync.jobs.store import TaskStore, migrate, open_store
+from lipsync.media.scratch import make_folder, write_errors
 from lipsync.settings import Settings
 from lipsync.storage import STORAGES
 from lipsync.storage.base import LocalOptions, S3Options, Storage, StorageOptions
@@ -21,6 +20,7 @@ from lipsync.storage.keys import KeyTemplate
 from lipsync.worker.webhooks import body_of
 
 SECRET_FILE = "secret"
+PRIVATE = 0o700
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def now() -> datetime:
 @contextmanager
 def open_tasks(settings: Settings) -> Iterator[TaskStore]:
     """The store of tasks, brought up to date. Raises SettingInvalid, StorageFailed, OutputUnwritable."""
-    make_folder(settings.data_dir)
+    make_folder(settings.data_dir, PRIVATE)
     migrate(settings.database)
     with open_store(settings.database, notify=body_of) as store:
         yield store
@@ -68,7 +68,7 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
     """The place of results. Raises SettingInvalid, StorageFailed, OutputUnwritable."""
     if settings.storage == "local":
         folder = settings.storage_folder or settings.data_dir / "results"
-        make_folder(folder)
+        make_folder(folder, PRIVATE)
         options = StorageOptions(
             local=LocalOptions(folder, settings.address, secret_of(settings), settings.url_lifetime)
         )
@@ -108,24 +108,11 @@ def secret_of(settings: Settings) -> str:
     if told := settings.secret.get_secret_value():
         return told
     path = settings.data_dir / SECRET_FILE
-    make_folder(settings.data_dir)
-    try:
-        with path.open("x", encoding="ascii") as file:
-            os.chmod(path, 0o600)
-            file.write(secrets.token_urlsafe(32))
-    except FileExistsError:
-        pass  # somebody made it before
-    except OSError as exc:
-        raise OutputUnwritable(f"{path}: cannot be written ({exc.strerror})") from exc
+    make_folder(settings.data_dir, PRIVATE)
+    with write_errors(path), suppress(FileExistsError), path.open("x", encoding="ascii") as file:
+        os.chmod(path, 0o600)
+        file.write(secrets.token_urlsafe(32))
     return path.read_text(encoding="ascii")
-
-
-def make_folder(folder: Path) -> None:
-    """The folder, for its owner alone. Raises OutputUnwritable."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputUnwritable(f"{folder}: cannot be made ({exc.strerror})") from exc
 
 
 def _s3_inputs(settings: Settings) -> S3Access:

@@ -16,7 +16,8 @@ from lipsync.engines.wav2lip.generator import Folded, decoder_graph, encoder_gra
 from lipsync.engines.wav2lip.smoke import smoke_run
 from lipsync.engines.wav2lip.weights import read_weights
 from lipsync.errors import ModelCorrupt
-from lipsync.models.download import sha256_of, write_errors
+from lipsync.media.scratch import write_errors
+from lipsync.models.download import sha256_of
 from lipsync.models.store import Store, locked, write_whole
 from lipsync.monitor import Monitor, Progress
 

@@ -17,9 +17,10 @@ from lipsync.engines.wav2lip.conversion import (
     verify_network,
 )
 from lipsync.errors import ModelMissing, OptionInvalid
+from lipsync.media.scratch import write_errors
 from lipsync.models.catalogue import Weights
 from lipsync.models.checkpoint import file_errors
-from lipsync.models.download import sha256_of, write_errors
+from lipsync.models.download import sha256_of
 from lipsync.models.store import Store, write_whole
 from lipsync.monitor import Monitor
 
