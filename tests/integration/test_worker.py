@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -59,9 +61,9 @@ def worker(settings, tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]
     """Start a worker; what still runs at the end is killed."""
     running = []
 
-    def start(broker: str = "") -> subprocess.Popen[str]:
+    def start(broker: str = "", **environment_too: str) -> subprocess.Popen[str]:
         told = {"DATA_DIR": str(settings.data_dir), "BROKER_URL": broker, "LEASE_SECONDS": "5", "LOG_FORMAT": "json"}
-        environment = os.environ | {f"LIPSYNC_{name}": value for name, value in told.items()}
+        environment = os.environ | {f"LIPSYNC_{name}": value for name, value in told.items()} | environment_too
         call = [sys.executable, "-m", "lipsync", "worker"]
         log = (tmp_path / f"worker{len(running)}.log").open("w")
         process = subprocess.Popen(call, env=environment, stderr=log, stdout=log, text=True, cwd=tmp_path)
@@ -165,6 +167,83 @@ def test_settings_that_are_wrong_stop_it_with_one_line(tmp_path):
     assert done.returncode == 60
     assert "LIPSYNC_S3_BUCKET" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def lines_about(task: Task, log: Path) -> list[str]:
+    """What a worker's log says of a task, without the task's name. Celery says good-bye in a line of its own."""
+    told = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return [line["message"].removeprefix(f"task {task.id}: ") for line in told if line.get("task") == task.id]
+
+
+def test_the_log_tells_of_each_task_where_it_began_and_ended(store, worker, new, tmp_path):
+    good, bad = new(), new(engines=("nobody-made-it",))
+    process = worker()
+    for task in (good, bad):
+        becomes(store, task, Status.COMPLETED, Status.FAILED)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    began, ended = lines_about(good, tmp_path / "worker0.log")
+    assert (began, ended.split()[0]) == ("attempt 1 of 3, for passthrough", "completed")
+    assert lines_about(bad, tmp_path / "worker0.log")[-1].endswith("[option_invalid]")
+
+
+NVML = """
+int nvmlInit_v2(void) { return 0; }
+int nvmlShutdown(void) { return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **card) { *card = 0; return index == 3 ? 0 : 2; }
+int nvmlDeviceGetMemoryInfo(void *card, unsigned long long *told) {
+    told[0] = 80ULL << 30; told[1] = 78ULL << 30; told[2] = 2ULL << 30;
+    return 0;
+}
+"""
+
+
+def test_video_memory_stands_in_the_finished_task(store, worker, new, tmp_path):
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no gcc to compile a library that stands for NVML")
+    (tmp_path / "nvml.c").write_text(NVML)
+    library = tmp_path / "libnvidia-ml.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "nvml.c"], check=True, timeout=60)
+    task = new()
+    worker(LD_LIBRARY_PATH=str(tmp_path), LIPSYNC_GPU="3")
+    took = becomes(store, task, Status.COMPLETED, Status.FAILED).performance
+    assert took is not None
+    assert (took.vram_peak, took.vram_mean, took.vram_total) == (2 << 30, 2 << 30, 80 << 30)
+
+
+HANGS = """
+import ctypes, dataclasses, sys
+from lipsync.cli.service import started
+from lipsync.worker.run import Shift
+from lipsync.worker.workplace import workplace
+
+class Hangs:
+    def put(self, *_):
+        ctypes.CDLL(None).pause()
+
+with started() as settings, workplace(settings) as at:
+    Shift(dataclasses.replace(at, storage=Hangs(), grace=1)).work(sys.argv[1])
+"""
+
+
+def test_a_worker_whose_native_code_hangs_ends_and_its_task_has_failed(settings, store, worker, new, tmp_path):
+    task = new()
+    told = {"DATA_DIR": str(settings.data_dir), "TASK_SECONDS": "4", "LOG_FORMAT": "json"}
+    environment = os.environ | {f"LIPSYNC_{name}": value for name, value in told.items()}
+    call = [sys.executable, "-c", HANGS, task.id]
+    with (tmp_path / "hung.log").open("w") as log:
+        done = subprocess.run(call, env=environment, stdout=log, stderr=log, check=False, timeout=60, cwd=tmp_path)
+    assert done.returncode == 70
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code) == (Status.FAILED, "timed_out")
+    _, given_up, ended = lines_about(task, tmp_path / "hung.log")
+    assert given_up == "timed out, but the work did not stop within 1 s; it is given up"
+    assert ended.endswith("[timed_out]")
+    next_one = new()
+    worker()
+    becomes(store, next_one, Status.COMPLETED)
+    assert work_in_progress(settings) == []
 
 
 def test_a_broker_that_does_not_answer_is_told(tmp_path):

@@ -27,6 +27,9 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
     from lipsync.cli.service import started
 
     with started() as settings:
+        if settings.gpu is not None:
+            # Read when a runtime is loaded, which is later; counted as nvidia-smi counts.
+            os.environ |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(settings.gpu)}
         from lipsync.worker.run import run_worker
 
         if options.until_parent_ends:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -13,21 +16,21 @@ from pathlib import Path
 
 from lipsync.errors import (
     Cancelled,
-    DiskFull,
     FetchFailed,
+    InputError,
     LeaseLost,
     LipsyncError,
-    OutputUnwritable,
     TaskMissing,
     TimedOut,
 )
 from lipsync.intake import Limits, Means, check_media, fetch
-from lipsync.jobs.hold import Hold, Stop
+from lipsync.jobs.hold import GRACE, Hold, Stop, TaskLog
 from lipsync.jobs.order import SUFFIX, job_of
 from lipsync.jobs.store import TaskStore
 from lipsync.jobs.task import FINAL, Output, Performance, Problem, Source, Status, Task
+from lipsync.jobs.vram import VideoMemory, VideoMemoryWatch
 from lipsync.media.probe import probe
-from lipsync.media.scratch import FULL
+from lipsync.media.scratch import make_folder
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import EngineResult, Result
 from lipsync.pipeline.run import run
@@ -36,6 +39,7 @@ from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.keys import Result as Named
 
 CONTENT_TYPE = "video/mp4"
+LAST_WORDS = 15.0  # seconds for the store to take down why a task was given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class Workplace:
 
     ``worker``: its name, new with each start; ``folder``: for work in progress; ``uploads``: where uploaded inputs lie;
     ``models``: of weights, None: the usual one; ``lease``: how long a task stays its own without a sign of life;
-    ``seconds``: how long a task may take; ``pause``: before a second attempt, doubled each time; ``now``: aware, UTC.
+    ``seconds``: how long a task may take; ``pause``: before a second attempt, doubled each time; ``now``: aware, UTC;
+    ``grace``: seconds in which work has to stop when it is told to; ``gpu``: whose memory is watched, None: the first.
     """
 
     worker: str
@@ -60,33 +65,126 @@ class Workplace:
     seconds: float
     pause: timedelta
     now: Callable[[], datetime]
+    grace: float = GRACE
+    gpu: int | None = None
 
 
-def execute(task: Task, at: Workplace, started: Callable[[Hold], None] = lambda hold: None) -> None:
+def execute(
+    task: Task,
+    at: Workplace,
+    started: Callable[[Hold], None] = lambda hold: None,
+    stuck: Callable[[], None] = lambda: None,
+) -> None:
     """Bring a task that ``at.worker`` has claimed to its end, or back to the queue. Raises nothing that is its own
     fault: failures stand in the task. ``started`` is given the hold, through which the work can be stopped.
 
+    ``stuck`` is called, in another thread, when the work goes on for ``at.grace`` seconds after it was told to stop. It
+    has to end the process: nothing else ends native code that hangs. Until then nobody renews the lease.
+
     Raises StorageFailed where the store cannot be told; then the lease runs out and somebody else takes the task.
     """
-    with Hold(task, at.worker, at.store, at.lease, at.seconds, at.now) as hold:
+    end = _End(task, at)
+    here = threading.get_ident()
+
+    def given_up() -> None:
+        end.given_up(hold.stop, _stack_of(here))
+        stuck()
+
+    hold = Hold(task, at.worker, at.store, at.lease, at.seconds, at.now, grace=at.grace, stuck=given_up)
+    with hold:
         started(hold)
         try:
-            with _desk(at.folder / task.id) as desk:
-                _finish(task, at, *_work(task, at, hold.monitor, desk))
+            _to_the_end(task, at, hold, end)
         except (LeaseLost, TaskMissing):
-            return
-        except Cancelled:
-            _stopped(task, at, hold)
-        except LipsyncError as error:
-            _failed(task, at, error.code, str(error), error.retryable)
-        except Exception as error:  # noqa: BLE001 - a task is never left hanging; the log has the whole story
-            at.store.log(task.id, "error", traceback.format_exc(), at.now())
-            text = f"unexpected {type(error).__name__}: {error}"
-            _failed(task, at, "bug", " ".join(text.split()), retryable=False)
+            end.log.warning("it is somebody else's by now; what was done of it here is thrown away")
 
 
-def _work(task: Task, at: Workplace, monitor: Monitor, desk: Path) -> tuple[Result, float]:
-    began = time.monotonic()
+def _to_the_end(task: Task, at: Workplace, hold: Hold, end: _End) -> None:
+    try:
+        with _desk(at.folder / task.id) as desk, VideoMemoryWatch(at.gpu) as video_memory:
+            result = _work(task, at, hold.monitor, desk)
+        hold.tell()
+        end.completed(result, video_memory.seen)
+    except Cancelled:
+        end.stopped(hold.stop)
+    except (LeaseLost, TaskMissing):
+        raise
+    except LipsyncError as error:
+        problem = Problem(error.code, str(error), error.retryable)
+        end.failed(problem, logging.WARNING if isinstance(error, InputError) else logging.ERROR)
+    except Exception as error:  # noqa: BLE001 - a task is never left hanging; its log has the whole story
+        at.store.log(task.id, "error", traceback.format_exc(), at.now())
+        text = f"unexpected {type(error).__name__}: {error}"
+        end.failed(Problem("bug", " ".join(text.split()), retryable=False), logging.ERROR)
+
+
+class _End:
+    """How an attempt at a task ends: in the store, and in one line of the log."""
+
+    def __init__(self, task: Task, at: Workplace) -> None:
+        self._task, self._at = task, at
+        self._began = time.monotonic()
+        self.log = TaskLog(__name__, task.id)
+        self.log.info("attempt %d of %d, for %s", task.attempts, task.max_attempts, ", ".join(task.engines))
+
+    def completed(self, result: Result, memory: VideoMemory | None) -> None:
+        task, at, seconds = self._task, self._at, self._seconds()
+        rate = result.frames / seconds if seconds else 0.0
+        video_memory = (None, None, None) if memory is None else (memory.peak, memory.mean, memory.total)
+        performance = Performance(seconds, result.frames, rate, result.peak_memory, *video_memory)
+        timings: Mapping[str, float] = dict(result.seconds)
+        at.store.finish(task.id, at.worker, performance, timings, at.now())
+        self.log.info("completed after %.1f s: %d frames, %.1f frames/s", seconds, result.frames, rate)
+
+    def stopped(self, why: Stop | None) -> None:
+        task, at = self._task, self._at
+        if why is Stop.TIMED_OUT:
+            text = f"it took longer than {at.seconds:.0f} s"
+            self.failed(Problem(TimedOut.code, text, TimedOut.retryable), logging.ERROR)
+        elif why is Stop.CANCELLED:
+            at.store.cancelled(task.id, at.worker, at.now())
+            self.log.info("cancelled after %.1f s", self._seconds())
+        elif why is Stop.RELEASED:
+            at.store.release(task.id, at.worker, at.now())
+            self.log.info("handed back after %.1f s", self._seconds())
+        else:
+            raise LeaseLost(f"the task {task.id} is no more {at.worker}'s")
+
+    def failed(self, problem: Problem, level: int) -> None:
+        """``level``: of the log's line, if it is not tried again."""
+        task, at = self._task, self._at
+        pause = at.pause * 2 ** (task.attempts - 1) if problem.retryable else None
+        at.store.log(task.id, "error", f"{problem.message} [{problem.code}]", at.now())
+        after = at.store.fail(task.id, at.worker, problem, at.now(), pause)
+        told = (after.status, self._seconds(), problem.message, problem.code)
+        if pause is not None and after.status is Status.QUEUED:
+            self.log.warning(
+                "%s again after %.1f s, due in %.0f s: %s [%s]", *told[:2], pause.total_seconds(), *told[2:]
+            )
+        else:
+            self.log.log(level, "%s after %.1f s: %s [%s]", *told)
+
+    def given_up(self, why: Stop | None, stack: str) -> None:
+        """Take down why, unless the store makes us wait; a task that is merely to be handed back is left to recovery,
+        which counts the attempt, for it may hang again."""
+        words = threading.Thread(target=self._last_words, args=(why, stack), name="last words", daemon=True)
+        words.start()
+        words.join(LAST_WORDS)
+
+    def _last_words(self, why: Stop | None, stack: str) -> None:
+        task, at = self._task, self._at
+        try:
+            at.store.log(task.id, "error", f"{why}, but it did not stop; it was at\n{stack}", at.now())
+            if why in (Stop.TIMED_OUT, Stop.CANCELLED):
+                self.stopped(why)
+        except LipsyncError as error:  # it may have ended at this very moment
+            self.log.error("what became of it cannot be taken down: %s [%s]", error, error.code)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+def _work(task: Task, at: Workplace, monitor: Monitor, desk: Path) -> Result:
     video = _brought(task.video, desk / "video", at, monitor)
     audio = _brought(task.audio, desk / "audio", at, monitor)
     for path in (video, audio):
@@ -98,7 +196,7 @@ def _work(task: Task, at: Workplace, monitor: Monitor, desk: Path) -> tuple[Resu
     at.store.advance(task.id, at.worker, Status.UPLOADING, at.now())
     for made in result.outputs:
         _publish(task, at, monitor, made, result)
-    return result, time.monotonic() - began
+    return result
 
 
 def _brought(source: Source, target: Path, at: Workplace, monitor: Monitor) -> Path:
@@ -117,37 +215,16 @@ def _publish(task: Task, at: Workplace, monitor: Monitor, made: EngineResult, re
     at.store.log(task.id, "info", f"published as {stored.key}", at.now(), output=made.engine)
 
 
-def _finish(task: Task, at: Workplace, result: Result, seconds: float) -> None:
-    rate = result.frames / seconds if seconds else 0.0
-    performance = Performance(seconds, result.frames, rate, result.peak_memory)
-    timings: Mapping[str, float] = dict(result.seconds)
-    at.store.finish(task.id, at.worker, performance, timings, at.now())
-
-
-def _stopped(task: Task, at: Workplace, hold: Hold) -> None:
-    if hold.stop is Stop.TIMED_OUT:
-        _failed(task, at, TimedOut.code, f"it took longer than {at.seconds:.0f} s", TimedOut.retryable)
-    elif hold.stop is Stop.CANCELLED:
-        at.store.cancelled(task.id, at.worker, at.now())
-    elif hold.stop is Stop.RELEASED:
-        at.store.release(task.id, at.worker, at.now())
-
-
-def _failed(task: Task, at: Workplace, code: str, message: str, retryable: bool) -> None:
-    pause = at.pause * 2 ** (task.attempts - 1) if retryable else None
-    at.store.log(task.id, "error", f"{message} [{code}]", at.now())
-    at.store.fail(task.id, at.worker, Problem(code, message, retryable), at.now(), pause)
+def _stack_of(thread: int) -> str:
+    """Where a thread is, in the words of a traceback."""
+    frame = sys._current_frames().get(thread)
+    return "" if frame is None else "".join(traceback.format_stack(frame))
 
 
 @contextmanager
 def _desk(folder: Path) -> Iterator[Path]:
     """A folder for the task, gone afterwards, unless what came in so far will be of use to the next attempt."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        if exc.errno in FULL:
-            raise DiskFull(f"{folder}: no space is left there") from exc
-        raise OutputUnwritable(f"{folder}: cannot be made ({exc.strerror})") from exc
+    make_folder(folder)
     keep = False
     try:
         yield folder

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, signals
@@ -12,18 +14,21 @@ from celery.exceptions import SecurityWarning
 
 from lipsync.errors import LipsyncError
 from lipsync.jobs.execute import Workplace, execute, sweep
-from lipsync.jobs.hold import Hold
+from lipsync.jobs.hold import Hold, TaskLog
 from lipsync.settings import Settings
 from lipsync.worker.calls import delivering
 from lipsync.worker.doorbell import TASK, Doorbell, make_app
 from lipsync.worker.recovery import recovering
 from lipsync.worker.workplace import secret_of, workplace
 
+STUCK = 70  # the exit status of a worker whose work hung; as for any fault of ours
+
 
 def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, which hands back what is in hand.
 
-    Raises SettingInvalid, StorageFailed, OutputUnwritable before it starts.
+    The process ends with status 70 when its work does not stop although it was told to: whoever supervises it starts
+    a new one. Raises SettingInvalid, StorageFailed, OutputUnwritable before it starts.
     """
     with workplace(settings) as at:
         swept = sweep(at.folder, at.store)
@@ -31,6 +36,7 @@ def run_worker(settings: Settings) -> None:
         app = make_app(settings.broker_url, settings.data_dir / "queue")
         shift = Shift(at)
         add_task(app, shift)
+        signals.setup_logging.connect(leave_the_log, weak=False)
         signals.worker_shutting_down.connect(shift.end, weak=False)
         with (
             recovering(at.store, Doorbell(app).ring, at.now),
@@ -54,27 +60,38 @@ def add_task(app: Celery, shift: Shift) -> None:
     app.task(name=TASK)(rung)
 
 
-class Shift:
-    """What one worker does between its start and its end."""
+def leave_the_log(**_: Any) -> None:
+    """The door has set up the log. Celery would do so anew, from warnings on, unless somebody hears this signal."""
+    logging.getLogger("celery").setLevel(logging.WARNING)  # else it has two lines of its own for each task
 
-    def __init__(self, at: Workplace) -> None:
-        self._at = at
+
+def leave() -> None:
+    """End this process at once, whatever hangs in it."""
+    logging.shutdown()
+    os._exit(STUCK)
+
+
+class Shift:
+    """What one worker does between its start and its end. ``stuck`` has to end the process."""
+
+    def __init__(self, at: Workplace, stuck: Callable[[], None] = leave) -> None:
+        self._at, self._stuck = at, stuck
         self._turn = threading.Lock()
         self._hold: Hold | None = None
         self._over = False
 
     def work(self, task_id: str) -> None:
         """Do that task if nobody else has it, then whatever else is waiting."""
-        log = logging.getLogger(__name__)
-        at, wanted = self._at, task_id
+        at = self._at
+        wanted: str | None = task_id
+        log: logging.Logger | TaskLog = TaskLog(__name__, task_id)
         try:
             while not self._over and (task := at.store.claim(wanted, at.worker, at.lease, at.now())) is not None:
-                log.info("task %s: attempt %d", task.id, task.attempts)
-                execute(task, at, self._started)
-                log.info("task %s: %s", task.id, at.store.get(task.id).status)
-                wanted = None  # type: ignore[assignment]
+                log = TaskLog(__name__, task.id)
+                execute(task, at, self._started, self._stuck)
+                log, wanted = logging.getLogger(__name__), None
         except LipsyncError as error:  # the store does not answer; recovery will ring again
-            log.error("task %s: %s [%s]", wanted, error, error.code)
+            log.error("%s [%s]; it is left to recovery", error, error.code)
 
     def end(self, **_: Any) -> None:
         """Hand back what is in hand and take nothing more."""

@@ -46,6 +46,7 @@ def workplace(settings: Settings) -> Iterator[Workplace]:
             seconds=settings.task_seconds,
             pause=timedelta(seconds=settings.retry_seconds),
             now=now,
+            gpu=settings.gpu,
         )
 
 

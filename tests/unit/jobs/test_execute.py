@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync.errors import StorageFailed
+from lipsync.errors import EncodeFailed, LeaseLost, NoFaceFound, StorageFailed
 from lipsync.intake import Limits, Means
 from lipsync.jobs.execute import Workplace, execute, sweep
 from lipsync.jobs.hold import Hold
 from lipsync.jobs.store import TaskStore, migrate, open_store
-from lipsync.jobs.task import NewTask, Source, Status, Task
+from lipsync.jobs.task import NewTask, Progress, Source, Status, Task
 from lipsync.media.probe import probe, video_of
 from lipsync.storage.base import LocalOptions
 from lipsync.storage.keys import KeyTemplate
@@ -299,3 +301,133 @@ def test_what_dead_workers_left_is_swept_away(place, store, claimed):
     assert sorted(sweep(place.folder, store)) == sorted([over.id, "nobody-knows"])
     assert [path.name for path in place.folder.iterdir()] == [alive.id]
     assert sweep(Path("/nowhere"), store) == []
+
+
+class Stubborn:
+    """A storage that hears nothing of being told to stop, as native code that hangs, until ``end`` is set."""
+
+    def __init__(self) -> None:
+        self.end, self.reached = threading.Event(), threading.Event()
+
+    def put(self, *_: object) -> None:
+        self.reached.set()
+        self.end.wait(60)
+        raise StorageFailed("it did not matter any more")
+
+
+@pytest.fixture
+def hanging(place) -> Iterator[Callable[..., tuple[list[Hold], threading.Event]]]:
+    """Execute a task that hangs in its storage; gives its hold, and what is set when it is given up."""
+    storages, threads = [], []
+
+    def run(task: Task, **changes: object) -> tuple[list[Hold], threading.Event]:
+        storage, holds, stuck = Stubborn(), [], threading.Event()
+        at = replace(place, storage=storage, grace=0.5, **changes)
+        thread = threading.Thread(target=execute, args=(task, at, holds.append, stuck.set))
+        thread.start()
+        storages.append(storage)
+        threads.append(thread)
+        assert storage.reached.wait(60)
+        return holds, stuck
+
+    yield run
+    for storage, thread in zip(storages, threads, strict=True):
+        storage.end.set()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_work_that_hangs_beyond_its_time_has_failed_before_the_worker_leaves(store, claimed, hanging):
+    task = claimed()
+    _, stuck = hanging(task, seconds=2)
+    assert stuck.wait(60)
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code, failed.problem.retryable) == (Status.FAILED, "timed_out", False)
+    assert any("self.end.wait(60)" in line.message for line in store.logs(task.id))
+
+
+def test_work_that_hangs_when_it_is_cancelled_is_cancelled_before_the_worker_leaves(store, claimed, hanging):
+    task = claimed()
+    _, stuck = hanging(task)
+    store.request_cancel(task.id, now())
+    assert stuck.wait(60)
+    assert store.get(task.id).status is Status.CANCELLED
+
+
+def test_work_that_hangs_when_the_worker_has_to_end_is_left_to_recovery_which_counts_the_attempt(
+    store, claimed, hanging
+):
+    task = claimed()
+    holds, stuck = hanging(task)
+    holds[0].release()
+    assert stuck.wait(60)
+    left = store.get(task.id)
+    assert (left.status, left.lease_owner) == (Status.UPLOADING, "tester")
+    store.reap(left.lease_until)
+    back = store.get(task.id)
+    assert (back.status, back.attempts, back.problem.code) == (Status.QUEUED, 1, "worker_lost")
+
+
+def test_the_last_progress_is_that_of_the_last_step(place, store, claimed):
+    task = claimed()
+    execute(task, place)
+    done = store.get(task.id)
+    assert done.progress == Progress("upload", done.outputs[0].size, done.outputs[0].size)
+
+
+def lines(caplog: pytest.LogCaptureFixture, task: Task) -> list[tuple[str, str]]:
+    """Level and text of what was logged about a task; nothing is about nobody."""
+    records = [record for record in caplog.records if record.name.startswith("lipsync.jobs.execute")]
+    assert {record.task for record in records} == {task.id}
+    texts = [record.getMessage() for record in records]
+    assert all(text.startswith(f"task {task.id}: ") and "\n" not in text for text in texts)
+    return [(record.levelname, text.partition(": ")[2]) for record, text in zip(records, texts, strict=True)]
+
+
+@pytest.fixture
+def logged(caplog) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.INFO, "lipsync"):
+        yield caplog
+
+
+def test_a_task_that_is_done_is_two_lines_of_the_log(place, claimed, logged):
+    task = claimed()
+    execute(task, place)
+    first, last = lines(logged, task)
+    assert first == ("INFO", "attempt 1 of 3, for passthrough")
+    assert last[0] == "INFO"
+    assert re.fullmatch(r"completed after [\d.]+ s: 50 frames, [\d.]+ frames/s", last[1])
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "text"),
+    [
+        (
+            StorageFailed("it is away"),
+            "WARNING",
+            r"queued again after [\d.]+ s, due in 10 s: it is away \[storage_failed\]",
+        ),
+        (NoFaceFound("nobody"), "WARNING", r"failed after [\d.]+ s: nobody \[no_face_found\]"),
+        (EncodeFailed("no codec"), "ERROR", r"failed after [\d.]+ s: no codec \[encode_failed\]"),
+        (ZeroDivisionError("0"), "ERROR", r"failed after [\d.]+ s: unexpected ZeroDivisionError: 0 \[bug\]"),
+        (LeaseLost("gone"), "WARNING", r"it is somebody else's by now; .*"),
+    ],
+)
+def test_what_became_of_a_task_is_one_line_of_the_log_with_its_code(place, claimed, logged, error, level, text):
+    task = claimed()
+    execute(task, replace(place, storage=Broken(error)))
+    _, last = lines(logged, task)
+    assert last[0] == level
+    assert re.fullmatch(text, last[1])
+
+
+def test_a_task_that_was_stopped_is_one_line_of_the_log(place, store, claimed, logged):
+    for stop, text in (("cancel", "cancelled"), ("release", "handed back")):
+        logged.clear()
+        task = claimed(audio="long.wav")
+        if stop == "cancel":
+            store.request_cancel(task.id, now())
+        execute(task, place, (lambda hold: None) if stop == "cancel" else Hold.release)
+        _, last = lines(logged, task)
+        assert last[0] == "INFO"
+        assert re.fullmatch(rf"{text} after [\d.]+ s", last[1])
