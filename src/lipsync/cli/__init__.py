@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 from lipsync import __version__
-from lipsync.cli import demo, doctor, infer, keys, models, serve, settings, sync, tasks, worker
+from lipsync.cli import demo, doctor, e2e, infer, keys, models, serve, settings, sync, tasks, worker
 from lipsync.cli.exits import BUG, INTERRUPTED, TERMINATED, exit_code
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.monitor import Monitor
 
-COMMANDS = (sync, infer, demo, models, serve, worker, tasks, keys, settings, doctor)
+COMMANDS = (sync, infer, demo, models, serve, worker, tasks, keys, settings, e2e, doctor)
 PATIENCE = 0.4  # seconds that a job has to stop by itself
 
 

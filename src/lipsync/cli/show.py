@@ -19,8 +19,10 @@ STAGES = {
     "download": "downloading",
     "check": "checking",
     "convert": "converting",
+    "fetch": "fetching",
+    "upload": "uploading",
 }
-IN_BYTES = ("download", "check")
+IN_BYTES = ("download", "check", "fetch", "upload")
 MEGABYTE = 1e6
 
 

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def repeated(name: str, once: Callable[[], float]) -> Iterator[None]:
-    """Call ``once`` in a thread again and again, for as long as the ``with`` lasts; it gives the seconds until the next
-    call, and must not raise."""
+def repeated(name: str, once: Callable[[], float]) -> Iterator[Callable[[], None]]:
+    """Call ``once`` in a thread again and again, for as long as the ``with`` lasts or until what it gives is called.
+
+    ``once`` gives the seconds until the next call, and must not raise.
+    """
     ended = threading.Event()
 
     def keep() -> None:
@@ -21,7 +23,7 @@ def repeated(name: str, once: Callable[[], float]) -> Iterator[None]:
     thread = threading.Thread(target=keep, name=name, daemon=True)
     thread.start()
     try:
-        yield
+        yield ended.set
     finally:
         ended.set()
         thread.join()

@@ -17,15 +17,18 @@ EVERY = 2.0  # seconds
 @contextmanager
 def recovering(
     store: TaskStore, ring: Callable[[str], None], now: Callable[[], datetime], every: float = EVERY
-) -> Iterator[None]:
-    """Look after the store in a thread, for as long as the ``with`` lasts. Any number of processes may do so."""
+) -> Iterator[Callable[[], None]]:
+    """Look after the store in a thread, for as long as the ``with`` lasts or until what it gives is called.
+
+    Any number of processes may do so.
+    """
 
     def once() -> float:
         recover(store, ring, now())
         return every
 
-    with repeated("recovery", once):
-        yield
+    with repeated("recovery", once) as end:
+        yield end
 
 
 def recover(store: TaskStore, ring: Callable[[str], None], now: datetime) -> None:

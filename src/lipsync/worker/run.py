@@ -7,6 +7,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from celery import Celery, signals
@@ -38,14 +39,26 @@ def run_worker(settings: Settings) -> None:
         add_task(app, shift)
         signals.setup_logging.connect(leave_the_log, weak=False)
         signals.worker_shutting_down.connect(shift.end, weak=False)
+        bell = Doorbell(app)
+        ring_once(at, bell)
         with (
-            recovering(at.store, Doorbell(app).ring, at.now),
+            recovering(at.store, bell.ring, at.now) as stop_ringing,
             delivering(at.store, secret_of(settings), at.limits, at.means, at.now),
             warnings.catch_warnings(),
         ):
+            shift.at_end(stop_ringing)  # nobody here would hear it
             warnings.simplefilter("ignore", SecurityWarning)  # of being root: only JSON is taken, so it does not matter
             # A thread, not a process of its own: warm for the next task, and told at once that it has to end.
             app.Worker(pool="threads", concurrency=1, quiet=True, **ALONE).start()
+
+
+def ring_once(at: Workplace, bell: Doorbell) -> None:
+    """For whatever has waited longest: a message may have been lost with the worker before this one."""
+    try:
+        for task_id in at.store.reap(at.now(), silence=timedelta(0), limit=1):
+            bell.ring(task_id)
+    except LipsyncError as error:  # Celery waits for the broker by itself
+        logging.getLogger(__name__).warning("%s [%s]", error, error.code)
 
 
 ALONE = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
@@ -78,7 +91,12 @@ class Shift:
         self._at, self._stuck = at, stuck
         self._turn = threading.Lock()
         self._hold: Hold | None = None
+        self._last: list[Callable[[], None]] = []
         self._over = False
+
+    def at_end(self, last: Callable[[], None]) -> None:
+        """Call this when the end begins."""
+        self._last.append(last)
 
     def work(self, task_id: str) -> None:
         """Do that task if nobody else has it, then whatever else is waiting."""
@@ -95,6 +113,8 @@ class Shift:
 
     def end(self, **_: Any) -> None:
         """Hand back what is in hand and take nothing more."""
+        for last in self._last:
+            last()
         with self._turn:
             self._over = True
             if self._hold is not None:

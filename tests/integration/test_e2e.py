@@ -1,0 +1,330 @@
+"""``lipsync e2e`` against the service as a user starts it, and against one that publishes something else."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lipsync.cli import e2e
+from lipsync.cli.exits import exit_code
+from lipsync.cli.remote import Service
+from lipsync.errors import (
+    AddressForbidden,
+    ChecksumMismatch,
+    FetchFailed,
+    FileMissing,
+    OptionInvalid,
+    SettingInvalid,
+    TaskMissing,
+    TimedOut,
+    TransitionForbidden,
+)
+from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.monitor import Monitor
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def run(*arguments: str) -> int:
+    """The command, as the command line would start it."""
+    parser = argparse.ArgumentParser()
+    e2e.add_to(parser.add_subparsers(required=True))
+    options = parser.parse_args(["e2e", *arguments])
+    return int(options.run(options, Monitor()))
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that runs, and a key for it."""
+
+    url: str
+    key: str
+
+    def run(self, *arguments: str) -> int:
+        return run("--url", self.url, "--key", self.key, *arguments)
+
+    @property
+    def service(self) -> Service:
+        return Service(self.url, self.key)
+
+
+@dataclass
+class Host:
+    """A folder and a port, and the service that runs there."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("LIPSYNC_")}
+        return plain | {"LIPSYNC_DATA_DIR": str(self.folder / "data"), "LIPSYNC_LEASE_SECONDS": "5"}
+
+    def start(self) -> None:
+        call = [sys.executable, "-m", "lipsync", "serve", "--port", str(self.port)]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(call, env=self.environment(), stderr=log, stdout=log, cwd=self.folder)
+        wait_for(f"{self.url}/readyz", self.folder / "log")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(30)
+
+    def key(self) -> str:
+        call = [sys.executable, "-m", "lipsync", "keys", "create", "tests", "--json"]
+        done = subprocess.run(call, env=self.environment(), capture_output=True, text=True, check=True, timeout=60)
+        return str(json.loads(done.stdout)["secret"])
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    made = Host(tmp_path_factory.mktemp("service"), free_port())
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest.fixture(scope="module")
+def running(host: Host) -> Running:
+    return Running(host.url, host.key())
+
+
+def wait_for(url: str, log: Path) -> None:
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(log.read_text())
+
+
+def test_files_go_in_and_every_result_is_checked(running, speaker, voice, capsys):
+    engines = ("--engine", "rewrite", "--engine", "passthrough")
+    assert running.run("--face", str(speaker), "--audio", str(voice), *engines) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[:-1]] == [
+        "service", "upload", "upload", "created", "completed", "rewrite", "rewrite", "passthrough", "passthrough",
+    ]  # fmt: skip
+    assert lines[-2].endswith("320x240, 50 frames, 2.00 s; the sound has 2.00 s")
+    assert running.key not in "".join(lines)
+
+
+def test_without_files_it_brings_its_own_and_a_completed_task_is_made_again(running, capsys, monkeypatch):
+    monkeypatch.setenv("LIPSYNC_KEY", running.key)
+    assert run("--url", running.url + "/", "--json") == 0
+    first = json.loads(capsys.readouterr().out)
+    assert [check["name"] for check in first["checks"]][-1] == "rewrite"
+    assert run("--url", running.url, "--task-id", first["task_id"], "--json") == 0
+    second = json.loads(capsys.readouterr().out)
+    assert second["task_id"] != first["task_id"]
+    assert [check["name"] for check in second["checks"]] == ["service", "created", "completed", "rewrite", "rewrite"]
+
+
+def test_a_failed_task_is_retried_and_what_it_fails_with_is_raised(running, voice, capsys):
+    sound = {"upload": running.service.upload(voice)["id"]}
+    wish = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": sound, "engines": ["passthrough"]}
+    task = running.service.ask("POST", "/v1/tasks", wish)
+    for found in ("found", "retried"):
+        with pytest.raises(AddressForbidden, match=f"task {task['id']} failed") as raised:
+            running.run("--task-id", task["id"])
+        assert found in capsys.readouterr().out
+    assert exit_code(raised.value) == 25
+
+
+def test_a_cancelled_task_is_tried_again_and_one_that_takes_too_long_is_left(running, speaker, tmp_path, make_sound):
+    long = make_sound(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
+    with pytest.raises(TimedOut) as raised:
+        running.run("--face", str(speaker), "--audio", str(long), "--engine", "passthrough", "--timeout", "0.5")
+    task_id = str(raised.value).split()[1]
+    running.service.ask("POST", f"/v1/tasks/{task_id}/cancel")
+    with pytest.raises(TransitionForbidden, match="cancelled by somebody"):
+        e2e.followed(running.service.ask("GET", f"/v1/tasks/{task_id}"), running.service, 20, Monitor())
+
+
+def test_a_service_that_is_killed_and_comes_back_meanwhile_does_not_disturb_it(
+    host, running, speaker, tmp_path, make_sound, capsys
+):
+    sound = make_sound(tmp_path / "minute.wav", np.zeros(16_000 * 60, np.int16))
+    seen: list[str] = []
+
+    def interrupt() -> None:
+        while not seen:
+            tasks = running.service.ask("GET", "/v1/tasks?status=processing")["tasks"]
+            seen.extend(task["status"] for task in tasks)
+            time.sleep(0.05)
+        host.kill()
+        host.start()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        assert running.run("--face", str(speaker), "--audio", str(sound), "--engine", "passthrough") == 0
+    finally:
+        seen.append("over")
+        thread.join()
+    assert seen[0] == "processing"
+    assert "completed    attempt" in capsys.readouterr().out
+
+
+def test_what_is_refused_is_told_without_the_key(running, voice, capsys):
+    with pytest.raises(SettingInvalid, match="does not let it in") as raised:
+        run("--url", running.url, "--key", "lsk_nobodys")
+    assert "nobodys" not in str(raised.value)
+    with pytest.raises(SettingInvalid, match="that is no API key"):
+        run("--url", running.url, "--key", "secret\nline")
+    with pytest.raises(TaskMissing, match="there is no task"):
+        running.run("--task-id", "0192f0c1")
+    with pytest.raises(OptionInvalid, match="request_invalid"):
+        running.run("--face", str(voice), "--audio", str(voice), "--engine", "nonsense")
+    assert "nobodys" not in "".join(capsys.readouterr())
+
+
+def test_it_says_at_once_that_nobody_is_there():
+    with pytest.raises(FetchFailed, match="no answer"):
+        run("--url", f"http://127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--url", "file:///etc/passwd"), OptionInvalid),
+        (("--url", "http://me:secret@127.0.0.1"), OptionInvalid),
+        (("--url", "http://127.0.0.1:many"), OptionInvalid),
+        (("--timeout", "0"), OptionInvalid),
+        (("--face", "x.mp4"), OptionInvalid),
+        (("--task-id", "x", "--engine", "rewrite"), OptionInvalid),
+        (("--face", "nowhere.mp4", "--audio", "nowhere.wav"), FileMissing),
+    ],
+)
+def test_a_command_that_makes_no_sense_is_refused_before_anything_is_asked(arguments, error):
+    with pytest.raises(error) as raised:
+        run(*arguments)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_clip_without_a_face_is_there_where_the_demo_is_not(tmp_path):
+    clip, tone = e2e.drawn(tmp_path)
+    assert video_of(probe(clip)).frames == 25
+    assert audio_of(probe(tone)).duration == 2
+
+
+@dataclass(frozen=True, slots=True)
+class Impostor:
+    """A place where something is published."""
+
+    url: str
+
+    def told(self, content: bytes, **other: object) -> dict[str, object]:
+        whole = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        return {"engine": "passthrough", "url": self.url, "width": 192, "height": 96, "duration": 1.2} | whole | other
+
+
+@pytest.fixture
+def published(tmp_path, make_video) -> bytes:
+    return make_video(tmp_path / "published.mp4", frames=30, sound=57_600).read_bytes()
+
+
+@pytest.fixture
+def impostor(published) -> Iterator[Impostor]:
+    class Publisher(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(published)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Publisher) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Impostor(f"http://127.0.0.1:{server.server_port}/result?signature=hidden")
+        server.shutdown()
+        thread.join()
+
+
+def look(impostor: Impostor, told: dict[str, object], folder: Path, sound: Fraction | None, frames: int | None) -> None:
+    task = {"performance": None if frames is None else {"frames": frames}}
+    report = e2e.Report(silent=True)
+    e2e.check_output(told, task, sound, Service("http://127.0.0.1", ""), folder, Monitor(), report)
+    assert len(report.checks) == 2
+
+
+def test_a_result_that_is_as_announced_passes(impostor, published, tmp_path):
+    look(impostor, impostor.told(published), tmp_path, Fraction("1.2"), 30)
+
+
+@pytest.mark.parametrize(
+    ("other", "sound", "frames", "said"),
+    [
+        ({"size": 7}, None, None, "bytes"),
+        ({"sha256": "0" * 64}, None, None, "SHA-256"),
+        ({"width": 320}, None, None, "width and height"),
+        ({"duration": 2.0}, None, None, "was announced"),
+        ({}, Fraction(2), None, "the sound has"),
+        ({}, Fraction("1.2"), 29, "frames"),
+    ],
+)
+def test_a_result_that_is_not_as_announced_is_found_out(impostor, published, tmp_path, other, sound, frames, said):
+    with pytest.raises(ChecksumMismatch, match=said):
+        look(impostor, impostor.told(published, **other), tmp_path, sound, frames)
+
+
+def test_a_link_that_leads_nowhere_is_told_without_its_signature(impostor, published, tmp_path):
+    for address in ("file:///etc/passwd", f"http://127.0.0.1:{free_port()}/x?signature=hidden"):
+        with pytest.raises(FetchFailed) as raised:
+            look(impostor, impostor.told(published, url=address), tmp_path, None, None)
+        assert "hidden" not in str(raised.value)
+
+
+def test_the_key_goes_to_the_service_and_not_where_it_may_lead():
+    heard: list[tuple[str, str | None]] = []
+
+    class Redirecting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append((self.path, self.headers["Authorization"]))
+            self.send_response(302 if self.path == "/v1/options" else 200)
+            self.send_header("Location", f"http://localhost:{self.server.server_port}/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(FetchFailed, match="what answers there is not the service"):
+            run("--url", f"http://127.0.0.1:{server.server_port}", "--key", "lsk_mine")
+        server.shutdown()
+        thread.join()
+    assert heard == [("/v1/options", "Bearer lsk_mine"), ("/elsewhere", None)]

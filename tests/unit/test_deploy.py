@@ -1,0 +1,150 @@
+"""What is written for containers: it is read and tried as far as that goes without a container."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lipsync.cli.exits import EXITS
+from lipsync.settings import described, load_settings
+from lipsync.worker.webhooks import headers_of
+
+yaml = pytest.importorskip("yaml", reason="needs PyYAML")
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+FILES = ("compose.yaml", "Dockerfile.cpu", "Dockerfile.cuda", "env.example")
+NAME = re.compile(r"LIPSYNC_[A-Z0-9_]*[A-Z0-9]")
+VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)")
+OURS = ("api", "worker", "worker-cuda", "bucket")
+PUBLISHED = {"api": "8000", "minio": "9000"}
+
+
+@pytest.fixture
+def settings_names(tmp_path, monkeypatch) -> set[str]:
+    monkeypatch.chdir(tmp_path)  # where there is no .env
+    return set(described(load_settings(data_dir=tmp_path)))
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8")))
+
+
+@pytest.fixture(scope="module")
+def example() -> dict[str, str]:
+    lines = (DEPLOY / "env.example").read_text("utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_setting_that_is_named_is_one(file, settings_names):
+    assert set(NAME.findall((DEPLOY / file).read_text("utf-8"))) <= settings_names
+
+
+def test_every_variable_of_compose_is_in_the_example_or_may_be_missing(example):
+    told = (DEPLOY / "compose.yaml").read_text("utf-8")
+    assert set(VARIABLE.findall(told)) - {"MINIO_IMAGE"} <= set(example)
+
+
+def test_no_secret_is_written_down(example):
+    secrets = {name for name in example if name.endswith(("PASSWORD", "SECRET"))}
+    assert secrets == {"POSTGRES_PASSWORD", "MINIO_ROOT_PASSWORD", "LIPSYNC_SECRET"}
+    assert not any(example[name] for name in secrets)
+    told = (DEPLOY / "compose.yaml").read_text("utf-8")
+    assert not [line for line in told.splitlines() if re.search(r"(PASSWORD|SECRET\w*): (?!\$\{\w+:\?)", line)]
+
+
+def test_the_settings_of_compose_are_accepted(compose, example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    filled = {name: value or "0123456789abcdef" for name, value in example.items()}
+    for service in ("api", "worker", "worker-cuda"):
+        told = filled | compose["services"][service]["environment"]
+        for name, value in told.items():
+            if name.startswith("LIPSYNC_"):
+                plain = re.sub(r"\$\{(\w+)(?::[-?][^}]*)?\}", lambda found: filled[found[1]], str(value))
+                monkeypatch.setenv(name, plain)
+        settings = load_settings()
+        assert settings.database.startswith("postgresql+psycopg://lipsync:0123456789abcdef@postgres")
+        assert (settings.storage, settings.host) == ("s3", "0.0.0.0")
+
+
+def test_nothing_is_published_but_the_api_and_the_results_and_both_on_loopback_at_first(compose, example):
+    ports = {name: told["ports"] for name, told in compose["services"].items() if "ports" in told}
+    assert {name: [port.rsplit(":", 1)[1] for port in told] for name, told in ports.items()} == {
+        name: [port] for name, port in PUBLISHED.items()
+    }
+    assert all(":-127.0.0.1:" in port for told in ports.values() for port in told)
+    assert example["API_LISTEN"].startswith("127.0.0.1:")
+    assert example["MINIO_LISTEN"].startswith("127.0.0.1:")
+
+
+def test_every_part_is_limited_and_without_capabilities_and_comes_back(compose):
+    for name, told in compose["services"].items():
+        assert {"cpus", "memory"} <= set(told["deploy"]["resources"]["limits"]), name
+        assert told["cap_drop"] == ["ALL"], name
+        assert told["restart"] == ("on-failure" if name == "bucket" else "unless-stopped"), name
+    assert all("healthcheck" in told for name, told in compose["services"].items() if name != "api")
+    assert all(compose["services"][name]["read_only"] for name in OURS)
+
+
+@pytest.mark.parametrize("file", ["Dockerfile.cpu", "Dockerfile.cuda"])
+def test_images_do_not_run_as_root_and_copy_what_is_let_in(file):
+    told = (DEPLOY / file).read_text("utf-8")
+    last = told.rpartition("\nFROM ")[2]
+    assert "\nUSER 10001\n" in last
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    copied = [line.split()[1:-1] for line in told.splitlines() if line.startswith("COPY ") and "--from" not in line]
+    assert {name for names in copied for name in names} == allowed
+    assert all((ROOT / name).exists() for name in allowed)
+
+
+def test_the_bucket_is_made_once_and_found_again(compose):
+    moto = pytest.importorskip("moto.server", reason="needs moto's server")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        told = {"BUCKET": "made", "REGION": "us-east-1", "ACCESS_KEY": "a", "SECRET_KEY": "b"}
+        told["ENDPOINT"] = f"http://{host}:{port}"
+        environment = {f"LIPSYNC_S3_{name}": value for name, value in told.items()}
+        script = compose["services"]["bucket"]["command"][0]
+        for _ in range(2):
+            call = [sys.executable, "-c", script]
+            done = subprocess.run(call, env=os.environ | environment, capture_output=True, text=True, timeout=60)
+            assert (done.returncode, done.stdout) == (0, "bucket made is there\n"), done.stderr
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def handbook() -> str:
+    return (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+
+def test_the_handbook_tells_what_to_do_about_every_code(handbook):
+    told = set(re.findall(r"`([a-z_]+)`", handbook))
+    assert {error.code for error in EXITS} | {"bug"} <= told
+
+
+def test_the_handbook_names_settings_that_are_there(handbook, settings_names):
+    assert set(NAME.findall(handbook)) - {"LIPSYNC_KEY", "LIPSYNC_S3"} <= settings_names
+
+
+def test_the_handbooks_receiver_knows_our_calls(handbook):
+    defined: dict[str, Any] = {}
+    exec(re.search(r"```python\n(.+?)```", handbook, re.DOTALL)[1], defined)
+    now, body = datetime.now(UTC), b'{"event":"task.completed"}'
+    headers = headers_of("secret", "one", "task.completed", body, now)
+    assert defined["is_ours"]("secret", headers, body)
+    assert not defined["is_ours"]("other", headers, body)
+    assert not defined["is_ours"]("secret", headers, body + b" ")
+    old = headers_of("secret", "one", "task.completed", body, now - timedelta(minutes=6))
+    assert not defined["is_ours"]("secret", old, body)
