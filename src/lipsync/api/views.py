@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from lipsync.intake.addresses import redact
-from lipsync.jobs.task import LogLine, Source, Status, Task
+from lipsync.jobs.task import Delivery, LogLine, Source, Status, Task
 from lipsync.storage.base import Storage
 
 TaskId = Annotated[str, Field(examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])]
@@ -116,6 +116,25 @@ class LogPage(BaseModel):
     lines: list[LogView]
 
 
+class DeliveryView(BaseModel):
+    """A call of the task's webhook."""
+
+    id: str = Field(description="as its header Lipsync-Delivery tells it")
+    event: str = Field(examples=["task.completed"])
+    attempts: int
+    created_at: datetime
+    next_at: datetime | None = Field(description="when it is tried again; null: no more")
+    delivered_at: datetime | None
+    last_status: int | None = Field(description="the HTTP status of the last answer, if there was one")
+    last_error: str | None
+
+
+class DeliveryPage(BaseModel):
+    """All calls of a task's webhook, in order."""
+
+    deliveries: list[DeliveryView]
+
+
 class UploadView(BaseModel):
     """A file that was uploaded; its id stands for it in a new task."""
 
@@ -149,6 +168,12 @@ def source_view(source: Source) -> SourceView:
     if source.kind == "upload":
         return SourceView(upload=source.location.partition("/")[0], sha256=source.sha256, bytes=source.bytes)
     return SourceView(url=redact(source.location), sha256=source.sha256, bytes=source.bytes)
+
+
+def delivery_view(delivery: Delivery) -> DeliveryView:
+    """A call as a client sees it."""
+    shown = {name: value for name, value in asdict(delivery).items() if name in DeliveryView.model_fields}
+    return DeliveryView.model_validate(shown)
 
 
 def line_view(line: LogLine) -> LogView:

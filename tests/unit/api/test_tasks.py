@@ -239,6 +239,20 @@ def test_a_log_is_read_from_a_line_on(house):
     assert len(house.client.get(f"/v1/tasks/{task}/logs", headers=headers).json()["lines"]) == 3
 
 
+def test_what_became_of_webhook_calls_is_told(house):
+    headers = house.key()
+    task = house.new(headers)["id"]
+    assert house.client.get(f"/v1/tasks/{task}/deliveries", headers=headers).json() == {"deliveries": []}
+    made = house.store.enqueue_delivery(task, "https://u:secret@example.org/x", "task.completed", "{}", house.clock())
+    house.store.record_delivery(made.id, house.clock(), status=500, error="it answered 500", retry_in=None)
+    told = house.client.get(f"/v1/tasks/{task}/deliveries", headers=headers)
+    (one,) = told.json()["deliveries"]
+    assert (one["event"], one["last_status"], one["last_error"]) == ("task.completed", 500, "it answered 500")
+    assert (one["next_at"], one["delivered_at"]) == (None, None)
+    assert "secret" not in told.text
+    assert house.client.get(f"/v1/tasks/{task}/deliveries", headers=house.key()).status_code == 404
+
+
 def test_an_estimate_grows_with_what_is_asked_for(house):
     def seconds(**more: object) -> float:
         wish = {"seconds": 60, "width": 1280, "height": 720, "engines": ["rewrite"]} | more

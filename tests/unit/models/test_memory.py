@@ -26,7 +26,7 @@ OUT_OF_MEMORY = [
     "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void* onnxruntime::BFCArena::AllocateRawInternal("
     "size_t, bool, onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 17592186044416\n",
     "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running TfIdfVectorizer node. "
-    "Name:'TfIdfVectorizer' Status Message: /Users/runner/work/1/s/onnxruntime/core/framework/bfc_arena.cc:376 void *"
+    "Name:'TfIdfVectorizer' Status Message: /Users/runner/1/s/onnxruntime/core/framework/bfc_arena.cc:376 void *"
     "onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream *, bool, "
     "onnxruntime::WaitNotificationFn) Available memory of 0 is smaller than requested bytes of 2048",
     "[ONNXRuntimeError] : 1 : FAIL : D:\\a\\_work\\1\\s\\onnxruntime\\core\\providers\\cuda\\cuda_call.cc:121 "

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from lipsync.api.access import Caller, Reader, Writer
 from lipsync.api.errors import Refusal, problems
 from lipsync.api.services import AtDesk, Desk
-from lipsync.api.views import LogPage, TaskPage, TaskView, line_view, shown
+from lipsync.api.views import DeliveryPage, LogPage, TaskPage, TaskView, delivery_view, line_view, shown
 from lipsync.api.wishes import Wish, new_task
 from lipsync.errors import LipsyncError, TaskMissing, TransitionForbidden
 from lipsync.jobs.task import FINAL, NewTask, Status, Task
@@ -183,6 +183,12 @@ def logs(
 ) -> LogPage:
     """The log from a line on."""
     return LogPage(lines=[line_view(line) for line in desk.store.logs(task.id, after, limit)])
+
+
+@router.get("/v1/tasks/{task_id}/deliveries", summary="Read a task's webhook calls", responses=problems(404))
+def deliveries(task: Readable, desk: AtDesk) -> DeliveryPage:
+    """What became of each call."""
+    return DeliveryPage(deliveries=[delivery_view(delivery) for delivery in desk.store.deliveries(task.id)])
 
 
 @router.get(
