@@ -20,6 +20,7 @@ from lipsync.settings import Settings
 from lipsync.worker.calls import delivering
 from lipsync.worker.doorbell import TASK, Doorbell, make_app
 from lipsync.worker.recovery import recovering
+from lipsync.worker.retention import pruning
 from lipsync.worker.workplace import secret_of, workplace
 
 STUCK = 70  # the exit status of a worker whose work hung; as for any fault of ours
@@ -44,6 +45,7 @@ def run_worker(settings: Settings) -> None:
         with (
             recovering(at.store, bell.ring, at.now) as stop_ringing,
             delivering(at.store, secret_of(settings), at.limits, at.means, at.now),
+            pruning(at.store, at.storage, at.uploads, timedelta(days=settings.retention_days), at.now),
             warnings.catch_warnings(),
         ):
             shift.at_end(stop_ringing)  # nobody here would hear it

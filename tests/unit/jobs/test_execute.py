@@ -163,6 +163,46 @@ def test_what_cannot_be_done_fails_with_its_code_and_is_not_tried_again(place, s
     assert any(code in line.message for line in store.logs(task.id))
 
 
+def square(count: int) -> np.ndarray:
+    return np.where(np.arange(count) % 40 < 20, 32767, -32768).astype(np.int16)
+
+
+def not_a_number(count: int) -> np.ndarray:
+    return np.full(count, np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "code"),
+    [
+        ("empty.mp4", "voice.wav", "file_empty"),
+        ("noise.mp4", "voice.wav", "not_media"),
+        ("cut.mp4", "voice.wav", "media_truncated"),
+        ("tiny.mp4", "voice.wav", "picture_too_small"),
+        ("bars.mp4", "bars.mp4", "no_audio_stream"),
+        ("bars.mp4", "short.wav", "sound_too_short"),
+        ("bars.mp4", "nan.wav", "sound_invalid"),
+        ("bars.mp4", "square.wav", "sound_clipped"),
+    ],
+)
+def test_every_bad_input_of_the_library_fails_with_its_code(
+    tmp_path, place, store, claimed, make_video, make_sound, video, audio, code
+):
+    served = tmp_path / "served"
+    (served / "empty.mp4").write_bytes(b"")
+    (served / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
+    (served / "cut.mp4").write_bytes((served / "bars.mp4").read_bytes()[:1500])
+    make_video(served / "tiny.mp4", size=(16, 16))
+    make_sound(served / "short.wav", np.zeros(160, np.int16))
+    make_sound(served / "nan.wav", not_a_number(16_000))
+    make_sound(served / "square.wav", square(16_000))
+    task = claimed(video, audio)
+    execute(task, place)
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code) == (Status.FAILED, code), failed.problem
+    assert published(place) == []
+    assert nothing_is_left(place)
+
+
 def test_nobody_in_the_footage(place, store, claimed):
     task = claimed(engines=("rewrite",))
     execute(task, place)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from lipsync.errors import StorageFailed
 from lipsync.jobs.prune import prune
 from lipsync.jobs.store import migrate, open_store
 from lipsync.jobs.task import NewTask, Output, Performance, Source, Status
+from lipsync.worker.retention import pruning
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -69,6 +71,22 @@ def test_an_upload_that_a_younger_task_uses_stays(tmp_path, tasks):
     assert [path.name for path in uploads.iterdir()] == ["one"]
     assert prune(tasks, Places(), uploads, NOW) == 1
     assert list(uploads.iterdir()) == []
+
+
+def test_a_worker_prunes_by_itself_and_bears_a_storage_that_is_away(tmp_path, tasks, caplog):
+    old = done(tasks, NOW - timedelta(days=40), "one")
+    with pruning(tasks, Places(fails=True), tmp_path, timedelta(days=30), lambda: NOW, every=0.05):
+        wait_for(lambda: "pruning: away [storage_failed]" in caplog.text)
+    assert tasks.get(old).outputs
+    with pruning(tasks, Places(), tmp_path, timedelta(days=30), lambda: NOW, every=0.05):
+        wait_for(lambda: not tasks.list().tasks)
+    assert not tasks.list().tasks
+
+
+def wait_for(condition) -> None:
+    limit = time.monotonic() + 10
+    while not condition() and time.monotonic() < limit:
+        time.sleep(0.02)
 
 
 def test_a_storage_that_is_away_loses_no_track_of_files(tmp_path, tasks):
