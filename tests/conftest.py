@@ -187,6 +187,16 @@ def voice(tmp_path_factory: pytest.TempPathFactory, make_sound: Callable[..., Pa
 
 
 @pytest.fixture(scope="session")
+def moto_address() -> Iterator[str]:
+    """Where an S3 server of the tests' own listens."""
+    server = pytest.importorskip("moto.server", reason="needs moto").ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with stand-ins for both of Wav2Lip's networks: each gives back the reference that it is shown, with red
     lips where it is loud."""

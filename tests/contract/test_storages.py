@@ -76,15 +76,6 @@ def local(tmp_path: Path) -> Iterator[Place]:
             thread.join()
 
 
-@pytest.fixture(scope="module")
-def moto_address() -> Iterator[str]:
-    server = pytest.importorskip("moto.server", reason="needs moto").ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
 def s3(moto_address: str) -> Iterator[Place]:
     boto3 = pytest.importorskip("boto3", reason="needs the s3 extra")

@@ -27,8 +27,8 @@ from lipsync.intake.answers import (
     version_of,
 )
 from lipsync.intake.limits import Fetched, Limits, check_bytes
+from lipsync.intake.machines import machines
 from lipsync.intake.means import Means
-from lipsync.intake.networks import checked, literal
 from lipsync.intake.part import Part
 from lipsync.intake.patience import Patience
 from lipsync.intake.wire import connect
@@ -100,9 +100,8 @@ class Errand:
 
     def _ask(self, address: Address, part: Part) -> HTTPResponse:
         with ExitStack() as stack:
-            wire = stack.enter_context(
-                closing(connect(address, self._machines(address), self._means.tls, self._patience))
-            )
+            found = machines(self._source, address, self._limits, self._means, self._patience)
+            wire = stack.enter_context(closing(connect(address, found, self._means.tls, self._patience)))
             wire.send(_question(address, part))
             self._patience.begin()
             # It needs nothing of a socket but makefile().
@@ -112,17 +111,6 @@ class Errand:
             self._patience.begin()
             stack.pop_all()
             return answer
-
-    def _machines(self, address: Address) -> tuple[str, ...]:
-        """The machines behind the address, looked up once, so that they are those that are connected to."""
-        alone = literal(address.host)
-        if alone is not None:
-            return checked(address, (alone,), self._limits.allowed_hosts)
-        try:
-            found = self._patience.through(lambda: self._means.resolver(address.host, address.port))
-        except OSError as exc:
-            raise FetchFailed(f"{self._source}: the host {address.host} was not found: {exc.strerror or exc}") from exc
-        return checked(address, found, self._limits.allowed_hosts)
 
     def _take(self, answer: HTTPResponse, part: Part) -> None:
         """Write the file as it comes. Raises InputTooLarge before more is written than may be."""

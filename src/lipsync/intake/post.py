@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import cast
 
-from lipsync.errors import Cancelled, FetchFailed, OptionInvalid
+from lipsync.errors import Cancelled, OptionInvalid
 from lipsync.intake.addresses import Address, parse, redact
 from lipsync.intake.answers import network_errors, words
 from lipsync.intake.limits import Limits
+from lipsync.intake.machines import machines
 from lipsync.intake.means import Means
-from lipsync.intake.networks import checked, literal
 from lipsync.intake.patience import Patience
 from lipsync.intake.wire import connect
 from lipsync.monitor import Monitor
@@ -42,26 +42,14 @@ def post(
     message = _message(place, content, headers)
     source, patience = redact(address), Patience(limits, monitor)
     with network_errors(source), ExitStack() as stack:
-        machines = _machines(source, place, limits, means, patience)
-        wire = stack.enter_context(closing(connect(place, machines, means.tls, patience)))
+        found = machines(source, place, limits, means, patience)
+        wire = stack.enter_context(closing(connect(place, found, means.tls, patience)))
         wire.send(message)
         patience.begin()
         # It needs nothing of a socket but makefile().
         answer = stack.enter_context(closing(HTTPResponse(cast(socket.socket, wire), method="POST")))
         answer.begin()
         return Answer(answer.status, words(f"{answer.reason} {_beginning(answer)}"))
-
-
-def _machines(source: str, place: Address, limits: Limits, means: Means, patience: Patience) -> Sequence[str]:
-    """The machines behind the address, looked up once, so that they are those that are connected to."""
-    alone = literal(place.host)
-    if alone is not None:
-        return checked(place, (alone,), limits.allowed_hosts)
-    try:
-        found = patience.through(lambda: means.resolver(place.host, place.port))
-    except OSError as exc:
-        raise FetchFailed(f"{source}: the host {place.host} was not found: {exc.strerror or exc}") from exc
-    return checked(place, found, limits.allowed_hosts)
 
 
 def _message(place: Address, content: bytes, headers: Mapping[str, str]) -> bytes:

@@ -23,6 +23,7 @@ from lipsync.worker.recovery import recovering
 from lipsync.worker.retention import pruning
 from lipsync.worker.workplace import secret_of, workplace
 
+ALONE = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
 STUCK = 70  # the exit status of a worker whose work hung; as for any fault of ours
 
 
@@ -61,9 +62,6 @@ def ring_once(at: Workplace, bell: Doorbell) -> None:
             bell.ring(task_id)
     except LipsyncError as error:  # Celery waits for the broker by itself
         logging.getLogger(__name__).warning("%s [%s]", error, error.code)
-
-
-ALONE = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
 
 
 def add_task(app: Celery, shift: Shift) -> None:

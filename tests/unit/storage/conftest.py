@@ -15,15 +15,6 @@ import pytest
 Reply = Callable[[BaseHTTPRequestHandler], None]
 
 
-@pytest.fixture(scope="session")
-def moto_address() -> Iterator[str]:
-    server = pytest.importorskip("moto.server", reason="needs moto").ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
 def bucket(moto_address: str) -> Iterator[Any]:
     """A client of a server that holds nothing but the bucket ``results`` in eu-west-1."""

@@ -58,10 +58,7 @@ class Wav2Lip:
 
     def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
         repeats = scene.frames > len(scene.track)
-        with (
-            closing(self._work(pictures, scene)) as works,
-            closing(self._generator.run(works, self._batch, repeats)) as done,
-        ):
+        with closing(self._generator.run(self._work(pictures, scene), self._batch, repeats)) as done:
             for work, made in done:
                 edited = made is not None and work.place is not None and compose(work.picture, made, work.place)
                 yield Rendered(work.picture, edited)

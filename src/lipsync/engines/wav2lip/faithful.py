@@ -61,10 +61,7 @@ class FaithfulWav2Lip:
 
     def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
         repeats = scene.frames > len(scene.track)
-        with (
-            closing(self._work(pictures, scene)) as works,
-            closing(self._generator.run(works, self._batch, repeats)) as done,
-        ):
+        with closing(self._generator.run(self._work(pictures, scene), self._batch, repeats)) as done:
             for work, made in done:
                 if made is not None and work.place is not None:
                     paste(work.picture, made, work.place)

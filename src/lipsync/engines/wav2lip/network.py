@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -69,10 +69,11 @@ class LipGenerator:
         return Conditions(self._decoder.device, self._decoder.precision, self._batch, notes)
 
     def run(
-        self, works: Iterable[Work[Place]], batch: int, repeats: bool
+        self, works: Generator[Work[Place], None, None], batch: int, repeats: bool
     ) -> Generator[tuple[Work[Place], Float32 | None], None, None]:
         """Each piece of work, in order, with its picture (3, 96, 96), BGR in 0..1; None if there is no view.
 
+        The works are closed at the end.
         At most ``batch`` frames are computed at once. ``repeats``: frames are shown again, so that features are kept,
         those of the first frames as far as they fit. Raises InferenceFailed, and OutOfMemory when a single frame is too
         much.
@@ -80,7 +81,7 @@ class LipGenerator:
         self._asked = self._batch = batch
         self._kept = {} if repeats else None
         waiting: deque[tuple[list[Work[Place]], Future[list[Float32]]]] = deque()
-        with self._pool() as pool:
+        with closing(works), self._pool() as pool:
             for group in _groups(works, self._asked):
                 waiting.append((group, pool.submit(self._pictures, [w for w in group if w.view is not None])))
                 if len(waiting) > STREAMS:
@@ -107,11 +108,9 @@ class LipGenerator:
             new = {view.key: view for view in views if view.key not in kept}
             found = dict(zip(new, self._encoded(list(new.values())), strict=True)) if new else {}
             for key, features in found.items():
-                part = tuple(
-                    scale.astype(self._kept_as) for scale in features
-                )  # copied, else the whole batch would stay
-                if (len(kept) + 1) * sum(scale.nbytes for scale in part) <= KEPT:
-                    kept[key] = part
+                size = sum(scale.size for scale in features) * np.dtype(self._kept_as).itemsize
+                if (len(kept) + 1) * size <= KEPT:  # copied, else the whole batch would stay
+                    kept[key] = tuple(scale.astype(self._kept_as) for scale in features)
             return [found[view.key] if view.key in found else kept[view.key] for view in views]
 
     def _encoded(self, views: list[View]) -> list[Features]:
