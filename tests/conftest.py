@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from lipsync.faces.landmarker import Landmarker
+from lipsync.models.networks import Networks
 from lipsync.types import Colour, Picture
 
 Rgb = NDArray[np.uint8]
@@ -26,7 +27,7 @@ Rgb = NDArray[np.uint8]
 
 @pytest.fixture(scope="session")
 def landmarker() -> Iterator[Landmarker]:
-    with Landmarker.open() as opened:
+    with Landmarker.open(Networks()) as opened:
         yield opened
 
 

@@ -68,10 +68,16 @@ class Settings(BaseSettings):
     )
 
     task_seconds: int = Field(7200, ge=1, description="the longest that a task may take")
+    downloading_seconds: int | None = Field(3600, ge=1, description="the longest that fetching its inputs may take")
+    processing_seconds: int | None = Field(None, ge=1, description="the longest for the lip-sync; unset: as the task")
+    enhancing_seconds: int | None = Field(None, ge=1, description="the longest for enhancing; unset: as the task")
+    uploading_seconds: int | None = Field(3600, ge=1, description="the longest that publishing may take")
+    grace_seconds: float = Field(30, ge=1, description="work that goes on so long after a limit is killed")
     lease_seconds: int = Field(60, ge=5, description="a worker that was not heard of for so long has lost its task")
     attempts: int = Field(3, ge=1, description="how often a task is tried, if what stopped it may pass")
     retry_seconds: int = Field(10, ge=0, description="pause before the second attempt, doubled each time")
     retention_days: float = Field(30, gt=0, description="how long finished tasks and their results are kept")
+    keep_networks_seconds: int = Field(600, ge=0, description="a network that is unused for so long is unloaded")
     gpu: int | None = Field(None, ge=0, description="the one GPU that a worker uses; unset: all")
 
     storage: Literal["local", "s3"] = Field("local", description="where results are published")

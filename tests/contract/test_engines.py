@@ -16,6 +16,7 @@ from lipsync.media.audio import listen
 from lipsync.media.probe import probe
 from lipsync.media.reader import bounce, bounced, read
 from lipsync.models.devices import DEVICES, PRECISIONS
+from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
 
@@ -25,7 +26,7 @@ def open_engine(models_dir):
     """Any engine by name, as it is or faithful to its original."""
 
     def make(name: str, faithful: bool = False):
-        return ENGINES[name](EngineOptions(models=models_dir, faithful=faithful, batch=8), Monitor())
+        return ENGINES[name](EngineOptions(models=models_dir, faithful=faithful, batch=8), Networks(), Monitor())
 
     return make
 
@@ -36,7 +37,7 @@ def studied(request, speaker, open_engine):
     name, _, faithful = request.param.partition(", ")
     engine = open_engine(name, bool(faithful))
     footage = probe(speaker)
-    with track_faces(footage, 1000, "largest", [engine], Monitor()) as track:
+    with track_faces(footage, 1000, "largest", [engine], Networks(), Monitor()) as track:
         yield engine, footage, track
 
 

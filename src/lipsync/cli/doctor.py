@@ -137,6 +137,7 @@ def _faces() -> str:
     import numpy as np
 
     from lipsync.faces.landmarker import Landmarker
+    from lipsync.models.networks import Networks
     from lipsync.types import Colour, Picture
 
     content = (resources.files("lipsync.faces") / "data" / "face_landmarker.task").read_bytes()
@@ -144,7 +145,7 @@ def _faces() -> str:
         raise ValueError("face_landmarker.task is not the file that was published; reinstall the package")
     luma, chroma = np.full((96, 96), 128, np.uint8), np.full((48, 48), 128, np.uint8)
     grey = Picture(0, luma, chroma, chroma, 8, Colour())
-    with Landmarker.open() as landmarker:
+    with Landmarker.open(Networks()) as landmarker:
         landmarker.detect(grey)
     return "face_landmarker.task is whole and runs"
 
@@ -152,10 +153,11 @@ def _faces() -> str:
 def _motion() -> str:
     import numpy as np
 
+    from lipsync.models.networks import Networks
     from lipsync.speech.motion import open_motion
 
     quiet = iter([np.zeros(16_000, np.float32)])
-    rows = sum(len(piece) for piece in open_motion().predict(quiet, Fraction(25), 25))
+    rows = sum(len(piece) for piece in open_motion(Networks()).predict(quiet, Fraction(25), 25))
     if rows != 25:
         raise ValueError("the motion network gives the wrong number of frames")
     return "is whole and runs"

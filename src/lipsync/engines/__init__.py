@@ -10,36 +10,37 @@ from lipsync.errors import OptionInvalid
 
 if TYPE_CHECKING:
     from lipsync.engines.base import Engine, EngineOptions
+    from lipsync.models.networks import Networks
     from lipsync.monitor import Monitor
 
 WITH_WEIGHTS = ("wav2lip", "wav2lip-gan")
 
 
-def _rewrite(options: EngineOptions, monitor: Monitor) -> Engine:
+def _rewrite(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
     from lipsync.engines.rewrite.engine import Rewrite
 
-    return Rewrite.open()
+    return Rewrite.open(networks)
 
 
-def _wav2lip(options: EngineOptions, monitor: Monitor) -> Engine:
+def _wav2lip(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
     from lipsync.engines.wav2lip import open_engine
 
-    return open_engine("wav2lip", options, monitor)
+    return open_engine("wav2lip", options, networks, monitor)
 
 
-def _wav2lip_gan(options: EngineOptions, monitor: Monitor) -> Engine:
+def _wav2lip_gan(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
     from lipsync.engines.wav2lip import open_engine
 
-    return open_engine("wav2lip-gan", options, monitor)
+    return open_engine("wav2lip-gan", options, networks, monitor)
 
 
-def _passthrough(options: EngineOptions, monitor: Monitor) -> Engine:
+def _passthrough(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
     from lipsync.engines.passthrough import Passthrough
 
     return Passthrough()
 
 
-ENGINES: Mapping[str, Callable[[EngineOptions, Monitor], Engine]] = MappingProxyType(
+ENGINES: Mapping[str, Callable[[EngineOptions, Networks, Monitor], Engine]] = MappingProxyType(
     {"rewrite": _rewrite, "wav2lip": _wav2lip, "wav2lip-gan": _wav2lip_gan, "passthrough": _passthrough}
 )
 

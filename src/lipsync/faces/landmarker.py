@@ -20,7 +20,7 @@ from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.faces.detector import SIDE, Detection, anchors, blend, decode, in_picture
 from lipsync.faces.region import Region, region_of
 from lipsync.media.picture import Box, shrink_rgb, warp_rgb
-from lipsync.models.devices import open_session
+from lipsync.models.networks import Networks
 from lipsync.models.session import Session
 from lipsync.types import Face, Landmarks, Picture
 
@@ -34,7 +34,7 @@ REFINED: Final = 0.15  # looks again when the square was off by more than this
 
 
 class Landmarker:
-    """The two networks, ready. Open it with ``Landmarker.open()`` in a ``with`` block."""
+    """The two networks, ready. Open it with ``Landmarker.open`` in a ``with`` block."""
 
     def __init__(self, detector: Session, mesh: Session) -> None:
         self._detector, self._mesh = detector, mesh
@@ -43,15 +43,15 @@ class Landmarker:
 
     @classmethod
     @contextmanager
-    def open(cls, threads: int | None = None) -> Iterator[Landmarker]:
+    def open(cls, networks: Networks, threads: int | None = None) -> Iterator[Landmarker]:
         """With the networks that the package brings. ``threads``: of both together, every core by default.
 
         Raises ModelMissing or ModelCorrupt if they are damaged.
         """
-        networks = _bundled("face_detector.tflite", "face_landmarks_detector.tflite")
+        bundled = _bundled("face_detector.tflite", "face_landmarks_detector.tflite")
         with ThreadPoolExecutor(1) as aside:  # setting a network up takes one core half a second
-            detector = aside.submit(open_session, networks[0], shapes=(1, SIDE, SIDE, 3), threads=threads)
-            mesh = open_session(networks[1], shapes=(1, MESH_SIDE, MESH_SIDE, 3), threads=threads, streams=AT_ONCE)
+            detector = aside.submit(networks.open, bundled[0], shapes=(1, SIDE, SIDE, 3), threads=threads)
+            mesh = networks.open(bundled[1], shapes=(1, MESH_SIDE, MESH_SIDE, 3), threads=threads, streams=AT_ONCE)
         landmarker = cls(detector.result(), mesh)
         try:
             yield landmarker

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,13 +24,14 @@ from lipsync.errors import (
     TimedOut,
 )
 from lipsync.intake import Limits, Means, check_media, fetch
-from lipsync.jobs.hold import GRACE, Hold, Stop, TaskLog
+from lipsync.jobs.hold import Hold, Stop, TaskLog, TimeLimits
 from lipsync.jobs.order import SUFFIX, job_of
 from lipsync.jobs.store import TaskStore
 from lipsync.jobs.task import FINAL, Output, Performance, Problem, Source, Status, Task
 from lipsync.jobs.vram import VideoMemory, VideoMemoryWatch
 from lipsync.media.probe import probe
 from lipsync.media.scratch import make_folder
+from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import EngineResult, Result
 from lipsync.pipeline.run import run
@@ -48,8 +49,9 @@ class Workplace:
 
     ``worker``: its name, new with each start; ``folder``: for work in progress; ``uploads``: where uploaded inputs lie;
     ``models``: of weights, None: the usual one; ``lease``: how long a task stays its own without a sign of life;
-    ``seconds``: how long a task may take; ``pause``: before a second attempt, doubled each time; ``now``: aware, UTC;
-    ``grace``: seconds in which work has to stop when it is told to; ``gpu``: whose memory is watched, None: the first.
+    ``times``: how long a task may take; ``pause``: before a second attempt, doubled each time; ``now``: aware, UTC;
+    ``gpu``: whose memory is watched, None: the first.
+    ``networks``: those that stay open from one task to the next.
     """
 
     worker: str
@@ -62,11 +64,11 @@ class Workplace:
     keys: KeyTemplate
     models: Path | None
     lease: timedelta
-    seconds: float
+    times: TimeLimits
     pause: timedelta
     now: Callable[[], datetime]
-    grace: float = GRACE
     gpu: int | None = None
+    networks: Networks = field(default_factory=Networks)
 
 
 def execute(
@@ -78,8 +80,9 @@ def execute(
     """Bring a task that ``at.worker`` has claimed to its end, or back to the queue. Raises nothing that is its own
     fault: failures stand in the task. ``started`` is given the hold, through which the work can be stopped.
 
-    ``stuck`` is called, in another thread, when the work goes on for ``at.grace`` seconds after it was told to stop. It
-    has to end the process: nothing else ends native code that hangs. Until then nobody renews the lease.
+    ``stuck`` is called, in another thread, when the work goes on after it was told to stop, for longer than
+    ``at.times`` allow. It has to end the process: nothing else ends native code that hangs. Until then nobody renews
+    the lease.
 
     Raises StorageFailed where the store cannot be told; then the lease runs out and somebody else takes the task.
     """
@@ -87,10 +90,10 @@ def execute(
     here = threading.get_ident()
 
     def given_up() -> None:
-        end.given_up(hold.stop, _stack_of(here))
+        end.given_up(hold, _stack_of(here))
         stuck()
 
-    hold = Hold(task, at.worker, at.store, at.lease, at.seconds, at.now, grace=at.grace, stuck=given_up)
+    hold = Hold(task, at.worker, at.store, at.lease, at.times, at.now, stuck=given_up)
     with hold:
         started(hold)
         try:
@@ -102,11 +105,11 @@ def execute(
 def _to_the_end(task: Task, at: Workplace, hold: Hold, end: _End) -> None:
     try:
         with _desk(at.folder / task.id) as desk, VideoMemoryWatch(at.gpu) as video_memory:
-            result = _work(task, at, hold.monitor, desk)
+            result = _work(task, at, hold, desk)
         hold.tell()
         end.completed(result, video_memory.seen)
     except Cancelled:
-        end.stopped(hold.stop)
+        end.stopped(hold)
     except (LeaseLost, TaskMissing):
         raise
     except LipsyncError as error:
@@ -136,11 +139,10 @@ class _End:
         at.store.finish(task.id, at.worker, performance, timings, at.now())
         self.log.info("completed after %.1f s: %d frames, %.1f frames/s", seconds, result.frames, rate)
 
-    def stopped(self, why: Stop | None) -> None:
-        task, at = self._task, self._at
+    def stopped(self, hold: Hold) -> None:
+        task, at, why = self._task, self._at, hold.stop
         if why is Stop.TIMED_OUT:
-            text = f"it took longer than {at.seconds:.0f} s"
-            self.failed(Problem(TimedOut.code, text, TimedOut.retryable), logging.ERROR)
+            self.failed(Problem(TimedOut.code, hold.overrun, TimedOut.retryable), logging.ERROR)
         elif why is Stop.CANCELLED:
             at.store.cancelled(task.id, at.worker, at.now())
             self.log.info("cancelled after %.1f s", self._seconds())
@@ -164,19 +166,19 @@ class _End:
         else:
             self.log.log(level, "%s after %.1f s: %s [%s]", *told)
 
-    def given_up(self, why: Stop | None, stack: str) -> None:
+    def given_up(self, hold: Hold, stack: str) -> None:
         """Take down why, unless the store makes us wait; a task that is merely to be handed back is left to recovery,
         which counts the attempt, for it may hang again."""
-        words = threading.Thread(target=self._last_words, args=(why, stack), name="last words", daemon=True)
+        words = threading.Thread(target=self._last_words, args=(hold, stack), name="last words", daemon=True)
         words.start()
         words.join(LAST_WORDS)
 
-    def _last_words(self, why: Stop | None, stack: str) -> None:
+    def _last_words(self, hold: Hold, stack: str) -> None:
         task, at = self._task, self._at
         try:
-            at.store.log(task.id, "error", f"{why}, but it did not stop; it was at\n{stack}", at.now())
-            if why in (Stop.TIMED_OUT, Stop.CANCELLED):
-                self.stopped(why)
+            at.store.log(task.id, "error", f"{hold.stop}, but it did not stop; it was at\n{stack}", at.now())
+            if hold.stop in (Stop.TIMED_OUT, Stop.CANCELLED):
+                self.stopped(hold)
         except LipsyncError as error:  # it may have ended at this very moment
             self.log.error("what became of it cannot be taken down: %s [%s]", error, error.code)
 
@@ -184,16 +186,22 @@ class _End:
         return time.monotonic() - self._began
 
 
-def _work(task: Task, at: Workplace, monitor: Monitor, desk: Path) -> Result:
+def _work(task: Task, at: Workplace, hold: Hold, desk: Path) -> Result:
+    monitor = hold.monitor
+
+    def enter(stage: Status) -> None:
+        at.store.advance(task.id, at.worker, stage, at.now())
+        hold.enter(stage)
+
     video = _brought(task.video, desk / "video", at, monitor)
     audio = _brought(task.audio, desk / "audio", at, monitor)
     for path in (video, audio):
         check_media(probe(path), at.limits)
-    at.store.advance(task.id, at.worker, Status.PROCESSING, at.now())
-    result = run(job_of(task, video, audio, desk / f"result{SUFFIX}", at.models), monitor)
+    enter(Status.PROCESSING)
+    result = run(job_of(task, video, audio, desk / f"result{SUFFIX}", at.models), monitor, at.networks)
     for warning in result.warnings:
         at.store.log(task.id, "warning", warning, at.now())
-    at.store.advance(task.id, at.worker, Status.UPLOADING, at.now())
+    enter(Status.UPLOADING)
     for made in result.outputs:
         _publish(task, at, monitor, made, result)
     return result

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import Any, Self
 
 from lipsync.errors import LeaseLost, StorageFailed, TaskMissing
 from lipsync.jobs.store import TaskStore
-from lipsync.jobs.task import Progress, Task
+from lipsync.jobs.task import Progress, Status, Task
 from lipsync.monitor import Monitor
 from lipsync.monitor import Progress as Step
 
@@ -28,6 +29,18 @@ class Stop(StrEnum):
     TIMED_OUT = "timed out"
     RELEASED = "released"  # the worker is to end
     LOST = "lost"  # somebody else has the task, or nobody could be told that we do
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long work may take, in seconds: all of it, and each stage that has a limit of its own.
+
+    These are soft limits: work is told to stop. ``grace``: how long it may still go on, before its process is ended.
+    """
+
+    task: float
+    stages: Mapping[Status, float] = field(default_factory=dict)
+    grace: float = GRACE
 
 
 class TaskLog(logging.LoggerAdapter[logging.Logger]):
@@ -45,8 +58,9 @@ class Hold:
     """Renews the lease in a thread for as long as the ``with`` lasts. ``monitor`` is the work's, and ``stop`` tells why
     it was cancelled.
 
-    ``seconds``: how long the work may take. ``now``: the time, aware and in UTC. Work that goes on for ``grace``
-    seconds after it was told to stop is given up: the lease is renewed no more, and ``stuck`` called, in the thread.
+    ``now``: the time, aware and in UTC. Work that goes on after it was told to stop, for longer than ``times`` allow,
+    is given up: the lease is renewed no more, and ``stuck`` called, in the thread. ``overrun`` tells which limit was
+    passed.
     """
 
     def __init__(
@@ -55,23 +69,23 @@ class Hold:
         worker: str,
         store: TaskStore,
         lease: timedelta,
-        seconds: float,
+        times: TimeLimits,
         now: Callable[[], datetime],
         *,
-        grace: float = GRACE,
         stuck: Callable[[], None] = lambda: None,
     ) -> None:
         self._task, self._worker, self._store, self._lease, self._now = task, worker, store, lease, now
-        self._grace, self._stuck = grace, stuck
+        self._times, self._stuck = times, stuck
         self._step: Step | None = None
-        self._deadline = time.monotonic() + seconds
-        self._renewed = time.monotonic()
+        self._began = self._renewed = time.monotonic()
+        self._stage = (Status.DOWNLOADING, self._began)
         self._told_to_stop: float | None = None
         self._telling = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="hold", daemon=True)
         self.monitor = Monitor(self._note)
         self.stop: Stop | None = None
+        self.overrun = ""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -85,6 +99,10 @@ class Hold:
         """Ask the work to stop, for the task to be handed back. Safe in a signal handler."""
         self._end(Stop.RELEASED)
 
+    def enter(self, stage: Status) -> None:
+        """A new stage begins, and so does its time."""
+        self._stage = (stage, time.monotonic())
+
     def tell(self) -> None:
         """Renew the lease and tell the store how far the work is, now."""
         with self._telling:  # else a beat that began earlier would put an older step in its place
@@ -95,17 +113,27 @@ class Hold:
 
     def _keep(self) -> None:
         while not self._ended.wait(BEAT):
-            if time.monotonic() > self._deadline:
-                self._end(Stop.TIMED_OUT)
+            self._watch_the_clock()
             if self._overdue():
-                log = TaskLog(__name__, self._task.id)
-                log.error("%s, but the work did not stop within %.0f s; it is given up", self.stop, self._grace)
+                log, grace = TaskLog(__name__, self._task.id), self._times.grace
+                log.error("%s, but the work did not stop within %.0f s; it is given up", self.stop, grace)
                 self._stuck()
                 return
             self.tell()
 
+    def _watch_the_clock(self) -> None:
+        """Stop what has gone on for longer than it may."""
+        stage, since = self._stage
+        for what, began, most in (
+            ("it", self._began, self._times.task),
+            (stage.value, since, self._times.stages.get(stage, self._times.task)),
+        ):
+            if time.monotonic() - began > most:
+                self.overrun = self.overrun or f"{what} took longer than {most:.0f} s"
+                self._end(Stop.TIMED_OUT)
+
     def _overdue(self) -> bool:
-        return self._told_to_stop is not None and time.monotonic() - self._told_to_stop > self._grace
+        return self._told_to_stop is not None and time.monotonic() - self._told_to_stop > self._times.grace
 
     def _beat(self) -> None:
         step = self._step

@@ -6,6 +6,7 @@ from lipsync.engines import ENGINES, check_choice
 from lipsync.engines.base import Engine
 from lipsync.errors import OptionInvalid
 from lipsync.media.writer import check_output
+from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import Job
 
@@ -19,6 +20,6 @@ def check(job: Job) -> None:
         check_output(output, (job.face, job.audio), job.encoding)
 
 
-def open_engines(job: Job, monitor: Monitor) -> list[Engine]:
+def open_engines(job: Job, networks: Networks, monitor: Monitor) -> list[Engine]:
     """The job's engines, each new. Raises ModelError, ExtraMissing."""
-    return [ENGINES[name](job.options, monitor) for name in job.engines]
+    return [ENGINES[name](job.options, networks, monitor) for name in job.engines]

@@ -12,6 +12,7 @@ from lipsync.media.framing import reframed
 from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import probe, video_of
 from lipsync.media.writer import write
+from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor, watched
 from lipsync.pipeline.check import check, open_engines
 from lipsync.pipeline.job import Job, Result
@@ -25,36 +26,48 @@ from lipsync.pipeline.track import track_faces
 from lipsync.types import Clip
 
 
-def run(job: Job, monitor: Monitor) -> Result:
+def run(job: Job, monitor: Monitor, networks: Networks | None = None) -> Result:
     """Do one job; the outputs appear whole or not at all. Where memory runs out it begins anew with a smaller picture.
+
+    ``networks``: those that are open already, and that will be of use to the next job.
 
     Raises InputError, OutputError or ModelError with one line for a person, OutOfMemory when the smallest picture is
     too large, ExtraMissing, and Cancelled when told to stop.
     """
-    began = time.monotonic()
+    began, networks = time.monotonic(), Networks() if networks is None else networks
     check(job)
-    engines = [open_engines(job, monitor)]  # before any work, to tell at once what is missing
+    engines = [open_engines(job, networks, monitor)]  # before any work, to tell at once what is missing
     footage, sound = probe(job.face, photo_rate=job.photo_rate), probe(job.audio)
     asked = without_framing(job) if footage.still and job.options.faithful else job  # the original left photos alone
     with heard(sound, job, monitor) as voice:
 
         def attempt(factor: int) -> Made:
             smaller = shrunk(asked, factor)
-            opened = engines.pop() if engines else open_engines(smaller, monitor)
-            return _attempt(smaller, opened, _framed(footage, smaller), sound, voice, monitor)
+            if not engines:
+                networks.forget()  # for their memory
+            opened = engines.pop() if engines else open_engines(smaller, networks, monitor)
+            return _attempt(smaller, opened, _framed(footage, smaller), sound, voice, networks, monitor)
 
         made = first_that_fits(attempt, asked.resize_factor)
         return report(asked, made, voice.facts, monitor, time.monotonic() - began)
 
 
-def _attempt(job: Job, engines: Sequence[Engine], footage: Clip, sound: Clip, voice: Voice, monitor: Monitor) -> Made:
+def _attempt(
+    job: Job,
+    engines: Sequence[Engine],
+    footage: Clip,
+    sound: Clip,
+    voice: Voice,
+    networks: Networks,
+    monitor: Monitor,
+) -> Made:
     """Follow the face, then give every frame its new mouth and encode it."""
     rate, tally = video_of(footage).rate, Tally(len(engines))
     wanted = plan(job, voice, rate)
     frames = wanted.frames
     with ExitStack() as stack:
         stack.enter_context(one_thread_a_call())
-        track = stack.enter_context(track_faces(footage, wanted.limit, job.select, engines, monitor))
+        track = stack.enter_context(track_faces(footage, wanted.limit, job.select, engines, networks, monitor))
         pictures = stack.enter_context(prefetch(wanted.pictures(footage, len(track))))
         scene = Scene(track, voice, rate, frames, job.delay)
         rows = stack.enter_context(closing(synthesise(pictures, engines, scene)))

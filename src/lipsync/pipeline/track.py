@@ -13,12 +13,15 @@ from lipsync.faces.tracker import Sighting, follow
 from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import video_of
 from lipsync.media.reader import read
+from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor, watched
 from lipsync.types import Clip, Picture
 
 
 @contextmanager
-def track_faces(footage: Clip, limit: int, select: str, engines: Sequence[Engine], monitor: Monitor) -> Iterator[Track]:
+def track_faces(
+    footage: Clip, limit: int, select: str, engines: Sequence[Engine], networks: Networks, monitor: Monitor
+) -> Iterator[Track]:
     """Follow one face through at most ``limit`` frames and let the engines look at each.
 
     Raises NoFaceFound (unless no engine needs a face), MediaTruncated, NoFrames, Cancelled.
@@ -28,7 +31,7 @@ def track_faces(footage: Clip, limit: int, select: str, engines: Sequence[Engine
         pictures = stack.enter_context(prefetch(read(footage, stop=limit, lent=True)))
         builder = stack.enter_context(TrackBuilder())
         needed = any(engine.needs_faces for engine in engines)
-        seen = stack.enter_context(closing(_sightings(pictures, select if needed else None)))
+        seen = stack.enter_context(closing(_sightings(pictures, select if needed else None, networks)))
         for sighting in watched(seen, monitor, "track", min(limit, video.frames)):
             for engine in engines:
                 engine.observe(sighting.picture, sighting.face if engine.needs_faces else None)
@@ -39,9 +42,9 @@ def track_faces(footage: Clip, limit: int, select: str, engines: Sequence[Engine
         yield track
 
 
-def _sightings(pictures: Iterator[Picture], select: str | None) -> Generator[Sighting, None, None]:
+def _sightings(pictures: Iterator[Picture], select: str | None, networks: Networks) -> Generator[Sighting, None, None]:
     if select is None:
         yield from (Sighting(picture, None, False) for picture in pictures)
         return
-    with Landmarker.open() as landmarker:
+    with Landmarker.open(networks) as landmarker:
         yield from follow(pictures, landmarker, select)

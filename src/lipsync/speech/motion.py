@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.errors import ModelCorrupt, ModelMissing
-from lipsync.models.devices import open_session
+from lipsync.models.networks import Networks
 from lipsync.models.session import Session
 from lipsync.speech.features import BANDS, BLOCK, SILENCE, features
 from lipsync.types import Float32
@@ -70,13 +70,13 @@ def load_basis(file: Path | None = None) -> Basis:
     return Basis(triangles=triangles, **{name: value.astype(np.float32) for name, value in values.items()})
 
 
-def open_motion(threads: int = 1) -> MotionModel:
+def open_motion(networks: Networks, threads: int = 1) -> MotionModel:
     """The package's own network, ready to run. Raises ModelMissing, ModelCorrupt."""
     try:
         model = (_DATA / "motion.onnx").read_bytes()
     except FileNotFoundError as exc:
         raise ModelMissing("the package lacks its motion network (speech/data/motion.onnx)") from exc
-    return MotionModel(open_session(model, threads=threads), load_basis())
+    return MotionModel(networks.open(model, threads=threads), load_basis())
 
 
 class MotionModel:

@@ -21,6 +21,7 @@ from lipsync.worker.calls import delivering
 from lipsync.worker.doorbell import TASK, Doorbell, make_app
 from lipsync.worker.recovery import recovering
 from lipsync.worker.retention import pruning
+from lipsync.worker.warmth import cooling
 from lipsync.worker.workplace import secret_of, workplace
 
 ALONE = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
@@ -47,6 +48,7 @@ def run_worker(settings: Settings) -> None:
             recovering(at.store, bell.ring, at.now) as stop_ringing,
             delivering(at.store, secret_of(settings), at.limits, at.means, at.now),
             pruning(at.store, at.storage, at.uploads, timedelta(days=settings.retention_days), at.now),
+            cooling(at.networks, settings.keep_networks_seconds),
             warnings.catch_warnings(),
         ):
             shift.at_end(stop_ringing)  # nobody here would hear it

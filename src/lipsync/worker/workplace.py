@@ -11,8 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 from lipsync.intake import Limits, Means, S3Access
 from lipsync.jobs.execute import Workplace
+from lipsync.jobs.hold import TimeLimits
 from lipsync.jobs.store import TaskStore, migrate, open_store
+from lipsync.jobs.task import Status
 from lipsync.media.scratch import make_folder, write_errors
+from lipsync.models.networks import Networks
 from lipsync.settings import Settings
 from lipsync.storage import STORAGES
 from lipsync.storage.base import LocalOptions, S3Options, Storage, StorageOptions
@@ -43,10 +46,11 @@ def workplace(settings: Settings) -> Iterator[Workplace]:
             keys=KeyTemplate.parse(settings.key_template),
             models=settings.models_dir,
             lease=timedelta(seconds=settings.lease_seconds),
-            seconds=settings.task_seconds,
+            times=times_of(settings),
             pause=timedelta(seconds=settings.retry_seconds),
             now=now,
             gpu=settings.gpu,
+            networks=Networks(),
         )
 
 
@@ -102,6 +106,18 @@ def limits_of(settings: Settings) -> Limits:
         most_seconds_in_all=settings.task_seconds,
         allowed_hosts=settings.input_allowed_hosts,
     )
+
+
+def times_of(settings: Settings) -> TimeLimits:
+    """How long a task and each of its stages may take."""
+    stages = {
+        Status.DOWNLOADING: settings.downloading_seconds,
+        Status.PROCESSING: settings.processing_seconds,
+        Status.ENHANCING: settings.enhancing_seconds,
+        Status.UPLOADING: settings.uploading_seconds,
+    }
+    limits = {stage: float(most) for stage, most in stages.items() if most is not None}
+    return TimeLimits(settings.task_seconds, limits, settings.grace_seconds)
 
 
 def secret_of(settings: Settings) -> str:

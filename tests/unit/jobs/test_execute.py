@@ -18,7 +18,7 @@ import pytest
 from lipsync.errors import EncodeFailed, LeaseLost, NoFaceFound, StorageFailed
 from lipsync.intake import Limits, Means
 from lipsync.jobs.execute import Workplace, execute, sweep
-from lipsync.jobs.hold import Hold
+from lipsync.jobs.hold import Hold, TimeLimits
 from lipsync.jobs.store import TaskStore, migrate, open_store
 from lipsync.jobs.task import NewTask, Progress, Source, Status, Task
 from lipsync.media.probe import probe, video_of
@@ -83,7 +83,7 @@ def place(tmp_path, store) -> Workplace:
         keys=KeyTemplate.parse("{task}/{engine}{suffix}"),
         models=None,
         lease=LEASE,
-        seconds=600,
+        times=TimeLimits(600),
         pause=timedelta(seconds=10),
         now=now,
     )
@@ -301,10 +301,29 @@ def test_a_worker_that_is_to_end_hands_the_task_back_untried(place, store, claim
 
 def test_a_task_may_not_take_for_ever(place, store, claimed):
     task = claimed(audio="long.wav")
-    execute(task, replace(place, seconds=0.5))
+    execute(task, replace(place, times=TimeLimits(0.5)))
     failed = store.get(task.id)
     assert (failed.status, failed.problem.code) == (Status.FAILED, "timed_out")
+    assert failed.problem.message == "it took longer than 0 s"
     assert published(place) == []
+
+
+def test_a_stage_may_not_take_for_ever_either(place, store, claimed):
+    task = claimed(audio="long.wav")
+    execute(task, replace(place, times=TimeLimits(600, {Status.PROCESSING: 0.5})))
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code, published(place)) == (Status.FAILED, "timed_out", [])
+    assert failed.problem.message.startswith("processing took longer")
+
+
+def test_networks_stay_open_for_the_next_task(place, store, speaker, files, claimed):
+    (place.folder.parent / "served" / "speaker.mp4").write_bytes(speaker.read_bytes())
+    first, second = (claimed("speaker.mp4", engines=("rewrite",)) for _ in range(2))
+    execute(first, place)
+    opened = len(place.networks)
+    execute(second, place)
+    assert opened == len(place.networks) > 2
+    assert {store.get(task.id).status for task in (first, second)} == {Status.COMPLETED}
 
 
 def test_whoever_lost_the_task_publishes_nothing(place, store, claimed, running):
@@ -360,9 +379,9 @@ def hanging(place) -> Iterator[Callable[..., tuple[list[Hold], threading.Event]]
     """Execute a task that hangs in its storage; gives its hold, and what is set when it is given up."""
     storages, threads = [], []
 
-    def run(task: Task, **changes: object) -> tuple[list[Hold], threading.Event]:
+    def run(task: Task, seconds: float = 600) -> tuple[list[Hold], threading.Event]:
         storage, holds, stuck = Stubborn(), [], threading.Event()
-        at = replace(place, storage=storage, grace=0.5, **changes)
+        at = replace(place, storage=storage, times=TimeLimits(seconds, grace=0.5))
         thread = threading.Thread(target=execute, args=(task, at, holds.append, stuck.set))
         thread.start()
         storages.append(storage)

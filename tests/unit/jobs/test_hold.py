@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lipsync.jobs.hold import Hold, Stop, TaskLog
-from lipsync.jobs.task import Progress, Task
+from lipsync.jobs.hold import GRACE, Hold, Stop, TaskLog, TimeLimits
+from lipsync.jobs.task import Progress, Status, Task
 from lipsync.monitor import Progress as Step
 
 LEASE = timedelta(seconds=30)
@@ -30,8 +30,8 @@ def claimed(store, new) -> Task:
 
 @pytest.fixture
 def hold(store, claimed) -> Callable[..., Hold]:
-    def make(seconds: float = 600, **options) -> Hold:
-        return Hold(claimed, "w", store, LEASE, seconds, now, **options)
+    def make(seconds: float = 600, grace: float = GRACE, stages=None, **options) -> Hold:
+        return Hold(claimed, "w", store, LEASE, TimeLimits(seconds, stages or {}, grace), now, **options)
 
     return make
 
@@ -66,6 +66,24 @@ def test_work_that_does_not_stop_is_given_up_and_its_lease_renewed_no_more(store
     (record,) = caplog.records
     assert (record.levelname, record.task) == ("ERROR", claimed.id)
     assert record.getMessage() == f"task {claimed.id}: timed out, but the work did not stop within 1 s; it is given up"
+
+
+def test_a_stage_has_a_limit_of_its_own_that_counts_from_its_beginning(hold):
+    with hold(stages={Status.PROCESSING: 1.5}) as held:
+        time.sleep(2)
+        assert held.stop is None
+        held.enter(Status.PROCESSING)
+        time.sleep(1)
+        assert held.stop is None
+        time.sleep(2)
+    assert (held.stop, held.overrun) == (Stop.TIMED_OUT, "processing took longer than 2 s")
+
+
+def test_a_stage_that_was_left_in_time_has_no_limit_any_more(hold):
+    with hold(stages={Status.DOWNLOADING: 1.2}) as held:
+        held.enter(Status.PROCESSING)
+        time.sleep(2.5)
+    assert held.stop is None
 
 
 def test_work_that_stops_in_time_is_not_given_up(hold, caplog):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lipsync.faces import geometry
+from lipsync.models.networks import Networks
 from lipsync.speech.features import RATE
 from lipsync.speech.motion import Basis, MotionModel, load_basis, open_motion
 from lipsync.types import Float32
@@ -16,7 +17,7 @@ CINEMA = Fraction(25)
 
 @pytest.fixture(scope="module")
 def model() -> MotionModel:
-    return open_motion()
+    return open_motion(Networks())
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from lipsync.engines.rewrite.study import Study
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.window import FaceWindow
 from lipsync.media.reader import bounced
+from lipsync.models.networks import Networks
 from lipsync.speech.motion import Basis, MotionModel, open_motion
 from lipsync.types import Face, Float32, Picture
 
@@ -52,9 +53,9 @@ class Rewrite:
         self._study = Study(basis.rest)
 
     @classmethod
-    def open(cls) -> Rewrite:
+    def open(cls, networks: Networks) -> Rewrite:
         """With the network that the package brings; ModelMissing or ModelCorrupt if it is damaged."""
-        return cls(open_motion())
+        return cls(open_motion(networks))
 
     @property
     def conditions(self) -> Conditions:

@@ -11,7 +11,7 @@ from lipsync.engines.wav2lip.faithful import FaithfulWav2Lip
 from lipsync.engines.wav2lip.install import Network, convert, find_network
 from lipsync.engines.wav2lip.network import STREAMS, LipGenerator
 from lipsync.errors import ModelMissing
-from lipsync.models.devices import choose_runtime, open_session
+from lipsync.models.networks import Networks
 from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor
 
@@ -20,12 +20,12 @@ PROCESSORS, ON_PROCESSOR, ON_CARD = ("cpu", "onnxruntime"), 4, 16  # frames at o
 SLOW_TO_SET_UP = ("tensorrt", "coreml")  # OpenVINO gains 0.1 s by keeping what it compiled, and takes 130 MB for it
 
 
-def open_engine(name: str, options: EngineOptions, monitor: Monitor) -> Engine:
+def open_engine(name: str, options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
     """The engine with the weights of that name, or those of ``options.checkpoint``.
 
     Raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory, Cancelled.
     """
-    runtime = choose_runtime(options.device, options.precision)
+    runtime = networks.runtime(options.device, options.precision)
     store = Store(options.models or default_folder())
     network = _network(name, options.checkpoint, store, monitor)
     half = runtime.precision == "fp16"
@@ -33,7 +33,7 @@ def open_engine(name: str, options: EngineOptions, monitor: Monitor) -> Engine:
     kept = runtime.device in SLOW_TO_SET_UP and os.access(network.folder, os.W_OK)
     cache = network.folder / COMPILED if kept else None
     encoder, decoder = (
-        open_session(file, device=runtime.device, precision=runtime.precision, streams=STREAMS, cache_dir=cache)
+        networks.open(file, device=runtime.device, precision=runtime.precision, streams=STREAMS, cache_dir=cache)
         for file in files
     )
     generator = LipGenerator(encoder, decoder)

@@ -18,6 +18,7 @@ from lipsync.faces.tracker import follow
 from lipsync.media.audio import listen
 from lipsync.media.probe import probe
 from lipsync.media.reader import loop, read
+from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
 from lipsync.speech.mel import mel_columns, original_starts
@@ -37,9 +38,9 @@ def made(speaker, heard, models_dir):
 
     def run(**wishes):
         options = EngineOptions(models=models_dir, faithful=True, batch=8, precision="fp32", **wishes)
-        engine = open_engine("wav2lip", options, Monitor())
+        engine = open_engine("wav2lip", options, Networks(), Monitor())
         footage = probe(speaker)
-        with track_faces(footage, FRAMES, "largest", [engine], Monitor()) as track:
+        with track_faces(footage, FRAMES, "largest", [engine], Networks(), Monitor()) as track:
             scene = Scene(track, heard, footage.video.rate, FRAMES)
             with closing(engine.synthesise(loop(footage, FRAMES, len(track)), scene)) as frames:
                 return [f.picture for f in frames]
@@ -187,4 +188,6 @@ def test_as_many_frames_as_the_original_makes(heard):
 
 def test_a_box_that_holds_nothing_is_told(models_dir):
     with pytest.raises(OptionInvalid, match="holds nothing"):
-        open_engine("wav2lip", EngineOptions(models=models_dir, faithful=True, box=(50, 40, 10, 90)), Monitor())
+        open_engine(
+            "wav2lip", EngineOptions(models=models_dir, faithful=True, box=(50, 40, 10, 90)), Networks(), Monitor()
+        )
