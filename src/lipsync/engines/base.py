@@ -10,6 +10,7 @@ from typing import Protocol
 
 from lipsync.faces.track import Track
 from lipsync.media.audio import Voice
+from lipsync.models.session import Conditions
 from lipsync.types import Face, Picture
 
 
@@ -57,19 +58,6 @@ class Rendered:
 
     picture: Picture
     edited: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """How an engine computed: on which device, in which precision, at most how many frames at once in the end.
-
-    ``notes``: what did not go as planned, for a person.
-    """
-
-    device: str
-    precision: str
-    batch: int
-    notes: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

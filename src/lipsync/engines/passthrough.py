@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from lipsync.engines.base import Conditions, Rendered, Scene
+from lipsync.engines.base import Rendered, Scene
+from lipsync.models.session import Conditions
 from lipsync.types import Face, Picture
 
 

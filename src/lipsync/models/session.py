@@ -34,6 +34,19 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Conditions:
+    """How a network was computed: on which device, in which precision, at most how many frames at once in the end.
+
+    ``notes``: what did not go as planned, for a person.
+    """
+
+    device: str
+    precision: str
+    batch: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """What ``open_session`` was asked for, as every device gets it."""
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from lipsync.engines.base import Conditions, EngineOptions
+from lipsync.engines.base import EngineOptions
 from lipsync.media.encoding import Encoding
 from lipsync.media.framing import WHOLE
+from lipsync.models.session import Conditions
 
 
 @dataclass(frozen=True, slots=True)

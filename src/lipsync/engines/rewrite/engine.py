@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsync.engines.base import Conditions, Rendered, Scene
+from lipsync.engines.base import Rendered, Scene
 from lipsync.engines.rewrite.donors import Casting, Donor, traits
 from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
 from lipsync.engines.rewrite.render import Layer, render
@@ -22,6 +22,7 @@ from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.window import FaceWindow
 from lipsync.media.reader import bounced
 from lipsync.models.networks import Networks
+from lipsync.models.session import Conditions
 from lipsync.speech.motion import Basis, MotionModel, open_motion
 from lipsync.types import Face, Float32, Picture
 

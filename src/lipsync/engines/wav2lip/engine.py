@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 
-from lipsync.engines.base import Conditions, EngineOptions, Rendered, Scene
+from lipsync.engines.base import EngineOptions, Rendered, Scene
 from lipsync.engines.wav2lip.compose import Place, compose, place_in_box, place_of
 from lipsync.engines.wav2lip.crop import (
     UNDER_CHIN,
@@ -22,6 +22,7 @@ from lipsync.engines.wav2lip.crop import (
 from lipsync.engines.wav2lip.network import LipGenerator, View, Work, batch_for
 from lipsync.engines.wav2lip.reference import ClosedMouths
 from lipsync.faces.window import FaceWindow
+from lipsync.models.session import Conditions
 from lipsync.speech.mel import mel_columns, mel_windows, trained_starts
 from lipsync.speech.motion import load_basis
 from lipsync.speech.silence import silence

@@ -16,11 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.engines.base import Conditions, EngineOptions, Rendered, Scene
+from lipsync.engines.base import EngineOptions, Rendered, Scene
 from lipsync.engines.wav2lip.crop import SIDE, boxed, check_inside, detected_box
 from lipsync.engines.wav2lip.network import LipGenerator, View, Work, batch_for
 from lipsync.media.patch import Box, read_patch, whole_values, write_patch
 from lipsync.media.picture import UNSPECIFIED, rgb_matrix
+from lipsync.models.session import Conditions
 from lipsync.speech.mel import mel_columns, mel_windows, original_starts
 from lipsync.types import Face, Float32, Picture
 

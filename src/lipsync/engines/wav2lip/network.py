@@ -13,9 +13,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from lipsync.engines.base import Conditions
 from lipsync.errors import InferenceFailed, OutOfMemory
-from lipsync.models.session import Array, Session
+from lipsync.models.session import Array, Conditions, Session
 from lipsync.types import Float32, Picture
 
 STREAMS = 2

@@ -1,0 +1,1 @@
+"""The enhancers by name. A factory imports its enhancer only when it is asked for."""
