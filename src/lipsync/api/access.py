@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ Scope = Literal["tasks:read", "tasks:write", "admin"]
 ADMIN: Scope = "admin"  # may do everything, with everybody's tasks
 BEARER = HTTPBearer(scheme_name="key", description="Made by `lipsync keys create`.", auto_error=False)
 Token = Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
+AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+PROXIED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="lipsync"'}
 
 
@@ -55,15 +58,33 @@ def check_keys(settings: Settings) -> None:
         raise SettingInvalid(told)
 
 
-def check_browser(request: Request, settings: Settings) -> None:
-    """Raises Refusal if a page from elsewhere could be behind it: keys are what keeps those out otherwise.
+def host_of(authority: str) -> str | None:
+    """The host of what stands in a Host header, lower case; None if it is none."""
+    found = AUTHORITY.fullmatch(authority.lower())
+    return None if found is None else found[1]
 
-    A foreign name that leads to this machine shows in Host (DNS rebinding), a foreign page that posts in Origin.
+
+def is_proxied(request: Request) -> bool:
+    """Whether a proxy says that it handed the request on."""
+    return any(name in request.headers for name in PROXIED)
+
+
+def check_browser(request: Request, settings: Settings) -> None:
+    """Raises Refusal if a page from elsewhere could be behind it, or a proxy: keys are what keeps those out otherwise.
+
+    A foreign name that leads to this machine shows in Host (DNS rebinding), a foreign page that posts in Origin, one on
+    another port of this machine as well. A proxy is meant where the setting ``public_url`` names it.
     """
-    ours = urlsplit(settings.address).hostname or ""
-    for told in (request.url.hostname, urlsplit(request.headers.get("origin", "")).hostname):
-        if told is not None and told != ours and not is_loopback(told):
-            raise Refusal("host_unknown", "without API keys the service is for this machine alone")
+    ours = urlsplit(settings.address)
+    told = request.headers.get("host", "")
+    host = host_of(told)
+    if host is None or not (is_loopback(host) or host == host_of(ours.netloc)):
+        raise Refusal("host_unknown", "without API keys the service is for this machine alone")
+    origin = request.headers.get("origin")
+    if origin is not None and origin.lower().partition("://")[2] not in (told.lower(), ours.netloc.lower()):
+        raise Refusal("host_unknown", "without API keys no page of another origin is served")
+    if is_proxied(request) and not settings.public_url:
+        raise Refusal("host_unknown", "without API keys a proxy is served only if LIPSYNC_PUBLIC_URL names it")
 
 
 def identify(desk: Desk, request: Request, credentials: HTTPAuthorizationCredentials | None) -> Caller:
@@ -99,6 +120,8 @@ Writer = Annotated[Caller, Depends(Needs("tasks:write"))]
 
 
 def may_measure(request: Request, desk: AtDesk, credentials: Token) -> None:
-    """Anybody on a service for this machine alone, else an admin. Raises Refusal."""
-    if not is_loopback(desk.settings.host):
+    """Anybody on this machine who asks a service for this machine alone, else an admin. Raises Refusal."""
+    host = host_of(request.headers.get("host", ""))
+    near = is_loopback(desk.settings.host) and host is not None and is_loopback(host)
+    if not near or is_proxied(request):
         Needs(ADMIN)(request, desk, credentials)

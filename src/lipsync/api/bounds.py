@@ -25,7 +25,7 @@ class Bounded:
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdigit() and (len(declared) > 18 or int(declared) > MOST):
+        if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > MOST):
             await on_refusal(Request(scope), Refusal("body_too_large", TOLD))(scope, receive, send)
             return
         came = 0

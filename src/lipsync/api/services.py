@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from lipsync.api.buckets import Buckets
 from lipsync.api.meter import Meter
 from lipsync.api.shelf import Shelf
+from lipsync.errors import LipsyncError
 from lipsync.jobs.store import TaskStore
 from lipsync.settings import Settings
 from lipsync.storage.base import Storage
@@ -33,14 +35,69 @@ class Services:
     link_secret: str = field(default="", repr=False)
 
 
+FRESH = timedelta(seconds=5)
+PATIENCE = timedelta(seconds=10)
+
+
+class Watch:
+    """Whether what the interface stands on answers. Anybody may ask, so nobody looks more often than ``FRESH`` allows.
+
+    One thread looks. Who asks meanwhile waits for nothing, or a storage that hangs would hold every thread: he gets
+    what was seen last, and after ``PATIENCE`` that the storage is silent. At first all is well, as whoever starts the
+    service has seen. Safe from any thread.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._parts: dict[str, Callable[[], object]] = {
+            "task store": lambda: services.store.oldest_waiting(),
+            "storage": lambda: services.storage.check(),
+        }
+        self._now = services.now
+        self._lock = threading.Lock()
+        self._silent: tuple[str, ...] = ()
+        self._seen: datetime | None = None
+        self._looking: tuple[str, datetime] | None = None
+
+    def silent(self) -> tuple[str, ...]:
+        """The parts that do not answer."""
+        with self._lock:
+            now = self._now()
+            if self._looking is not None:
+                part, since = self._looking
+                return self._silent if abs(now - since) < PATIENCE else (part,)
+            if self._seen is not None and abs(now - self._seen) < FRESH:
+                return self._silent
+            self._looking = next(iter(self._parts)), now
+        try:
+            silent = self._look()
+            with self._lock:
+                self._silent, self._seen = silent, self._now()
+        finally:
+            with self._lock:
+                self._looking = None
+        return silent
+
+    def _look(self) -> tuple[str, ...]:
+        silent = []
+        for part, ask in self._parts.items():
+            with self._lock:
+                self._looking = part, self._now()
+            try:
+                ask()
+            except LipsyncError:
+                silent.append(part)
+        return tuple(silent)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The services, and what the interface itself keeps: uploads, who asked how often, what was answered."""
+    """The services, and what the interface itself keeps: uploads, who asked how often, what was answered or seen."""
 
     services: Services
     shelf: Shelf
     buckets: Buckets
     meter: Meter
+    watch: Watch
 
     @property
     def settings(self) -> Settings:
@@ -62,7 +119,7 @@ def open_desk(services: Services) -> Desk:
     """A new one, with empty counters."""
     settings = services.settings
     shelf = Shelf(settings.data_dir / "uploads", settings.upload_bytes)
-    return Desk(services, shelf, Buckets(settings.requests_per_minute), Meter())
+    return Desk(services, shelf, Buckets(settings.requests_per_minute), Meter(), Watch(services))
 
 
 def desk_of(request: Request) -> Desk:

@@ -24,10 +24,14 @@ MOST = 4096  # bytes of an answer that are read
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said: the HTTP status, and on one line its words for it and how its answer begins."""
+    """What the server said: the HTTP status, and on one line its words for it and how its answer begins.
+
+    ``retry_after``: its header of that name, empty if there is none.
+    """
 
     status: int
     text: str
+    retry_after: str = ""
 
 
 def post(
@@ -49,7 +53,8 @@ def post(
         # It needs nothing of a socket but makefile().
         answer = stack.enter_context(closing(HTTPResponse(cast(socket.socket, wire), method="POST")))
         answer.begin()
-        return Answer(answer.status, words(f"{answer.reason} {_beginning(answer)}"))
+        retry_after = words(answer.headers.get("Retry-After", ""))
+        return Answer(answer.status, words(f"{answer.reason} {_beginning(answer)}"), retry_after)
 
 
 def _message(place: Address, content: bytes, headers: Mapping[str, str]) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 
 from lipsync.jobs.changes import Changes, new_delivery
 from lipsync.jobs.snapshots import delivery_of
@@ -27,11 +27,16 @@ class Deliveries(Changes):
             session.flush()
             return delivery_of(row)
 
-    def due_deliveries(self, now: datetime, limit: int = 20, *, hold: timedelta = HOLD) -> list[Delivery]:
-        """Calls to make now, each given to one caller, who has ``hold`` to make and record it."""
+    def due_deliveries(
+        self, now: datetime, limit: int = 20, *, hold: timedelta = HOLD, busy: Collection[str] = ()
+    ) -> list[Delivery]:
+        """Calls to make now, each given to one caller, who has ``hold`` to make and record it.
+
+        ``busy``: servers whose calls have to wait, as addresses begin: ``https://host:port``.
+        """
         statement = (
             select(DeliveryRow)
-            .where(DeliveryRow.next_at <= now)
+            .where(DeliveryRow.next_at <= now, *(_elsewhere(server) for server in busy))
             .order_by(DeliveryRow.next_at, DeliveryRow.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -71,3 +76,9 @@ class Deliveries(Changes):
         statement = select(DeliveryRow).where(DeliveryRow.task_id == task_id).order_by(DeliveryRow.id)
         with self._reading() as session:
             return [delivery_of(row) for row in session.scalars(statement)]
+
+
+def _elsewhere(server: str) -> ColumnElement[bool]:
+    """Whether a call does not go to that server: the server's name ends there, or at a slash and the like."""
+    beginning = func.substr(DeliveryRow.url, 1, len(server) + 1)
+    return beginning.not_in([server, f"{server}/", f"{server}?", f"{server}#"])

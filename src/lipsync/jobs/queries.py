@@ -58,11 +58,9 @@ class Queries(Database):
         with self._reading() as session:
             return session.scalar(select(TaskRow.id).where(used).limit(1)) is not None
 
-    def counts(self, *, key_id: str | None = None) -> dict[Status, int]:
-        """How many tasks there are in each status, of one API key or of all."""
+    def counts(self) -> dict[Status, int]:
+        """How many tasks there are in each status."""
         statement = select(TaskRow.status, func.count()).group_by(TaskRow.status)
-        if key_id is not None:
-            statement = statement.where(TaskRow.key_id == key_id)
         with self._reading() as session:
             return dict.fromkeys(Status, 0) | dict(session.execute(statement).all())
 

@@ -63,13 +63,59 @@ def test_keys_can_be_off_on_this_machine_alone(build):
     assert build(host="0.0.0.0").client.get("/v1/tasks").status_code == 401
 
 
-def test_without_keys_pages_from_elsewhere_are_kept_out(build):
+FOREIGN = [
+    {"Host": "evil.example"},
+    {"Host": "evil.example:8000"},
+    {"Host": "evil_x.example.:8000"},
+    {"Host": "evil.example:99999"},
+    {"Host": "127.0.0.1:8000@evil.example"},
+    {"Host": "0.0.0.0:8000"},
+    {"Host": ""},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "file://"},
+    {"Origin": "http://["},
+    {"Origin": ""},
+    {"Host": "127.0.0.1:8000", "Origin": "http://127.0.0.1:9"},
+    {"Host": "127.0.0.1:8000", "Origin": "http://127.0.0.1:8000.evil.example"},
+    {"Host": "127.0.0.1:8000", "Origin": "http://evil.example/@127.0.0.1:8000"},
+]
+OWN = [
+    {"Host": "localhost:8000"},
+    {"Host": "127.0.0.1"},
+    {"Host": "[::1]:8000", "Origin": "http://[::1]:8000"},
+    {"Host": "LocalHost:8000", "Origin": "http://localhost:8000"},
+    {"Host": "127.0.0.1:8000", "Origin": "http://testserver"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_without_keys_pages_from_elsewhere_are_kept_out(build, headers):
     client = build(keys_required=False).client
-    for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Host": "evil.example:8000"}):
-        answer = client.post("/v1/uploads", content=b"x", headers=headers)
+    for method, path in (("POST", "/v1/uploads"), ("POST", "/v1/tasks"), ("GET", "/v1/tasks"), ("POST", "/v1/tus")):
+        answer = client.request(method, path, content=b"x", headers={"Tus-Resumable": "1.0.0", **headers})
         assert (answer.status_code, answer.json()["code"]) == (403, "host_unknown")
-    for headers in ({"Host": "localhost:8000"}, {"Host": "[::1]:8000", "Origin": "http://127.0.0.1:9"}):
-        assert client.post("/v1/uploads", content=b"x", headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize("headers", OWN)
+def test_without_keys_the_own_page_and_programs_of_this_machine_come_in(build, headers):
+    client = build(keys_required=False).client
+    assert client.post("/v1/uploads", content=b"x", headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"])
+def test_without_keys_a_proxy_is_served_only_if_it_is_named(build, header):
+    headers = {"Host": "127.0.0.1:8000", header: "198.51.100.7"}
+    refused = build(keys_required=False, public_url="").client.get("/v1/tasks", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "host_unknown")
+    named = build(keys_required=False, public_url="https://lips.example").client
+    assert named.get("/v1/tasks", headers=headers).status_code == 200
+    assert named.get("/v1/tasks", headers=headers | {"Host": "lips.example"}).status_code == 200
+
+
+def test_with_keys_the_host_does_not_matter(house):
+    headers = house.key() | {"Host": "lips.example", "Origin": "https://elsewhere.example", "X-Forwarded-For": "::2"}
+    assert house.client.get("/v1/tasks", headers=headers).status_code == 200
 
 
 def test_what_a_loopback_address_is():

@@ -91,6 +91,11 @@ def test_a_body_of_unknown_length_is_limited_too(house):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_length_that_only_looks_like_a_number_is_none(house):
+    headers = {**house.key(), "Content-Length": "²".encode("latin-1")}
+    assert house.client.post("/v1/tasks", json=house.wish, headers=headers).status_code == 201
+
+
 def test_what_was_sent_is_not_repeated(house):
     wish = house.wish | {"video": {"url": "ftp://user:pa55@example.org/v.mp4"}}
     answer = house.client.post("/v1/tasks", json=wish, headers=house.key())

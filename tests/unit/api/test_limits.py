@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from lipsync.api.buckets import Buckets
@@ -51,3 +54,40 @@ def test_unfinished_tasks_of_a_key_are_limited(build):
     house.client.post(f"/v1/tasks/{first}/cancel", headers=mine)
     house.new(mine)
     assert house.client.post(f"/v1/tasks/{first}/retry", headers=mine).status_code == 429
+
+
+def test_racing_requests_make_no_more_tasks_than_the_key_may_have(build):
+    house = build(running_tasks=3)
+    mine, barrier = house.key(), threading.Barrier(8)
+
+    def make(_: int) -> int:
+        barrier.wait()
+        return int(house.client.post("/v1/tasks", json=house.wish, headers=mine).status_code)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(make, range(8))) == [201] * 3 + [429] * 5
+
+
+def test_a_repeat_by_a_key_that_may_have_no_more_tasks_gives_the_first(build):
+    house = build(running_tasks=1, requests_per_minute=3)
+    mine = house.key() | {"Idempotency-Key": "order 7"}
+    first = house.client.post("/v1/tasks", json=house.wish, headers=mine)
+    house.clock.on(seconds=1)
+    again = house.client.post("/v1/tasks", json=house.wish, headers=mine)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["id"] == first.json()["id"]
+    other = house.client.post("/v1/tasks", json=house.wish, headers=mine | {"Idempotency-Key": "order 8"})
+    assert (other.status_code, other.json()["code"]) == (429, "tasks_exceeded")
+    repeated = house.client.post("/v1/tasks", json=house.wish, headers=mine)
+    assert (repeated.status_code, repeated.json()["code"]) == (429, "rate_exceeded")
+
+
+def test_an_admin_has_others_tasks_tried_again_however_many_they_have(build):
+    house = build(running_tasks=1)
+    mine, admin = house.key(), house.key("admin")
+    task = house.new(mine)["id"]
+    house.client.post(f"/v1/tasks/{task}/cancel", headers=mine)
+    house.new(mine)
+    house.new(admin)
+    assert house.client.post(f"/v1/tasks/{task}/retry", headers=mine).status_code == 429
+    assert house.client.post(f"/v1/tasks/{task}/retry", headers=admin).status_code == 200

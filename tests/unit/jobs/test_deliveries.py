@@ -50,6 +50,16 @@ def test_a_call_is_given_to_one_sender_and_again_if_that_one_dies(store, waiting
     assert [again.attempts for again in store.due_deliveries(now + MINUTE)] == [2]
 
 
+def test_calls_to_a_busy_server_wait_and_others_do_not(store, waiting, now):
+    task = waiting().id
+    urls = ["http://h", "http://h/", "http://h?x", "http://h#x", "http://h:80/", "http://hh/", "https://h/_%", "x"]
+    for url in urls:
+        store.enqueue_delivery(task, url, "e", "{}", now)
+    assert {call.url for call in store.due_deliveries(now, busy=["http://h", "http://h:80"])} == set(urls[5:])
+    assert store.due_deliveries(now, busy=["http://h", "http://h:80"]) == []
+    assert {call.url for call in store.due_deliveries(now, busy=["http://%", "http://_"])} == set(urls[:5])
+
+
 def test_racing_senders_share_the_calls(store, waiting, now):
     task = waiting()
     made = {store.enqueue_delivery(task.id, HOOK, "e", "{}", now).id for _ in range(40)}

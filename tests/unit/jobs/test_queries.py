@@ -57,7 +57,6 @@ def test_counts_name_every_status(store, waiting, running):
     waiting(key_id="k")
     running()
     assert store.counts() == dict.fromkeys(Status, 0) | {Status.QUEUED: 2, Status.DOWNLOADING: 1}
-    assert store.counts(key_id="k")[Status.QUEUED] == 1
 
 
 def test_how_long_the_queue_has_waited(store, waiting, running, now):

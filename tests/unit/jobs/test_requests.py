@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta, timezone
@@ -11,9 +12,22 @@ import pytest
 
 from lipsync.errors import OptionInvalid, TaskMissing, TransitionForbidden
 from lipsync.jobs.snapshots import new_id
+from lipsync.jobs.store import migrate, open_store
 from lipsync.jobs.task import NewTask, Problem, Source, Status
 
 BAD = Problem("no_face_found", "nobody is there", False)
+
+
+class Full(Exception):
+    """Raised for a key that has as many unfinished tasks as it may have."""
+
+
+def at_most(count: int) -> Callable[[int], None]:
+    def admit(unfinished: int) -> None:
+        if unfinished >= count:
+            raise Full
+
+    return admit
 
 
 def test_a_new_task_waits_and_reads_back_as_it_was_made(store, now):
@@ -86,6 +100,79 @@ def test_racing_requests_with_one_idempotency_key_make_one_task(waiting):
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(make, range(8)))) == 1
+
+
+def test_a_key_has_no_more_unfinished_tasks_than_it_is_let(store, new, waiting, running, now):
+    mine = replace(new, key_id="k1")
+    ended = store.request_cancel(waiting(key_id="k1").id, now)
+    waiting(key_id="k2")
+    waiting()
+    store.create(mine, now=now, admit=at_most(1))
+    for _ in range(2):
+        with pytest.raises(Full):
+            store.create(mine, now=now, admit=at_most(1))
+        with pytest.raises(Full):
+            store.retry(ended.id, now, at_most(1))
+    running(key_id="k1")
+    with pytest.raises(Full):
+        store.create(mine, now=now, admit=at_most(2))
+    with pytest.raises(Full):
+        store.create(new, now=now, admit=at_most(1))
+    assert store.get(ended.id) == ended
+    assert len(store.list(key_id="k1").tasks) == 3
+    assert store.retry(ended.id, now, at_most(3)).status is Status.QUEUED
+
+
+def test_a_repeat_by_a_key_that_is_let_no_more_gives_the_first_task(store, new, now):
+    first = store.create(new, idempotency_key="a", now=now, admit=at_most(1))
+    assert store.create(new, idempotency_key="a", now=now, admit=at_most(1)) == first
+    with pytest.raises(TransitionForbidden, match="another request"):
+        store.create(replace(new, engines=("rewrite",)), idempotency_key="a", now=now, admit=at_most(1))
+    with pytest.raises(Full):
+        store.create(new, idempotency_key="b", now=now, admit=at_most(1))
+
+
+@pytest.mark.parametrize("key_id", ["k1", None])
+def test_racing_requests_make_no_more_tasks_than_the_key_is_let(store, new, now, key_id):
+    mine = replace(new, key_id=key_id)
+    ended = [store.request_cancel(store.create(mine, now=now).id, now) for _ in range(8)]
+    barrier = threading.Barrier(16)
+
+    def make(number: int) -> bool:
+        barrier.wait()
+        try:
+            if number % 2:
+                store.retry(ended[number // 2].id, now, at_most(3))
+            else:
+                store.create(mine, now=now, admit=at_most(3))
+        except Full:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(make, range(16))) == 3
+    assert store.counts()[Status.QUEUED] == 3
+
+
+def test_keys_do_not_wait_for_one_another(postgres_url, new, now):
+    migrate(postgres_url)
+    inside, may = threading.Event(), threading.Event()
+
+    def admit(unfinished: int) -> None:
+        inside.set()
+        assert may.wait(10)
+
+    with open_store(postgres_url) as store, ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(store.create, replace(new, key_id="k1"), now=now, admit=admit)
+        assert inside.wait(10)
+        assert store.create(replace(new, key_id="k2"), now=now, admit=at_most(1)).key_id == "k2"
+        same = pool.submit(store.create, replace(new, key_id="k1"), now=now, admit=at_most(1))
+        with pytest.raises(TimeoutError):
+            same.result(0.3)
+        may.set()
+        assert slow.result(10).key_id == "k1"
+        with pytest.raises(Full):
+            same.result(10)
 
 
 def test_cancelling_is_at_once_for_what_waits_and_a_wish_for_what_runs(store, waiting, running, now):

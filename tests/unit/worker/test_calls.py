@@ -19,7 +19,7 @@ from lipsync.intake.post import post
 from lipsync.jobs.store import TaskStore, migrate, open_store
 from lipsync.jobs.task import Delivery, NewTask, Source, Task
 from lipsync.monitor import Monitor
-from lipsync.worker.calls import AT_ONCE, PAUSES, deliver_due, delivering
+from lipsync.worker.calls import AT_ONCE, JITTER, PAUSES, SHARE, deliver_due, delivering, server_of
 from lipsync.worker.webhooks import body_of, verify
 
 SECRET = "geheim"
@@ -147,8 +147,8 @@ def ended(store, clock) -> Callable[[str], Task]:
 
 @pytest.fixture
 def deliver(store, clock) -> Callable[..., int]:
-    def call(limits: Limits = LIMITS, means: Means | None = None, monitor: Monitor | None = None) -> int:
-        return deliver_due(store, SECRET, limits, means or Means(), clock, monitor)
+    def call(limits: Limits = LIMITS, means: Means | None = None, chance: float = 0.0) -> int:
+        return deliver_due(store, SECRET, limits, means or Means(), clock, chance=lambda: chance)
 
     return call
 
@@ -246,6 +246,52 @@ def test_a_call_is_made_again_ever_later_and_then_given_up(store, clock, ended, 
     assert all(sooner < later for sooner, later in pairwise(PAUSES))
 
 
+def test_chance_makes_a_pause_a_little_longer(store, clock, ended, deliver, receiver):
+    receiver.reply = says(500)
+    task = ended(receiver.url())
+    deliver(chance=0.5)
+    assert logged(store, task).next_at == clock() + PAUSES[0] * (1 + JITTER / 2)
+
+
+@pytest.mark.parametrize("code", [429, 503])
+@pytest.mark.parametrize(
+    ("told", "pause"),
+    [
+        ("120", 120),
+        ("3", 10),
+        ("0", 10),
+        ("999999999", 21_600),
+        ("9" * 4000, 10),
+        ("-5", 10),
+        ("soon", 10),
+        ("Wed, 04 Mar 2026 05:16:07 GMT", 599.10987700),
+        ("Wed, 04 Mar 2026 05:16:07 -0000", 599.10987700),
+        ("Wed, 04 Mar 2020 05:16:07 GMT", 10),
+        ("Wed, 04 Mar 9999 05:16:07 GMT", 21_600),
+        ("Wed, 99 Mar 2026 05:16:07 GMT", 10),
+    ],
+)
+def test_a_receiver_that_is_overburdened_is_left_alone_as_it_asks(
+    store, clock, ended, deliver, receiver, code, told, pause
+):
+    receiver.reply = says(code, **{"Retry-After": told})
+    task = ended(receiver.url())
+    deliver()
+    assert logged(store, task).next_at == clock() + timedelta(seconds=round(pause, 6))
+
+
+def test_only_the_overburdened_are_asked_how_long_and_not_after_the_last_try(store, clock, ended, deliver, receiver):
+    receiver.reply = says(500, **{"Retry-After": "120"})
+    task = ended(receiver.url())
+    deliver()
+    assert logged(store, task).next_at == clock() + PAUSES[0]
+    receiver.reply = says(503, **{"Retry-After": "120"})
+    for _ in PAUSES:
+        clock.at += 2 * PAUSES[-1]
+        assert deliver() == 1
+    assert logged(store, task).next_at is None
+
+
 def test_a_receiver_that_is_gone_is_not_called_again(store, clock, ended, deliver, receiver):
     receiver.reply = says(410)
     task = ended(receiver.url())
@@ -294,6 +340,22 @@ def test_a_receiver_that_drips_is_not_listened_to_for_long(store, ended, deliver
     began = time.monotonic()
     deliver()
     assert time.monotonic() - began < 5
+    assert logged(store, task).last_status is None
+    assert logged(store, task).next_at is not None
+
+
+def test_a_receiver_that_sends_a_byte_now_and_then_has_no_longer_than_any_other(store, ended, deliver, receiver):
+    def drips(handler: BaseHTTPRequestHandler) -> None:
+        for sign in b"HTTP/1.1 200 OK\r\n":
+            handler.wfile.write(bytes([sign]))
+            if receiver.over.wait(0.3):
+                return
+
+    receiver.reply = drips
+    task = ended(receiver.url())
+    began = time.monotonic()
+    deliver(Limits(patience=30.0, most_seconds_in_all=1.5, allowed_hosts=("127.0.0.1",)))
+    assert time.monotonic() - began < 3
     assert logged(store, task).last_status is None
     assert logged(store, task).next_at is not None
 
@@ -367,15 +429,60 @@ def test_many_senders_make_each_call_once(store, ended, deliver, receiver):
     assert {logged(store, task).attempts for task in tasks} == {1}
 
 
-def test_one_receiver_that_stalls_does_not_hold_up_the_others(store, ended, deliver, receiver, stalls):
+def test_a_server_that_stalls_does_not_hold_up_the_others(store, ended, receiver, stalls, clock):
+    receiver.reply = lambda handler: (says(200) if "quick" in handler.headers["Host"] else stalls)(handler)
+    slow = [ended(receiver.url(host="slow.test")) for _ in range(3 * AT_ONCE)]
+    quick = [ended(receiver.url(host="quick.test")) for _ in range(3 * AT_ONCE)]
+    limits = Limits(allowed_hosts=("slow.test", "quick.test"))
+    means = Means(resolver=lambda host, port: ("127.0.0.1",))
+    with delivering(store, SECRET, limits, means, clock, every=0.01):
+        began = time.monotonic()
+        eventually(lambda: all(logged(store, task).delivered_at for task in quick))
+        assert time.monotonic() - began < 5
+        assert sum(logged(store, task).attempts for task in slow) == SHARE
+
+
+def test_a_slot_that_is_free_is_used_at_once(store, ended, receiver, stalls, clock):
     receiver.reply = lambda handler: (stalls if handler.path == "/slow" else says(200))(handler)
-    slow = [ended(receiver.url("/slow")) for _ in range(AT_ONCE - 1)]
-    quick = ended(receiver.url("/quick"))
-    began = time.monotonic()
-    assert deliver() == AT_ONCE
-    assert time.monotonic() - began < 5
-    assert logged(store, quick).last_status == 200
-    assert all(logged(store, task).last_status is None for task in slow)
+    with delivering(store, SECRET, Limits(allowed_hosts=("127.0.0.1",)), Means(), clock, every=0.01):
+        slow = ended(receiver.url("/slow"))
+        eventually(lambda: bool(receiver.came))
+        quick = [ended(receiver.url("/quick")) for _ in range(3 * AT_ONCE)]
+        eventually(lambda: all(logged(store, task).delivered_at for task in quick))
+        assert logged(store, slow).last_error is None
+
+
+def test_of_many_calls_to_one_server_only_some_are_under_way(store, ended, deliver, receiver):
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.02)
+        with lock:
+            now[0] -= 1
+        says(200)(handler)
+
+    receiver.reply = reply
+    for _ in range(4 * SHARE):
+        ended(receiver.url())
+    assert deliver() == 4 * SHARE
+    assert most[0] == SHARE
+
+
+@pytest.mark.parametrize(
+    ("address", "server"),
+    [
+        ("https://h:9/a//b?c", "https://h:9"),
+        ("http://h?x=//y", "http://h"),
+        ("http://h#x", "http://h"),
+        ("http://u:p@h", "http://u:p@h"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_what_the_addresses_of_a_server_begin_with(address, server):
+    assert server_of(address) == server
 
 
 def test_a_task_that_was_deleted_meanwhile_takes_its_call_with_it(store, ended, deliver, receiver):

@@ -12,7 +12,6 @@ from lipsync.api.access import may_measure
 from lipsync.api.errors import Refusal, problems
 from lipsync.api.meter import task_lines
 from lipsync.api.services import AtDesk
-from lipsync.errors import LipsyncError
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,14 +32,8 @@ def healthz() -> Health:
 
 @router.get("/readyz", summary="Can tasks be taken?", responses=problems(keyed=False))
 def readyz(desk: AtDesk) -> Health:
-    """Whether the task store and the storage answer; 503 names those that do not."""
-    silent = []
-    for name, ask in (("task store", desk.store.oldest_waiting), ("storage", desk.storage.check)):
-        try:
-            ask()
-        except LipsyncError:
-            silent.append(name)
-    if silent:
+    """Whether the task store and the storage answer, as of a few seconds ago; 503 names those that do not."""
+    if silent := desk.watch.silent():
         raise Refusal("not_ready", f"no answer from: {', '.join(silent)}", {"Retry-After": "5"})
     return Health()
 
@@ -54,7 +47,7 @@ def readyz(desk: AtDesk) -> Health:
     responses=problems(),
 )
 def metrics(desk: AtDesk) -> PlainTextResponse:
-    """Open to everybody on a service that listens on a loopback address, else for admins' keys."""
+    """Without a key only from this machine, where the service listens on a loopback address; else for admins."""
     oldest = desk.store.oldest_waiting()
     waited = 0.0 if oldest is None else max(0.0, (desk.now() - oldest).total_seconds())
     counts = {status.value: count for status, count in desk.store.counts().items()}
