@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import sqlalchemy.exc
+from psycopg.abc import RV, PQGen
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
@@ -18,6 +20,20 @@ from lipsync.jobs.task import Task
 
 PATIENCE = 30  # seconds for a connection, or for SQLite's one writer
 LOOK = (0.0005, 0.002)  # seconds between two looks at SQLite's write lock, so that nobody looks in step
+
+# What PostgreSQL's client library is told, unless the address tells it. Keepalives find a peer that is gone without a
+# word while nothing is under way, the user timeout one that takes no more packets.
+NETWORK = {
+    "connect_timeout": 5,  # seconds, for each host
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
+ANSWER = 10.0  # seconds for PostgreSQL to do one statement of the task store
+MARGIN = 1.0  # seconds more before we hang up, so that a server that is well says first that it took too long
+RECYCLE = 300  # seconds after which a connection is made anew, so that a server demoted in a failover is left
+
 WRITES = "lipsync_writes"  # an option of SQLAlchemy's connections, ours: how SQLite is to synchronise
 
 
@@ -50,15 +66,20 @@ def parse(url: str) -> URL:
 
 @contextmanager
 def connected(url: str) -> Iterator[Engine]:
-    """The engine, disposed of at the end. Nothing connects yet. Raises SettingInvalid."""
+    """The engine, disposed of at the end. Nothing connects yet. Raises SettingInvalid.
+
+    Connecting takes a few seconds at most. A statement may take any time, as those of a migration do.
+    """
     parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": PATIENCE})
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
     else:
+        network = {name: value for name, value in NETWORK.items() if name not in parsed.query}
         # A server that was restarted leaves dead connections in the pool, hence the ping.
-        engine = create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": PATIENCE})
+        engine = create_engine(parsed, pool_pre_ping=True, pool_recycle=RECYCLE, connect_args=network)
+        event.listen(engine, "do_connect", _connect)
     try:
         yield engine
     finally:
@@ -74,9 +95,14 @@ def writer(engine: Engine, lasting: bool = True) -> Engine:
 
 
 class Database:
-    """Transactions: ``reading`` sees one state, ``writing`` is committed at its end or not at all."""
+    """Transactions: ``reading`` sees one state, ``writing`` is committed at its end or not at all.
 
-    def __init__(self, engine: Engine, notify: Callable[[Task], str] | None = None) -> None:
+    ``answer``: seconds for PostgreSQL to do one statement, whether it is busy, hangs or is out of reach.
+    """
+
+    def __init__(self, engine: Engine, notify: Callable[[Task], str] | None = None, answer: float = ANSWER) -> None:
+        if engine.dialect.name == "postgresql":
+            event.listen(engine, "connect", lambda connection, record: _bound(connection, answer))
         self._reader = engine
         self._writers = {lasting: writer(engine, lasting) for lasting in (True, False)}
         self._notify = notify
@@ -91,6 +117,47 @@ class Database:
         engine = self._writers[lasting]
         with database_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+
+class _Line(psycopg.Connection[Any]):
+    """A connection that hangs up on a server that keeps silent for too long.
+
+    No setting of the client library's does that: a server that is stopped still has its kernel acknowledge packets, and
+    its own timeouts stand still with it.
+    """
+
+    silence: float | None = None  # seconds; None: any time
+
+    def wait(self, gen: PQGen[RV], *more: Any, **named: Any) -> RV:
+        """All of the driver's waiting for a server that is connected goes through here."""
+        return super().wait(gen if self.silence is None else self._in_time(gen, self.silence), *more, **named)
+
+    def _in_time(self, steps: PQGen[RV], seconds: float) -> PQGen[RV]:
+        end = time.monotonic() + seconds
+        try:
+            wanted = next(steps)
+            while True:
+                ready = yield wanted  # nothing is ready when the driver merely looks up, several times a second
+                if not ready and time.monotonic() > end:
+                    self.close()  # whoever used it after this would get this statement's answer
+                    raise psycopg.OperationalError(f"the server kept silent for {seconds:.0f} s")
+                wanted = steps.send(ready)
+        except StopIteration as last:
+            answer: RV = last.value
+            return answer
+
+
+def _connect(dialect: Any, record: Any, arguments: Any, named: Any) -> _Line:
+    return _Line.connect(*arguments, **named)
+
+
+def _bound(connection: _Line, answer: float) -> None:
+    """Let no statement take longer than ``answer`` seconds, and no lock outlast a client that is gone by much more."""
+    connection.silence = answer + MARGIN
+    settings = {"statement_timeout": answer, "idle_in_transaction_session_timeout": 2 * answer}
+    for name, seconds in settings.items():
+        connection.execute("SELECT set_config(%s, %s, false)", (name, f"{seconds * 1000:.0f}"))
+    connection.commit()
 
 
 def _prepare(connection: sqlite3.Connection, record: Any) -> None:

@@ -17,6 +17,7 @@ from lipsync.media.scratch import make_folder
 TASK, QUEUE = "lipsync.run", "lipsync"
 QUICKLY = 0.2  # seconds between two looks into the folder, on one machine
 PATIENCE = 5  # seconds for the broker to answer
+BEAT = 20  # seconds of silence, twice, after which RabbitMQ and a worker take each other for gone
 
 
 class Doorbell:
@@ -41,11 +42,14 @@ def make_app(broker_url: str, folder: Path) -> Celery:
     app = Celery("lipsync", broker=broker_url or "filesystem://", set_as_current=False)
     app.conf.update(
         accept_content=["json"],
+        broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=PATIENCE,
-        broker_transport_options={} if broker_url else _in_folder(folder),
+        broker_heartbeat=BEAT,
+        broker_transport_options=_in_time(broker_url) if broker_url else _in_folder(folder),
         task_default_queue=QUEUE,
         task_ignore_result=True,
+        worker_cancel_long_running_tasks_on_connection_loss=True,  # none that is ours; else it warns of it each time
         worker_disable_prefetch=broker_url.startswith("redis"),  # else a busy worker would hold what another could do
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
@@ -53,6 +57,14 @@ def make_app(broker_url: str, folder: Path) -> Celery:
         worker_send_task_events=False,
     )
     return app
+
+
+def _in_time(broker_url: str) -> dict[str, object]:
+    """Limits for whoever rings: a broker that hangs or is gone must not hold up a request of the API's."""
+    once_more = {"max_retries": 1, "interval_start": 0.2}  # of connecting; a worker goes on trying whatever this says
+    if broker_url.startswith("redis"):
+        return {**once_more, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "socket_keepalive": True}
+    return {**once_more, "read_timeout": PATIENCE, "write_timeout": PATIENCE}
 
 
 def _in_folder(folder: Path) -> dict[str, object]:

@@ -6,12 +6,15 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 from lipsync.errors import LipsyncError
+from lipsync.jobs.execute import sweep
 from lipsync.jobs.store import TaskStore
 from lipsync.worker.background import repeated
 
 EVERY = 2.0  # seconds
+SWEEP = 60.0  # seconds between two looks at what lies in the folder of work
 
 
 @contextmanager
@@ -39,3 +42,24 @@ def recover(store: TaskStore, ring: Callable[[str], None], now: datetime) -> Non
             store.mark_announced(task_id, now)
     except LipsyncError as error:
         logging.getLogger(__name__).warning("recovery: %s [%s]", error, error.code)
+
+
+@contextmanager
+def sweeping(folder: Path, store: TaskStore, every: float = SWEEP) -> Iterator[None]:
+    """Remove now and then what is left of tasks that are over, in a thread, for as long as the ``with`` lasts.
+
+    At the start of a worker is too early: the task that the one before it was killed with is not over yet, and it may
+    end on another machine.
+    """
+
+    def once() -> float:
+        log = logging.getLogger(__name__)
+        try:
+            if swept := sweep(folder, store):
+                log.info("%d old folders removed", len(swept))
+        except LipsyncError as error:
+            log.warning("sweeping: %s [%s]", error, error.code)
+        return every
+
+    with repeated("sweeping", once):
+        yield

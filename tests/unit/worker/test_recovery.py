@@ -8,7 +8,7 @@ import pytest
 from lipsync.errors import StorageFailed
 from lipsync.jobs.store import migrate, open_store
 from lipsync.jobs.task import NewTask, Source, Status
-from lipsync.worker.recovery import recover, recovering
+from lipsync.worker.recovery import recover, recovering, sweeping
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -61,3 +61,29 @@ def test_it_goes_on_in_the_background(store, task):
         while not rung and time.monotonic() < limit:
             time.sleep(0.02)
     assert rung == [task.id]
+
+
+def test_what_a_worker_that_was_killed_left_goes_when_its_task_is_over(store, task, tmp_path):
+    work = tmp_path / "work"
+    (work / task.id / "half").mkdir(parents=True)
+    store.claim(task.id, "dead", LEASE, NOW)
+    with sweeping(work, store, every=0.02):
+        time.sleep(0.2)
+        assert (work / task.id).exists()
+        store.cancelled(task.id, "dead", NOW)
+        limit = time.monotonic() + 10
+        while (work / task.id).exists() and time.monotonic() < limit:
+            time.sleep(0.01)
+        assert not (work / task.id).exists()
+
+
+def test_a_store_that_does_not_answer_is_swept_for_again(tmp_path, caplog):
+    (tmp_path / "work" / "left").mkdir(parents=True)
+    with (
+        open_store("postgresql://u@127.0.0.1:9/d") as store,
+        sweeping(tmp_path / "work", store, every=0.02),
+    ):
+        limit = time.monotonic() + 10
+        while caplog.text.count("sweeping: the task store did not answer") < 2 and time.monotonic() < limit:
+            time.sleep(0.01)
+    assert caplog.text.count("[storage_failed]") >= 2
