@@ -53,8 +53,10 @@ class Settings(BaseSettings):
     keys_required: bool = Field(True, description="API keys are wanted; false is allowed on a loopback address only")
     requests_per_minute: int = Field(600, ge=1, description="for each key")
     running_tasks: int = Field(100, ge=1, description="tasks of one key that may wait or run at once")
+    event_streams: int = Field(20, ge=1, description="event streams of one key that may be open at once")
 
     upload_bytes: int = Field(10 * GIB, ge=1, description="the largest upload")
+    uploads_bytes: int = Field(50 * GIB, ge=1, description="uploads of one key that are kept at once, in all")
     input_bytes: int = Field(10 * GIB, ge=1, description="the largest input that is fetched")
     input_seconds: int = Field(4 * 3600, ge=1, description="the longest input")
     input_pixels: int = Field(8192 * 4320, ge=1024, description="the largest picture")
@@ -64,7 +66,7 @@ class Settings(BaseSettings):
     )
 
     input_buckets: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="buckets, with commas between, that s3:// inputs may come from; empty: all that the keys open"
+        (), description="buckets, with commas between, that s3:// inputs may come from; empty: none"
     )
 
     task_seconds: int = Field(7200, ge=1, description="the longest that a task may take")
@@ -83,7 +85,9 @@ class Settings(BaseSettings):
     storage: Literal["local", "s3"] = Field("local", description="where results are published")
     storage_folder: Path | None = Field(None, description="for local storage; unset: in the data folder")
     key_template: str = Field("{date}/{task}/{engine}{suffix}", description="where a result lies there")
-    secret: SecretStr = Field(SecretStr(""), description="signs local links; empty: made once, kept in the data folder")
+    secret: SecretStr = Field(
+        SecretStr(""), description="what signs links and webhooks is made of it; empty: made once, in the data folder"
+    )
     url_lifetime: int = Field(7 * 86_400, ge=60, le=7 * 86_400, description="how long links to results are good")
     s3_bucket: str = Field("", description="bucket of results")
     s3_region: str = Field("", description="its region")

@@ -40,6 +40,7 @@ class Service:
     port: int
     process: subprocess.Popen[bytes] | None = None
     key: str = ""
+    webhook_secret: str = ""
 
     def environment(self) -> dict[str, str]:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("LIPSYNC_")}
@@ -97,7 +98,8 @@ class Service:
 def service(tmp_path) -> Iterator[Service]:
     made = Service(tmp_path, free_port())
     made.start()
-    made.key = json.loads(made.command("keys", "create", "tests", "--json"))["secret"]
+    key = json.loads(made.command("keys", "create", "tests", "--json"))
+    made.key, made.webhook_secret = key["secret"], key["webhook_secret"]
     yield made
     if made.process is not None:
         made.process.kill()
@@ -168,7 +170,9 @@ def test_whoever_wants_to_know_is_told_and_can_check_who_says_so(service, upload
     ((headers, body),) = heard
     told = json.loads(body)
     assert (told["event"], told["task_id"], told["status"]) == ("task.completed", task["id"], "completed")
-    secret = (service.folder / "data" / "secret").read_text()
+    _, shown = service.ask("GET", "/v1/webhook-secret")
+    secret = shown["secret"]
+    assert secret == service.webhook_secret
     stamp, signature = headers["Lipsync-Timestamp"], headers["Lipsync-Signature"]
     assert verify(secret, stamp, signature, body, datetime.now(UTC))
     assert not verify(secret, stamp, signature, body + b" ", datetime.now(UTC))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lipsync.cli.exits import EXITS
+from lipsync.jobs.derivation import webhook_secret
 from lipsync.settings import described, load_settings
 from lipsync.worker.webhooks import headers_of
 
@@ -142,9 +143,11 @@ def test_the_handbooks_receiver_knows_our_calls(handbook):
     defined: dict[str, Any] = {}
     exec(re.search(r"```python\n(.+?)```", handbook, re.DOTALL)[1], defined)
     now, body = datetime.now(UTC), b'{"event":"task.completed"}'
-    headers = headers_of("secret", "one", "task.completed", body, now)
-    assert defined["is_ours"]("secret", headers, body)
-    assert not defined["is_ours"]("other", headers, body)
-    assert not defined["is_ours"]("secret", headers, body + b" ")
-    old = headers_of("secret", "one", "task.completed", body, now - timedelta(minutes=6))
-    assert not defined["is_ours"]("secret", old, body)
+    secret = webhook_secret("secret", "k1")
+    headers = headers_of(secret, "one", "task.completed", body, now)
+    assert defined["is_ours"](secret, headers, body)
+    assert not defined["is_ours"]("secret", headers, body)
+    assert not defined["is_ours"](webhook_secret("secret", "k2"), headers, body)
+    assert not defined["is_ours"](secret, headers, body + b" ")
+    old = headers_of(secret, "one", "task.completed", body, now - timedelta(minutes=6))
+    assert not defined["is_ours"](secret, old, body)

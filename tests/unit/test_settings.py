@@ -23,6 +23,8 @@ def test_without_anything_set_it_is_one_machine_with_its_data_in_one_folder(tmp_
     assert settings.storage == "local"
     assert settings.keys_required
     assert settings.task_seconds == 7200
+    assert settings.input_buckets == ()
+    assert (settings.uploads_bytes, settings.event_streams) == (50 << 30, 20)
     assert settings.address == "http://127.0.0.1:8000"
 
 

@@ -104,6 +104,8 @@ REFUSALS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "range_invalid": (416, "The file has no such part"),
         "rate_exceeded": (429, "Too many requests"),
         "tasks_exceeded": (429, "Too many tasks that are not finished"),
+        "uploads_exceeded": (429, "Too many bytes of uploads are kept"),
+        "streams_exceeded": (429, "Too many event streams"),
         "not_ready": (503, "The service is not ready"),
     }
 )

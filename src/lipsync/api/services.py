@@ -14,6 +14,7 @@ from starlette.requests import Request
 from lipsync.api.buckets import Buckets
 from lipsync.api.meter import Meter
 from lipsync.api.shelf import Shelf
+from lipsync.api.slots import Slots
 from lipsync.errors import LipsyncError
 from lipsync.jobs.store import TaskStore
 from lipsync.settings import Settings
@@ -24,7 +25,8 @@ from lipsync.storage.base import Storage
 class Services:
     """``announce`` rings the workers' doorbell for a task's id, and raises LipsyncError or OSError if it cannot.
 
-    ``now`` is the clock (aware, UTC). ``link_secret``: what a local storage signs its links with; empty: there is none.
+    ``now`` is the clock (aware, UTC). ``webhook_secret`` tells what signs the calls about a key's tasks.
+    ``link_secret``: what a local storage signs its links with; empty: there is none.
     """
 
     settings: Settings
@@ -32,6 +34,7 @@ class Services:
     storage: Storage
     announce: Callable[[str], None]
     now: Callable[[], datetime]
+    webhook_secret: Callable[[str | None], str] = field(repr=False)
     link_secret: str = field(default="", repr=False)
 
 
@@ -91,11 +94,12 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The services, and what the interface itself keeps: uploads, who asked how often, what was answered or seen."""
+    """The services, and what the interface itself keeps: uploads, who asks how often and watches, what was seen."""
 
     services: Services
     shelf: Shelf
     buckets: Buckets
+    streams: Slots
     meter: Meter
     watch: Watch
 
@@ -118,8 +122,9 @@ class Desk:
 def open_desk(services: Services) -> Desk:
     """A new one, with empty counters."""
     settings = services.settings
-    shelf = Shelf(settings.data_dir / "uploads", settings.upload_bytes)
-    return Desk(services, shelf, Buckets(settings.requests_per_minute), Meter(), Watch(services))
+    shelf = Shelf(settings.data_dir / "uploads", settings.upload_bytes, settings.uploads_bytes)
+    buckets, streams = Buckets(settings.requests_per_minute), Slots(settings.event_streams)
+    return Desk(services, shelf, buckets, streams, Meter(), Watch(services))
 
 
 def desk_of(request: Request) -> Desk:

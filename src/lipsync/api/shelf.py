@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from lipsync.models.store import locked, write_whole
 from lipsync.monitor import Monitor
 
 CONTENT, ABOUT = "content", "upload.json"
+LEAST = 1 << 20  # bytes that an upload counts for at least, so that a flood of small ones has an end too
 PATIENCE = timedelta(hours=24)  # an upload that nobody goes on with is given up after that
 ID = re.compile(r"[0-9a-f]{32}")
 
@@ -90,11 +92,16 @@ class Incoming:
 
 
 class Shelf:
-    """All uploads. What is not the caller's own is not there for him: every look-up raises Refusal for it."""
+    """All uploads. What is not the caller's own is not there for him: every look-up raises Refusal for it.
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
+    ``most_bytes`` for one upload, ``most_kept`` for all that one owner has, as they were announced.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int, most_kept: int) -> None:
         self.folder = folder
-        self.most_bytes = most_bytes
+        self.most_bytes = min(most_bytes, most_kept)
+        self._most_kept = most_kept
+        self._turn = threading.Lock()
 
     def create(self, owner: str | None, length: int | None, now: datetime, metadata: str = "") -> Upload:
         """A place for ``length`` bytes. Raises Refusal if they are too many, DiskFull, OutputUnwritable."""
@@ -102,13 +109,15 @@ class Shelf:
             raise Refusal("upload_too_large", f"{length} bytes; {self.most_bytes} are allowed")
         upload = Upload(uuid.uuid4().hex, owner, length, now, metadata)
         place = self.folder / upload.id
-        with write_errors(place):
-            place.mkdir(parents=True)
-            if length is not None and shutil.disk_usage(place).free < length:
-                place.rmdir()
-                raise DiskFull(f"there is no room for {length} bytes")
-            (place / CONTENT).touch()
-        self._note(upload)
+        # The lock on the disk is for other processes; it is looked at now and then, so threads queue for their own.
+        with self._turn, locked(self.folder, Monitor()):
+            self._check_quota(upload)
+            with write_errors(place):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._check_disk(length or 0)
+                place.mkdir()
+                (place / CONTENT).touch()
+            self._note(upload)
         return upload
 
     def find(self, upload_id: str, owner: str | None, now: datetime) -> Upload:
@@ -134,6 +143,7 @@ class Shelf:
                 at = {"Upload-Offset": str(upload.offset)}
                 raise Refusal("offset_conflict", f"it goes on at byte {upload.offset}, not {offset}", at)
             left = (self.most_bytes if upload.length is None else upload.length) - offset
+            self._check_disk(0 if upload.length is None else left)
             with self.path(upload).open("r+b", buffering=0) as file:
                 file.truncate(offset)
                 self._note(replace(upload, sure=None if trusted else offset))
@@ -182,8 +192,27 @@ class Shelf:
 
     def prune(self, now: datetime, keep: timedelta) -> list[str]:
         """Throw away what was given up, and what is whole and older than ``keep``; their ids."""
-        places = [place for place in self.folder.iterdir() if ID.fullmatch(place.name)] if self.folder.is_dir() else []
-        return [place.name for place in places if self._old(place, now, keep) and self._cleared(place)]
+        return [place.name for place in self._places() if self._old(place, now, keep) and self._cleared(place)]
+
+    def _check_quota(self, new: Upload) -> None:
+        kept = sum(self._counted(upload) for upload in self._all() if upload.owner == new.owner)
+        if kept + self._counted(new) > self._most_kept:
+            told = f"{kept} bytes are kept, {self._most_kept} are allowed; uploads that are not needed can be deleted"
+            raise Refusal("uploads_exceeded", told)
+
+    def _counted(self, upload: Upload) -> int:
+        return max(LEAST, self.most_bytes if upload.length is None else upload.length)
+
+    def _check_disk(self, size: int) -> None:
+        if shutil.disk_usage(self.folder).free < size:
+            raise DiskFull(f"there is no room for {size} bytes")
+
+    def _all(self) -> list[Upload]:
+        found = [self._read(place.name) for place in self._places()]
+        return [upload for upload in found if upload is not None]
+
+    def _places(self) -> list[Path]:
+        return [place for place in self.folder.iterdir() if ID.fullmatch(place.name)] if self.folder.is_dir() else []
 
     def _old(self, place: Path, now: datetime, keep: timedelta) -> bool:
         upload = self._read(place.name)

@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lipsync.monitor import Monitor
@@ -46,6 +47,7 @@ def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises SettingInvalid, StorageFailed, OutputUnwritable before it starts."""
     from lipsync.api.app import create_app
     from lipsync.api.services import Services
+    from lipsync.jobs.derivation import link_secret, webhook_secret
     from lipsync.worker.doorbell import Doorbell, make_app
     from lipsync.worker.recovery import recovering
     from lipsync.worker.supervise import supervised
@@ -56,8 +58,9 @@ def serve(settings: Settings) -> None:
         storage.check()
         store = stack.enter_context(open_tasks(settings))
         ring = Doorbell(make_app(settings.broker_url, settings.data_dir / "queue")).ring
-        secret = secret_of(settings) if settings.storage == "local" else ""
-        app = create_app(Services(settings, store, storage, ring, now, secret))
+        secret = secret_of(settings)
+        links = link_secret(secret) if settings.storage == "local" else ""
+        app = create_app(Services(settings, store, storage, ring, now, partial(webhook_secret, secret), links))
         if settings.keys_required and not any(key.revoked_at is None for key in store.list_keys()):
             logging.getLogger(__name__).warning("there is no API key yet; lipsync keys create NAME makes one")
         same = {"LIPSYNC_HOST": settings.host, "LIPSYNC_PORT": str(settings.port)}  # they may have come by the flags

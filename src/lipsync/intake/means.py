@@ -13,7 +13,7 @@ class S3Access:
     """The keys to S3. What is None is looked for where boto3 looks: its files, and the machine's own role.
 
     ``endpoint``: of another S3 than Amazon's; its host is open whatever its address is. ``buckets``: the only ones that
-    may be read, all that the keys open if empty. ``anonymous``: ask without keys. Secrets do not show in its repr.
+    may be read, whatever else the keys open. ``anonymous``: ask without keys. Secrets do not show in its repr.
     """
 
     region: str | None = None

@@ -23,8 +23,8 @@ VALID = 3600  # seconds that a signature holds; only the beginning of a fetch ne
 def fetch_s3(address: str, target: Path, limits: Limits, monitor: Monitor, sha256: str | None, means: Means) -> Fetched:
     """Bring the object at ``s3://bucket/key`` to ``target``. Raises as ``lipsync.intake.fetch`` does."""
     bucket, key = bucket_and_key(address)
-    if means.s3.buckets and bucket not in means.s3.buckets:
-        raise AddressForbidden(f"s3://{bucket}: not one of the buckets that may be read")
+    if bucket not in means.s3.buckets:
+        raise AddressForbidden(f"s3://{bucket}: not one of the buckets that may be read (LIPSYNC_INPUT_BUCKETS)")
     signed = parse(_sign(bucket, key, means.s3))
     # Whoever runs the service chose the endpoint, which is often a machine of the own network.
     limits = replace(limits, allowed_hosts=(*limits.allowed_hosts, signed.host))

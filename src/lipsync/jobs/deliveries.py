@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, select
 
 from lipsync.jobs.changes import Changes, new_delivery
 from lipsync.jobs.snapshots import delivery_of
-from lipsync.jobs.tables import DeliveryRow
+from lipsync.jobs.tables import DeliveryRow, TaskRow
 from lipsync.jobs.task import Delivery
 
 HOLD = timedelta(seconds=60)  # for one call; a sender that dies is followed by another after that
+
+
+@dataclass(frozen=True, slots=True)
+class Due(Delivery):
+    """A call that is to be made now. ``key_id``: of the API key whose task it is about."""
+
+    key_id: str | None
 
 
 class Deliveries(Changes):
@@ -29,24 +37,25 @@ class Deliveries(Changes):
 
     def due_deliveries(
         self, now: datetime, limit: int = 20, *, hold: timedelta = HOLD, busy: Collection[str] = ()
-    ) -> list[Delivery]:
+    ) -> list[Due]:
         """Calls to make now, each given to one caller, who has ``hold`` to make and record it.
 
         ``busy``: servers whose calls have to wait, as addresses begin: ``https://host:port``.
         """
         statement = (
-            select(DeliveryRow)
+            select(DeliveryRow, TaskRow.key_id)
+            .join(TaskRow, TaskRow.id == DeliveryRow.task_id)
             .where(DeliveryRow.next_at <= now, *(_elsewhere(server) for server in busy))
             .order_by(DeliveryRow.next_at, DeliveryRow.id)
             .limit(limit)
-            .with_for_update(skip_locked=True)
+            .with_for_update(skip_locked=True, of=DeliveryRow)
         )
         with self._writing() as session:
-            rows = session.scalars(statement).all()
-            for row in rows:
+            rows = session.execute(statement).all()
+            for row, _ in rows:
                 row.attempts += 1
                 row.next_at = now + hold
-            return [delivery_of(row) for row in rows]
+            return [Due(**asdict(delivery_of(row)), key_id=key_id) for row, key_id in rows]
 
     def record_delivery(
         self,

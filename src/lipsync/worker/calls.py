@@ -17,11 +17,13 @@ from http import HTTPStatus
 from lipsync.errors import AddressForbidden, Cancelled, FetchFailed, LipsyncError, OptionInvalid
 from lipsync.intake import Limits, Means
 from lipsync.intake.post import Answer, post
+from lipsync.jobs.deliveries import Due
+from lipsync.jobs.derivation import check_secret, webhook_secret
 from lipsync.jobs.store import TaskStore
 from lipsync.jobs.task import Delivery
 from lipsync.monitor import Monitor
 from lipsync.worker.background import repeated
-from lipsync.worker.webhooks import check_secret, headers_of
+from lipsync.worker.webhooks import headers_of
 
 EVERY = 1.0  # seconds
 PATIENCE = 10.0  # seconds for one call in all, well within the time for which the store gives it to one sender
@@ -45,7 +47,7 @@ def delivering(
 ) -> Iterator[None]:
     """Make the calls that are due in threads, for as long as the ``with`` lasts. Any number of processes may do so.
 
-    Raises SettingInvalid if there is no secret.
+    ``secret``: the service's own, of which each API key's is made. Raises SettingInvalid if there is no secret.
     """
     sender = _Sender(store, secret, limits, means, now, Monitor(), random.random)
     with ThreadPoolExecutor(AT_ONCE, "webhook") as pool:
@@ -95,7 +97,7 @@ class _Sender:
     def __post_init__(self) -> None:
         check_secret(self.secret)
 
-    def make(self, call: Delivery) -> None:
+    def make(self, call: Due) -> None:
         """Make and record a call. Raises StorageFailed."""
         _record(self.store, call, _call(call, self), self.now())
 
@@ -180,11 +182,12 @@ def asked_for(answer: Answer, now: datetime) -> timedelta:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
 
 
-def _call(call: Delivery, sender: _Sender) -> _Outcome:
+def _call(call: Due, sender: _Sender) -> _Outcome:
     body, limits = call.body.encode(), sender.limits
     patience = min(limits.patience, PATIENCE)
     limits = replace(limits, patience=patience, most_seconds_in_all=min(limits.most_seconds_in_all, PATIENCE))
-    headers = headers_of(sender.secret, call.id, call.event, body, sender.now())
+    secret = webhook_secret(sender.secret, call.key_id)
+    headers = headers_of(secret, call.id, call.event, body, sender.now())
     chance = sender.chance()
     later = _pause(call.attempts, chance)
     try:

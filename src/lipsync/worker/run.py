@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import warnings
 from collections.abc import Callable
@@ -36,7 +37,8 @@ def run_worker(settings: Settings) -> None:
     """
     with workplace(settings) as at:
         swept = sweep(at.folder, at.store)
-        logging.getLogger(__name__).info("worker %s: %d old folders removed", at.worker, len(swept))
+        here = socket.gethostname(), os.getpid()
+        logging.getLogger(__name__).info("%s on %s, process %d: %d old folders removed", at.worker, *here, len(swept))
         app = make_app(settings.broker_url, settings.data_dir / "queue")
         shift = Shift(at)
         add_task(app, shift)

@@ -1,8 +1,10 @@
 """What a webhook call says and how its receiver knows that it is ours.
 
-The header ``Lipsync-Signature`` is ``v1=`` and the hexadecimal HMAC-SHA256, under the service's secret, of the header
-``Lipsync-Timestamp`` (Unix seconds), a dot and the body. ``Lipsync-Delivery`` is the same when a call is made again, so
-that a receiver can tell; ``Lipsync-Event`` is the body's ``event``.
+The header ``Lipsync-Signature`` is ``v1=`` and the hexadecimal HMAC-SHA256 of the header ``Lipsync-Timestamp`` (Unix
+seconds), a dot and the body, keyed with the webhook secret of the API key whose task it is: the bytes of the whole text
+``whsec_...`` that ``lipsync keys webhook-secret ID`` and ``GET /v1/webhook-secret`` tell. A receiver computes the same
+of what came, before it reads the body, and refuses a timestamp that is old; ``verify`` does so. ``Lipsync-Delivery`` is
+the same when a call is made again, so that a receiver can tell; ``Lipsync-Event`` is the body's ``event``.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from lipsync.errors import SettingInvalid
+from lipsync.jobs.derivation import check_secret
 from lipsync.jobs.task import Task
 
 TIMESTAMP = re.compile(r"[0-9]{1,12}")
@@ -70,12 +72,6 @@ def verify(
     same = hmac.compare_digest(wanted.encode(), signature.encode("utf-8", "replace"))
     fresh = TIMESTAMP.fullmatch(timestamp) is not None and abs(now.timestamp() - int(timestamp)) <= tolerance
     return same and fresh
-
-
-def check_secret(secret: str) -> None:
-    """Raise SettingInvalid if it is empty: everybody can sign with that."""
-    if not secret:
-        raise SettingInvalid("secret: webhook calls cannot be signed without one (LIPSYNC_SECRET)")
 
 
 def _signature(secret: str, timestamp: str, body: bytes) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from lipsync.intake import Limits, Means, S3Access
+from lipsync.jobs.derivation import link_secret
 from lipsync.jobs.execute import Workplace
 from lipsync.jobs.hold import TimeLimits
 from lipsync.jobs.store import TaskStore, migrate, open_store
@@ -36,7 +36,7 @@ def workplace(settings: Settings) -> Iterator[Workplace]:
         storage = stack.enter_context(open_storage(settings))
         storage.check()
         yield Workplace(
-            worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            worker=f"worker-{secrets.token_hex(4)}",  # clients see it, so nothing of this machine is in it
             store=stack.enter_context(open_tasks(settings)),
             storage=storage,
             folder=settings.data_dir / "work",
@@ -74,9 +74,8 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
     if settings.storage == "local":
         folder = settings.storage_folder or settings.data_dir / "results"
         make_folder(folder, PRIVATE)
-        options = StorageOptions(
-            local=LocalOptions(folder, settings.address, secret_of(settings), settings.url_lifetime)
-        )
+        secret = link_secret(secret_of(settings))
+        options = StorageOptions(local=LocalOptions(folder, settings.address, secret, settings.url_lifetime))
     else:
         s3 = S3Options(
             bucket=settings.s3_bucket,
@@ -121,7 +120,7 @@ def times_of(settings: Settings) -> TimeLimits:
 
 
 def secret_of(settings: Settings) -> str:
-    """What signs local links: the setting, or what was made once and lies in the data folder."""
+    """The service's own, of which those that sign are made: the setting, or what was made once, in the data folder."""
     if told := settings.secret.get_secret_value():
         return told
     path = settings.data_dir / SECRET_FILE

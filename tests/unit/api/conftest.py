@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fastapi.testclient import TestClient
 from lipsync.api.app import create_app
 from lipsync.api.services import Services
 from lipsync.errors import StorageFailed
+from lipsync.jobs.derivation import webhook_secret
 from lipsync.jobs.migrate import migrate
 from lipsync.jobs.store import TaskStore, open_store
 from lipsync.jobs.task import Output, Performance, Status, Task
@@ -25,6 +27,7 @@ from lipsync.storage.base import LocalOptions
 from lipsync.storage.local import LocalStorage
 
 SECRET = "a secret of the tests"
+SIGNS = partial(webhook_secret, "the service's own")
 WISH = {"video": {"url": "https://example.org/v.mp4"}, "audio": {"url": "https://example.org/a.wav"}}
 LEASE = timedelta(seconds=60)
 
@@ -128,7 +131,7 @@ def documented(tmp_path_factory) -> Documented:
     settings = Settings(_env_file=None, data_dir=folder)
     storage = LocalStorage(LocalOptions(folder, settings.address, SECRET))
     with open_store(settings.database) as store:
-        return Documented(create_app(Services(settings, store, storage, Bell(), Clock())).openapi())
+        return Documented(create_app(Services(settings, store, storage, Bell(), Clock(), SIGNS)).openapi())
 
 
 @pytest.fixture
@@ -143,7 +146,7 @@ def build(tmp_path, documented) -> Iterator[Callable[..., House]]:
             store = stack.enter_context(open_store(settings.database))
             options = LocalOptions(tmp_path / "results", settings.address, SECRET)
             storage = LocalStorage(options, now=lambda: clock().timestamp())
-            services = Services(settings, store, storage, bell, clock, SECRET)
+            services = Services(settings, store, storage, bell, clock, SIGNS, SECRET)
             client = TestClient(create_app(services), raise_server_exceptions=False)
             client.event_hooks["response"].append(documented)
             stack.callback(client.close)

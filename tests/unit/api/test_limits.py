@@ -7,6 +7,7 @@ import pytest
 
 from lipsync.api.buckets import Buckets
 from lipsync.api.errors import Refusal
+from lipsync.api.slots import Slots
 
 
 def test_a_bucket_fills_again_at_its_rate():
@@ -91,3 +92,17 @@ def test_an_admin_has_others_tasks_tried_again_however_many_they_have(build):
     house.new(admin)
     assert house.client.post(f"/v1/tasks/{task}/retry", headers=mine).status_code == 429
     assert house.client.post(f"/v1/tasks/{task}/retry", headers=admin).status_code == 200
+
+
+def test_of_a_few_slots_each_is_taken_by_one_and_free_when_that_one_ends():
+    slots = Slots(2)
+    with slots.one("a"), slots.one("a"):
+        with pytest.raises(Refusal) as caught, slots.one("a"):
+            pass
+        assert (caught.value.code, caught.value.headers) == ("streams_exceeded", {"Retry-After": "30"})
+        with slots.one("b"):
+            pass
+    with pytest.raises(ZeroDivisionError), slots.one("a"), slots.one("a"):
+        raise ZeroDivisionError
+    with slots.one("a"), slots.one("a"):
+        pass

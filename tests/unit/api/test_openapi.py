@@ -56,3 +56,10 @@ def test_a_key_is_wanted_where_it_is_needed(document):
     keyless = {o["operationId"] for o in operations(document) if not o.get("security")}
     assert keyless == {"health_healthz", "health_readyz", "files_get", "files_head", "tus_options"}
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+
+
+def test_no_page_runs_scripts_from_elsewhere(house):
+    for path in ("/docs", "/redoc", "/docs/oauth2-redirect"):
+        answer = house.client.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert house.client.get("/openapi.json").headers["content-type"] == "application/json"

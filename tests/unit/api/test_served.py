@@ -7,7 +7,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -145,3 +146,32 @@ def test_a_stream_stops_when_its_client_goes(house, port):
         while b"event: task" not in came:
             came += line.recv(65_536)
     # The server of the fixture ends only when nobody is served any more.
+
+
+def test_event_streams_of_a_key_are_limited_and_a_client_that_goes_makes_room(house, port):
+    mine, yours = house.key(), house.key()
+    most = house.services.settings.event_streams
+    path = f"/v1/tasks/{house.new(mine)['id']}/events"
+
+    def watch(stack: ExitStack, path: str, headers: dict[str, str]) -> None:
+        stack.enter_context(urlopen(Request(f"http://127.0.0.1:{port}{path}", headers=headers), timeout=10)).readline()
+
+    def has_room() -> bool:
+        try:
+            with ExitStack() as stack:
+                watch(stack, path, mine)
+        except HTTPError as refused:
+            refused.close()
+            return False
+        return True
+
+    with ExitStack() as stack:
+        for _ in range(most):
+            watch(stack, path, mine)
+        with pytest.raises(HTTPError) as caught:
+            watch(stack, path, mine)
+        with caught.value as answer:
+            assert (answer.code, json.load(answer)["code"]) == (429, "streams_exceeded")
+            assert int(answer.headers["retry-after"]) > 0
+        watch(stack, f"/v1/tasks/{house.new(yours)['id']}/events", yours)
+    until(has_room)

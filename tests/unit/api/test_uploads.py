@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lipsync.api.shelf import Shelf
+from lipsync.errors import DiskFull
 
 CONTENT = bytes(range(256)) * 10_000  # 2.5 MB
+MIB = 1 << 20
+TUS = {"Tus-Resumable": "1.0.0"}
 
 
 def left_in(house) -> list[str]:
@@ -78,9 +83,92 @@ def test_an_upload_is_kept_as_long_as_tasks_are_from_its_last_use_on(build):
     house = build(retention_days=1)
     headers = house.key()
     upload = house.client.post("/v1/uploads", content=b"x", headers=headers).json()["id"]
-    shelf = Shelf(house.folder / "uploads", 10)
+    shelf = Shelf(house.folder / "uploads", 10, 10)
     came = shelf.find(upload, house.store.list_keys()[0].id, house.clock()).changed_at
     assert came is not None
     assert shelf.prune(came + timedelta(hours=23), timedelta(days=1)) == []
     assert shelf.prune(came + timedelta(hours=25), timedelta(days=1)) == [upload]
     assert left_in(house) == []
+
+
+def begun(house, headers, length: int):
+    return house.client.post("/v1/tus", headers=headers | TUS | {"Upload-Length": str(length)})
+
+
+def test_the_uploads_of_a_key_are_limited_and_each_key_has_its_own_limit(build):
+    house = build(uploads_bytes=5 * MIB)
+    mine, yours = house.key(), house.key()
+    whole = house.client.post("/v1/uploads", content=CONTENT, headers=mine).headers["location"]
+    assert begun(house, mine, 2 * MIB).status_code == 201
+    before = left_in(house)
+    for refused in (begun(house, mine, 2 * MIB), house.client.post("/v1/uploads", content=CONTENT, headers=mine)):
+        assert (refused.status_code, refused.json()["code"]) == (429, "uploads_exceeded")
+        assert str(5 * MIB) in refused.json()["detail"]
+    assert left_in(house) == before
+    assert begun(house, yours, 4 * MIB).status_code == 201
+    assert house.client.delete(whole, headers=mine).status_code == 204
+    assert begun(house, mine, 2 * MIB).status_code == 201
+
+
+def test_an_upload_that_is_given_up_does_not_count_any_more(build):
+    house = build(uploads_bytes=5 * MIB)
+    headers = house.key()
+    house.clock.time = datetime.now(UTC)  # that of the disk
+    assert begun(house, headers, 5 * MIB).status_code == 201
+    assert begun(house, headers, MIB).json()["code"] == "uploads_exceeded"
+    house.clock.on(hours=25)
+    assert begun(house, headers, MIB).status_code == 201
+
+
+def test_small_uploads_are_not_free(build):
+    house = build(uploads_bytes=3 * MIB)
+    headers = house.key()
+    answers = [house.client.post("/v1/uploads", content=b"x", headers=headers).status_code for _ in range(4)]
+    assert answers == [201, 201, 201, 429]
+
+
+def test_an_upload_of_unknown_length_counts_as_the_largest_until_it_is_there(build):
+    house = build(upload_bytes=3 * MIB, uploads_bytes=5 * MIB)
+    headers = house.key()
+    assert house.client.post("/v1/uploads", content=iter([CONTENT]), headers=headers).status_code == 201
+    refused = house.client.post("/v1/uploads", content=iter([b"x"]), headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (429, "uploads_exceeded")
+    assert house.client.post("/v1/uploads", content=b"x", headers=headers).status_code == 201
+
+
+def test_no_upload_is_larger_than_all_may_be(build):
+    house = build(uploads_bytes=2 * MIB)
+    refused = begun(house, house.key(), 3 * MIB)
+    assert (refused.status_code, refused.json()["code"]) == (413, "upload_too_large")
+    assert house.client.options("/v1/tus").headers["tus-max-size"] == str(2 * MIB)
+
+
+def test_racing_uploads_are_no_more_than_the_key_may_have(build):
+    house = build(uploads_bytes=3 * MIB)
+    headers, barrier = house.key(), threading.Barrier(8)
+
+    def make(_: int) -> int:
+        barrier.wait()
+        return int(begun(house, headers, MIB).status_code)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(make, range(8))) == [201] * 3 + [429] * 5
+
+
+def test_an_upload_that_the_disk_has_no_room_for_is_refused_before_it_comes(build):
+    house = build(upload_bytes=1 << 60, uploads_bytes=1 << 61)
+    headers = house.key()
+    told = headers | {"Content-Length": str(1 << 59)}
+    for refused in (begun(house, headers, 1 << 59), house.client.post("/v1/uploads", content=b"x", headers=told)):
+        assert (refused.status_code, refused.json()["code"]) == (507, "disk_full")
+    assert left_in(house) == []
+
+
+def test_an_upload_goes_on_only_while_the_disk_has_room_for_the_rest_of_it(build):
+    shelf = build(upload_bytes=1 << 60, uploads_bytes=1 << 61).client.app.state.desk.shelf
+    now = datetime.now(UTC)
+    upload = shelf.create("k1", 10, now)
+    about = shelf.path(upload).with_name("upload.json")
+    about.write_text(about.read_text().replace('"length": 10', f'"length": {1 << 59}'))
+    with pytest.raises(DiskFull), shelf.writing(upload, 0, now, digest="sha1", trusted=True):
+        pass

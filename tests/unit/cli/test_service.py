@@ -52,6 +52,24 @@ def test_keys_are_made_listed_and_revoked(capsys):
     assert "revoked" in capsys.readouterr().out
 
 
+def test_what_signs_webhooks_is_told_with_a_new_key_and_again(capsys, tmp_path):
+    assert main(["keys", "create", "ann", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["webhook_secret"].startswith("whsec_")
+    assert (tmp_path / "data" / "secret").read_text() not in str(made)
+    assert main(["keys", "webhook-secret", made["id"]]) == 0
+    assert capsys.readouterr().out == made["webhook_secret"] + "\n"
+    assert main(["keys", "webhook-secret", made["id"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"webhook_secret": made["webhook_secret"]}
+    assert main(["keys", "create", "bob"]) == 0
+    told = capsys.readouterr().out
+    assert "whsec_" in told
+    assert made["webhook_secret"] not in told
+    assert main(["keys", "webhook-secret"]) == 0
+    assert capsys.readouterr().out not in (made["webhook_secret"] + "\n", "\n")
+    assert main(["keys", "webhook-secret", "nobody"]) == 61
+
+
 def test_tasks_are_looked_at_and_changed(capsys, tmp_path):
     from lipsync.jobs.task import NewTask, Source
     from lipsync.settings import load_settings

@@ -26,6 +26,7 @@ from lipsync.monitor import Monitor
 CONTENT = bytes(range(256)) * 8_000  # 2 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 REGION = "eu-central-1"
+BUCKETS = ("films", "no-such-bucket")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def access(endpoint) -> S3Access:
-    return S3Access(REGION, endpoint, "AKIAGEHEIM", "geheim")
+    return S3Access(REGION, endpoint, "AKIAGEHEIM", "geheim", buckets=BUCKETS)
 
 
 @pytest.fixture
@@ -122,12 +123,12 @@ def test_an_object_of_somebody_else_is_not_asked_for_again(web, limits, tmp_path
         handler.end_headers()
 
     web.give(denied, "/films/v.mp4")
-    means = Means(s3=S3Access(REGION, web.url(""), "AKIAGEHEIM", "geheim", "geheim"))
+    means = Means(s3=S3Access(REGION, web.url(""), "AKIAGEHEIM", "geheim", "geheim", BUCKETS))
     with pytest.raises(FetchFailed, match=r"403 Forbidden \(the bucket is in the region us-west-2\)") as caught:
         fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
     assert not caught.value.retryable
     assert "X-Amz-Signature" in web.asked[0][0]
-    means = Means(s3=S3Access(REGION, web.url(""), anonymous=True))
+    means = Means(s3=S3Access(REGION, web.url(""), buckets=BUCKETS, anonymous=True))
     with pytest.raises(FetchFailed):
         fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
     assert web.asked[1][0] == "/films/v.mp4"
@@ -140,7 +141,7 @@ def test_an_endpoint_that_leads_elsewhere_is_not_trusted_there(web, tmp_path):
         handler.end_headers()
 
     web.give(leads, "/films/v.mp4")
-    means = Means(s3=S3Access(REGION, web.url(""), "a", "b"))
+    means = Means(s3=S3Access(REGION, web.url(""), "a", "b", buckets=BUCKETS))
     with pytest.raises(AddressForbidden):
         fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
 
@@ -161,7 +162,7 @@ def test_amazons_host_of_the_region_is_asked(tmp_path, region, bucket, host):
         asked.append((name, port))
         raise OSError("not today")
 
-    means = Means(resolver=deaf, s3=S3Access(region, None, "a", "b"))
+    means = Means(resolver=deaf, s3=S3Access(region, None, "a", "b", buckets=(bucket,)))
     with pytest.raises(FetchFailed, match="was not found: not today") as caught:
         fetch(f"s3://{bucket}/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
     assert caught.value.retryable
@@ -170,8 +171,16 @@ def test_amazons_host_of_the_region_is_asked(tmp_path, region, bucket, host):
 
 def test_only_the_buckets_that_were_named_are_read(access, tmp_path):
     means = Means(s3=replace(access, buckets=("films",)))
-    with pytest.raises(AddressForbidden, match="not one of the buckets"):
+    with pytest.raises(AddressForbidden, match=r"s3://other: not one of the buckets .* \(LIPSYNC_INPUT_BUCKETS\)"):
         fetch("s3://other/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+
+
+@pytest.mark.usefixtures("client")
+def test_no_bucket_is_read_where_none_was_named(access, tmp_path):
+    means = Means(s3=replace(access, buckets=()))
+    with pytest.raises(AddressForbidden, match="LIPSYNC_INPUT_BUCKETS"):
+        fetch(ADDRESS, tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_keys_that_are_missing_are_told(monkeypatch, tmp_path):
@@ -181,14 +190,15 @@ def test_keys_that_are_missing_are_told(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     pytest.importorskip("boto3")
+    means = Means(s3=S3Access(REGION, buckets=BUCKETS))
     with pytest.raises(FetchFailed, match=r"cannot be signed: .*credentials") as caught:
-        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=Means(s3=S3Access(REGION)))
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
     assert not caught.value.retryable
 
 
 def test_an_endpoint_that_is_no_address_is_told(tmp_path):
     pytest.importorskip("boto3")
-    means = Means(s3=S3Access(REGION, "films.test", "a", "b"))
+    means = Means(s3=S3Access(REGION, "films.test", "a", "b", buckets=BUCKETS))
     with pytest.raises(FetchFailed, match="cannot be signed"):
         fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
 
@@ -196,7 +206,7 @@ def test_an_endpoint_that_is_no_address_is_told(tmp_path):
 def test_without_boto3_it_is_told_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(ExtraMissing, match="pip install"):
-        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor())
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=Means(s3=S3Access(buckets=BUCKETS)))
 
 
 @pytest.mark.parametrize(

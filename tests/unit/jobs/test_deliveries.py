@@ -7,9 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from lipsync.errors import TaskMissing
+from lipsync.jobs.database import connected
 from lipsync.jobs.store import open_store
+from lipsync.jobs.tables import TaskRow
 from lipsync.jobs.task import Problem
 
 HOOK = "http://h/hook"
@@ -48,6 +51,24 @@ def test_a_call_is_given_to_one_sender_and_again_if_that_one_dies(store, waiting
     assert (call.id, call.attempts, call.next_at) == (made.id, 1, now + MINUTE)
     assert store.due_deliveries(now) == []
     assert [again.attempts for again in store.due_deliveries(now + MINUTE)] == [2]
+
+
+def test_a_call_that_is_due_tells_whose_task_it_is_about(store, waiting, now):
+    tasks = {waiting(key_id=key_id).id: key_id for key_id in ("k1", "k2", None)}
+    made = {store.enqueue_delivery(task, HOOK, "e", "{}", now).id for task in tasks}
+    calls = store.due_deliveries(now)
+    assert {call.id for call in calls} == made
+    assert {call.task_id: call.key_id for call in calls} == tasks
+
+
+def test_a_call_that_is_being_taken_does_not_lock_its_task(url, store, running, lease, now):
+    task = running()
+    store.enqueue_delivery(task.id, HOOK, "e", "{}", now)
+    with connected(url) as engine, engine.connect() as other:
+        if engine.dialect.name == "sqlite":
+            pytest.skip("SQLite has one writer at a time")
+        other.execute(select(TaskRow.id).with_for_update())
+        assert len(store.due_deliveries(now)) == 1
 
 
 def test_calls_to_a_busy_server_wait_and_others_do_not(store, waiting, now):

@@ -16,6 +16,7 @@ import pytest
 from lipsync.errors import OptionInvalid, SettingInvalid, StorageFailed
 from lipsync.intake import Limits, Means
 from lipsync.intake.post import post
+from lipsync.jobs.derivation import webhook_secret
 from lipsync.jobs.store import TaskStore, migrate, open_store
 from lipsync.jobs.task import Delivery, NewTask, Source, Task
 from lipsync.monitor import Monitor
@@ -137,9 +138,9 @@ def store(tmp_path) -> Iterator[TaskStore]:
 def ended(store, clock) -> Callable[[str], Task]:
     """A task that was cancelled, and wants that to be told at an address."""
 
-    def make(webhook: str) -> Task:
+    def make(webhook: str, key_id: str | None = "k1") -> Task:
         sound, footage = Source("url", "http://h/a.wav"), Source("url", "http://h/v.mp4")
-        new = NewTask(footage, sound, ("passthrough",), {}, webhook=webhook)
+        new = NewTask(footage, sound, ("passthrough",), {}, key_id=key_id, webhook=webhook)
         return store.request_cancel(store.create(new, idempotency_key=None, now=clock(), max_attempts=3).id, clock())
 
     return make
@@ -185,11 +186,23 @@ def test_a_call_comes_signed_and_is_logged(store, clock, ended, deliver, receive
     assert (headers["Lipsync-Event"], headers["Lipsync-Delivery"]) == ("task.cancelled", made.id)
     assert headers["Content-Type"] == "application/json"
     assert headers["Host"] == f"127.0.0.1:{receiver.port}"
-    assert verify(SECRET, headers["Lipsync-Timestamp"], headers["Lipsync-Signature"], body, clock())
+    signed = headers["Lipsync-Timestamp"], headers["Lipsync-Signature"], body, clock()
+    assert verify(webhook_secret(SECRET, "k1"), *signed)
     done = logged(store, task)
     assert (done.delivered_at, done.next_at, done.attempts) == (clock(), None, 1)
     assert (done.last_status, done.last_error) == (200, None)
     assert deliver() == 0
+
+
+@pytest.mark.parametrize("key_id", ["k2", None])
+def test_a_call_is_signed_for_the_key_of_its_task_and_for_no_other(clock, ended, deliver, receiver, key_id):
+    ended(receiver.url(), key_id)
+    deliver()
+    ((_, headers, body),) = receiver.came
+    signed = headers["Lipsync-Timestamp"], headers["Lipsync-Signature"], body, clock()
+    assert verify(webhook_secret(SECRET, key_id), *signed)
+    others = [SECRET, webhook_secret(SECRET, "k1"), webhook_secret("other", key_id)]
+    assert not any(verify(other, *signed) for other in others)
 
 
 @pytest.mark.parametrize("reply", [says(201), says(204, b""), endless(200), says(299, b"x", **{"Content-Length": "9"})])

@@ -130,7 +130,11 @@ def options(desk: AtDesk) -> Response:
 async def create(
     desk: AtDesk, caller: Writer, upload_length: Number = None, upload_metadata: Annotated[str, Header()] = ""
 ) -> Response:
-    """The answer's Location is the upload's own path."""
+    """The answer's Location is the upload's own path.
+
+    429 with the code `uploads_exceeded`: with it the key would have more bytes of uploads than are kept for one. 507:
+    the disk has no room for it.
+    """
     length = number(upload_length, "Upload-Length")
     upload = await new_upload(desk, caller.key_id, length, check_metadata(upload_metadata))
     if not length:

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from lipsync.api.access import Reader, Writer
-from lipsync.api.errors import Refusal, problems
+from lipsync.api.errors import problems
 from lipsync.api.services import AtDesk, Desk
 from lipsync.api.shelf import Incoming, Upload
 from lipsync.api.views import UploadView
@@ -85,10 +85,12 @@ async def create(
     response: Response,
     content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> UploadView:
-    """The body is the file, as it is: no form. Large files are better sent with tus, which goes on after a break."""
-    if content_length is not None and content_length > desk.shelf.most_bytes:
-        raise Refusal("upload_too_large", f"{content_length} bytes; {desk.shelf.most_bytes} are allowed")
-    upload = await receive(await new_upload(desk, caller.key_id, None), desk, request)
+    """The body is the file, as it is: no form. Large files are better sent with tus, which goes on after a break.
+
+    429 with the code `uploads_exceeded`: with it the key would have more bytes of uploads than are kept for one; a body
+    without Content-Length counts as the largest upload while it comes. 507: the disk has no room for it.
+    """
+    upload = await receive(await new_upload(desk, caller.key_id, content_length), desk, request)
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return view(upload)
 
