@@ -223,7 +223,8 @@ class Hangs:
         ctypes.CDLL(None).pause()
 
 with started() as settings, workplace(settings) as at:
-    Shift(dataclasses.replace(at, storage=Hangs(), grace=1)).work(sys.argv[1])
+    times = dataclasses.replace(at.times, grace=1)
+    Shift(dataclasses.replace(at, storage=Hangs(), times=times)).work(sys.argv[1])
 """
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lipsync.jobs.claims import Claims
-from lipsync.jobs.database import connected
+from lipsync.jobs.database import ANSWER, connected
 from lipsync.jobs.deliveries import Deliveries
 from lipsync.jobs.keys import Keys
 from lipsync.jobs.logs import Logs
@@ -27,11 +27,11 @@ class TaskStore(Requests, Claims, Recovery, Queries, Logs, Deliveries, Keys):
 
 
 @contextmanager
-def open_store(url: str, *, notify: Callable[[Task], str] | None = None) -> Iterator[TaskStore]:
+def open_store(url: str, *, notify: Callable[[Task], str] | None = None, answer: float = ANSWER) -> Iterator[TaskStore]:
     """The store at ``sqlite:///path`` or ``postgresql://...``, which ``migrate`` has brought up to date.
 
-    ``notify`` makes the body of the webhook call that a task's end enqueues; without it none is enqueued. A process
-    that was forked has to open its own. Raises SettingInvalid.
+    ``notify`` makes the body of the webhook call that a task's end enqueues; without it none is enqueued. ``answer``:
+    seconds that PostgreSQL has for one statement. A process that was forked has to open its own. Raises SettingInvalid.
     """
     with connected(url) as engine:
-        yield TaskStore(engine, notify)
+        yield TaskStore(engine, notify, answer)

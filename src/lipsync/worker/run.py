@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from celery import Celery, signals
+from celery.apps.worker import _shutdown_handler
 from celery.exceptions import SecurityWarning
 
 from lipsync.errors import LipsyncError
@@ -20,7 +21,7 @@ from lipsync.jobs.hold import Hold, TaskLog
 from lipsync.settings import Settings
 from lipsync.worker.calls import delivering
 from lipsync.worker.doorbell import TASK, Doorbell, make_app
-from lipsync.worker.recovery import recovering
+from lipsync.worker.recovery import recovering, sweeping
 from lipsync.worker.retention import pruning
 from lipsync.worker.warmth import cooling
 from lipsync.worker.workplace import secret_of, workplace
@@ -49,6 +50,7 @@ def run_worker(settings: Settings) -> None:
         with (
             recovering(at.store, bell.ring, at.now) as stop_ringing,
             delivering(at.store, secret_of(settings), at.limits, at.means, at.now),
+            sweeping(at.folder, at.store),
             pruning(at.store, at.storage, at.uploads, timedelta(days=settings.retention_days), at.now),
             cooling(at.networks, settings.keep_networks_seconds),
             warnings.catch_warnings(),
@@ -56,7 +58,20 @@ def run_worker(settings: Settings) -> None:
             shift.at_end(stop_ringing)  # nobody here would hear it
             warnings.simplefilter("ignore", SecurityWarning)  # of being root: only JSON is taken, so it does not matter
             # A thread, not a process of its own: warm for the next task, and told at once that it has to end.
-            app.Worker(pool="threads", concurrency=1, quiet=True, **ALONE).start()
+            quiet_worker(app).start()
+        logging.getLogger(__name__).info("%s has ended", at.worker)
+
+
+def quiet_worker(app: Celery) -> Any:
+    """Celery's worker, which else says on stdout that it was told to end, past the log."""
+
+    class Quiet(app.Worker):  # type: ignore[misc]
+        def install_platform_tweaks(self, worker: Any) -> None:
+            super().install_platform_tweaks(worker)
+            for name in ("SIGTERM", "SIGINT"):
+                _shutdown_handler(worker, sig=name, verbose=False)
+
+    return Quiet(pool="threads", concurrency=1, quiet=True, **ALONE)
 
 
 def ring_once(at: Workplace, bell: Doorbell) -> None:

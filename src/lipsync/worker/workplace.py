@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from lipsync.intake import Limits, Means, S3Access
+from lipsync.jobs.database import ANSWER
 from lipsync.jobs.derivation import link_secret
 from lipsync.jobs.execute import Workplace
 from lipsync.jobs.hold import TimeLimits
@@ -64,7 +65,8 @@ def open_tasks(settings: Settings) -> Iterator[TaskStore]:
     """The store of tasks, brought up to date. Raises SettingInvalid, StorageFailed, OutputUnwritable."""
     make_folder(settings.data_dir, PRIVATE)
     migrate(settings.database)
-    with open_store(settings.database, notify=body_of) as store:
+    answer = min(ANSWER, settings.lease_seconds / 4)  # a store that hangs must not cost the lease
+    with open_store(settings.database, notify=body_of, answer=answer) as store:
         yield store
 
 
