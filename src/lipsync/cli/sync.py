@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,11 +77,19 @@ def add_network_to(parser: argparse.ArgumentParser) -> None:
 
 def add_encoding_to(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("encoding")
-    group.add_argument("--codec", default="libx264", help="video encoder as FFmpeg names it (libx264)")
-    group.add_argument("--crf", type=int, default=17, metavar="N", help="quality, lower is better (17)")
-    group.add_argument("--preset", default="veryfast", help="encoder's preset (veryfast)")
-    group.add_argument("--pixel-format", default=None, metavar="NAME", help="such as yuv420p (default: as the footage)")
-    group.add_argument("--audio-bitrate", type=int, default=192_000, metavar="N", help="bits/s of the sound (192000)")
+    add = group.add_argument
+    add(
+        "--encode",
+        default="fast",
+        metavar="NAME",
+        help="fast (default), q17, q20, small, hevc, av1, prores, lossless, or by a card nvenc, hevc-nvenc, av1-nvenc, "
+        "qsv, hevc-qsv, av1-qsv, amf, hevc-amf, videotoolbox, hevc-videotoolbox; what follows changes that choice",
+    )
+    add("--codec", metavar="NAME", help="video encoder as FFmpeg names it (libx264)")
+    add("--crf", type=int, metavar="N", help="quality, lower is better (17)")
+    add("--preset", metavar="NAME", help="encoder's preset (veryfast)")
+    add("--pixel-format", metavar="NAME", help="such as yuv420p (default: as the footage)")
+    add("--audio-bitrate", type=int, metavar="N", help="bits/s of the sound (192000)")
 
 
 def add_output_to(parser: argparse.ArgumentParser) -> None:
@@ -150,10 +158,12 @@ def _job(options: argparse.Namespace) -> Job:
 
 
 def encoding_of(options: argparse.Namespace) -> Encoding:
-    """What the options of ``add_encoding_to`` say."""
-    from lipsync.media.encoding import Encoding
+    """What the options of ``add_encoding_to`` say. Raises OptionInvalid."""
+    from lipsync.media.encoding import encoding_named
 
-    return Encoding(options.codec, options.crf, options.preset, options.pixel_format, options.audio_bitrate)
+    said = ("codec", "crf", "preset", "pixel_format", "audio_bitrate")
+    told = {name: getattr(options, name) for name in said if getattr(options, name) is not None}
+    return replace(encoding_named(options.encode), **told)
 
 
 def _report(result: Result, options: argparse.Namespace) -> None:

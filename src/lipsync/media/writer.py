@@ -7,15 +7,14 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import av
 from av.container import OutputContainer
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from lipsync.errors import (
@@ -28,15 +27,24 @@ from lipsync.errors import (
     OutputUnwritable,
 )
 from lipsync.media.aperture import mark_aperture
+from lipsync.media.encoders import (
+    SUFFIXES,
+    check_encoding,
+    family_of,
+    options_of,
+    pixel_format_of,
+    quieten,
+    suffixes_of,
+)
 from lipsync.media.encoding import Encoding
 from lipsync.media.planes import frame_of, planes_of
 from lipsync.media.probe import video_of
 from lipsync.media.scratch import FULL
 from lipsync.media.sound import SoundTrack
-from lipsync.types import Clip, Picture, VideoInfo
+from lipsync.types import Clip, Colour, Picture, VideoInfo
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-WITH_PRESETS = ("libx264", "libx265", "libsvtav1")  # encoders that know crf and preset
+RANGELESS = ("prores",)  # cannot say that black is 0, and is taken for limited range
+SHAPED = ("h264", "hevc")  # say themselves that pixels aren't square; PyAV cannot make Matroska say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +66,29 @@ def check_output(output: Path, inputs: Iterable[Path], encoding: Encoding) -> No
     """
     if output.suffix.lower() not in SUFFIXES:
         raise OptionInvalid(f"{output}: the output's name must end in {', '.join(SUFFIXES)}")
-    with _mapped(output):
+    with encode_errors(output):
         refuse_input(output, inputs)
     if output.is_dir():
         raise OutputUnwritable(f"{output}: is a directory")
     if not output.parent.is_dir():
         raise OutputUnwritable(f"{output}: there is no directory {output.parent}")
-    part = _part(output)
-    with _mapped(output):
+    part = part_of(output)
+    with encode_errors(output):
         try:
             part.touch(exist_ok=False)
         finally:
             part.unlink(missing_ok=True)
-    _try_encoder(encoding)
+    check_encoding(encoding)
+    check_suffix(output, encoding)
+
+
+def check_suffix(output: Path, encoding: Encoding) -> None:
+    """OptionInvalid if players don't take from such a file what the encoders make."""
+    suffixes = suffixes_of(encoding)
+    if output.suffix.lower() not in suffixes:
+        what = f"{encoding.codec} with {encoding.sound} sound"
+        instead = f"a name in {' or '.join(suffixes)} would do" if suffixes else "nor from any other"
+        raise OptionInvalid(f"{output}: {what} is not played from such a file; {instead}")
 
 
 def refuse_input(output: Path, inputs: Iterable[Path]) -> None:
@@ -120,13 +138,14 @@ class _Writer:
         self._video = video_of(footage)
         self._coded = _coded(self._video)
         self._stream = _video_stream(out, self._video, encoding, self._coded)
-        self._voice = SoundTrack(out, sound, encoding.audio_bitrate)
+        self._colour = _colour(self._video, encoding.codec)
+        self._voice = SoundTrack(out, sound, encoding)
         self._count = 0
 
     def add(self, picture: Picture) -> None:
         """The next picture goes to the encoder, together with the sound up to its end."""
-        with _mapped(self._output):
-            frame = _frame(picture, self._coded, self._stream.pix_fmt or "yuv420p")
+        with encode_errors(self._output):
+            frame = _frame(picture, self._coded, self._stream.pix_fmt or "yuv420p", self._colour)
             frame.pts, frame.time_base = self._count, 1 / self._video.rate
             self._out.mux(self._stream.encode(frame))
             self._count += 1
@@ -134,7 +153,7 @@ class _Writer:
 
     def finish(self) -> Written:
         """Complete the file, still aside."""
-        with _mapped(self._output):
+        with encode_errors(self._output):
             self._out.mux(self._stream.encode(None))
             self._voice.finish()
             self.close()
@@ -147,7 +166,7 @@ class _Writer:
 
     def publish(self) -> None:
         """Give the completed file its name."""
-        with _mapped(self._output):
+        with encode_errors(self._output):
             os.replace(self._part, self._output)
 
     def close(self) -> None:
@@ -159,12 +178,12 @@ class _Writer:
 @contextmanager
 def _open_writer(output: Path, footage: Clip, sound: Clip, encoding: Encoding) -> Iterator[_Writer]:
     """What was not published is gone afterwards."""
-    part = _part(output)
+    part = part_of(output)
     coded, shown = _coded(video_of(footage)), (video_of(footage).width, video_of(footage).height)
     fast = coded == shown and part.suffix != ".mkv"
     try:
         with ExitStack() as stack:
-            with _mapped(output):
+            with encode_errors(output):
                 out = stack.enter_context(av.open(str(part), "w", options={"movflags": "+faststart"} if fast else {}))
                 writer = _Writer(output, part, out, footage, sound, encoding)
             stack.callback(writer.close)
@@ -179,78 +198,57 @@ def _coded(video: VideoInfo) -> tuple[int, int]:
 
 
 def _video_stream(out: OutputContainer, video: VideoInfo, encoding: Encoding, coded: tuple[int, int]) -> VideoStream:
-    stream = cast(VideoStream, out.add_stream(encoding.codec, rate=video.rate, options=_options(encoding)))
+    quieten(encoding.codec)
+    stream = cast(VideoStream, out.add_stream(encoding.codec, rate=video.rate, options=options_of(encoding)))
     stream.width, stream.height = coded
-    stream.pix_fmt = encoding.pixel_format or _pixel_format(encoding.codec, video.depth)
+    stream.pix_fmt = pixel_format_of(encoding, video.depth)
     stream.sample_aspect_ratio = video.sample_aspect
-    context = stream.codec_context
-    context.color_range = 2 if video.colour.full_range else 1
-    context.colorspace = video.colour.matrix
-    context.color_primaries = video.colour.primaries
-    context.color_trc = video.colour.transfer
+    context, colour = stream.codec_context, _colour(video, encoding.codec)
+    context.color_range, context.colorspace = _range(colour), colour.matrix
+    context.color_primaries, context.color_trc = colour.primaries, colour.transfer
     context.thread_type = "AUTO"
+    family, matroska = family_of(encoding.codec), out.format.name == "matroska"
+    if matroska and family not in SHAPED and video.sample_aspect != 1:
+        raise OptionInvalid(f"{encoding.codec} in .mkv cannot tell that the footage's pixels are not square")
+    if family == "hevc" and not matroska:
+        context.codec_tag = "hvc1"  # Apple's players take no other
     return stream
 
 
-def _pixel_format(codec: str, depth: int) -> str:
-    """4:2:0 in the footage's depth if the encoder has it, else the first that it has."""
-    known = [f.name for f in av.codec.Codec(codec, "w").video_formats or []]
-    wished = ("yuv420p10le", "yuv420p") if depth > 8 else ("yuv420p",)
-    return next((name for name in wished if name in known or not known), known[0] if known else "yuv420p")
+def _colour(video: VideoInfo, codec: str) -> Colour:
+    """What the written pictures' colours mean."""
+    return replace(video.colour, full_range=video.colour.full_range and family_of(codec) not in RANGELESS)
 
 
-def _options(encoding: Encoding) -> dict[str, str]:
-    if encoding.codec not in WITH_PRESETS:
-        return {}
-    options = {"crf": str(encoding.crf), "preset": encoding.preset}
-    if encoding.codec == "libsvtav1":
-        options["preset"] = encoding.preset if encoding.preset.isdigit() else "8"
-    if encoding.codec == "libx265":
-        options["x265-params"] = "log-level=error"
-    return options
+def _range(colour: Colour) -> int:
+    return int(ColorRange.JPEG if colour.full_range else ColorRange.MPEG)
 
 
-def _try_encoder(encoding: Encoding) -> None:
-    """OptionInvalid unless the encoder opens with these settings."""
-    if encoding.audio_bitrate < 8_000:
-        raise OptionInvalid(f"{encoding.audio_bitrate} bits/s of sound are too few")
-    if not 0 <= encoding.crf <= 63:
-        raise OptionInvalid(f"a CRF of {encoding.crf} is out of range")
-    try:
-        context = av.CodecContext.create(encoding.codec, "w")
-        if not isinstance(context, VideoCodecContext):
-            raise OptionInvalid(f"{encoding.codec} encodes no pictures")
-        context.width, context.height, context.framerate = 320, 240, Fraction(25)
-        context.pix_fmt = encoding.pixel_format or _pixel_format(encoding.codec, 8)
-        context.options = _options(encoding)
-        context.open()
-    except (av.error.FFmpegError, av.codec.codec.UnknownCodecError, ValueError) as exc:
-        wish = f"codec {encoding.codec}, preset {encoding.preset}, pixel format {encoding.pixel_format or 'default'}"
-        raise OptionInvalid(f"the encoder does not take these settings: {wish}") from exc
-
-
-def _frame(picture: Picture, coded: tuple[int, int], pixel_format: str) -> VideoFrame:
+def _frame(picture: Picture, coded: tuple[int, int], pixel_format: str, colour: Colour) -> VideoFrame:
     """The picture as the encoder wants it, padded to the coded size by repeating its last row and column."""
-    shared = frame_of(picture)
-    if shared is not None and pixel_format == "yuv420p":
-        return shared
-    frame = VideoFrame(*coded, "yuv420p" if picture.depth == 8 else "yuv420p10le")
-    for plane, target in zip((picture.y, picture.u, picture.v), planes_of(frame), strict=True):
-        height, width = plane.shape
-        target[:height, :width] = plane
-        target[height:, :width] = plane[-1]
-        target[:, width:] = target[:, width - 1 : width]
-    if frame.format.name == pixel_format:
-        return frame
-    return frame.reformat(format=pixel_format)
+    frame = frame_of(picture)
+    if frame is None:
+        frame = VideoFrame(*coded, "yuv420p" if picture.depth == 8 else "yuv420p10le")
+        for plane, target in zip((picture.y, picture.u, picture.v), planes_of(frame), strict=True):
+            height, width = plane.shape
+            target[:height, :width] = plane
+            target[height:, :width] = plane[-1]
+            target[:, width:] = target[:, width - 1 : width]
+    if frame.format.name != pixel_format or picture.colour.full_range != colour.full_range:
+        own, theirs = _range(picture.colour), _range(colour)
+        frame = frame.reformat(format=pixel_format, src_color_range=own, dst_color_range=theirs)
+    frame.color_range, frame.colorspace = _range(colour), colour.matrix
+    frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
+    return frame
 
 
-def _part(output: Path) -> Path:
+def part_of(output: Path) -> Path:
+    """Where the file is written aside, to be renamed when it is whole."""
     return output.with_name(f".lipsync-{uuid.uuid4().hex[:12]}{output.suffix.lower()}")
 
 
 @contextmanager
-def _mapped(output: Path) -> Iterator[None]:
+def encode_errors(output: Path) -> Iterator[None]:
     """Failures of the file system and of the encoder as errors of ours."""
     try:
         yield

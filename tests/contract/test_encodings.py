@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from lipsync.errors import OptionInvalid
+from lipsync.media.encoders import HARDWARE, available, check_encoding, options_of, pixel_format_of, suffixes_of
+from lipsync.media.encoding import CHOICES, DEFAULT, Encoding, encoding_named
+from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.reader import read
+from lipsync.media.writer import check_output, write
+
+HARD = [name for name, choice in CHOICES.items() if choice.encoding.codec.endswith(HARDWARE)]
+SOFT = [name for name in CHOICES if name not in HARD]
+FILES = [(name, suffix) for name in SOFT for suffix in suffixes_of(CHOICES[name].encoding)]
+NTSC = Fraction(30000, 1001)
+BEAT = Fraction(1, 2)  # seconds, when the sound clicks
+
+
+@pytest.fixture
+def clicking(tmp_path, make_sound):
+    def make(seconds: float = 1.0):
+        wave = np.zeros(round(seconds * 48_000), np.int16)
+        place = round(BEAT * 48_000)
+        wave[place : place + 8] = 20_000
+        return probe(make_sound(tmp_path / "click.wav", wave, 48_000))
+
+    return make
+
+
+@pytest.fixture
+def encoded(tmp_path, clicking):
+    def make(footage, encoding: Encoding, suffix: str, seconds: float = 1.0):
+        frames, output = video_of(footage).frames, tmp_path / f"out{suffix}"
+        rows = zip(read(footage), strict=True)
+        sound = clicking(seconds)
+        (written,) = write(rows, [output], footage=footage, sound=sound, frames=frames, encoding=encoding)
+        return written.path
+
+    return make
+
+
+def loudest(path) -> Fraction:
+    """When players would play the loudest sample, in seconds."""
+    best = (0.0, Fraction(0))
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            (samples,) = np.abs(frame.to_ndarray().astype(float))[:1]
+            time = frame.pts * frame.time_base + Fraction(int(samples.argmax()), frame.sample_rate)
+            best = max(best, (float(samples.max()) / (1 if frame.format.name == "fltp" else 2**31), time))
+    return best[1]
+
+
+def first_shown(path) -> Fraction:
+    with av.open(str(path)) as container:
+        return min(p.pts * p.time_base for p in container.demux(video=0) if p.size)
+
+
+def refused(codec: str, options: dict[str, str]) -> bool:
+    """Whether an option is not understood, which is found before the hardware is looked for."""
+    context = av.CodecContext.create(codec, "w")
+    context.width, context.height, context.framerate = 320, 240, Fraction(25)
+    context.pix_fmt, context.options = pixel_format_of(Encoding(codec), 8), options
+    try:
+        context.open()
+    except av.error.ArgumentError:
+        return True
+    except av.error.FFmpegError:
+        pass
+    return False
+
+
+def test_the_default_is_one_of_the_choices():
+    assert encoding_named(DEFAULT) == Encoding()
+
+
+def test_an_unknown_name_is_answered_with_those_that_there_are():
+    with pytest.raises(OptionInvalid, match="no encoding named q99; there are fast, q17"):
+        encoding_named("q99")
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_choice_says_on_one_line_what_it_is_for_and_fits_its_file(name):
+    choice = CHOICES[name]
+    assert 10 < len(choice.purpose) < 80
+    if name in SOFT:
+        assert choice.suffix in suffixes_of(choice.encoding)
+
+
+def test_every_choice_without_hardware_is_available_everywhere():
+    assert set(SOFT) <= set(available())
+
+
+@pytest.mark.parametrize(("name", "suffix"), FILES)
+def test_frames_sound_and_times_are_exact(tmp_path, make_video, number_of, encoded, name, suffix):
+    footage = probe(make_video(tmp_path / "a.mp4", frames=30, rate=NTSC))
+    path = encoded(footage, CHOICES[name].encoding, suffix, 30 / NTSC)
+    clip = probe(path)
+    video, audio = video_of(clip), audio_of(clip)
+    assert [number_of(picture.y) for picture in read(clip)] == list(range(30))
+    assert (video.rate, video.frames, video.start, video.variable) == (NTSC, 30, 0, False)
+    assert abs(audio.duration - video.duration) <= 1 / NTSC
+    assert first_shown(path) == 0
+    assert abs(loudest(path) - BEAT) < Fraction(1, 1000)
+
+
+@pytest.mark.parametrize("colour", [(1, 1, 1, 1), (1, 6, 6, 6), (2, 1, 1, 1)])
+@pytest.mark.parametrize(("name", "suffix"), FILES)
+def test_colours_mean_what_they_meant(tmp_path, make_video, encoded, name, suffix, colour):
+    footage = probe(make_video(tmp_path / "a.mp4", frames=3, colour=colour))
+    clip = probe(encoded(footage, CHOICES[name].encoding, suffix, 0.1))
+    told, meant = video_of(clip).colour, video_of(footage).colour
+    rangeless = name == "prores"
+    assert told == replace(meant, full_range=meant.full_range and not rangeless)
+    before, after = next(read(footage)).y.astype(float), next(read(clip)).y.astype(float)
+    after /= 2 ** (video_of(clip).depth - 8)
+    if meant.full_range and rangeless:
+        after = (after - 16) * 255 / 219
+    assert np.abs(after - before).mean() < 3
+
+
+@pytest.mark.parametrize(("name", "suffix"), FILES)
+def test_ten_bits_and_high_dynamic_range_are_kept(tmp_path, make_video, encoded, name, suffix):
+    colour = (1, 9, 9, 16)
+    footage = probe(make_video(tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", colour=colour, frames=3))
+    video = video_of(probe(encoded(footage, CHOICES[name].encoding, suffix, 0.1)))
+    assert (video.depth, video.colour) == (10, video_of(footage).colour)
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuv420p10le"])
+def test_lossless_loses_nothing(tmp_path, make_video, encoded, form):
+    footage = probe(make_video(tmp_path / "a.mkv", codec="ffv1", form=form, frames=5))
+    clip = probe(encoded(footage, encoding_named("lossless"), ".mkv", 0.2))
+    for before, after in zip(read(footage), read(clip), strict=True):
+        assert all(np.array_equal(getattr(before, p), getattr(after, p)) for p in "yuv")
+    with av.open(str(clip.path)) as container:
+        assert next(container.decode(audio=0)).format.name == "s32"
+
+
+@pytest.mark.parametrize(("name", "suffix"), [(n, s) for n, s in FILES if s != ".mkv"])
+def test_the_index_stands_in_front_and_hevc_is_as_apple_wants_it(tmp_path, make_video, encoded, name, suffix):
+    footage = probe(make_video(tmp_path / "a.mp4", frames=3))
+    content = encoded(footage, CHOICES[name].encoding, suffix, 0.1).read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+    assert (b"hvc1" in content) == (name == "hevc")
+    assert b"hev1" not in content
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "instead"),
+    [
+        ("prores", "out.mp4", r"\.mov or \.mkv"),
+        ("av1", "out.mov", r"\.mp4 or \.mkv"),
+        ("hevc", "out.m4v", r"\.mp4 or \.mov or \.mkv"),
+        ("lossless", "out.mp4", r"\.mkv"),
+    ],
+)
+def test_what_players_cannot_read_is_refused_with_what_they_can(tmp_path, name, output, instead):
+    with pytest.raises(OptionInvalid, match=f"a name in {instead} would do"):
+        check_output(tmp_path / output, [], encoding_named(name))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_without_the_hardware_it_is_said_in_one_line_before_any_work(name):
+    if name in available():
+        pytest.skip("there is such hardware here")
+    with pytest.raises(OptionInvalid, match="is not to be had on this machine") as caught:
+        check_encoding(encoding_named(name))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_encoders_understand_their_options_even_where_they_find_no_hardware(name):
+    encoding = encoding_named(name)
+    if encoding.codec not in av.codecs_available:
+        pytest.skip("not in this platform's build")
+    options = options_of(encoding)
+    assert not refused(encoding.codec, options)
+    assert [key for key in options if not refused(encoding.codec, options | {key: "nonsense"})] == []
+
+
+def test_presets_have_the_same_names_for_every_encoder():
+    for codec in ("libx264", "libx265", "libsvtav1", "prores_ks"):
+        check_encoding(Encoding(codec, preset="slower"))
+        with pytest.raises(OptionInvalid, match="does not take these settings: CRF 17, preset quickly"):
+            check_encoding(Encoding(codec, preset="quickly"))
+
+
+@pytest.mark.parametrize("name", ["av1", "prores"])
+def test_pixels_that_are_not_square_are_kept_or_refused(tmp_path, encoded, name):
+    source = tmp_path / "wide.mp4"
+    with av.open(str(source), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.sample_aspect_ratio = 192, 96, "yuv420p", Fraction(4, 3)
+        out.mux(stream.encode(av.VideoFrame(192, 96, "yuv420p")))
+        out.mux(stream.encode(av.VideoFrame(192, 96, "yuv420p")))
+        out.mux(stream.encode(None))
+    footage, choice = probe(source), CHOICES[name]
+    assert video_of(probe(encoded(footage, choice.encoding, choice.suffix, 0.1))).sample_aspect == Fraction(4, 3)
+    with pytest.raises(OptionInvalid, match="not square"):
+        encoded(footage, choice.encoding, ".mkv", 0.1)

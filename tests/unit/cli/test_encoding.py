@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from lipsync.cli.sync import add_encoding_to, encoding_of
+from lipsync.errors import OptionInvalid
+from lipsync.media.encoding import CHOICES, Encoding
+
+
+@pytest.fixture
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser()
+    add_encoding_to(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("line", "encoding"),
+    [
+        ("", Encoding()),
+        ("--encode q17", Encoding(preset="slow")),
+        ("--encode prores", CHOICES["prores"].encoding),
+        ("--encode q17 --crf 12", Encoding(crf=12, preset="slow")),
+        ("--codec libx265 --preset medium", Encoding("libx265", 17, "medium")),
+        ("--encode hevc --pixel-format yuv422p", Encoding("libx265", 20, "fast", "yuv422p")),
+        ("--encode small --audio-bitrate 96000", Encoding(crf=26, preset="medium", audio_bitrate=96_000)),
+    ],
+)
+def test_single_options_change_the_choice_that_is_named(parser, line, encoding):
+    assert encoding_of(parser.parse_args(line.split())) == encoding
+
+
+def test_a_choice_that_there_is_not_is_refused(parser):
+    with pytest.raises(OptionInvalid, match="no encoding named best"):
+        encoding_of(parser.parse_args(["--encode", "best"]))
+
+
+def test_the_help_names_every_choice(parser):
+    text = " ".join(parser.format_help().replace("-\n", "-").split())
+    assert all(f"{name}," in text or f"{name} " in text or f"{name};" in text for name in CHOICES)
