@@ -24,7 +24,8 @@ import numpy as np
 from measure import measured
 
 from lipsync.engines.wav2lip.generator import expected_weights
-from lipsync.engines.wav2lip.install import import_file
+from lipsync.engines.wav2lip.recipe import GENERATOR
+from lipsync.models.shelf import Shelf
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 
@@ -51,7 +52,7 @@ def leave(folder: Path, name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="lipsync-import-") as scratch:
         path = Path(scratch, "made_up.pth")
         write(path)
-        import_file(path, Store(folder), name, Monitor())
+        Shelf(Store(folder), (GENERATOR,)).import_file(path, name, Monitor())
 
 
 def write(path: Path, rule: str | None = None) -> None:

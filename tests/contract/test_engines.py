@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lipsync.engines import ENGINES, WITH_WEIGHTS
+from lipsync.engines import ENGINES, WITH_ORIGINAL
 from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.passthrough import Passthrough
 from lipsync.engines.wav2lip.faithful import FaithfulWav2Lip
@@ -31,7 +31,7 @@ def open_engine(models_dir):
     return make
 
 
-@pytest.fixture(scope="module", params=[*ENGINES, *(f"{name}, faithful" for name in WITH_WEIGHTS)])
+@pytest.fixture(scope="module", params=[*ENGINES, *(f"{name}, faithful" for name in WITH_ORIGINAL)])
 def studied(request, speaker, open_engine):
     """An engine that has seen all of the footage, and where the face is in it."""
     name, _, faithful = request.param.partition(", ")

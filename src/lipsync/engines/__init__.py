@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from lipsync.models.networks import Networks
     from lipsync.monitor import Monitor
 
-WITH_WEIGHTS = ("wav2lip", "wav2lip-gan")
+WITH_ORIGINAL = ("wav2lip", "wav2lip-gan")
+WITH_WEIGHTS = (*WITH_ORIGINAL, "hybrid")
 
 
 def _rewrite(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
@@ -34,6 +35,12 @@ def _wav2lip_gan(options: EngineOptions, networks: Networks, monitor: Monitor) -
     return open_engine("wav2lip-gan", options, networks, monitor)
 
 
+def _hybrid(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
+    from lipsync.engines.hybrid import open_engine
+
+    return open_engine(options, networks, monitor)
+
+
 def _passthrough(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
     from lipsync.engines.passthrough import Passthrough
 
@@ -41,8 +48,19 @@ def _passthrough(options: EngineOptions, networks: Networks, monitor: Monitor) -
 
 
 ENGINES: Mapping[str, Callable[[EngineOptions, Networks, Monitor], Engine]] = MappingProxyType(
-    {"rewrite": _rewrite, "wav2lip": _wav2lip, "wav2lip-gan": _wav2lip_gan, "passthrough": _passthrough}
+    {
+        "rewrite": _rewrite,
+        "wav2lip": _wav2lip,
+        "wav2lip-gan": _wav2lip_gan,
+        "hybrid": _hybrid,
+        "passthrough": _passthrough,
+    }
 )
+
+
+def is_soft(name: str, options: EngineOptions) -> bool:
+    """Whether what this engine makes shows less than the footage does, and is not meant to."""
+    return name in WITH_ORIGINAL and not options.faithful
 
 
 def check_choice(names: Sequence[str], options: EngineOptions) -> None:
@@ -52,9 +70,12 @@ def check_choice(names: Sequence[str], options: EngineOptions) -> None:
             raise OptionInvalid(f"there is no engine called {name}; there are {', '.join(ENGINES)}")
     if not names or len(set(names)) < len(names):
         raise OptionInvalid("each engine can be asked for once")
+    own = [name for name in names if name not in WITH_ORIGINAL]
+    if options.faithful and own:
+        raise OptionInvalid(f"the engine {own[0]} has no original to be faithful to")
+    if options.box is not None and "hybrid" in names:
+        raise OptionInvalid("the engine hybrid has to see the face, so that a box in its place is of no use to it")
     plain = [name for name in names if name not in WITH_WEIGHTS]
-    if options.faithful and plain:
-        raise OptionInvalid(f"the engine {plain[0]} has no original to be faithful to")
     if options.checkpoint is not None and (plain or len(names) > 1):
         raise OptionInvalid(f"a checkpoint is for one of the engines {', '.join(WITH_WEIGHTS)} alone")
     if options.batch is not None and options.batch < 1:

@@ -6,6 +6,7 @@ The networks are those of Google's Face Landmarker (BlazeFace short range; the m
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from lipsync.faces.region import Region, region_of
 from lipsync.media.picture import Box, shrink_rgb, warp_rgb
 from lipsync.models.networks import Networks
 from lipsync.models.session import Session
-from lipsync.types import Face, Landmarks, Picture
+from lipsync.types import Face, Float32, Landmarks, Picture
 
 MESH_SIDE: Final = 256  # pixels of the landmark network's input
 BELIEVED: Final = 0.5  # score from which the landmark network's answer is a face
@@ -69,12 +70,14 @@ class Landmarker:
     def landmarks(self, picture: Picture, region: Region) -> Face | None:
         """The face in a square of the picture, None if there is none."""
         matrix = region.matrix(MESH_SIDE)
-        view = warp_rgb(picture, matrix, (MESH_SIDE, MESH_SIDE))
+        face = self.in_view(warp_rgb(picture, matrix, (MESH_SIDE, MESH_SIDE)))
+        return None if face is None else Face(_to_picture(face.landmarks, matrix), face.score)
+
+    def in_view(self, view: Float32) -> Face | None:
+        """The face in what the landmark network is shown, (MESH_SIDE, MESH_SIDE, 3) RGB in 0..1, in pixels of that."""
         points, presence = self._mesh.run([view[None]])[:2]
         score = float(1 / (1 + np.exp(-np.clip(presence.ravel()[0], -80, 80))))
-        if score < BELIEVED:
-            return None
-        return Face(_to_picture(points.reshape(-1, 3), matrix), score)
+        return None if score < BELIEVED else Face(points.reshape(-1, 3), score)
 
     def landmarks_later(self, picture: Picture, region: Region) -> Future[Face | None]:
         """Like ``landmarks``, in the background: up to two run side by side, which uses two cores fully."""
@@ -150,12 +153,21 @@ def _to_picture(points: Landmarks, matrix: Landmarks) -> Landmarks:
     return result
 
 
-def _bundled(*names: str) -> list[bytes]:
-    bundle = resources.files("lipsync.faces").joinpath("data/face_landmarker.task")
+def bundled_checksum() -> str:
+    """The SHA-256 of the networks that the package brings. Raises ModelMissing."""
+    return hashlib.sha256(_bundle()).hexdigest()
+
+
+def _bundle() -> bytes:
     try:
-        with zipfile.ZipFile(io.BytesIO(bundle.read_bytes())) as archive:
-            return [archive.read(name) for name in names]
+        return resources.files("lipsync.faces").joinpath("data/face_landmarker.task").read_bytes()
     except FileNotFoundError as exc:
         raise ModelMissing("the package's face networks are not there; install it again") from exc
+
+
+def _bundled(*names: str) -> list[bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(_bundle())) as archive:
+            return [archive.read(name) for name in names]
     except (zipfile.BadZipFile, KeyError) as exc:
         raise ModelCorrupt("the package's face networks are damaged; install it again") from exc

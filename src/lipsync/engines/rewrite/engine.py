@@ -1,42 +1,19 @@
 """The built-in engine: the speaker's own footage, re-animated by a sound-to-motion network.
 
-The idea is that of Bregler, Covell and Slaney, "Video Rewrite: driving visual speech with audio", SIGGRAPH 1997. Here
-the skin of each frame stays that frame's own and is only moved; donors from elsewhere give the inside of the mouth.
+The idea is that of Bregler, Covell and Slaney, "Video Rewrite: driving visual speech with audio", SIGGRAPH 1997.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass
-
-import numpy as np
 
 from lipsync.engines.base import Rendered, Scene
-from lipsync.engines.rewrite.donors import Casting, Donor, traits
-from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
-from lipsync.engines.rewrite.render import Layer, render
-from lipsync.engines.rewrite.shape import influence, opened
-from lipsync.engines.rewrite.study import Study
-from lipsync.engines.rewrite.warp import skin_triangles
-from lipsync.faces.window import FaceWindow
-from lipsync.media.reader import bounced
+from lipsync.engines.rewrite.animator import Animator
 from lipsync.models.networks import Networks
 from lipsync.models.session import Conditions
-from lipsync.speech.motion import Basis, MotionModel, open_motion
-from lipsync.types import Face, Float32, Picture
-
-AHEAD = 12  # frames that the choice of donors looks ahead
-OPEN = 0.2  # eye distances by which the mouth is open when the mesh is cut into triangles
-FADE = (0.25, 0.5, 0.25)  # shares of the previous, this and the next frame's donor
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One output frame's lower face: ``mesh`` (468, 3) in the face frame, and whose mouth fills it."""
-
-    mesh: Float32
-    layers: tuple[Layer, ...]
+from lipsync.speech.motion import MotionModel, motion_checksum, open_motion
+from lipsync.types import Face, Picture
 
 
 class Rewrite:
@@ -46,12 +23,7 @@ class Rewrite:
 
     def __init__(self, motion: MotionModel) -> None:
         self._motion = motion
-        basis: Basis = motion.basis
-        self._rest = basis.rest
-        weight = influence(basis.rest)
-        self._influence = weight[:, None]
-        self._triangles = skin_triangles(opened(basis.rest, OPEN), weight)
-        self._study = Study(basis.rest)
+        self._animator = Animator(motion.basis)
 
     @classmethod
     def open(cls, networks: Networks) -> Rewrite:
@@ -61,67 +33,13 @@ class Rewrite:
     @property
     def conditions(self) -> Conditions:
         """Its network is small and runs as it was trained."""
-        return Conditions("cpu", "fp32", 1)
+        return Conditions("cpu", "fp32", 1, networks=(("motion", motion_checksum()),))
 
     def observe(self, picture: Picture, face: Face | None) -> None:
-        if face is not None:
-            self._study.observe(picture, face)
+        self._animator.observe(picture, face)
 
     def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
-        donors, cavity = self._cast()
-        window = FaceWindow(scene.track, self._rest)
         with closing(scene.voice.blocks(scene.delay)) as blocks:
             motion = self._motion.predict(blocks, scene.rate, scene.frames)
-            targets = self._targets(motion, donors, window)
-            for picture, target in zip(pictures, targets, strict=True):
-                yield Rendered(picture, self._render(picture, target, window, cavity))
-
-    def _cast(self) -> tuple[list[Donor], Float32]:
-        study = self._study
-        cavity = cavity_colour(study.shelf.donors, study.depth)
-        return [*study.shelf.donors, drawn_donor(study.closed(), study.skin(), cavity, study.depth)], cavity
-
-    def _targets(self, motion: Iterator[Float32], donors: list[Donor], window: FaceWindow) -> Iterator[Target]:
-        closed, casting = self._study.closed(), Casting(donors)
-        previous: int | None = None
-        first = 0
-        for rows, count in _looking_ahead(motion):
-            meshes = closed + self._motion.basis.displacement(rows)
-            heads = window.rotations([bounced(first + k, window.length) for k in range(len(rows))])
-            looks = traits(meshes, heads)
-            chosen = casting.choose(meshes, looks, min(count + 1, len(rows)))
-            first += count
-            for i in range(count):
-                before = chosen[i] if previous is None else previous
-                after = chosen[min(i + 1, len(chosen) - 1)]
-                yield Target(meshes[i], _layers(donors, (before, chosen[i], after)))
-                previous = chosen[i]
-
-    def _render(self, picture: Picture, target: Target, window: FaceWindow, cavity: Float32) -> bool:
-        face = window.at(picture.index)
-        if face is None:
-            return False
-        weight = self._influence * face.strength
-        mesh = (1 - weight) * face.mesh + weight * target.mesh
-        points = face.pose.to_picture(mesh[None])[0, :, :2]
-        unit = float(face.pose.scale[0])
-        return render(picture, face.points, points, unit, self._triangles, target.layers, cavity)
-
-
-def _layers(donors: list[Donor], chosen: tuple[int, int, int]) -> tuple[Layer, ...]:
-    shares: dict[int, float] = {}
-    for number, share in zip(chosen, FADE, strict=True):
-        shares[number] = shares.get(number, 0) + share
-    return tuple(Layer(donors[number].mouth, share) for number, share in shares.items())
-
-
-def _looking_ahead(motion: Iterator[Float32]) -> Iterator[tuple[Float32, int]]:
-    """Rows of motion in runs, each with up to AHEAD rows of what follows: (rows, how many of them are this run's)."""
-    held: Float32 | None = None
-    for rows in motion:
-        held = rows if held is None else np.concatenate([held, rows])
-        if len(held) > AHEAD:
-            yield held, len(held) - AHEAD
-            held = held[-AHEAD:]
-    if held is not None and len(held):
-        yield held, len(held)
+            with closing(self._animator.animate(pictures, motion, scene.track)) as rendered:
+                yield from rendered

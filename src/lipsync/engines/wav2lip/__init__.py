@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lipsync.engines.base import Engine, EngineOptions
 from lipsync.engines.wav2lip.engine import Wav2Lip
 from lipsync.engines.wav2lip.faithful import FaithfulWav2Lip
-from lipsync.engines.wav2lip.install import Network, convert, find_network
 from lipsync.engines.wav2lip.network import STREAMS, LipGenerator
+from lipsync.engines.wav2lip.recipe import DECODER, DECODER_HALF, ENCODER, ENCODER_HALF, GENERATOR
 from lipsync.errors import ModelMissing
+from lipsync.models.conversion import Network
 from lipsync.models.networks import Networks
+from lipsync.models.shelf import Shelf
 from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor
 
@@ -25,28 +29,46 @@ def open_engine(name: str, options: EngineOptions, networks: Networks, monitor: 
 
     Raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory, Cancelled.
     """
-    runtime = networks.runtime(options.device, options.precision)
-    store = Store(options.models or default_folder())
-    network = _network(name, options.checkpoint, store, monitor)
-    half = runtime.precision == "fp16"
-    files = (network.encoder_half, network.decoder_half) if half else (network.encoder, network.decoder)
-    kept = runtime.device in SLOW_TO_SET_UP and os.access(network.folder, os.W_OK)
-    cache = network.folder / COMPILED if kept else None
-    encoder, decoder = (
-        networks.open(file, device=runtime.device, precision=runtime.precision, streams=STREAMS, cache_dir=cache)
-        for file in files
-    )
-    generator = LipGenerator(encoder, decoder)
-    batch = options.batch or (ON_PROCESSOR if runtime.device in PROCESSORS else ON_CARD)
+    generator, batch = open_generator((name,), options, networks, monitor)
     return (FaithfulWav2Lip if options.faithful else Wav2Lip)(generator, options, batch)
 
 
-def _network(name: str, checkpoint: str | None, store: Store, monitor: Monitor) -> Network:
+def open_generator(
+    names: Sequence[str], options: EngineOptions, networks: Networks, monitor: Monitor
+) -> tuple[LipGenerator, int]:
+    """The generator with the weights of ``options.checkpoint``, else of the first of the names that is in the store,
+    and how many frames it is to compute at once. Raises what ``open_engine`` raises.
+    """
+    runtime = networks.runtime(options.device, options.precision)
+    shelf = Shelf(Store(options.models or default_folder()), (GENERATOR,))
+    network = _network(names, options.checkpoint, shelf, monitor)
+    half = runtime.precision == "fp16"
+    files = (ENCODER_HALF, DECODER_HALF) if half else (ENCODER, DECODER)
+    kept = runtime.device in SLOW_TO_SET_UP and os.access(network.folder, os.W_OK)
+    cache = network.folder / COMPILED if kept else None
+    encoder, decoder = (
+        networks.open(
+            network.graph(file),
+            device=runtime.device,
+            precision=runtime.precision,
+            streams=STREAMS,
+            cache_dir=cache,
+        )
+        for file in files
+    )
+    batch = options.batch or (ON_PROCESSOR if runtime.device in PROCESSORS else ON_CARD)
+    return LipGenerator(encoder, decoder, (network.name, network.sha256)), batch
+
+
+def _network(names: Sequence[str], checkpoint: str | None, shelf: Shelf, monitor: Monitor) -> Network:
     if checkpoint is None:
-        return find_network(store, name, monitor)
+        for name in names if len(names) > 1 else ():
+            with suppress(ModelMissing):
+                return shelf.find(name, monitor)
+        return shelf.find(names[0], monitor)
     path = Path(checkpoint)
     if path.is_file():
-        return convert(path, store, monitor)
+        return shelf.convert(path, monitor)
     if path.suffix or path.name != checkpoint:
         raise ModelMissing(f"{path}: no such file")
-    return find_network(store, checkpoint, monitor)
+    return shelf.find(checkpoint, monitor)

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from lipsync.errors import CheckpointInvalid, ExtraMissing
+from lipsync.errors import CheckpointInvalid
+from lipsync.models.graph import Graph
 from lipsync.types import Float32
 
 Folded = Mapping[str, tuple[Float32, Float32]]  # a convolution's name: its weight and bias, normalisation folded in
 
 EPSILON = 1e-5  # of the batch normalisation
-OPSET, IR_VERSION = 17, 8
 SIDE, MEL_BANDS, MEL_COLUMNS = 96, 80, 16
 
 
@@ -182,26 +182,12 @@ def decoder_graph(folded: Folded, half: bool = False) -> bytes:
     return graph.model("wav2lip-decoder", inputs, {"out": (3, SIDE, SIDE)})
 
 
-def onnx_package() -> Any:
-    """The onnx package. Raises ExtraMissing."""
-    try:
-        import onnx
-    except ImportError as exc:
-        raise ExtraMissing('Wav2Lip needs its extra: pip install "lip-sync-service[wav2lip]"') from exc
-    return onnx
-
-
-class _Graph:
-    """An ONNX graph under construction; names are numbers."""
+class _Graph(Graph):
+    """One of the graphs, of convolutions by name."""
 
     def __init__(self, folded: Folded, half: bool) -> None:
-        self._onnx = onnx_package()
+        super().__init__(half)
         self._folded = folded
-        self._type = np.dtype("<f2" if half else "<f4")
-        self._kind = self._onnx.helper.np_dtype_to_tensor_dtype(self._type)
-        self._model = self._onnx.ModelProto(ir_version=IR_VERSION)
-        self._model.opset_import.add(version=OPSET)
-        self._graph = self._model.graph
 
     def chain(self, source: str, prefix: str, stage: Sequence[Conv], out: str = "") -> str:
         for k, conv in enumerate(stage):
@@ -216,24 +202,5 @@ class _Graph:
     def convolution(self, source: str, name: str, conv: Conv) -> str:
         more: dict[str, Any] = {"output_padding": [conv.more] * 2} if conv.more else {}
         kind = "ConvTranspose" if conv.up else "Conv"
-        constants = (self._constant(value) for value in self._folded[name])
+        constants = (self.constant(value) for value in self._folded[name])
         return self.node(kind, source, *constants, strides=list(conv.stride), pads=[conv.pad] * 4, **more)
-
-    def node(self, kind: str, *inputs: str, out: str = "", **attributes: Any) -> str:
-        name = out or f"{kind.lower()}{len(self._graph.node)}"
-        self._graph.node.append(self._onnx.helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
-
-    def model(self, name: str, inputs: Mapping[str, Sequence[int]], outputs: Mapping[str, Sequence[int]]) -> bytes:
-        self._graph.name = name
-        for values, shapes in ((self._graph.input, inputs), (self._graph.output, outputs)):
-            values.extend(self._onnx.helper.make_tensor_value_info(n, self._kind, ["n", *s]) for n, s in shapes.items())
-        return bytes(self._model.SerializeToString())
-
-    def _constant(self, value: Float32) -> str:
-        """Filled in where it stays: onnx's own functions would copy the weights four times."""
-        name = f"weight{len(self._graph.initializer)}"
-        with np.errstate(over="ignore"):  # the smoke run tells
-            content = value.astype(self._type)
-        self._graph.initializer.add(name=name, data_type=self._kind, dims=content.shape, raw_data=content.tobytes())
-        return name

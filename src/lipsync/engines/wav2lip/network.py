@@ -51,10 +51,10 @@ class Work(Generic[Place]):
 
 
 class LipGenerator:
-    """Both halves of the network: sessions of the two graphs in ``generator``."""
+    """Both halves of the network: sessions of the two graphs in ``generator``. ``weights``: their name and SHA-256."""
 
-    def __init__(self, encoder: Session, decoder: Session) -> None:
-        self._encoder, self._decoder = encoder, decoder
+    def __init__(self, encoder: Session, decoder: Session, *weights: tuple[str, str]) -> None:
+        self._encoder, self._decoder, self._weights = encoder, decoder, weights
         self._asked = self._batch = 1
         self._kept_as = np.float32 if encoder.precision == "fp32" else np.float16  # no more digits than were computed
         self._kept: dict[Hashable, Features] | None = None
@@ -65,7 +65,7 @@ class LipGenerator:
         notes: tuple[str, ...] = ()
         if self._batch < self._asked:
             notes = (f"memory ran short with {self._asked} frames at once; it went on with {self._batch}",)
-        return Conditions(self._decoder.device, self._decoder.precision, self._batch, notes)
+        return Conditions(self._decoder.device, self._decoder.precision, self._batch, notes, self._weights)
 
     def run(
         self, works: Generator[Work[Place], None, None], batch: int, repeats: bool

@@ -27,15 +27,15 @@ from lipsync.engines.wav2lip.generator import (
     Folded,
     Norm,
     fold_norm,
-    onnx_package,
 )
-from lipsync.engines.wav2lip.onnx_file import read_graph
 from lipsync.errors import (
     CheckpointInvalid,
     CheckpointMismatch,
     CheckpointRefused,
     CheckpointTruncated,
 )
+from lipsync.models.graph import onnx_package
+from lipsync.models.onnx_file import read_graph
 from lipsync.types import Float32
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")

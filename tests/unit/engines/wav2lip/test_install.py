@@ -13,16 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync.engines.wav2lip import conversion
-from lipsync.engines.wav2lip.install import (
-    convert,
-    find_network,
-    import_file,
-    remove,
-    shelf,
-    shelved,
-    verify,
-)
+from lipsync.engines import ENGINES
+from lipsync.engines.wav2lip.recipe import DECODER, DECODER_HALF, ENCODER, ENCODER_HALF, GENERATOR
 from lipsync.errors import (
     Cancelled,
     CheckpointInvalid,
@@ -32,14 +24,20 @@ from lipsync.errors import (
     OptionInvalid,
 )
 from lipsync.models.catalogue import Weights
+from lipsync.models.conversion import RECORD
 from lipsync.models.devices import open_session
 from lipsync.models.download import sha256_of
+from lipsync.models.shelf import Shelf
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor, Progress
 
 pytest.importorskip("onnx", reason="needs the wav2lip extra")
 
 QUIET = Monitor()
+
+
+def shelf_of(store: Store) -> Shelf:
+    return Shelf(store, (GENERATOR,), reserved=ENGINES)
 
 
 def write_checkpoint(path: Path, weights: Mapping[str, np.ndarray]) -> Path:
@@ -75,7 +73,7 @@ def file(weights, tmp_path_factory) -> Path:
 def filled(file, tmp_path_factory) -> Store:
     """A store with one import, to look at only."""
     store = Store(tmp_path_factory.mktemp("store"))
-    import_file(file, store, None, QUIET)
+    shelf_of(store).import_file(file, None, QUIET)
     return store
 
 
@@ -97,75 +95,81 @@ def with_catalogue(store: Store, file: Path) -> Store:
 
 
 def test_an_import_is_found_by_its_name_and_works(filled, file):
-    network = find_network(filled, "my-wav2lip-gan")
+    network = shelf_of(filled).find("my-wav2lip-gan")
     assert (network.name, network.form) == ("my-wav2lip-gan", "torch zip")
     assert network.sha256 == sha256_of(file, QUIET)
-    for encoder, decoder in ((network.encoder, network.decoder), (network.encoder_half, network.decoder_half)):
+    for encoder, decoder in (
+        (network.graph(ENCODER), network.graph(DECODER)),
+        (network.graph(ENCODER_HALF), network.graph(DECODER_HALF)),
+    ):
         skips = open_session(encoder).run([np.zeros((1, 6, 96, 96), np.float32)])
         (out,) = open_session(decoder).run([np.zeros((1, 1, 80, 16), np.float32), *skips])
         assert out.shape == (1, 3, 96, 96)
 
 
 def test_a_second_import_uses_the_first_conversion(store, file):
-    before = find_network(store, "my-wav2lip-gan").encoder.stat().st_mtime_ns
+    before = shelf_of(store).find("my-wav2lip-gan").graph(ENCODER).stat().st_mtime_ns
     reports: list[Progress] = []
-    network = import_file(file, store, "mine", Monitor(reports.append))
-    assert network.encoder.stat().st_mtime_ns == before
+    network = shelf_of(store).import_file(file, "mine", Monitor(reports.append))
+    assert network.graph(ENCODER).stat().st_mtime_ns == before
     assert {report.stage for report in reports} == {"check"}
-    assert find_network(store, "mine").folder == find_network(store, "my-wav2lip-gan").folder
+    assert shelf_of(store).find("mine").folder == shelf_of(store).find("my-wav2lip-gan").folder
 
 
 def test_two_at_once_do_no_harm(file, tmp_path):
     store = Store(tmp_path)
     with ThreadPoolExecutor(2) as pool:
-        networks = list(pool.map(lambda name: import_file(file, store, name, QUIET), ("one", "two")))
+        networks = list(pool.map(lambda name: shelf_of(store).import_file(file, name, QUIET), ("one", "two")))
     for network in networks:
-        verify(store, shelved(store, network.name), QUIET)
+        shelf_of(store).verify(shelf_of(store).item(network.name), QUIET)
     assert [path.name for path in (tmp_path / "graphs").iterdir() if not path.name.startswith(".")] == [
         networks[0].sha256
     ]
 
 
 def test_a_damaged_conversion_is_told_and_made_anew(store, file):
-    network = find_network(store, "my-wav2lip-gan")
-    content = bytearray(network.decoder.read_bytes())
+    network = shelf_of(store).find("my-wav2lip-gan")
+    content = bytearray(network.graph(DECODER).read_bytes())
     content[5_000_000] ^= 1
-    rewrite(network.decoder, bytes(content))
+    rewrite(network.graph(DECODER), bytes(content))
     with pytest.raises(ModelCorrupt, match=r"decoder\.onnx"):
-        verify(store, shelved(store, "my-wav2lip-gan"), QUIET)
-    import_file(file, store, None, QUIET)
-    verify(store, shelved(store, "my-wav2lip-gan"), QUIET)
+        shelf_of(store).verify(shelf_of(store).item("my-wav2lip-gan"), QUIET)
+    shelf_of(store).import_file(file, None, QUIET)
+    shelf_of(store).verify(shelf_of(store).item("my-wav2lip-gan"), QUIET)
 
 
 def test_half_a_conversion_is_none(store, file):
-    network = find_network(store, "my-wav2lip-gan")
-    rewrite(network.decoder, network.decoder.read_bytes()[:-1])
-    assert shelved(store, "my-wav2lip-gan").state == "outdated"
+    network = shelf_of(store).find("my-wav2lip-gan")
+    rewrite(network.graph(DECODER), network.graph(DECODER).read_bytes()[:-1])
+    assert shelf_of(store).item("my-wav2lip-gan").state == "outdated"
     shutil.move(network.folder, network.folder.with_name(f"{network.sha256}.part"))
-    assert shelved(store, "my-wav2lip-gan").state == "outdated"
-    assert find_network(store, "my-wav2lip-gan").decoder.is_file()  # from the file, which lies where it lay
+    assert shelf_of(store).item("my-wav2lip-gan").state == "outdated"
+    assert shelf_of(store).find("my-wav2lip-gan").graph(DECODER).is_file()  # from the file, which lies where it lay
 
 
 def test_another_version_of_the_conversion_needs_the_file_again(store, file, tmp_path):
-    record = find_network(store, "my-wav2lip-gan").folder / conversion.RECORD
+    record = shelf_of(store).find("my-wav2lip-gan").folder / RECORD
     rewrite(record, record.read_bytes().replace(b'"version": 1', b'"version": 0'))
     moved = store.folder / "imports" / "my-wav2lip-gan.json"
     rewrite(moved, moved.read_bytes().replace(file.name.encode(), b"gone.pth"))
     with pytest.raises(ModelMissing, match="imported again"):
-        find_network(store, "my-wav2lip-gan")
+        shelf_of(store).find("my-wav2lip-gan")
 
 
 def test_what_was_fetched_is_converted_when_it_is_wanted(store, file):
     published = with_catalogue(store, file)
     with pytest.raises(ModelMissing, match=r"models fetch wav2lip --accept-license.*import FILE --name wav2lip"):
-        find_network(published, "wav2lip")
+        shelf_of(published).find("wav2lip")
     os.link(file, published.place("wav2lip"))
     shutil.rmtree(store.folder / "graphs")
-    assert shelved(published, "wav2lip").state == "downloaded"
-    network = find_network(published, "wav2lip")
+    assert shelf_of(published).item("wav2lip").state == "downloaded"
+    network = shelf_of(published).find("wav2lip")
     assert network.name == "wav2lip"
-    assert shelved(published, "wav2lip").state == "ready"
-    assert {item.name: item.state for item in shelf(published)} == {"wav2lip": "ready", "my-wav2lip-gan": "ready"}
+    assert shelf_of(published).item("wav2lip").state == "ready"
+    assert {item.name: item.state for item in shelf_of(published).items()} == {
+        "wav2lip": "ready",
+        "my-wav2lip-gan": "ready",
+    }
 
 
 def test_a_damaged_download_is_not_converted(store, file):
@@ -173,58 +177,58 @@ def test_a_damaged_download_is_not_converted(store, file):
     shutil.rmtree(store.folder / "graphs")
     published.place("wav2lip").write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(ModelCorrupt, match="fetch wav2lip replaces it"):
-        find_network(published, "wav2lip")
+        shelf_of(published).find("wav2lip")
 
 
 def test_known_weights_get_their_published_name(store, file):
     published = with_catalogue(store, file)
-    assert import_file(file, published, None, QUIET).name == "wav2lip"
-    assert convert(file, published, QUIET).name == "wav2lip"
+    assert shelf_of(published).import_file(file, None, QUIET).name == "wav2lip"
+    assert shelf_of(published).convert(file, QUIET).name == "wav2lip"
     elsewhere = {"w": replace(published.entry("wav2lip"), name="w", sha256="0" * 64, others=(sha256_of(file, QUIET),))}
-    assert import_file(file, Store(store.folder, elsewhere), None, QUIET).name == "w"
+    assert shelf_of(Store(store.folder, elsewhere)).import_file(file, None, QUIET).name == "w"
 
 
 def test_removing_keeps_what_another_name_uses(store, file):
-    network = import_file(file, store, "mine", QUIET)
-    remove(store, "mine")
-    assert find_network(store, "my-wav2lip-gan").decoder.is_file()
-    remove(store, "my-wav2lip-gan")
+    network = shelf_of(store).import_file(file, "mine", QUIET)
+    shelf_of(store).remove("mine")
+    assert shelf_of(store).find("my-wav2lip-gan").graph(DECODER).is_file()
+    shelf_of(store).remove("my-wav2lip-gan")
     assert not network.folder.exists()
     with pytest.raises(ModelMissing, match="nothing of the name mine"):
-        remove(store, "mine")
+        shelf_of(store).remove("mine")
 
 
 def test_removing_an_import_keeps_what_a_download_uses(store, file):
     published = with_catalogue(store, file)
     os.link(file, published.place("wav2lip"))
-    remove(published, "my-wav2lip-gan")
-    assert find_network(published, "wav2lip").decoder.is_file()
-    remove(published, "wav2lip")
+    shelf_of(published).remove("my-wav2lip-gan")
+    assert shelf_of(published).find("wav2lip").graph(DECODER).is_file()
+    shelf_of(published).remove("wav2lip")
     assert not published.place("wav2lip").exists()
-    assert shelved(published, "wav2lip").state == "not here"
+    assert shelf_of(published).item("wav2lip").state == "not here"
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "Mine", ".hidden", "rewrite", "passthrough"])
 def test_names_that_cannot_be(filled, file, name):
     with pytest.raises(OptionInvalid):
-        import_file(file, filled, name, QUIET)
+        shelf_of(filled).import_file(file, name, QUIET)
 
 
 @pytest.mark.parametrize("name", ["../imports/my-wav2lip-gan", "wav2lip", "nonsense"])
 def test_names_of_nothing(filled, name):
     with pytest.raises(ModelMissing, match="models import FILE --name"):
-        find_network(filled, name)
+        shelf_of(filled).find(name)
 
 
 def test_a_stopped_or_failed_import_leaves_nothing(file, tmp_path):
     store = Store(tmp_path / "models")
     monitor = Monitor(lambda progress: monitor.cancel() if progress.stage == "convert" else None)
     with pytest.raises(Cancelled):
-        import_file(file, store, None, monitor)
+        shelf_of(store).import_file(file, None, monitor)
     page = tmp_path / "wav2lip.pth"
     page.write_text("<html></html>")
     with pytest.raises(NotACheckpoint, match="web page"):
-        import_file(page, store, None, QUIET)
+        shelf_of(store).import_file(page, None, QUIET)
     assert [path.name for path in store.folder.rglob("*") if path.suffix != ".lock"] == ["graphs"]
 
 
@@ -239,4 +243,4 @@ def test_a_stopped_or_failed_import_leaves_nothing(file, tmp_path):
 def test_weights_that_give_no_picture(weights, tmp_path, part, value, told):
     broken = {**weights, part: np.full_like(weights[part], value)}
     with pytest.raises(CheckpointInvalid, match=told):
-        convert(write_checkpoint(tmp_path / "a.pth", broken), Store(tmp_path / "models"), QUIET)
+        shelf_of(Store(tmp_path / "models")).convert(write_checkpoint(tmp_path / "a.pth", broken), QUIET)

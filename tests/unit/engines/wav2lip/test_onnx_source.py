@@ -12,7 +12,6 @@ import pytest
 
 from lipsync.engines.wav2lip import generator
 from lipsync.engines.wav2lip.generator import Conv, fold
-from lipsync.engines.wav2lip.onnx_file import looks_like_onnx
 from lipsync.engines.wav2lip.onnx_source import read_onnx
 from lipsync.errors import (
     CheckpointInvalid,
@@ -22,6 +21,7 @@ from lipsync.errors import (
     NotACheckpoint,
 )
 from lipsync.models.devices import open_session
+from lipsync.models.onnx_file import looks_like_onnx
 
 onnx = pytest.importorskip("onnx", reason="needs the wav2lip extra")
 

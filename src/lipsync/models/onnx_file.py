@@ -7,11 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lipsync.engines.wav2lip.generator import onnx_package
 from lipsync.errors import CheckpointMismatch, CheckpointTruncated, NotACheckpoint
+from lipsync.models.graph import onnx_package
 
 FORM = "ONNX"
-LARGEST = 1 << 30  # bytes; Wav2Lip in double precision has 0.3 GB
+LARGEST = 1 << 30  # bytes; the largest of the networks that are known has 0.4 GB
 FIELDS: Mapping[int, int] = MappingProxyType(  # of ONNX's ModelProto: number, wire type
     {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 )
@@ -27,7 +27,7 @@ def looks_like_onnx(head: bytes) -> bool:
 def read_graph(path: Path) -> Any:
     """The file's GraphProto. Raises NotACheckpoint, CheckpointTruncated, CheckpointMismatch, ExtraMissing."""
     if path.stat().st_size > LARGEST:
-        raise CheckpointMismatch(f"{path}: the weights of another network; Wav2Lip's are far smaller")
+        raise CheckpointMismatch(f"{path}: the weights of another network; those that are known are far smaller")
     content = path.read_bytes()
     fields = dict(_fields(path, content))
     if GRAPH not in fields:

@@ -1,0 +1,114 @@
+"""How near each upscaler comes to the truth, how fast the enhancers are, seams, and memory at 4K.
+
+python benchmarks/enhance.py CLIPS [--names lanczos,span] [--frames 2] [--fourk]
+
+CLIPS: a folder of videos. Frames are made half as large by averaging areas, enlarged again and compared with what they
+were: PSNR and SSIM (Wang et al., 2004) of luma. Speed is that of 720p to 1440p. Seams: the largest difference of a
+sample between tiles of 96 pixels and one tile. ``--fourk``: enlarge one 4K frame, and tell the peak of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import resource
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from skimage.metrics import structural_similarity
+
+from lipsync.enhancers import UPSCALERS
+from lipsync.enhancers.base import EnhancerOptions, Upscaler
+from lipsync.enhancers.ncnn_networks import FILES, enlarger
+from lipsync.enhancers.tiles import blank, read_tile
+from lipsync.enhancers.upscale import TiledUpscaler, Wish
+from lipsync.errors import ModelMissing
+from lipsync.media.planes import own_copy
+from lipsync.media.probe import probe
+from lipsync.media.reader import read
+from lipsync.models.networks import Networks
+from lipsync.monitor import Monitor
+from lipsync.types import Picture
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--names", default="lanczos,span,realesr-animevideov3")
+    parser.add_argument("--frames", type=int, default=2)
+    parser.add_argument("--fourk", action="store_true")
+    options = parser.parse_args()
+    names, networks = options.names.split(","), Networks()
+    for clip in sorted(options.clips.glob("*.mp4")):
+        frames = list(itertools.islice(read(probe(clip)), 0, 15 * options.frames, 15))
+        for name in names:
+            upscaler = opened(name, networks)
+            scores = np.mean([compared(upscaler, frame) for frame in frames], axis=0)
+            print(f"{clip.stem[:28]:28s} {name:22s} PSNR {scores[0]:.2f} dB  SSIM {scores[1]:.4f}", flush=True)
+    photo = resized(frames[0], 1280, 720)
+    for name in names:
+        report_speed(name, networks, photo)
+    if options.fourk:
+        report_memory(names[-1], networks, resized(frames[0], 3840, 2160))
+
+
+def opened(name: str, networks: Networks, **wishes: object) -> Upscaler:
+    def nothing(name: str, half: bool) -> Path:
+        raise ModelMissing(name)
+
+    return UPSCALERS[name].open(2, replace(EnhancerOptions(), **wishes), networks, Monitor(), nothing)
+
+
+def compared(upscaler: Upscaler, picture: Picture) -> tuple[float, float]:
+    truth, small = halved(picture)
+    made = upscaler.upscale(small).y
+    error = np.square(made.astype(np.float64) - truth).mean()
+    return 10 * np.log10(255**2 / error), float(structural_similarity(truth, made))
+
+
+def halved(picture: Picture) -> tuple[np.ndarray, Picture]:
+    height, width = (side // 4 * 4 for side in picture.y.shape)
+    small = blank(replace(picture, y=picture.y[: height // 2, : width // 2]), 1)
+    shown = read_tile(picture, 0, 0, (height, width), 2)[2:-2, 2:-2]
+    less = cv2.resize(shown, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    small.y[:] = np.rint(less[..., 0])
+    small.u[:], small.v[:] = (np.rint(less[::2, ::2, k]) for k in (1, 2))
+    return picture.y[:height, :width], small
+
+
+def resized(picture: Picture, width: int, height: int) -> Picture:
+    sizes = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
+    planes = [cv2.resize(p, s) for p, s in zip((picture.y, picture.u, picture.v), sizes, strict=True)]
+    return own_copy(replace(picture, y=planes[0], u=planes[1], v=planes[2]))
+
+
+def report_speed(name: str, networks: Networks, picture: Picture) -> None:
+    upscaler = opened(name, networks)
+    upscaler.upscale(picture)
+    start = time.perf_counter()
+    upscaler.upscale(picture)
+    upscaler.upscale(picture)
+    rate = 2 / (time.perf_counter() - start)
+    seam = 0
+    if (name, 2) in FILES:
+        part = resized(picture, 400, 300)
+        network = replace(enlarger(name, 2, EnhancerOptions(precision="fp32"), networks), plain=False)
+        one, other = (TiledUpscaler(network, Wish(2, side), Monitor()).upscale(part).y for side in (512, 96))
+        seam = int(np.abs(one.astype(int) - other).max())
+    print(f"{name:22s} {rate:.2f} frames/s at 720p, tiles differ by {seam} of 255", flush=True)
+
+
+def report_memory(name: str, networks: Networks, picture: Picture) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    opened(name, networks).upscale(picture)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    took = time.perf_counter() - start
+    print(f"{name}: 4K to 8K in {took:.0f} s, peak {peak / 1024:.0f} MB, {(peak - before) / 1024:.0f} more than before")
+
+
+if __name__ == "__main__":
+    main()

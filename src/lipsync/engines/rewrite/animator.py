@@ -1,0 +1,120 @@
+"""The footage's own face, moved as rows of motion tell it, wherever those come from.
+
+The skin of each frame stays that frame's own and is only moved; donors from elsewhere give the inside of the mouth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsync.engines.base import Rendered
+from lipsync.engines.rewrite.donors import Casting, Donor, traits
+from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
+from lipsync.engines.rewrite.render import Layer, render
+from lipsync.engines.rewrite.shape import influence, opened
+from lipsync.engines.rewrite.study import Study
+from lipsync.engines.rewrite.warp import skin_triangles
+from lipsync.faces.track import Track
+from lipsync.faces.window import FaceWindow
+from lipsync.media.reader import bounced
+from lipsync.speech.motion import Basis
+from lipsync.types import Face, Float32, Picture
+
+AHEAD = 12  # frames that the choice of donors looks ahead
+OPEN = 0.2  # eye distances by which the mouth is open when the mesh is cut into triangles
+FADE = (0.25, 0.5, 0.25)  # shares of the previous, this and the next frame's donor
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One output frame's lower face: ``mesh`` (468, 3) in the face frame, and whose mouth fills it."""
+
+    mesh: Float32
+    layers: tuple[Layer, ...]
+
+
+class Animator:
+    """One job's: ``observe`` sees all footage, then ``animate`` runs once."""
+
+    def __init__(self, basis: Basis) -> None:
+        self._basis = basis
+        weight = influence(basis.rest)
+        self._influence = weight[:, None]
+        self._triangles = skin_triangles(opened(basis.rest, OPEN), weight)
+        self._study = Study(basis.rest)
+
+    def observe(self, picture: Picture, face: Face | None) -> None:
+        if face is not None:
+            self._study.observe(picture, face)
+
+    def closed(self) -> Float32:
+        """The speaker's closed mouth, which motion is told from: (468, 3) in the face frame."""
+        return self._study.closed()
+
+    def animate(
+        self, pictures: Iterable[Picture], motion: Iterator[Float32], track: Track, ahead: int = AHEAD
+    ) -> Generator[Rendered, None, None]:
+        """Each picture with its face moved by its row of ``motion``, which comes in pieces (m, K).
+
+        A picture is taken after its row, and ``ahead`` rows and a piece behind the last row that was taken, at most.
+        """
+        donors, cavity = self._cast()
+        window = FaceWindow(track, self._basis.rest)
+        targets = self._targets(_looking_ahead(motion, ahead), donors, window)
+        for target, picture in zip(targets, pictures, strict=True):
+            yield Rendered(picture, self._render(picture, target, window, cavity))
+
+    def _cast(self) -> tuple[list[Donor], Float32]:
+        study = self._study
+        cavity = cavity_colour(study.shelf.donors, study.depth)
+        return [*study.shelf.donors, drawn_donor(study.closed(), study.skin(), cavity, study.depth)], cavity
+
+    def _targets(
+        self, runs: Iterator[tuple[Float32, int]], donors: list[Donor], window: FaceWindow
+    ) -> Iterator[Target]:
+        closed, casting = self._study.closed(), Casting(donors)
+        previous: int | None = None
+        first = 0
+        for rows, count in runs:
+            meshes = closed + self._basis.displacement(rows)
+            heads = window.rotations([bounced(first + k, window.length) for k in range(len(rows))])
+            looks = traits(meshes, heads)
+            chosen = casting.choose(meshes, looks, min(count + 1, len(rows)))
+            first += count
+            for i in range(count):
+                before = chosen[i] if previous is None else previous
+                after = chosen[min(i + 1, len(chosen) - 1)]
+                yield Target(meshes[i], _layers(donors, (before, chosen[i], after)))
+                previous = chosen[i]
+
+    def _render(self, picture: Picture, target: Target, window: FaceWindow, cavity: Float32) -> bool:
+        face = window.at(picture.index)
+        if face is None:
+            return False
+        weight = self._influence * face.strength
+        mesh = (1 - weight) * face.mesh + weight * target.mesh
+        points = face.pose.to_picture(mesh[None])[0, :, :2]
+        unit = float(face.pose.scale[0])
+        return render(picture, face.points, points, unit, self._triangles, target.layers, cavity)
+
+
+def _layers(donors: list[Donor], chosen: tuple[int, int, int]) -> tuple[Layer, ...]:
+    shares: dict[int, float] = {}
+    for number, share in zip(chosen, FADE, strict=True):
+        shares[number] = shares.get(number, 0) + share
+    return tuple(Layer(donors[number].mouth, share) for number, share in shares.items())
+
+
+def _looking_ahead(motion: Iterator[Float32], ahead: int) -> Iterator[tuple[Float32, int]]:
+    """Rows of motion in runs, each with ``ahead`` rows of what follows or less: (rows, how many are this run's)."""
+    held: Float32 | None = None
+    for rows in motion:
+        held = rows if held is None else np.concatenate([held, rows])
+        if len(held) > ahead:
+            yield held, len(held) - ahead
+            held = held[len(held) - ahead :]
+    if held is not None and len(held):
+        yield held, len(held)
