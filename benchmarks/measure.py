@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from lipsync.engines import WITH_WEIGHTS
+from lipsync.engines import WITH_ORIGINAL, WITH_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ def engine_options(engine: str, folder: Path) -> list[str]:
     """What chooses an engine, with made-up weights in ``folder`` if it needs some: they take the same time."""
     if engine not in WITH_WEIGHTS:
         return ["--engine", engine]
-    command = [sys.executable, str(Path(__file__).with_name("import_checkpoint.py")), "--into", str(folder), engine]
+    weights = engine if engine in WITH_ORIGINAL else WITH_ORIGINAL[0]
+    command = [sys.executable, str(Path(__file__).with_name("import_checkpoint.py")), "--into", str(folder), weights]
     subprocess.run(command, check=True)
     return ["--engine", engine, "--models-dir", str(folder)]
 

@@ -19,10 +19,11 @@ import pytest
 from lipsync.cli import main
 from lipsync.cli.models import fetch_into
 from lipsync.engines.wav2lip.generator import expected_weights
-from lipsync.engines.wav2lip.install import find_network
+from lipsync.engines.wav2lip.recipe import GENERATOR
 from lipsync.errors import DownloadFailed, LicenceNotAccepted
 from lipsync.models.catalogue import Weights
 from lipsync.models.checkpoint import LEGACY_MAGIC
+from lipsync.models.shelf import Shelf
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 
@@ -124,7 +125,7 @@ def test_what_is_fetched_is_ready(checkpoint, home, tmp_path, capsys):
     assert "licence: for tests" in out
     assert "wav2lip: ready in" in out
     assert "MB/s" in err
-    assert find_network(store, "wav2lip").form == "torch legacy"
+    assert Shelf(store, (GENERATOR,)).find("wav2lip").form == "torch legacy"
 
     options.accept_license = False  # agreed to once, here already: no network
     offline = Store(

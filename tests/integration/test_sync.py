@@ -52,6 +52,9 @@ def test_the_json_tells_everything(sync, tmp_path):
     assert set(told["seconds"]) == {"listen", "track", "render", "total"}
     assert told["peak_memory"] > 50 << 20
     assert (told["engine"], told["version"], told["warnings"]) == ("rewrite", lipsync.__version__, [])
+    assert told["enhanced"] is None
+    (made,) = told["outputs"]
+    assert (made["variant"], made["width"], made["height"]) == ("final", 320, 240)
 
 
 def test_quiet_says_nothing(sync):

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from lipsync.intake.addresses import redact
-from lipsync.jobs.task import Delivery, LogLine, Source, Status, Task
+from lipsync.jobs.task import Delivery, Enhancement, LogLine, Source, Status, Task
+from lipsync.pipeline.job import Step
 from lipsync.storage.base import Storage
 
 TaskId = Annotated[str, Field(examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])]
@@ -28,6 +29,10 @@ class OutputView(BaseModel):
     """A published result."""
 
     engine: str
+    variant: str = Field(
+        description="final; plain, the lip-sync alone where it was to be enhanced; or another offset of the sound",
+        examples=["final"],
+    )
     key: str
     url: str = Field(description="fresh; it may expire")
     size: int = Field(description="bytes")
@@ -51,6 +56,24 @@ class ErrorView(BaseModel):
     code: str
     message: str
     retryable: bool
+
+
+class EnhancementView(BaseModel):
+    """The step after the lip-sync. If it fails the task is completed all the same, with the plain output."""
+
+    status: Step = Field(description="skipped: nobody asked for it, or there was nothing to do")
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: ErrorView | None
+
+
+class ManifestView(BaseModel):
+    """The published file that tells what was made of what, and how."""
+
+    key: str
+    url: str = Field(description="fresh; it may expire")
+    size: int = Field(description="bytes")
+    sha256: str
 
 
 class PerformanceView(BaseModel):
@@ -89,6 +112,8 @@ class TaskView(BaseModel):
     timings: dict[str, float] = Field(description="seconds by stage")
     error: ErrorView | None
     outputs: list[OutputView]
+    enhancement: EnhancementView
+    manifest: ManifestView | None
     performance: PerformanceView | None
     revision: int = Field(description="rises with every change")
 
@@ -143,9 +168,12 @@ class UploadView(BaseModel):
     sha256: str
 
 
+SHOWN_OTHERWISE = ("error", "outputs", "webhook", "enhancement", "manifest")
+
+
 def shown(task: Task, storage: Storage) -> TaskView:
     """Raises SettingInvalid where the storage cannot make links."""
-    told = {name: getattr(task, name) for name in TaskView.model_fields if name not in ("error", "outputs", "webhook")}
+    told = {name: getattr(task, name) for name in TaskView.model_fields if name not in SHOWN_OTHERWISE}
     told |= {
         "video": source_view(task.video),
         "audio": source_view(task.audio),
@@ -160,6 +188,21 @@ def shown(task: Task, storage: Storage) -> TaskView:
         webhook=None if task.webhook is None else redact(task.webhook),
         error=None if task.problem is None else ErrorView(**asdict(task.problem)),
         outputs=[OutputView(**asdict(output) | {"url": storage.url(output.key)}) for output in task.outputs],
+        enhancement=enhancement_view(task.enhancement),
+        manifest=None
+        if task.manifest is None
+        else ManifestView(**asdict(task.manifest) | {"url": storage.url(task.manifest.key)}),
+    )
+
+
+def enhancement_view(enhancement: Enhancement) -> EnhancementView:
+    """The step after the lip-sync as a client sees it."""
+    problem = enhancement.problem
+    return EnhancementView(
+        status=enhancement.step,
+        started_at=enhancement.started_at,
+        finished_at=enhancement.finished_at,
+        error=None if problem is None else ErrorView(**asdict(problem)),
     )
 
 

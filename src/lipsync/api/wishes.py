@@ -13,14 +13,20 @@ from lipsync.api.shelf import CONTENT, Shelf
 from lipsync.engines import check_choice
 from lipsync.errors import OptionInvalid
 from lipsync.intake.addresses import parse, redact
+from lipsync.jobs.order import check_options
 from lipsync.jobs.task import NewTask, Source
 
 WEB = r"^([Hh][Tt][Tt][Pp][Ss]?|[Ss]3)://[^\s/]+"
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", re.DOTALL)
-Engine = Literal["rewrite", "wav2lip", "wav2lip-gan", "passthrough"]
+Engine = Literal["rewrite", "wav2lip", "wav2lip-gan", "hybrid", "passthrough"]
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 ]  # fmt: skip
+Encode = Literal[
+    "fast", "q17", "q20", "small", "hevc", "av1", "prores", "lossless", "nvenc", "hevc-nvenc", "av1-nvenc", "qsv",
+    "hevc-qsv", "av1-qsv", "amf", "hevc-amf", "videotoolbox", "hevc-videotoolbox",
+]  # fmt: skip
+Named = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 WebAddress = Annotated[str, StringConstraints(max_length=8192, pattern=WEB)]
 Checksum = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
@@ -52,9 +58,28 @@ class Options(BaseModel):
     select: Literal["largest", "left", "right", "centre"] = Field(
         default="largest", description="whose mouth, of several"
     )
-    crf: int = Field(default=17, ge=0, le=51, description="quality of the encoding, lower is better")
-    codec: Literal["libx264", "libx265", "libsvtav1"] = Field(default="libx264", description="video encoder")
-    preset: Preset = Field(default="veryfast", description="how much time the encoder takes to make the file small")
+    encode: Encode = Field(default="fast", description="a named encoding; hardware's only where the worker has it")
+    crf: int | None = Field(default=None, ge=0, le=51, description="quality in its place, lower is better")
+    codec: Literal["libx264", "libx265", "libsvtav1"] | None = Field(default=None, description="encoder in its place")
+    preset: Preset | None = Field(default=None, description="how much time it takes to make the file small")
+    detail: float = Field(
+        default=1, ge=0, le=1, description="wav2lip engines: how much of the footage's texture the mouth gets"
+    )
+    enhance: Named | None = Field(
+        default=None,
+        description="NAME or NAME:STRENGTH: make the new mouth sharper; how much of it is shown, 0 to 1",
+        examples=["gfpgan-1.4:0.8"],
+    )
+    fidelity: float = Field(default=0.7, ge=0, le=1, description="codeformer: near to the face, or beautiful")
+    upscale: Named | None = Field(
+        default=None, description="2 or 4, or 2:NAME: make the picture larger", examples=["2"]
+    )
+    offset_copies: list[Annotated[int, Field(ge=-120, le=120)]] = Field(
+        default=[],
+        max_length=8,
+        description="copies whose mouth is so many milliseconds later than the sound, beside the exact one",
+        examples=[[-80, 80]],
+    )
     photo_rate: float = Field(default=25, ge=1, le=120, description="frames/s made of a photo")
     av_offset: int = Field(
         default=0, ge=-5000, le=5000, description="milliseconds by which the mouth is later than the sound"
@@ -114,6 +139,7 @@ def new_task(wish: Wish, shelf: Shelf, key_id: str | None, now: datetime) -> New
     from lipsync.engines.base import EngineOptions
 
     check_choice(wish.engines, EngineOptions(faithful=wish.options.faithful))
+    check_options(wish.options.model_dump(mode="json"))
     if wish.webhook is not None:
         parse(wish.webhook)
     return NewTask(

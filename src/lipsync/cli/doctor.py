@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import json
 import os
@@ -11,7 +10,7 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from importlib import metadata, resources
+from importlib import metadata
 from typing import Any
 
 from lipsync import __version__
@@ -136,12 +135,11 @@ def _encoder(name: str) -> str:
 def _faces() -> str:
     import numpy as np
 
-    from lipsync.faces.landmarker import Landmarker
+    from lipsync.faces.landmarker import Landmarker, bundled_checksum
     from lipsync.models.networks import Networks
     from lipsync.types import Colour, Picture
 
-    content = (resources.files("lipsync.faces") / "data" / "face_landmarker.task").read_bytes()
-    if hashlib.sha256(content).hexdigest() != LANDMARKER_SHA256:
+    if bundled_checksum() != LANDMARKER_SHA256:
         raise ValueError("face_landmarker.task is not the file that was published; reinstall the package")
     luma, chroma = np.full((96, 96), 128, np.uint8), np.full((48, 48), 128, np.uint8)
     grey = Picture(0, luma, chroma, chroma, 8, Colour())

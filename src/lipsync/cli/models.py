@@ -16,7 +16,7 @@ from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.monitor import Monitor
 
 if TYPE_CHECKING:
-    from lipsync.engines.wav2lip.install import Shelved
+    from lipsync.models.shelf import Shelf, Shelved
     from lipsync.models.store import Store
 
 FOLDER_VARIABLE = "LIPSYNC_MODELS"
@@ -66,16 +66,15 @@ def store_of(options: argparse.Namespace) -> Store:
 
 
 def run_list(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.engines.wav2lip.install import shelf
-
     store = store_of(options)
-    items = shelf(store)
+    items = _shelf(store).items()
     if options.json:
         print(json.dumps({"folder": str(store.folder), "models": [_as_json(store, item) for item in items]}))
         return 0
-    width = max(len(item.name) for item in items) if items else 0
+    names = max(len(item.name) for item in items) if items else 0
     for item in items:
-        print(f"{item.name:<{width}}  {item.state:<10}  {_megabytes(item.size):>7}  {_licence(item)}")
+        what = f"{item.name:<{names}}  {item.kind:<9}  {item.state:<10}  {_megabytes(item.size):>7}"
+        print(f"{what}  {_licence(item)}")
     return 0
 
 
@@ -85,10 +84,9 @@ def run_fetch(options: argparse.Namespace, monitor: Monitor) -> int:
 
 def fetch_into(store: Store, options: argparse.Namespace, monitor: Monitor) -> int:
     """Download and convert what the options name, once its licence was agreed to."""
-    from lipsync.engines.wav2lip.generator import onnx_package
-    from lipsync.engines.wav2lip.install import convert, shelved
+    from lipsync.models.graph import onnx_package
 
-    name = options.name
+    name, shelf = options.name, _shelf(store)
     entry = store.entry(name)
     _say(options, f"{name}: {_megabytes(entry.size)}; licence: {entry.licence}")
     if options.accept_license:
@@ -97,32 +95,30 @@ def fetch_into(store: Store, options: argparse.Namespace, monitor: Monitor) -> i
         onnx_package()  # told now rather than after the download
     with _shown(options, monitor):
         store.fetch(name, monitor)
-        convert(store.place(name), store, monitor)
-    return _report(options, store, shelved(store, name))
+        shelf.convert(store.place(name), monitor)
+    return _report(options, store, shelf.item(name))
 
 
 def run_import(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.engines.wav2lip.install import import_file, shelved
-
     store = store_of(options)
+    shelf = _shelf(store)
     with _shown(options, monitor):
-        network = import_file(options.file, store, options.name, monitor)
-    item = shelved(store, network.name)
+        network = shelf.import_file(options.file, options.name, monitor)
+    item = shelf.item(network.name)
     if item.entry is not None:
         _say(options, f"{item.name}: licence: {item.entry.licence}")
     return _report(options, store, item)
 
 
 def run_verify(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.engines.wav2lip.install import shelf, shelved
-
     store = store_of(options)
-    items = [shelved(store, options.name)] if options.name else shelf(store)
+    shelf = _shelf(store)
+    items = [shelf.item(options.name)] if options.name else shelf.items()
     here = [item for item in items if item.download or item.network]
     if options.name and not here:
         raise ModelMissing(f"{options.name} is not here; lipsync models list tells what is")
     with _shown(options, monitor):
-        problems = {item.name: _problem(store, item, monitor) for item in here}
+        problems = {item.name: _problem(shelf, item, monitor) for item in here}
     if options.json:
         findings = [{"name": name, "ok": not problem, "detail": problem} for name, problem in problems.items()]
         print(json.dumps({"folder": str(store.folder), "findings": findings}))
@@ -134,9 +130,7 @@ def run_verify(options: argparse.Namespace, monitor: Monitor) -> int:
 
 
 def run_remove(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.engines.wav2lip.install import remove
-
-    remove(store_of(options), options.name)
+    _shelf(store_of(options)).remove(options.name)
     if options.json:
         print(json.dumps({"removed": options.name}))
     else:
@@ -145,12 +139,10 @@ def run_remove(options: argparse.Namespace, monitor: Monitor) -> int:
 
 
 def run_where(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.engines.wav2lip.install import shelved
-
     store = store_of(options)
     place = store.folder
     if options.name:
-        item = shelved(store, options.name)
+        item = _shelf(store).item(options.name)
         found = item.download or (item.network.folder if item.network else None)
         if found is None:
             raise ModelMissing(f"{options.name} is not here; lipsync models list tells what is")
@@ -183,11 +175,15 @@ def _shown(options: argparse.Namespace, monitor: Monitor) -> Iterator[None]:
         display.clear()
 
 
-def _problem(store: Store, item: Shelved, monitor: Monitor) -> str:
-    from lipsync.engines.wav2lip.install import verify
+def _shelf(store: Store) -> Shelf:
+    from lipsync.pipeline.recipes import shelf_of
 
+    return shelf_of(store)
+
+
+def _problem(shelf: Shelf, item: Shelved, monitor: Monitor) -> str:
     try:
-        verify(store, item, monitor)
+        shelf.verify(item, monitor)
     except ModelCorrupt as error:
         return str(error)
     return ""
@@ -206,6 +202,7 @@ def _as_json(store: Store, item: Shelved) -> dict[str, Any]:
     network = item.network
     return {
         "name": item.name,
+        "kind": item.kind,
         "state": item.state,
         "size": item.size,
         "licence": item.entry.licence if item.entry else None,

@@ -16,6 +16,8 @@ STAGES = {
     "listen": "listening",
     "track": "finding the face",
     "render": "moving the mouth",
+    "enhance": "enhancing",
+    "offsets": "copying with other offsets",
     "download": "downloading",
     "check": "checking",
     "convert": "converting",

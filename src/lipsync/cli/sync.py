@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from lipsync.monitor import Monitor
 
 if TYPE_CHECKING:
     from lipsync.media.encoding import Encoding
-    from lipsync.pipeline.job import EngineResult, Job, Result
+    from lipsync.pipeline.job import EngineResult, Enhanced, Job, Result
 
 
 def add_to(commands: Any) -> None:
@@ -36,8 +37,8 @@ def add_to(commands: Any) -> None:
         "--engine",
         action="append",
         metavar="NAME",
-        help="rewrite (default), wav2lip, wav2lip-gan, or passthrough, which changes nothing; may be given more than "
-        "once, and then each adds its name to its result's",
+        help="rewrite (default), wav2lip, wav2lip-gan, hybrid, or passthrough, which changes nothing; may be given more "
+        "than once, and then each adds its name to its result's",
     )
     parser.add_argument(
         "--select", default="largest", help="whose mouth, of several: largest (default), left, right, centre"
@@ -56,13 +57,42 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--resize-factor", type=int, default=1, metavar="N", help="a picture so many times smaller than the footage"
     )
+    add_enhancement_to(parser)
     group = parser.add_argument_group("wav2lip and wav2lip-gan")
     group.add_argument("--faithful", action="store_true", help="step by step as the original did it, faults included")
     group.add_argument("--checkpoint", metavar="FILE", help="weights to use, a file or a name in lipsync models list")
+    group.add_argument(
+        "--detail",
+        type=float,
+        default=1.0,
+        metavar="0..1",
+        help="how much of the footage's own texture the generated mouth gets (1)",
+    )
     add_network_to(parser)
     add_encoding_to(parser)
     add_output_to(parser)
     parser.set_defaults(run=run)
+
+
+def add_enhancement_to(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("after the lip-sync")
+    group.add_argument(
+        "--enhance", metavar="NAME[:0..1]", help="make the new mouth sharper; how much of it is shown, all by default"
+    )
+    group.add_argument(
+        "--fidelity", type=float, default=0.7, metavar="0..1", help="codeformer: near to the face, or beautiful (0.7)"
+    )
+    group.add_argument(
+        "--upscale", metavar="2|4[:NAME]", help="make the picture larger, with the best that is here or by name"
+    )
+    group.add_argument(
+        "--offset-copies",
+        type=offsets,
+        default=(),
+        metavar="MS,MS",
+        help="also copies whose mouth is so much later than the sound (-120 to 120)",
+    )
+    group.add_argument("--manifest", type=Path, metavar="FILE", help="write down what was made of what, and how: .json")
 
 
 def add_network_to(parser: argparse.ArgumentParser) -> None:
@@ -100,21 +130,36 @@ def add_output_to(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
     job = _job(options)
-    for output in job.outputs:
+    for output in wanted_files(job, options.manifest):
         if output.is_file() and not options.overwrite:
             _refuse_input(output, job)
             raise OutputExists(f"{output}: exists already; --overwrite replaces it")
-    perform(job, options, monitor)
+    result = perform(job, options, monitor)
+    if options.manifest is not None:
+        from lipsync.pipeline.manifest import manifest_of, write_manifest
+
+        write_manifest(manifest_of(job, result), options.manifest)
     return 0
 
 
-def perform(job: Job, options: argparse.Namespace, monitor: Monitor) -> None:
+def wanted_files(job: Job, manifest: Path | None) -> Iterator[Path]:
+    """Every file that the job will write."""
+    from lipsync.media.variants import variant_path
+
+    yield from dict.fromkeys((*job.outputs, *job.plain_outputs))
+    yield from (variant_path(output, offset) for output in job.outputs for offset in job.offsets)
+    if manifest is not None:
+        yield manifest
+
+
+def perform(job: Job, options: argparse.Namespace, monitor: Monitor) -> Result:
     """Run the job with the display that the options ask for, and print what came of it."""
     from lipsync.pipeline.run import run as run_job
 
     if options.quiet or options.json:
-        _report(run_job(job, monitor), options)
-        return
+        result = run_job(job, monitor)
+        _report(result, options)
+        return result
     display = Display()
     monitor.call(display)
     try:
@@ -122,6 +167,7 @@ def perform(job: Job, options: argparse.Namespace, monitor: Monitor) -> None:
     finally:
         display.clear()
     _report(result, options)
+    return result
 
 
 def _refuse_input(output: Path, job: Job) -> None:
@@ -133,8 +179,14 @@ def _refuse_input(output: Path, job: Job) -> None:
 
 def _job(options: argparse.Namespace) -> Job:
     from lipsync.engines.base import EngineOptions
+    from lipsync.enhancers.base import EnhancerOptions
     from lipsync.pipeline.job import Job
+    from lipsync.pipeline.wish import enhancement_of
 
+    models = store_of(options).folder
+    enhancer = EnhancerOptions(
+        fidelity=options.fidelity, device=options.device, precision=options.precision, models=models
+    )
     return Job(
         options.face,
         options.audio,
@@ -150,10 +202,13 @@ def _job(options: argparse.Namespace) -> Job:
             batch=options.batch_size,
             faithful=options.faithful,
             checkpoint=options.checkpoint,
-            models=store_of(options).folder,
+            models=models,
         ),
         delay=Fraction(options.av_offset, 1000),
         resize_factor=options.resize_factor,
+        detail=options.detail,
+        enhancement=enhancement_of(options.enhance, options.upscale, enhancer),
+        offsets=tuple(Fraction(offset, 1000) for offset in options.offset_copies),
     )
 
 
@@ -194,6 +249,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "duration": round(float(result.duration), 3),
         "crop": list(result.crop),
         "resize_factor": result.resize_factor,
+        "enhanced": None if result.enhanced is None else _step_as_json(result.enhanced),
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.seconds.items()},
         "peak_memory": result.peak_memory,
         "warnings": list(result.warnings),
@@ -203,8 +259,22 @@ def as_json(result: Result) -> dict[str, Any]:
 
 def _engine_as_json(made: EngineResult) -> dict[str, Any]:
     conditions = {} if made.conditions is None else asdict(made.conditions)
-    conditions.pop("notes", None)  # they are among the warnings
-    return {"engine": made.engine, "output": str(made.output), "edited": made.edited} | conditions
+    for told_elsewhere in ("notes", "networks"):
+        conditions.pop(told_elsewhere, None)
+    told = {"engine": made.engine, "variant": made.variant, "output": str(made.output), "edited": made.edited}
+    return told | {"width": made.width, "height": made.height} | conditions
+
+
+def _step_as_json(enhanced: Enhanced) -> dict[str, Any]:
+    by = {name: asdict(conditions) for name, conditions in enhanced.conditions.items()}
+    return {"step": enhanced.step.value, "code": enhanced.code, "message": enhanced.message, "by": by}
+
+
+def offsets(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",") if part.strip()))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: milliseconds with commas between, such as -80,80") from None
 
 
 def frame_rate(text: str) -> Fraction:

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from lipsync.errors import TaskMissing, TransitionForbidden
 from lipsync.jobs.database import Database
-from lipsync.jobs.snapshots import new_id, task_of
+from lipsync.jobs.snapshots import enhancement_of, enhancement_values, new_id, task_of
 from lipsync.jobs.tables import DeliveryRow, TaskRow
-from lipsync.jobs.task import FINAL, Status, Task, check_transition
+from lipsync.jobs.task import FINAL, Enhancement, Status, Task, check_transition
+from lipsync.pipeline.job import Step
 
 
 class Changes(Database):
@@ -34,9 +35,10 @@ class Changes(Database):
         check_transition(row.status, after)
         stopped: dict[str, Any] = {"lease_owner": None, "lease_until": None}
         if after in FINAL:
-            values = stopped | {"finished_at": now} | values
+            values = stopped | {"finished_at": now, "enhancement": _ended(row, now)} | values
         elif after is Status.QUEUED:
-            values = stopped | {"progress": None, "announced_at": None, "available_at": now} | values
+            again = {"progress": None, "announced_at": None, "available_at": now, "enhancement": _waiting(row)}
+            values = stopped | again | values
         task = self._change(session, row, now, status=after, **values)
         if after in FINAL and task.webhook and self._notify is not None:
             session.add(new_delivery(task.id, task.webhook, f"task.{after}", self._notify(task), now))
@@ -55,6 +57,20 @@ class Changes(Database):
         if changed is None:
             raise TransitionForbidden(f"the task {row.id} was changed by somebody else at the same moment")
         return task_of(changed)
+
+
+def _ended(row: TaskRow, now: datetime) -> dict[str, Any] | None:
+    """What is left of the step after the lip-sync when the task has ended: it does not go on."""
+    told = enhancement_of(row)
+    if told.step not in (Step.PENDING, Step.PROCESSING):
+        return row.enhancement
+    step = Step.SKIPPED if told.step is Step.PENDING else Step.FAILED
+    return enhancement_values(Enhancement(step, told.started_at, now))
+
+
+def _waiting(row: TaskRow) -> dict[str, Any] | None:
+    """The step after the lip-sync before the task begins anew; None if nobody asked for it."""
+    return None if row.enhancement is None else enhancement_values(Enhancement(Step.PENDING))
 
 
 def new_delivery(task_id: str, url: str, event: str, body: str, now: datetime) -> DeliveryRow:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lipsync.errors import LeaseLost, TransitionForbidden
 from lipsync.jobs.changes import Changes
-from lipsync.jobs.snapshots import task_of
+from lipsync.jobs.snapshots import enhancement_of, enhancement_values, task_of
 from lipsync.jobs.tables import TaskRow
-from lipsync.jobs.task import RUNNING, Output, Performance, Problem, Progress, Status, Task
+from lipsync.jobs.task import RUNNING, Enhancement, Manifest, Output, Performance, Problem, Progress, Status, Task
+from lipsync.pipeline.job import FINAL_VARIANT, Step
 
 
 class Claims(Changes):
@@ -54,12 +56,35 @@ class Claims(Changes):
                 raise TransitionForbidden(f"{status} is no stage of a running task")
             return task_of(row) if row.status == status else self._move(session, row, status, now)
 
-    def add_output(self, task_id: str, worker: str, output: Output, now: datetime) -> Task:
-        """Note a published file; one of the same engine is replaced."""
+    def reserve(self, task_id: str, worker: str, key: str, now: datetime) -> Task:
+        """Note that a file of that key is about to be published: if the worker dies, it can be found and deleted."""
         with self._writing() as session:
             row = self._held(session, task_id, worker)
-            others = [other for other in row.outputs if other["engine"] != output.engine]
+            keys = row.reserved or []
+            return task_of(row) if key in keys else self._change(session, row, now, reserved=[*keys, key])
+
+    def add_output(self, task_id: str, worker: str, output: Output, now: datetime) -> Task:
+        """Note a published file; one of the same engine and variant is replaced."""
+        with self._writing() as session:
+            row = self._held(session, task_id, worker)
+            others = [other for other in row.outputs if named(other) != (output.engine, output.variant)]
             return self._change(session, row, now, outputs=[*others, asdict(output)])
+
+    def enhance(self, task_id: str, worker: str, step: Step, problem: Problem | None, now: datetime) -> Task:
+        """Note how far the step after the lip-sync is, and why it failed or was skipped."""
+        with self._writing() as session:
+            row = self._held(session, task_id, worker)
+            began = enhancement_of(row).started_at
+            if step is Step.PROCESSING:
+                told = Enhancement(step, started_at=began or now)
+            else:
+                told = Enhancement(step, began, now, problem)
+            return self._change(session, row, now, enhancement=enhancement_values(told))
+
+    def set_manifest(self, task_id: str, worker: str, manifest: Manifest, now: datetime) -> Task:
+        """Note where the published manifest is."""
+        with self._writing() as session:
+            return self._change(session, self._held(session, task_id, worker), now, manifest=asdict(manifest))
 
     def finish(
         self, task_id: str, worker: str, performance: Performance, timings: Mapping[str, float], now: datetime
@@ -102,3 +127,8 @@ class Claims(Changes):
         if row.lease_owner != worker:
             raise LeaseLost(f"the task {task_id} is {row.status} and no more {worker}'s")
         return row
+
+
+def named(output: Mapping[str, Any]) -> tuple[str, str]:
+    """What tells one of a task's published files from the others."""
+    return output["engine"], output.get("variant", FINAL_VARIANT)

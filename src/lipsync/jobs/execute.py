@@ -25,21 +25,20 @@ from lipsync.errors import (
 )
 from lipsync.intake import Limits, Means, check_media, fetch
 from lipsync.jobs.hold import Hold, Stop, TaskLog, TimeLimits
-from lipsync.jobs.order import SUFFIX, job_of
+from lipsync.jobs.order import job_of
+from lipsync.jobs.publish import Publisher
 from lipsync.jobs.store import TaskStore
-from lipsync.jobs.task import FINAL, Output, Performance, Problem, Source, Status, Task
+from lipsync.jobs.task import FINAL, Performance, Problem, Source, Status, Task
 from lipsync.jobs.vram import VideoMemory, VideoMemoryWatch
 from lipsync.media.probe import probe
 from lipsync.media.scratch import make_folder
 from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor
-from lipsync.pipeline.job import EngineResult, Result
+from lipsync.pipeline.job import Result
 from lipsync.pipeline.run import run
 from lipsync.storage.base import Storage
 from lipsync.storage.keys import KeyTemplate
-from lipsync.storage.keys import Result as Named
 
-CONTENT_TYPE = "video/mp4"
 LAST_WORDS = 15.0  # seconds for the store to take down why a task was given up
 
 
@@ -105,7 +104,7 @@ def execute(
 def _to_the_end(task: Task, at: Workplace, hold: Hold, end: _End) -> None:
     try:
         with _desk(at.folder / task.id) as desk, VideoMemoryWatch(at.gpu) as video_memory:
-            result = _work(task, at, hold, desk)
+            result = _work(task, at, hold, desk, video_memory)
         hold.tell()
         end.completed(result, video_memory.seen)
     except Cancelled:
@@ -186,24 +185,25 @@ class _End:
         return time.monotonic() - self._began
 
 
-def _work(task: Task, at: Workplace, hold: Hold, desk: Path) -> Result:
+def _work(task: Task, at: Workplace, hold: Hold, desk: Path, memory: VideoMemoryWatch) -> Result:
     monitor = hold.monitor
 
     def enter(stage: Status) -> None:
-        at.store.advance(task.id, at.worker, stage, at.now())
-        hold.enter(stage)
+        if stage is not hold.stage:
+            at.store.advance(task.id, at.worker, stage, at.now())
+            hold.enter(stage)
 
     video = _brought(task.video, desk / "video", at, monitor)
     audio = _brought(task.audio, desk / "audio", at, monitor)
     for path in (video, audio):
         check_media(probe(path), at.limits)
     enter(Status.PROCESSING)
-    result = run(job_of(task, video, audio, desk / f"result{SUFFIX}", at.models), monitor, at.networks)
+    job = job_of(task, video, audio, desk, at.models, at.times.stages.get(Status.ENHANCING))
+    publisher = Publisher(task, at.worker, at.store, at.storage, at.keys, monitor, enter, at.now)
+    result = run(job, monitor, at.networks, publisher)
     for warning in result.warnings:
         at.store.log(task.id, "warning", warning, at.now())
-    enter(Status.UPLOADING)
-    for made in result.outputs:
-        _publish(task, at, monitor, made, result)
+    publisher.manifest(job, result, desk / "manifest.json", memory.seen)
     return result
 
 
@@ -212,15 +212,6 @@ def _brought(source: Source, target: Path, at: Workplace, monitor: Monitor) -> P
     if source.kind == "upload":
         return at.uploads / source.location
     return fetch(source.location, target, at.limits, monitor, sha256=source.sha256, means=at.means).path
-
-
-def _publish(task: Task, at: Workplace, monitor: Monitor, made: EngineResult, result: Result) -> None:
-    key = at.keys.render(Named(task.id, made.engine, SUFFIX, task.created_at, task.video.location.rpartition("/")[2]))
-    stored = at.storage.put(made.output, key, CONTENT_TYPE, monitor)
-    size = (result.width, result.height, float(result.duration))
-    output = Output(made.engine, stored.key, stored.url, stored.size, stored.sha256, *size)
-    at.store.add_output(task.id, at.worker, output, at.now())
-    at.store.log(task.id, "info", f"published as {stored.key}", at.now(), output=made.engine)
 
 
 def _stack_of(thread: int) -> str:

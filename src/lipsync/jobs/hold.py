@@ -99,6 +99,11 @@ class Hold:
         """Ask the work to stop, for the task to be handed back. Safe in a signal handler."""
         self._end(Stop.RELEASED)
 
+    @property
+    def stage(self) -> Status:
+        """What is being done."""
+        return self._stage[0]
+
     def enter(self, stage: Status) -> None:
         """A new stage begins, and so does its time."""
         self._stage = (stage, time.monotonic())
@@ -138,6 +143,7 @@ class Hold:
     def _beat(self) -> None:
         step = self._step
         told = None if step is None else Progress(step.stage, step.done, step.total)
+        began = time.monotonic()
         try:
             task = self._store.heartbeat(self._task.id, self._worker, self._lease, told, self._now())
         except (LeaseLost, TaskMissing):
@@ -146,7 +152,7 @@ class Hold:
             if time.monotonic() - self._renewed > self._lease.total_seconds():
                 self._end(Stop.LOST)
         else:
-            self._renewed = time.monotonic()
+            self._renewed = began
             if task.cancel_requested:
                 self._end(Stop.CANCELLED)
 

@@ -26,8 +26,8 @@ def prune(store: TaskStore, storage: Storage, uploads: Path, older_than: datetim
 
 
 def _delete(task: Task, store: TaskStore, storage: Storage, uploads: Path) -> None:
-    for output in task.outputs:
-        storage.delete(output.key)
+    for key in task.files:
+        storage.delete(key)
     store.delete(task.id)
     for source in (task.video, task.audio):
         if source.kind == "upload" and not store.uses(source.location):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -12,9 +13,12 @@ from typing import Any
 from lipsync.errors import OptionInvalid
 from lipsync.jobs.tables import DeliveryRow, KeyRow, LogRow, TaskRow
 from lipsync.jobs.task import (
+    JSON,
     Delivery,
+    Enhancement,
     Key,
     LogLine,
+    Manifest,
     NewTask,
     Output,
     Performance,
@@ -24,6 +28,10 @@ from lipsync.jobs.task import (
     Status,
     Task,
 )
+from lipsync.pipeline.job import Step
+
+ENHANCING = ("enhance", "upscale")  # the options that ask for it
+ENHANCEMENT_TIMES = ("started_at", "finished_at")
 
 
 def new_id(now: datetime) -> str:
@@ -67,11 +75,17 @@ def new_row(new: NewTask, request: str, idempotency: str | None, max_attempts: i
         cancel_requested=False,
         timings={},
         outputs=[],
+        enhancement=enhancement_values(Enhancement(Step.PENDING)) if asks_enhancement(new.options) else None,
         revision=1,
         idempotency=idempotency,
         request=request,
         **_fields(new),
     )
+
+
+def asks_enhancement(options: Mapping[str, JSON]) -> bool:
+    """Whether the task has a step after the lip-sync."""
+    return any(options.get(name) for name in ENHANCING)
 
 
 def task_of(row: TaskRow) -> Task:
@@ -101,7 +115,28 @@ def task_of(row: TaskRow) -> Task:
         outputs=tuple(Output(**output) for output in row.outputs),
         performance=None if row.performance is None else Performance(**row.performance),
         revision=row.revision,
+        enhancement=enhancement_of(row),
+        manifest=None if row.manifest is None else Manifest(**row.manifest),
+        reserved=tuple(row.reserved or ()),
     )
+
+
+def enhancement_of(row: TaskRow) -> Enhancement:
+    """How far the step after the lip-sync is."""
+    if row.enhancement is None:
+        return Enhancement()
+    told = row.enhancement
+    began, ended = (told[name] and datetime.fromisoformat(told[name]) for name in ENHANCEMENT_TIMES)
+    problem = None if told["problem"] is None else Problem(**told["problem"])
+    return Enhancement(Step(told["step"]), began, ended, problem)
+
+
+def enhancement_values(enhancement: Enhancement) -> dict[str, Any]:
+    """The same as the row keeps it."""
+    moments = {name: getattr(enhancement, name) for name in ENHANCEMENT_TIMES}
+    times = {name: None if moment is None else moment.isoformat() for name, moment in moments.items()}
+    problem = None if enhancement.problem is None else asdict(enhancement.problem)
+    return {"step": enhancement.step.value, **times, "problem": problem}
 
 
 def line_of(row: LogRow) -> LogLine:

@@ -94,6 +94,9 @@ class TaskRow(Base):
     problem: Mapped[dict[str, Any] | None]
     outputs: Mapped[list[Any]]
     performance: Mapped[dict[str, Any] | None]
+    enhancement: Mapped[dict[str, Any] | None]
+    manifest: Mapped[dict[str, Any] | None]
+    reserved: Mapped[list[Any] | None]
     revision: Mapped[int]
     idempotency: Mapped[str | None] = mapped_column(unique=True)
     request: Mapped[str]

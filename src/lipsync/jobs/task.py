@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from lipsync.errors import TransitionForbidden
+from lipsync.pipeline.job import FINAL_VARIANT, Step
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -76,7 +77,10 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A published file: ``size`` in bytes, width and height in pixels, duration in seconds."""
+    """A published file: ``size`` in bytes, width and height in pixels, duration in seconds.
+
+    ``variant``: final; plain, which is the lip-sync alone where it was to be enhanced; or another offset of the sound.
+    """
 
     engine: str
     key: str
@@ -86,15 +90,7 @@ class Output:
     width: int
     height: int
     duration: float
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a stage is, in its own units; ``total`` None: nobody knows."""
-
-    stage: str
-    done: int
-    total: int | None = None
+    variant: str = FINAL_VARIANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +100,35 @@ class Problem:
     code: str
     message: str
     retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enhancement:
+    """How far the step after the lip-sync is; it is skipped where nobody asked for it."""
+
+    step: Step = Step.SKIPPED
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The published file that tells what was made of what; ``size`` in bytes."""
+
+    key: str
+    url: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage is, in its own units; ``total`` None: nobody knows."""
+
+    stage: str
+    done: int
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +150,8 @@ class Task:
 
     ``id`` is a version 7 UUID (RFC 9562) as 32 hexadecimal digits: it sorts by time of creation, the rest is chance.
     ``started_at`` is the first claim since a person queued it. ``revision`` rises with every change. The lease is
-    there exactly while it runs. The ``problem`` of a queued task is that of the attempt before.
+    there exactly while it runs. The ``problem`` of a queued task is that of the attempt before. ``reserved``: the keys
+    of all files that anybody began to publish.
     """
 
     id: str
@@ -152,6 +178,15 @@ class Task:
     outputs: tuple[Output, ...]
     performance: Performance | None
     revision: int
+    enhancement: Enhancement = Enhancement()
+    manifest: Manifest | None = None
+    reserved: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The keys of everything that was, or may have been, published for it."""
+        told = [output.key for output in self.outputs] + ([] if self.manifest is None else [self.manifest.key])
+        return tuple(dict.fromkeys((*told, *self.reserved)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,12 @@ def check_offset(offset: Fraction) -> None:
 
 def variant_path(output: Path, offset: Fraction) -> Path:
     """``talk.mp4`` becomes ``talk-sound-80ms-earlier.mp4``, or later if ``offset`` is negative."""
-    way = "earlier" if offset > 0 else "later"
-    return output.with_stem(f"{output.stem}-sound-{abs(round(offset * 1000))}ms-{way}")
+    return output.with_stem(f"{output.stem}-{variant_name(offset)}")
+
+
+def variant_name(offset: Fraction) -> str:
+    """``sound-80ms-earlier``, or later if ``offset`` is negative."""
+    return f"sound-{abs(round(offset * 1000))}ms-{'earlier' if offset > 0 else 'later'}"
 
 
 def write_variant(finished: Path, output: Path, *, sound: Clip, offset: Fraction, encoding: Encoding) -> None:

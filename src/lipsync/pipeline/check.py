@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from lipsync.engines import ENGINES, check_choice
 from lipsync.engines.base import Engine
+from lipsync.enhancers import check_enhancer
 from lipsync.errors import OptionInvalid
+from lipsync.media.variants import check_offset
 from lipsync.media.writer import check_output
 from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor
-from lipsync.pipeline.job import Job
+from lipsync.pipeline.job import Enhancement, Job
 
 
 def check(job: Job) -> None:
@@ -16,8 +18,19 @@ def check(job: Job) -> None:
     check_choice(job.engines, job.options)
     if job.resize_factor < 1:
         raise OptionInvalid(f"pictures cannot be made {job.resize_factor} times smaller")
-    for output in job.outputs:
+    if not 0 <= job.detail <= 1:
+        raise OptionInvalid(f"a detail of {job.detail} is not between 0 and 1")
+    if job.enhancement is not None:
+        check_enhancement(job.enhancement)
+    for offset in job.offsets:
+        check_offset(offset)
+    for output in {*job.outputs, *job.plain_outputs}:
         check_output(output, (job.face, job.audio), job.encoding)
+
+
+def check_enhancement(wish: Enhancement) -> None:
+    """Raises OptionInvalid."""
+    check_enhancer(wish.restorer, None if wish.upscaler is None else (wish.factor, wish.upscaler), wish.options)
 
 
 def open_engines(job: Job, networks: Networks, monitor: Monitor) -> list[Engine]:

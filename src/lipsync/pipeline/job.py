@@ -4,13 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 from lipsync.engines.base import EngineOptions
+from lipsync.enhancers.base import EnhancerOptions
 from lipsync.media.encoding import Encoding
 from lipsync.media.framing import WHOLE
 from lipsync.models.session import Conditions
+
+FINAL_VARIANT, PLAIN_VARIANT = (
+    "final",
+    "plain",
+)  # what an output is, beside the variants with another offset of the sound
+
+
+@dataclass(frozen=True, slots=True)
+class Enhancement:
+    """What is done to each result after the lip-sync, as a step that may fail without losing it.
+
+    ``restorer``: a name in RESTORERS, None: the face stays as it is. ``factor``: how many times larger the picture
+    becomes, by ``upscaler``, a name in UPSCALERS; None: the best that is here. ``seconds``: how long it may take.
+    ``required``: what is missing for it stops the job before it begins, instead of the enhancement alone.
+    """
+
+    restorer: str | None = None
+    factor: int = 1
+    upscaler: str | None = None
+    options: EnhancerOptions = field(default_factory=EnhancerOptions)
+    seconds: float | None = None
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +45,9 @@ class Job:
     ``select``: whose mouth, of several people: largest, left, right or centre.
     ``delay``: seconds by which the mouth is to be later than the sound. ``resize_factor``: how many times smaller the
     result is than the footage, then ``rotated`` clockwise by 90 degrees, then cut to ``crop`` (see ``media.framing``).
-    ``static``: only the first frame of the footage is shown.
+    ``static``: only the first frame of the footage is shown. ``detail`` 0..1: how much of the footage's own texture is
+    given to mouths that are softer than it. ``offsets``: seconds by which the mouth is later than the sound in further
+    copies of each result.
     """
 
     face: Path
@@ -37,6 +64,9 @@ class Job:
     rotated: bool = False
     crop: tuple[int, int, int, int] = WHOLE
     static: bool = False
+    detail: float = 1.0
+    enhancement: Enhancement | None = None
+    offsets: tuple[Fraction, ...] = ()
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -45,22 +75,59 @@ class Job:
             return (self.output,)
         return tuple(self.output.with_stem(f"{self.output.stem}-{engine}") for engine in self.engines)
 
+    @property
+    def plain_outputs(self) -> tuple[Path, ...]:
+        """Where the lip-sync alone goes: beside the results if these are to be enhanced."""
+        if self.enhancement is None:
+            return self.outputs
+        return tuple(output.with_stem(f"{output.stem}-{PLAIN_VARIANT}") for output in self.outputs)
+
+
+class Step(StrEnum):
+    """How far an enhancement is."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Enhanced:
+    """What became of an enhancement: ``code`` and ``message`` tell why it failed or was skipped,
+    or what would have been better."""
+
+    step: Step
+    code: str | None = None
+    message: str | None = None
+    conditions: Mapping[str, Conditions] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, slots=True)
 class EngineResult:
-    """One engine's file. ``edited``: frames that were changed; ``conditions``: how it was computed."""
+    """One file of one engine. ``edited``: frames that were changed; ``conditions``: how it was computed.
+
+    ``variant``: FINAL_VARIANT; PLAIN_VARIANT, where an enhanced one lies beside it; or what ``variant_name`` calls it.
+    """
 
     engine: str
     output: Path
     edited: int
     conditions: Conditions | None
+    variant: str = FINAL_VARIANT
+    width: int = 0
+    height: int = 0
+    crop: tuple[int, int] = (0, 0)
+    duration: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was made. ``faces``: frames in which the followed face was seen or bridged; ``crop``: rows and columns
-    (right, bottom) that a player hides because the encoder needs even sizes; ``resize_factor``: how many times smaller
-    the picture is than the footage; ``peak_memory`` in bytes."""
+    """What was made. ``outputs``: each engine's final file first, then the others. ``faces``: frames in which the
+    followed face was seen or bridged; ``crop``: rows and columns (right, bottom) that a player hides because the
+    encoder needs even sizes; ``resize_factor``: how many times smaller the lip-sync's picture is than the footage;
+    ``enhanced``: None if nobody asked for it; ``peak_memory`` in bytes."""
 
     outputs: tuple[EngineResult, ...]
     frames: int
@@ -74,6 +141,7 @@ class Result:
     seconds: Mapping[str, float]
     peak_memory: int
     warnings: tuple[str, ...] = ()
+    enhanced: Enhanced | None = None
 
     @property
     def output(self) -> Path:
@@ -89,3 +157,23 @@ class Result:
     def edited(self) -> int:
         """How many frames the first engine changed."""
         return self.outputs[0].edited
+
+
+class Receiver(Protocol):
+    """Who is told of each file as soon as it is complete, while the job goes on."""
+
+    def made(self, output: EngineResult) -> None:
+        """A file is complete. Where an enhancement fails its plain file is the final one, and told once more."""
+
+    def enhancing(self, enhanced: Enhanced) -> None:
+        """The enhancement begins, or has ended."""
+
+
+class Nobody:
+    """A receiver that waits for the result."""
+
+    def made(self, output: EngineResult) -> None:
+        """Say nothing."""
+
+    def enhancing(self, enhanced: Enhanced) -> None:
+        """Say nothing."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from lipsync.engines.base import Engine
-from lipsync.faces.track import Track
 from lipsync.media.audio import Sound
 from lipsync.media.writer import Written
 from lipsync.monitor import Monitor
-from lipsync.pipeline.job import EngineResult, Job, Result
+from lipsync.pipeline.finish import Finished
+from lipsync.pipeline.job import Job, Result, Step
 from lipsync.pipeline.peak import peak_memory
-from lipsync.pipeline.plan import Plan
 from lipsync.pipeline.synthesise import Row
+from lipsync.pipeline.take import Take
 from lipsync.types import Picture
 
 NOTABLE_CLIPPING = 0.01  # share of the samples at full scale
@@ -35,49 +34,47 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What one attempt at a job gave: its files, how many frames each engine edited, in how many there was a face.
+    """What one attempt at a job gave: its files, and how many frames each engine edited.
 
-    ``job``: as it was done, maybe with a smaller picture than was asked for.
+    ``take``: with the job as it was done, maybe with a smaller picture than was asked for; its track knows the
+    frames with a face, but no more their landmarks. ``first``: the lip-sync's first file.
     """
 
-    job: Job
+    take: Take
     engines: Sequence[Engine]
-    written: Sequence[Written]
+    first: Written
+    finished: Finished
     edited: Sequence[int]
-    faces: int
-    rate: Fraction
 
-
-def faces_shown(track: Track, plan: Plan) -> int:
-    """The frames of the output in which the followed face was seen or bridged."""
-    return sum(bool(track.present[plan.shown(i, len(track))]) for i in range(plan.frames))
+    @property
+    def faces(self) -> int:
+        """The frames of the output in which the followed face was seen or bridged."""
+        track, plan = self.take.track, self.take.plan
+        return sum(bool(track.present[plan.shown(i, len(track))]) for i in range(plan.frames))
 
 
 def report(job: Job, made: Made, sound: Sound, monitor: Monitor, seconds: float) -> Result:
     """The result of a job that took ``seconds`` in all."""
-    first = made.written[0]
-    outputs = [
-        EngineResult(name, written.path, edited, engine.conditions)
-        for name, written, edited, engine in zip(job.engines, made.written, made.edited, made.engines, strict=True)
-    ]
+    final = made.finished.outputs[0]
     return Result(
-        outputs=tuple(outputs),
-        frames=first.frames,
+        outputs=made.finished.outputs,
+        frames=made.first.frames,
         faces=made.faces,
-        width=first.width,
-        height=first.height,
-        rate=made.rate,
+        width=final.width,
+        height=final.height,
+        rate=made.take.rate,
         duration=sound.duration,
-        crop=first.crop,
-        resize_factor=made.job.resize_factor,
+        crop=final.crop,
+        resize_factor=made.take.job.resize_factor,
         seconds=monitor.seconds | {"total": seconds},
         peak_memory=peak_memory(),
         warnings=tuple(_warnings(job, made, sound)),
+        enhanced=made.finished.enhanced,
     )
 
 
 def _warnings(job: Job, made: Made, sound: Sound) -> Iterator[str]:
-    frames = made.written[0].frames
+    frames, enhanced = made.first.frames, made.finished.enhanced
     if sound.clipped_share > NOTABLE_CLIPPING:
         yield f"{sound.clipped_share:.0%} of the sound is clipped"
     if any(engine.needs_faces for engine in made.engines) and made.faces < frames:
@@ -88,5 +85,12 @@ def _warnings(job: Job, made: Made, sound: Sound) -> Iterator[str]:
             if not edited:
                 yield f"{name}: no frame was changed"
             yield from (f"{name}: {note}" for note in engine.conditions.notes)
-    if made.job.resize_factor > job.resize_factor:
-        yield f"memory ran out; the picture is {made.job.resize_factor} times smaller than the footage"
+    factor = made.take.job.resize_factor
+    if factor > job.resize_factor:
+        yield f"memory ran out; the picture is {factor} times smaller than the footage"
+    if enhanced is not None and enhanced.step is not Step.COMPLETED:
+        yield f"not enhanced: {enhanced.message}"
+    if enhanced is not None:
+        if enhanced.step is Step.COMPLETED and enhanced.message:
+            yield enhanced.message
+        yield from (note for conditions in enhanced.conditions.values() for note in conditions.notes)

@@ -1,4 +1,4 @@
-"""The job: check, listen, track, synthesise, encode."""
+"""The job: check, listen, track, synthesise, encode, enhance."""
 
 from __future__ import annotations
 
@@ -6,30 +6,34 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 
-from lipsync.engines.base import Engine, Scene
-from lipsync.media.audio import Voice
+from lipsync.engines.base import Engine
 from lipsync.media.framing import reframed
 from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import probe, video_of
-from lipsync.media.writer import write
+from lipsync.media.writer import Written
 from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor, watched
 from lipsync.pipeline.check import check, open_engines
-from lipsync.pipeline.job import Job, Result
+from lipsync.pipeline.enhance import Kit, open_kit
+from lipsync.pipeline.finish import finish
+from lipsync.pipeline.job import Job, Nobody, Receiver, Result
+from lipsync.pipeline.lines import lines_of
 from lipsync.pipeline.listen import heard
 from lipsync.pipeline.plan import plan
-from lipsync.pipeline.report import Made, Tally, faces_shown, report
+from lipsync.pipeline.report import Made, Tally, report
 from lipsync.pipeline.shrink import first_that_fits, shrunk, without_framing
-from lipsync.pipeline.synthesise import synthesise
+from lipsync.pipeline.synthesise import Line, synthesise
+from lipsync.pipeline.take import Take
 from lipsync.pipeline.threads import one_thread_a_call
 from lipsync.pipeline.track import track_faces
 from lipsync.types import Clip
 
 
-def run(job: Job, monitor: Monitor, networks: Networks | None = None) -> Result:
+def run(job: Job, monitor: Monitor, networks: Networks | None = None, receiver: Receiver | None = None) -> Result:
     """Do one job; the outputs appear whole or not at all. Where memory runs out it begins anew with a smaller picture.
 
-    ``networks``: those that are open already, and that will be of use to the next job.
+    ``networks``: those that are open already, and that will be of use to the next job. ``receiver`` is told of each
+    file when it is complete.
 
     Raises InputError, OutputError or ModelError with one line for a person, OutOfMemory when the smallest picture is
     too large, ExtraMissing, and Cancelled when told to stop.
@@ -37,43 +41,42 @@ def run(job: Job, monitor: Monitor, networks: Networks | None = None) -> Result:
     began, networks = time.monotonic(), Networks() if networks is None else networks
     check(job)
     engines = [open_engines(job, networks, monitor)]  # before any work, to tell at once what is missing
+    kit = None if job.enhancement is None else open_kit(job.enhancement, networks, monitor)
     footage, sound = probe(job.face, photo_rate=job.photo_rate), probe(job.audio)
     asked = without_framing(job) if footage.still and job.options.faithful else job  # the original left photos alone
-    with heard(sound, job, monitor) as voice:
+    with heard(sound, job, monitor) as voice, one_thread_a_call():
 
         def attempt(factor: int) -> Made:
-            smaller = shrunk(asked, factor)
             if not engines:
                 networks.forget()  # for their memory
+            smaller = shrunk(asked, factor)
             opened = engines.pop() if engines else open_engines(smaller, networks, monitor)
-            return _attempt(smaller, opened, _framed(footage, smaller), sound, voice, networks, monitor)
+            seen, wanted = _framed(footage, smaller), plan(smaller, voice, video_of(footage).rate)
+            with track_faces(seen, wanted.limit, job.select, opened, networks, monitor) as track:
+                take = Take(smaller, seen, sound, voice, track, wanted)
+                return _attempt(take, opened, kit, networks, monitor, receiver or Nobody())
 
         made = first_that_fits(attempt, asked.resize_factor)
         return report(asked, made, voice.facts, monitor, time.monotonic() - began)
 
 
 def _attempt(
-    job: Job,
-    engines: Sequence[Engine],
-    footage: Clip,
-    sound: Clip,
-    voice: Voice,
-    networks: Networks,
-    monitor: Monitor,
+    take: Take, engines: Sequence[Engine], kit: Kit | None, networks: Networks, monitor: Monitor, receiver: Receiver
 ) -> Made:
-    """Follow the face, then give every frame its new mouth and encode it."""
-    rate, tally = video_of(footage).rate, Tally(len(engines))
-    wanted = plan(job, voice, rate)
-    frames = wanted.frames
+    """Give every frame its new mouth and encode it; then what comes after that."""
+    tally = Tally(len(engines))
+    with lines_of(take.job, engines, networks) as lines:
+        written = _lip_sync(take, lines, tally, monitor)
+        finished = finish(take, lines, kit, written, tally.edited, monitor, receiver)
+        return Made(take, engines, written[0], finished, tally.edited)
+
+
+def _lip_sync(take: Take, lines: Sequence[Line], tally: Tally, monitor: Monitor) -> list[Written]:
     with ExitStack() as stack:
-        stack.enter_context(one_thread_a_call())
-        track = stack.enter_context(track_faces(footage, wanted.limit, job.select, engines, networks, monitor))
-        pictures = stack.enter_context(prefetch(wanted.pictures(footage, len(track))))
-        scene = Scene(track, voice, rate, frames, job.delay)
-        rows = stack.enter_context(closing(synthesise(pictures, engines, scene)))
-        ready = tally.count(stack.enter_context(prefetch(watched(rows, monitor, "render", frames))))
-        written = write(ready, job.outputs, footage=footage, sound=sound, frames=frames, encoding=job.encoding)
-        return Made(job, engines, written, tally.edited, faces_shown(track, wanted), rate)
+        pictures = stack.enter_context(prefetch(take.pictures()))
+        rows = stack.enter_context(closing(synthesise(pictures, lines, take.scene)))
+        ready = tally.count(stack.enter_context(prefetch(watched(rows, monitor, "render", take.plan.frames))))
+        return take.write(ready, take.job.plain_outputs)
 
 
 def _framed(footage: Clip, job: Job) -> Clip:

@@ -6,6 +6,7 @@ The idea of driving a low-dimensional mouth shape from speech features, per fram
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -70,13 +71,21 @@ def load_basis(file: Path | None = None) -> Basis:
     return Basis(triangles=triangles, **{name: value.astype(np.float32) for name, value in values.items()})
 
 
+def motion_checksum() -> str:
+    """The SHA-256 of the package's own network. Raises ModelMissing."""
+    return hashlib.sha256(_network()).hexdigest()
+
+
 def open_motion(networks: Networks, threads: int = 1) -> MotionModel:
     """The package's own network, ready to run. Raises ModelMissing, ModelCorrupt."""
+    return MotionModel(networks.open(_network(), threads=threads), load_basis())
+
+
+def _network() -> bytes:
     try:
-        model = (_DATA / "motion.onnx").read_bytes()
+        return (_DATA / "motion.onnx").read_bytes()
     except FileNotFoundError as exc:
         raise ModelMissing("the package lacks its motion network (speech/data/motion.onnx)") from exc
-    return MotionModel(networks.open(model, threads=threads), load_basis())
 
 
 class MotionModel:

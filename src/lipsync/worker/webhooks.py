@@ -35,6 +35,13 @@ def body_of(task: Task) -> str:
         "status": task.status,
         "attempts": task.attempts,
         "outputs": [asdict(output) for output in task.outputs],
+        "enhancement": {
+            "status": task.enhancement.step,
+            "started_at": _moment(task.enhancement.started_at),
+            "finished_at": _moment(task.enhancement.finished_at),
+            "error": None if task.enhancement.problem is None else asdict(task.enhancement.problem),
+        },
+        "manifest": None if task.manifest is None else asdict(task.manifest),
         "error": None if task.problem is None else asdict(task.problem),
         "created_at": _moment(task.created_at),
         "started_at": _moment(task.started_at),

@@ -20,7 +20,7 @@ from lipsync.errors import StorageFailed
 from lipsync.jobs.derivation import webhook_secret
 from lipsync.jobs.migrate import migrate
 from lipsync.jobs.store import TaskStore, open_store
-from lipsync.jobs.task import Output, Performance, Status, Task
+from lipsync.jobs.task import Manifest, Output, Performance, Status, Task
 from lipsync.monitor import Monitor
 from lipsync.settings import Settings
 from lipsync.storage.base import LocalOptions
@@ -102,6 +102,9 @@ class House:
             stored = self.storage.put(film, f"2026/{task_id}/{engine}.mp4", "video/mp4", Monitor())
             output = Output(engine, stored.key, stored.url, stored.size, stored.sha256, 640, 480, 1.0)
             self.store.add_output(task_id, "w", output, self.clock())
+        self.store.set_manifest(
+            task_id, "w", Manifest(stored.key, stored.url, stored.size, stored.sha256), self.clock()
+        )
         return self.store.finish(task_id, "w", Performance(1.0, 25, 25.0, 1 << 20), {"process": 1.0}, self.clock())
 
 

@@ -4,11 +4,12 @@ from dataclasses import fields
 
 import pytest
 
-from lipsync.api.wishes import Engine, Options
+from lipsync.api.wishes import Encode, Engine, Options
 from lipsync.engines import ENGINES
 from lipsync.engines.base import EngineOptions
 from lipsync.jobs.order import DEFAULTS
 from lipsync.jobs.task import Problem, Status
+from lipsync.media.encoding import CHOICES
 
 LOCAL = {
     "device",
@@ -116,7 +117,8 @@ def test_the_options_are_those_of_the_engines(house):
     assert Options().model_dump() == DEFAULTS
     told = house.client.get("/v1/options", headers=house.key()).json()
     assert told["engines"] == list(ENGINES)
-    assert told["options"]["properties"]["crf"]["maximum"] == 51
+    assert told["options"]["properties"]["crf"]["anyOf"][0]["maximum"] == 51
+    assert set(Encode.__args__) == set(CHOICES)
     house.new(house.key(), options=told["defaults"])
 
 

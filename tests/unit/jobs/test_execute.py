@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import re
 import threading
@@ -19,10 +21,12 @@ from lipsync.errors import EncodeFailed, LeaseLost, NoFaceFound, StorageFailed
 from lipsync.intake import Limits, Means
 from lipsync.jobs.execute import Workplace, execute, sweep
 from lipsync.jobs.hold import Hold, TimeLimits
+from lipsync.jobs.prune import prune
 from lipsync.jobs.store import TaskStore, migrate, open_store
-from lipsync.jobs.task import NewTask, Progress, Source, Status, Task
+from lipsync.jobs.task import Enhancement, NewTask, Progress, Source, Status, Task
 from lipsync.media.probe import probe, video_of
-from lipsync.storage.base import LocalOptions
+from lipsync.pipeline.job import Step
+from lipsync.storage.base import LocalOptions, Stored
 from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.local import LocalStorage
 
@@ -490,3 +494,102 @@ def test_a_task_that_was_stopped_is_one_line_of_the_log(place, store, claimed, l
         _, last = lines(logged, task)
         assert last[0] == "INFO"
         assert re.fullmatch(rf"{text} after [\d.]+ s", last[1])
+
+
+def outputs_of(task: Task) -> dict[tuple[str, str], tuple[int, int]]:
+    return {(output.engine, output.variant): (output.width, output.height) for output in task.outputs}
+
+
+def test_the_enhanced_result_is_published_beside_the_plain_one(place, store, claimed):
+    task = claimed(upscale="2:lanczos")
+    assert store.get(task.id).enhancement.step is Step.PENDING
+    execute(task, place)
+    done = store.get(task.id)
+    assert (done.status, done.problem) == (Status.COMPLETED, None)
+    assert outputs_of(done) == {("passthrough", "plain"): (192, 96), ("passthrough", "final"): (384, 192)}
+    assert published(place) == [f"{task.id}/passthrough-plain.mp4", f"{task.id}/passthrough.mp4"]
+    large = video_of(probe(place.folder.parent / "published" / f"{task.id}/passthrough.mp4"))
+    assert (large.width, large.height, large.frames) == (384, 192, 50)
+    assert (done.enhancement.step, done.enhancement.problem) == (Step.COMPLETED, None)
+    assert task.created_at < done.enhancement.started_at < done.enhancement.finished_at <= done.finished_at
+    assert "enhance" in done.timings
+    assert nothing_is_left(place)
+
+
+def test_if_enhancing_fails_the_task_is_completed_with_the_plain_result_and_says_so(place, store, claimed):
+    task = claimed(enhance="gfpgan-1.4:0.5")
+    execute(task, replace(place, models=place.folder.parent / "no models"))
+    done = store.get(task.id)
+    assert (done.status, done.problem) == (Status.COMPLETED, None)
+    assert outputs_of(done) == {("passthrough", "plain"): (192, 96)}
+    assert (done.enhancement.step, done.enhancement.problem.code) == (Step.FAILED, "model_missing")
+    assert any(line.message.startswith("not enhanced: ") for line in store.logs(task.id))
+
+
+def test_enhancing_may_not_take_for_ever_and_the_plain_result_stays(place, store, claimed):
+    task = claimed(upscale="4:lanczos")
+    execute(task, replace(place, times=TimeLimits(600, {Status.ENHANCING: 0.001})))
+    done = store.get(task.id)
+    assert (done.status, done.enhancement.problem.code) == (Status.COMPLETED, "timed_out")
+    assert set(outputs_of(done)) == {("passthrough", "plain")}
+
+
+def test_a_task_that_asks_for_no_enhancement_has_skipped_it(place, store, claimed):
+    task = claimed()
+    execute(task, place)
+    assert store.get(task.id).enhancement == Enhancement(Step.SKIPPED)
+
+
+def test_a_task_that_is_cancelled_before_it_is_enhanced_has_skipped_that(store, claimed):
+    task = claimed(upscale="2:lanczos")
+    store.cancelled(task.id, "tester", now())
+    assert store.get(task.id).enhancement.step is Step.SKIPPED
+    store.retry(task.id, now())
+    assert store.get(task.id).enhancement == Enhancement(Step.PENDING)
+
+
+def test_copies_with_another_offset_follow_the_exact_result(place, store, claimed):
+    task = claimed(offset_copies=[-80, 80])
+    execute(task, place)
+    done = store.get(task.id)
+    variants = ["final", "sound-80ms-later", "sound-80ms-earlier"]
+    assert [output.variant for output in done.outputs] == variants
+    assert len(published(place)) == 3
+
+
+def test_a_manifest_tells_what_was_made_of_what(place, store, claimed):
+    task = claimed(upscale="2:lanczos", crf=30)
+    execute(task, place)
+    done = store.get(task.id)
+    path = place.folder.parent / "published" / done.manifest.key
+    told = json.loads(path.read_text())
+    assert (told["task"], told["options"]["asked"]["crf"]) == (task.id, 30)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == done.manifest.sha256
+    assert told["inputs"]["face"]["source"].endswith("/bars.mp4")
+    assert {made["key"]: made["sha256"] for made in told["outputs"]} == {
+        output.key: output.sha256 for output in done.outputs
+    }
+    assert {step["name"] for step in told["steps"]} >= {"listen", "track", "render", "enhance"}
+    assert told["versions"]["lipsync"]
+    assert set(done.files) == {*told_keys(told), done.manifest.key}
+
+
+def told_keys(told: dict) -> list[str]:
+    return [made["key"] for made in told["outputs"]]
+
+
+def test_a_file_of_a_worker_that_died_before_it_could_tell_is_known_and_goes_with_the_task(place, store, claimed):
+    class Dies(LocalStorage):
+        def put(self, *given: object) -> Stored:
+            super().put(*given)
+            raise SystemExit("killed")
+
+    task = claimed()
+    options = LocalOptions(place.folder.parent / "published", "http://localhost:8000", "a secret of the tests")
+    with pytest.raises(SystemExit):
+        execute(task, replace(place, storage=Dies.open(options)))
+    assert published(place) == [f"{task.id}/passthrough.mp4"]
+    store.cancelled(task.id, "tester", now())
+    assert store.get(task.id).outputs == ()
+    prune(store, place.storage, place.uploads, now() + timedelta(days=1))
+    assert published(place) == []

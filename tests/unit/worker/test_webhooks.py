@@ -42,6 +42,8 @@ def test_the_body_tells_what_became_of_a_task(store):
         "status": "failed",
         "attempts": 1,
         "outputs": [],
+        "enhancement": {"status": "skipped", "started_at": None, "finished_at": None, "error": None},
+        "manifest": None,
         "error": {"code": "no_face_found", "message": "niemand – nobody", "retryable": False},
         "created_at": "2026-03-04T05:06:07.890123Z",
         "started_at": "2026-03-04T05:06:07.890123Z",
@@ -60,6 +62,7 @@ def test_a_body_holds_the_outputs(store):
     assert told["outputs"] == [
         {
             "engine": "passthrough",
+            "variant": "final",
             "key": "k/o.mp4",
             "url": "http://s/k/o.mp4",
             "size": 5_000_000_000,

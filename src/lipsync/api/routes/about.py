@@ -17,7 +17,7 @@ PIXELS = 1280 * 720  # of the frames that SPEED is about
 SHARE = 0.5  # of the time that does not depend on the size of the picture
 START = 2.0  # seconds, for each engine
 # frames/s on two CPU cores; where there is a GPU, or there are more cores, it is faster
-SPEED = {"passthrough": 120.0, "rewrite": 30.0, "wav2lip": 12.0, "wav2lip-gan": 12.0}
+SPEED = {"passthrough": 120.0, "rewrite": 30.0, "wav2lip": 12.0, "wav2lip-gan": 12.0, "hybrid": 10.0}
 
 router = APIRouter(tags=["service"])
 

@@ -16,7 +16,7 @@ from lipsync.api.services import AtDesk, Desk
 from lipsync.errors import TaskMissing
 from lipsync.storage.signing import verify
 
-TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska"}
+TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska", ".json": "application/json"}
 TASK = re.compile(r"[0-9a-f]{32}")
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 BLOCK = 256 << 10  # bytes
@@ -52,12 +52,14 @@ def tag(key: str, path: Path, desk: Desk) -> str:
     """An entity tag: the SHA-256, which the task knows that the key names; else one that is weak."""
     for task_id in TASK.findall(key):
         try:
-            outputs = desk.store.get(task_id).outputs
+            task = desk.store.get(task_id)
         except TaskMissing:
             continue
-        for output in outputs:
-            if output.key == key:
-                return f'"{output.sha256}"'
+        checksums = {output.key: output.sha256 for output in task.outputs}
+        if task.manifest is not None:
+            checksums[task.manifest.key] = task.manifest.sha256
+        if key in checksums:
+            return f'"{checksums[key]}"'
     state = path.stat()
     return f'W/"{state.st_mtime_ns:x}-{state.st_size:x}"'
 

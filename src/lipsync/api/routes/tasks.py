@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import RedirectResponse
@@ -18,6 +18,7 @@ from lipsync.api.wishes import Wish, new_task
 from lipsync.errors import LipsyncError, TaskMissing, TransitionForbidden
 from lipsync.jobs.requests import Admit
 from lipsync.jobs.task import FINAL, NewTask, Status, Task
+from lipsync.pipeline.job import FINAL_VARIANT, PLAIN_VARIANT
 
 router = APIRouter(tags=["tasks"])
 
@@ -56,6 +57,10 @@ def changeable(task_id: TaskPath, desk: AtDesk, caller: Writer) -> Task:
     return owned(task_id, desk, caller)
 
 
+LINKS: dict[int | str, dict[str, Any]] = {
+    307: {"headers": {"Location": {"description": "a fresh link", "schema": {"type": "string"}}}},
+    **problems(404),
+}
 Readable = Annotated[Task, Depends(readable)]
 Changeable = Annotated[Task, Depends(changeable)]
 
@@ -181,8 +186,8 @@ def delete(task: Changeable, desk: AtDesk) -> None:
     """Its results, its log and itself, if it has ended; 409 otherwise."""
     if task.status not in FINAL:
         raise TransitionForbidden(f"a task that is {task.status} cannot be deleted; cancel it first")
-    for output in task.outputs:
-        desk.storage.delete(output.key)
+    for key in task.files:
+        desk.storage.delete(key)
     desk.store.delete(task.id)
 
 
@@ -208,14 +213,38 @@ def deliveries(task: Readable, desk: AtDesk) -> DeliveryPage:
     status_code=307,
     summary="Download a result",
     response_class=RedirectResponse,
-    responses={
-        307: {"headers": {"Location": {"description": "a fresh link", "schema": {"type": "string"}}}},
-        **problems(404),
-    },
+    responses=LINKS,
 )
-def output(task: Readable, engine: Annotated[str, Path(max_length=64)], desk: AtDesk) -> RedirectResponse:
-    """Leads to a fresh link to one engine's result."""
-    for found in task.outputs:
-        if found.engine == engine:
-            return RedirectResponse(desk.storage.url(found.key), headers={"Cache-Control": "no-store"})
-    raise Refusal("output_missing", f"the task has no output of an engine {engine}")
+def output(
+    task: Readable,
+    engine: Annotated[str, Path(max_length=64)],
+    desk: AtDesk,
+    variant: Annotated[
+        str | None, Query(max_length=64, description="as the task's outputs tell it; the final one if there is one")
+    ] = None,
+) -> RedirectResponse:
+    """Leads to a fresh link to one engine's result: the final one, or the best that there is."""
+    found = {found.variant: found for found in task.outputs if found.engine == engine}
+    best = found.get(variant) if variant else found.get(FINAL_VARIANT, found.get(PLAIN_VARIANT))
+    if best is None:
+        raise Refusal("output_missing", f"the task has no {variant or 'output'} of an engine {engine}")
+    return fresh(best.key, desk)
+
+
+@router.get(
+    "/v1/tasks/{task_id}/manifest",
+    status_code=307,
+    summary="Download the manifest",
+    response_class=RedirectResponse,
+    responses=LINKS,
+)
+def manifest(task: Readable, desk: AtDesk) -> RedirectResponse:
+    """Leads to a fresh link to the file that tells what was made of what, and how."""
+    if task.manifest is None:
+        raise Refusal("output_missing", "the task has no manifest; it is published when the task is completed")
+    return fresh(task.manifest.key, desk)
+
+
+def fresh(key: str, desk: Desk) -> RedirectResponse:
+    """A way to a published file, which nobody keeps."""
+    return RedirectResponse(desk.storage.url(key), headers={"Cache-Control": "no-store"})

@@ -1,0 +1,35 @@
+"""What each engine's frames go through on their way to its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from lipsync.engines import is_soft
+from lipsync.engines.base import Engine
+from lipsync.enhancers.detail import DetailTransfer
+from lipsync.faces.landmarker import Landmarker
+from lipsync.media.scratch import scratch_file
+from lipsync.models.networks import Networks
+from lipsync.pipeline.edits import EditSpool
+from lipsync.pipeline.job import Job
+from lipsync.pipeline.synthesise import Line
+
+
+@contextmanager
+def lines_of(job: Job, engines: Sequence[Engine], networks: Networks) -> Iterator[list[Line]]:
+    """Soft mouths get the footage's detail; what is to be enhanced later is written down.
+
+    Raises ModelError, DiskFull, OutputUnwritable.
+    """
+    with ExitStack() as stack:
+
+        def line(name: str, engine: Engine) -> Line:
+            touch = spool = None
+            if job.detail and is_soft(name, job.options):
+                touch = DetailTransfer(stack.enter_context(Landmarker.open(networks)), job.detail)
+            if job.enhancement is not None:
+                spool = EditSpool(stack.enter_context(scratch_file()))
+            return Line(engine, touch, spool)
+
+        yield [line(name, engine) for name, engine in zip(job.engines, engines, strict=True)]

@@ -1,0 +1,108 @@
+"""``lipsync sync`` with what comes after the lip-sync."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lipsync.__main__ import main
+from lipsync.media.probe import probe, video_of
+from lipsync.media.reader import read
+
+
+@pytest.fixture
+def sync(speaker, voice, tmp_path, capsys) -> Callable[..., tuple[int, dict, str]]:
+    """Runs ``lipsync sync`` with an output in ``tmp_path``; gives code, JSON and what was said."""
+
+    def run(*options: str) -> tuple[int, dict, str]:
+        given = ["--face", str(speaker), "--audio", str(voice), "-o", str(tmp_path / "out.mp4"), "--json", *options]
+        code = main(["sync", *given])
+        out, err = capsys.readouterr()
+        told = json.loads(out)
+        return code, told, err or told.get("error", {}).get("message", "")
+
+    return run
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_the_larger_picture_is_the_result_and_the_plain_one_lies_beside(sync, tmp_path):
+    code, told, err = sync("--upscale", "2:lanczos")
+    assert (code, err) == (0, "")
+    assert files(tmp_path) == {"out.mp4", "out-plain.mp4"}
+    assert [(made["variant"], made["width"], made["height"]) for made in told["outputs"]] == [
+        ("final", 640, 480),
+        ("plain", 320, 240),
+    ]
+    assert (told["width"], told["enhanced"]["step"]) == (640, "completed")
+    large, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
+    assert len(large) == len(plain) == 50
+    for one, other in zip(large, plain, strict=True):
+        averaged = one.y.reshape(240, 2, 320, 2).mean((1, 3))
+        assert np.abs(averaged - other.y).mean() < 2.5  # each was encoded once
+
+
+def test_what_is_missing_for_it_ends_it_before_any_work(sync, tmp_path):
+    code, _, err = sync("--enhance", "gfpgan-1.4", "--models-dir", str(tmp_path / "models"))
+    assert code != 0
+    assert "gfpgan-1.4" in err
+    assert "out.mp4" not in files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (("--enhance", "photoshop"), "photoshop"),
+        (("--enhance", "gfpgan-1.4:2"), "0 to 1"),
+        (("--upscale", "3"), "2 or 4"),
+        (("--upscale", "2:gfpgan-1.4"), "gfpgan-1.4"),
+        (("--offset-copies", "500"), "500 ms"),
+        (("--detail", "7"), "between 0 and 1"),
+        (("--enhance", "codeformer", "--fidelity", "-1"), "fidelity"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_told(sync, tmp_path, wrong, told):
+    code, _, err = sync(*wrong)
+    assert code == 24
+    assert told in err
+    assert not files(tmp_path)
+
+
+def test_copies_with_another_offset_have_the_same_pictures(sync, tmp_path):
+    code, told, err = sync("--offset-copies", "80,-40", "--engine", "passthrough")
+    assert (code, err) == (0, "")
+    assert [made["variant"] for made in told["outputs"]] == ["final", "sound-80ms-earlier", "sound-40ms-later"]
+    first, *others = ([*read(probe(made["output"] and Path(made["output"])))] for made in told["outputs"])
+    for other in others:
+        assert all(np.array_equal(a.y, b.y) for a, b in zip(first, other, strict=True))
+
+
+def test_the_manifest_tells_what_was_made_of_what(sync, tmp_path, speaker):
+    code, told, err = sync("--upscale", "2:lanczos", "--manifest", str(tmp_path / "out.json"))
+    assert (code, err) == (0, "")
+    manifest = json.loads((tmp_path / "out.json").read_text())
+    assert manifest["inputs"]["face"]["name"] == speaker.name
+    assert [made["name"] for made in manifest["outputs"]] == ["out.mp4", "out-plain.mp4"]
+    assert {step["name"] for step in manifest["steps"]} == set(told["seconds"]) - {"total"}
+    assert set(manifest["models"]) == {"face-landmarker", "motion"}
+    assert manifest["options"]["enhancement"]["upscaler"] == "lanczos"
+
+
+def test_no_file_is_replaced_unasked(sync, tmp_path):
+    (tmp_path / "out-plain.mp4").write_bytes(b"mine")
+    code, _, err = sync("--upscale", "2:lanczos")
+    assert code != 0
+    assert "exists already" in err
+    assert (tmp_path / "out-plain.mp4").read_bytes() == b"mine"
+
+
+def test_a_named_encoding_is_used(sync, tmp_path):
+    code, _, err = sync("--encode", "hevc", "--engine", "passthrough")
+    assert (code, err) == (0, "")
+    assert video_of(probe(tmp_path / "out.mp4")).codec == "hevc"

@@ -1,0 +1,180 @@
+"""The service keeps to its OpenAPI document: requests made up from it, good and bad, get no answer that it lacks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from lipsync.api.routes.tus import PART
+from lipsync.jobs.task import Problem, Progress, Status
+from lipsync.monitor import Monitor
+
+if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
+    schemathesis: Any = import_module("schemathesis")
+else:
+    schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
+engine, events = import_module("schemathesis.engine"), import_module("schemathesis.engine.events")
+sampled_from = import_module("hypothesis.strategies").sampled_from
+
+MANY = 10**9
+UNBOUNDED = {"requests_per_minute": MANY, "running_tasks": MANY}
+GENERATION = {"deterministic": True, "no-shrink": True, "max-examples": 20, "database": "none"}
+CONTENT = b"x"
+OFTEN = 0.9  # how probable a value is that leads somewhere, among all that the document allows
+STATES = ("waiting", "running", "failed", "cancelled", *["completed"] * 3)  # which alone have results
+OFF = {"enabled": False}
+CHECKS = {
+    "positive_data_acceptance": OFF,  # much that fits a schema leads nowhere
+    "negative_data_rejection": {"expected-statuses": ["4xx"]},  # tus says 412 before anything else
+}
+PARTS = {"include-method": "PATCH", "generation": {"max-examples": 60}}  # few of them have all that has to fit
+ONE_SHELF = {  # what was made through one of the two is also deleted through the other
+    "include-path-regex": "^/v1/(uploads|tus)",
+    "checks": {"ensure_resource_availability": OFF},
+}
+WATCH = {"include-operation-id": "events_events", "max-stream-events": 1, "request-timeout": 3}  # it may never end
+
+
+@dataclass
+class Inspection:
+    """What came of the requests: the statuses that each operation answered with, and all that was wrong."""
+
+    answers: dict[str, set[int]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def note(self, event: Any) -> None:
+        if isinstance(event, events.NonFatalError):
+            self.faults.append(f"{event.label}: {event.info}")
+        elif isinstance(event, events.FatalError):
+            raise event.exception
+        elif isinstance(event, events.ScenarioFinished):
+            self._note_answers(event.recorder)
+
+    def _note_answers(self, recorder: Any) -> None:
+        for number, exchange in recorder.interactions.items():
+            statuses = self.answers.setdefault(recorder.cases[number].value.operation.label, set())
+            if exchange.response is not None:
+                statuses.add(exchange.response.status_code)
+        for check in (check for checks in recorder.checks.values() for check in checks if check.failure_info):
+            failure = check.failure_info.failure
+            self.faults.append(f"{check.name}: {failure.title}\n{failure.message}\n{check.failure_info.code_sample}")
+
+    def check(self) -> None:
+        assert not self.faults, "\n\n".join(self.faults)
+
+
+def new_task(house: Any, headers: Mapping[str, str], state: str) -> str:
+    """A task that got so far, with a line in its log and a call of its webhook."""
+    task: str = house.new(headers, webhook="https://example.org/done")["id"]
+    house.store.log(task, "INFO", "a line", house.clock(), "rewrite")
+    house.store.enqueue_delivery(task, "https://example.org/done", "task.completed", "{}", house.clock())
+    if state == "completed":
+        house.complete(task)
+    elif state == "cancelled":
+        house.store.request_cancel(task, house.clock())
+    elif state in ("running", "failed"):
+        house.store.claim(task, "w", house.lease, house.clock())
+        house.store.advance(task, "w", Status.PROCESSING, house.clock())
+        house.store.heartbeat(task, "w", house.lease, Progress("synthesise", 1, None), house.clock())
+        if state == "failed":
+            house.store.fail(task, "w", Problem("no_face_found", "nobody is there", False), house.clock())
+    return task
+
+
+def published(house: Any) -> tuple[str, int, str]:
+    """A file's key, and the expiry and the signature of a link to it."""
+    film = house.folder / "film.mp4"
+    film.write_bytes(b"a film")
+    key = house.storage.put(film, "film.mp4", "video/mp4", Monitor()).key  # made up paths have no slash in a part
+    link = parse_qs(urlsplit(house.storage.url(key)).query)
+    return key, int(link["expires"][0]), link["signature"][0]
+
+
+def furnish(house: Any, headers: Mapping[str, str]) -> dict[str, Sequence[object]]:
+    """Fill the service; values that lead somewhere in it, by parameter."""
+    tasks = [new_task(house, headers, state) for _ in range(6) for state in STATES]
+    speaks = {**headers, "Tus-Resumable": "1.0.0", "Upload-Length": "64"}
+    uploads = [house.client.post("/v1/tus", headers=speaks).headers["location"] for _ in range(24)]
+    uploads += [house.client.post("/v1/uploads", content=b"x", headers=headers).headers["location"] for _ in range(8)]
+    key, expires, signature = published(house)
+    return {
+        "path.task_id": tasks,
+        "query.task_id": tasks,
+        "path.engine": ["rewrite"],
+        "path.key": [key],
+        "query.expires": [expires],
+        "query.signature": [signature],
+        "path.upload_id": [path.rpartition("/")[2] for path in uploads],
+        "header.tus-resumable": ["1.0.0"],
+        "header.upload-length": ["64"],
+        "header.upload-offset": ["0"],
+        "header.upload-checksum": ["sha256 " + base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()],
+        "body.video_url": ["https://example.org/v.mp4"],
+        "body.audio_url": ["https://example.org/a.wav"],
+    }
+
+
+def inspect(house: Any, values: Mapping[str, Sequence[object]], **more: Any) -> Inspection:
+    """Ask for everything in the document, rightly and wrongly. The requests are the same each time, but for ids."""
+    told = {
+        "seed": 1,
+        "generation": GENERATION,
+        "dictionaries": {name: {"values": list(given)} for name, given in values.items()},
+        "parameters": {name: {"dictionary": name, "probability": OFTEN} for name in values},
+        "operations": [WATCH, PARTS, ONE_SHELF],
+        "checks": CHECKS,
+        "cache": OFF,
+        "analysis": {"constants": OFF},  # none of the service's source is read for values
+    }
+    schemathesis.openapi.media_type(PART, sampled_from([CONTENT, CONTENT, CONTENT, b"", bytes(64), bytes(65)]))
+    config = schemathesis.Config.from_dict(told | more)
+    document = schemathesis.openapi.from_asgi("/openapi.json", house.client.app, config=config)
+    found = Inspection()
+    for event in engine.from_schema(document).execute():
+        found.note(event)
+    return found
+
+
+def operations(house: Any) -> dict[str, dict[str, Any]]:
+    paths = house.client.app.openapi()["paths"].items()
+    return {f"{method.upper()} {path}": told for path, methods in paths for method, told in methods.items()}
+
+
+def fruitless(found: Inspection) -> list[str]:
+    """Operations that failed whatever they were asked for."""
+    return [operation for operation, statuses in found.answers.items() if min(statuses) >= 400]
+
+
+def test_with_a_key_every_answer_is_documented(build):
+    house = build(**UNBOUNDED)
+    headers = house.key("admin")
+    found = inspect(house, furnish(house, headers), headers=headers)
+    found.check()
+    assert found.answers.keys() == operations(house).keys()
+    assert not fruitless(found)
+
+
+def test_without_a_key_every_answer_is_documented(build):
+    house = build(**UNBOUNDED)
+    found = inspect(house, furnish(house, house.key()), phases={"fuzzing": OFF, "stateful": OFF})
+    found.check()
+    keyed = [operation for operation, told in operations(house).items() if "401" in told["responses"]]
+    assert len(keyed) >= 20
+    assert all(401 in found.answers[operation] for operation in keyed)
+
+
+def test_where_keys_are_off_every_answer_is_documented(build):
+    house = build(keys_required=False, **UNBOUNDED)
+    generation = GENERATION | {"with-security-parameters": False}
+    checks = CHECKS | {"ignored_auth": OFF, "missing_required_header": OFF}
+    found = inspect(house, furnish(house, {}), generation=generation, checks=checks, phases={"stateful": OFF})
+    found.check()
+    assert not fruitless(found)
