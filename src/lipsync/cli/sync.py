@@ -37,8 +37,8 @@ def add_to(commands: Any) -> None:
         "--engine",
         action="append",
         metavar="NAME",
-        help="rewrite (default), wav2lip, wav2lip-gan, hybrid, or passthrough, which changes nothing; may be given more "
-        "than once, and then each adds its name to its result's",
+        help="rewrite (default), wav2lip, wav2lip-gan, hybrid, or passthrough, which changes nothing; may be given "
+        "more than once, and then each adds its name to its result's",
     )
     parser.add_argument(
         "--select", default="largest", help="whose mouth, of several: largest (default), left, right, centre"

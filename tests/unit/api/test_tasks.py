@@ -7,6 +7,7 @@ import pytest
 from lipsync.api.wishes import Encode, Engine, Options
 from lipsync.engines import ENGINES
 from lipsync.engines.base import EngineOptions
+from lipsync.enhancers import RESTORERS, UPSCALERS
 from lipsync.jobs.order import DEFAULTS
 from lipsync.jobs.task import Problem, Status
 from lipsync.media.encoding import CHOICES
@@ -117,6 +118,7 @@ def test_the_options_are_those_of_the_engines(house):
     assert Options().model_dump() == DEFAULTS
     told = house.client.get("/v1/options", headers=house.key()).json()
     assert told["engines"] == list(ENGINES)
+    assert (set(told["restorers"]), set(told["upscalers"])) == (set(RESTORERS), set(UPSCALERS))
     assert told["options"]["properties"]["crf"]["anyOf"][0]["maximum"] == 51
     assert set(Encode.__args__) == set(CHOICES)
     house.new(house.key(), options=told["defaults"])

@@ -11,6 +11,7 @@ from lipsync.api.access import Reader
 from lipsync.api.errors import problems
 from lipsync.api.wishes import Guess, Options
 from lipsync.engines import ENGINES
+from lipsync.enhancers import RESTORERS, UPSCALERS
 
 RATE = 25  # frames/s that footage is taken to have
 PIXELS = 1280 * 720  # of the frames that SPEED is about
@@ -26,6 +27,8 @@ class OptionsView(BaseModel):
     """What `POST /v1/tasks` takes."""
 
     engines: list[str]
+    restorers: dict[str, str] = Field(description="what `enhance` may name, and the licence of its weights")
+    upscalers: dict[str, str] = Field(description="what `upscale` may name, and the licence of its weights")
     options: dict[str, Any] = Field(description="JSON Schema of a new task's options")
     defaults: dict[str, Any]
 
@@ -39,8 +42,14 @@ class Estimate(BaseModel):
 
 @router.get("/v1/options", summary="What can be asked for", responses=problems())
 def options(caller: Reader) -> OptionsView:
-    """The engines, and the options with their defaults."""
-    return OptionsView(engines=list(ENGINES), options=Options.model_json_schema(), defaults=Options().model_dump())
+    """The engines, the enhancers, and the options with their defaults."""
+    return OptionsView(
+        engines=list(ENGINES),
+        restorers={name: entry.licence for name, entry in RESTORERS.items()},
+        upscalers={name: entry.licence for name, entry in UPSCALERS.items()},
+        options=Options.model_json_schema(),
+        defaults=Options().model_dump(),
+    )
 
 
 @router.post("/v1/estimate", summary="How long it might take", responses=problems(413))
