@@ -36,8 +36,8 @@ CHECKS = {
     "negative_data_rejection": {"expected-statuses": ["4xx"]},  # tus says 412 before anything else
 }
 PARTS = {"include-method": "PATCH", "generation": {"max-examples": 60}}  # few of them have all that has to fit
-ONE_SHELF = {  # what was made through one of the two is also deleted through the other
-    "include-path-regex": "^/v1/(uploads|tus)",
+ELSEWHERE = {  # deleted through the other of two ways to upload; or there only once the task is completed
+    "include-path-regex": "^/v1/(uploads|tus)|/(manifest|outputs)",
     "checks": {"ensure_resource_availability": OFF},
 }
 WATCH = {"include-operation-id": "events_events", "max-stream-events": 1, "request-timeout": 3}  # it may never end
@@ -129,7 +129,7 @@ def inspect(house: Any, values: Mapping[str, Sequence[object]], **more: Any) -> 
         "generation": GENERATION,
         "dictionaries": {name: {"values": list(given)} for name, given in values.items()},
         "parameters": {name: {"dictionary": name, "probability": OFTEN} for name in values},
-        "operations": [WATCH, PARTS, ONE_SHELF],
+        "operations": [WATCH, PARTS, ELSEWHERE],
         "checks": CHECKS,
         "cache": OFF,
         "analysis": {"constants": OFF},  # none of the service's source is read for values
