@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -195,6 +196,91 @@ def moto_address() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def write_checkpoint() -> Callable[..., Path]:
+    """PyTorch's zip format, by hand, with float32 weights by name; ``inside``: the word under which they lie."""
+
+    def write(path: Path, weights: Mapping[str, NDArray[Any]], inside: str | None = None) -> Path:
+        body = b"}("
+        for k, (name, array) in enumerate(weights.items()):
+            storage = b"(" + _text("storage") + b"ctorch\nFloatStorage\n" + _text(str(k)) + _text("cpu")
+            size, stride = (_numbers(values) for values in (array.shape, [step // 4 for step in array.strides]))
+            rest = _number(0) + size + stride + b"\x89ccollections\nOrderedDict\n)R"
+            body += _text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n("
+            body += storage + _number(array.size) + b"tQ" + rest + b"tR"
+        whole = body + b"u" if inside is None else b"}(" + _text(inside) + body + b"uu"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("archive/data.pkl", b"\x80\x02" + whole + b".")
+            for k, array in enumerate(weights.values()):
+                archive.writestr(f"archive/data/{k}", array.tobytes())
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def upscaler_weights() -> Callable[[str, int], dict[str, NDArray[Any]]]:
+    """Made-up weights of a very small "rrdbnet" or "srvgg" for a factor."""
+
+    def make(network: str, factor: int) -> dict[str, NDArray[Any]]:
+        dice, sizes = np.random.default_rng(0), dict[str, tuple[int, int]]()
+        if network == "srvgg":
+            sizes = {"body.0": (3, 8), "body.2": (8, 8), "body.4": (8, 3 * factor**2)}
+        else:
+            sizes = {"conv_first": ({4: 3, 2: 12}[factor], 8), "conv_last": (8, 3)}
+            sizes |= dict.fromkeys(("conv_body", "conv_up1", "conv_up2", "conv_hr"), (8, 8))
+            sizes |= {f"body.0.rdb{k}.conv{c}": (4 + 4 * c, 8 if c == 5 else 4) for k in (1, 2, 3) for c in range(1, 6)}
+        weights = {}
+        for name, (inputs, outputs) in sizes.items():
+            noise = dice.standard_normal((outputs, inputs, 3, 3), np.float32)
+            weights[f"{name}.weight"] = noise / np.float32(np.sqrt(9 * inputs))
+            weights[f"{name}.bias"] = 0.1 * dice.standard_normal(outputs, np.float32)
+        slopes = {"body.1.weight": np.full(8, 0.2, np.float32), "body.3.weight": np.full(8, 0.1, np.float32)}
+        return weights | (slopes if network == "srvgg" else {})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def face_restorer() -> Callable[..., bytes]:
+    """A restorer in ONNX that takes half of a face's contrast; ``told``: the shape of CodeFormer's second input, which
+    is the share that is left then."""
+    onnx = pytest.importorskip("onnx", reason="makes the networks")
+
+    def make(side: int = 256, told: tuple[int, ...] | None = None) -> bytes:
+        weight = np.zeros((3, 3, 1, 1), np.float32)
+        weight[range(3), range(3)] = 1
+        port, shape = onnx.helper.make_tensor_value_info, (1, 3, side, side)
+        inputs, stored = [port("input", 1, shape)], [onnx.numpy_helper.from_array(weight, "conv")]
+        if told is None:
+            stored.append(onnx.numpy_helper.from_array(np.array(0.5), "weight"))
+        else:
+            inputs.append(port("weight", 11, told))
+        kinds = (
+            ("Cast", ["weight"], ["share"], {"to": 1}),
+            ("Conv", ["input", "conv"], ["same"], {}),
+            ("Mul", ["same", "share"], ["output"], {}),
+        )
+        nodes = [onnx.helper.make_node(kind, takes, gives, **more) for kind, takes, gives, more in kinds]
+        graph = onnx.helper.make_graph(nodes, "tiny", inputs, [port("output", 1, shape)], stored)
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+        return bytes(model.SerializeToString())
+
+    return make
+
+
+def _text(value: str) -> bytes:
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+def _number(value: int) -> bytes:
+    return b"J" + value.to_bytes(4, "little")
+
+
+def _numbers(values: Sequence[int]) -> bytes:
+    return b"(" + b"".join(map(_number, values)) + b"t"
 
 
 @pytest.fixture(scope="session")

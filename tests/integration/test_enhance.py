@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from lipsync.__main__ import main
+from lipsync.media.difference import changed_box
 from lipsync.media.probe import probe, video_of
-from lipsync.media.reader import read
+from lipsync.media.reader import bounce, read
 
 
 @pytest.fixture
@@ -20,6 +21,7 @@ def sync(speaker, voice, tmp_path, capsys) -> Callable[..., tuple[int, dict, str
 
     def run(*options: str) -> tuple[int, dict, str]:
         given = ["--face", str(speaker), "--audio", str(voice), "-o", str(tmp_path / "out.mp4"), "--json", *options]
+        capsys.readouterr()
         code = main(["sync", *given])
         out, err = capsys.readouterr()
         told = json.loads(out)
@@ -106,3 +108,61 @@ def test_a_named_encoding_is_used(sync, tmp_path):
     code, _, err = sync("--encode", "hevc", "--engine", "passthrough")
     assert (code, err) == (0, "")
     assert video_of(probe(tmp_path / "out.mp4")).codec == "hevc"
+
+
+def restorer(path: Path, fails: bool = False) -> Path:
+    """A network that sharpens faces of 256 pixels; one that ``fails`` gives no numbers for pictures that are smooth,
+    which the noise that an import tries it with is not."""
+    graph = pytest.importorskip("lipsync.models.graph", reason="needs the wav2lip extra").Graph(half=False)
+    pytest.importorskip("onnx", reason="needs the wav2lip extra")
+    cross = np.zeros((3, 3, 3, 3), np.float32)
+    cross[range(3), range(3)] = [[0, -1, 0], [-1, 5, -1], [0, -1, 0]]
+    sharper = graph.node("Conv", "face", graph.constant(cross), pads=[1] * 4)
+    if fails:
+        kernel = np.zeros((1, 3, 1, 2), np.float32)
+        kernel[0, 0] = 1, -1
+        change = graph.node("Conv", "face", graph.constant(kernel))
+        energy = graph.node("ReduceMean", graph.node("Mul", change, change), axes=[1, 2, 3], keepdims=1)
+        root = graph.node("Sqrt", graph.node("Sub", energy, graph.constant(np.array(0.2, np.float32))))
+        sharper = graph.node("Add", sharper, graph.node("Mul", root, graph.constant(np.array(1e-9, np.float32))))
+    graph.node("Identity", sharper, out="better")
+    path.write_bytes(graph.model("restorer", {"face": (3, 256, 256)}, {"better": (3, 256, 256)}))
+    return path
+
+
+def test_a_restorer_works_where_the_mouth_was_changed_and_nowhere_else(sync, speaker, tmp_path):
+    models = str(tmp_path / "models")
+    assert (
+        main(["models", "import", str(restorer(tmp_path / "a.onnx")), "--name", "codeformer", "--models-dir", models])
+        == 0
+    )
+    code, told, err = sync(
+        "--enhance", "codeformer:0.8", "--models-dir", models, "--crf", "0", "--manifest", str(tmp_path / "m.json")
+    )
+    assert (code, err, told["enhanced"]["step"]) == (0, "", "completed")
+    better, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
+    footage = list(bounce(probe(speaker), 50, 40))
+    for one, other, before in zip(better, plain, footage, strict=True):
+        box = changed_box(before, other)
+        outside = np.ones(one.y.shape, bool)
+        outside[box.top : box.bottom, box.left : box.right] = False
+        assert np.array_equal(one.y[outside], other.y[outside])
+    changes = [
+        one.y[140:185, 130:190].astype(int) - other.y[140:185, 130:190]
+        for one, other in zip(better, plain, strict=True)
+    ]
+    assert np.mean([np.abs(change).mean() for change in changes]) > 1
+    manifest = json.loads((tmp_path / "m.json").read_text())
+    assert set(manifest["models"]) == {"face-landmarker", "motion", "codeformer"}
+
+
+def test_if_enhancing_fails_the_lip_sync_stands_and_a_line_says_why(sync, tmp_path):
+    models = str(tmp_path / "models")
+    path = restorer(tmp_path / "a.onnx", fails=True)
+    assert main(["models", "import", str(path), "--name", "codeformer", "--models-dir", models]) == 0
+    code, told, _ = sync("--enhance", "codeformer", "--models-dir", models)
+    assert (code, told["enhanced"]["step"], told["enhanced"]["code"]) == (0, "failed", "inference_failed")
+    assert [(made["variant"], made["output"]) for made in told["outputs"]] == [("plain", str(tmp_path / "out.mp4"))]
+    assert told["warnings"] == ["not enhanced: the network gave values that are no numbers"]
+    assert {name for name in files(tmp_path) if name.endswith(".mp4")} == {"out.mp4"}
+    assert video_of(probe(tmp_path / "out.mp4")).frames == 50

@@ -89,11 +89,12 @@ def test_a_checkpoint_lives_in_the_store_from_import_to_removal(checkpoint, tmp_
     monkeypatch.setenv("LIPSYNC_MODELS", str(tmp_path / "models"))
     assert main(["models", "import", str(checkpoint), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["name"], told["state"], told["form"]) == ("wav2lip-own", "ready", "torch legacy")
+    assert (told["name"], told["kind"], told["state"]) == ("wav2lip-own", "generator", "ready")
+    assert told["form"] == "torch legacy"
 
     assert main(["models", "list"]) == 0
     line = capsys.readouterr().out.splitlines()[-1]
-    assert line.split()[:4] == ["wav2lip-own", "ready", "218", "MB"]
+    assert line.split()[:5] == ["wav2lip-own", "generator", "ready", "218", "MB"]
     assert main(["models", "where", "wav2lip-own"]) == 0
     assert capsys.readouterr().out.strip() == told["folder"]
     assert main(["models", "verify"]) == 0

@@ -42,19 +42,10 @@ class UpscalerEntry:
     needs: str | None = None
 
 
-def _restored(
-    name: str,
-    options: EnhancerOptions,
-    networks: Networks,
-    monitor: Monitor,
-    find: Find,
-    *,
-    side: int = 512,
-    weighted: bool = False,
-) -> FaceEnhancer:
+def _restored(name: str, options: EnhancerOptions, networks: Networks, monitor: Monitor, find: Find) -> FaceEnhancer:
     from lipsync.enhancers.restore import open_restorer
 
-    return open_restorer(partial(find, name), side, weighted, options, networks)
+    return open_restorer(partial(find, name), options, networks)
 
 
 def _lanczos(factor: int, options: EnhancerOptions, networks: Networks, monitor: Monitor, find: Find) -> Upscaler:
@@ -101,7 +92,7 @@ def _large(factor: int, options: EnhancerOptions, networks: Networks, monitor: M
 RESTORERS: Mapping[str, RestorerEntry] = MappingProxyType(
     {
         "gfpgan-1.4": RestorerEntry(partial(_restored, "gfpgan-1.4"), "Apache-2.0"),
-        "codeformer": RestorerEntry(partial(_restored, "codeformer", weighted=True), "S-Lab, non-commercial"),
+        "codeformer": RestorerEntry(partial(_restored, "codeformer"), "S-Lab, non-commercial"),
         "gpen-bfr-512": RestorerEntry(partial(_restored, "gpen-bfr-512"), "non-commercial"),
         "restoreformer-plus-plus": RestorerEntry(partial(_restored, "restoreformer-plus-plus"), "Apache-2.0"),
     }

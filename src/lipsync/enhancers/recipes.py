@@ -8,16 +8,16 @@ from typing import Final
 import numpy as np
 
 from lipsync.enhancers import rrdbnet, srvgg
-from lipsync.enhancers.restorer_file import FIDELITY, read_restorer, side_of
-from lipsync.errors import CheckpointInvalid
+from lipsync.enhancers.restorer_file import ports_of, read_restorer
+from lipsync.errors import CheckpointInvalid, InferenceFailed, ModelCorrupt
 from lipsync.models.conversion import Recipe
 from lipsync.models.devices import open_session
-from lipsync.models.onnx_file import read_graph
 from lipsync.types import Float32
 
 UPSCALER, RESTORER = "upscaler", "restorer"
 NETWORK, NETWORK_HALF = "network.onnx", "network-half.onnx"
 SIDE = 16  # pixels of the picture that is tried
+FLAT = 1e-3  # of 0..1: a picture that differs by less everywhere is one colour
 FARTHEST = 1 / 255  # between the two precisions, on average
 
 
@@ -37,6 +37,8 @@ def _try_upscaler(folder: Path) -> None:
     """Raises CheckpointInvalid if no larger picture comes out, or another in half precision."""
     picture = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
     whole, half = (_run(folder / graph, picture) for graph in (NETWORK, NETWORK_HALF))
+    if np.ptp(whole, axis=(2, 3)).max() < FLAT:
+        raise CheckpointInvalid("these weights give no picture, but one colour")
     if not (np.isfinite(whole).all() and np.isfinite(half).all()):
         raise CheckpointInvalid("these weights give no picture, but values that are no numbers")
     if np.abs(whole - half).mean() > FARTHEST * max(1.0, float(np.abs(whole).max())):
@@ -45,14 +47,15 @@ def _try_upscaler(folder: Path) -> None:
 
 def _try_restorer(folder: Path) -> None:
     """Raises CheckpointInvalid if no face comes out."""
-    path = folder / NETWORK
-    graph = read_graph(path)
-    side, names = side_of(path, graph), [port.name for port in graph.input]
-    del graph  # its weights are large
-    face = np.random.default_rng(0).uniform(-1, 1, (1, 3, side, side)).astype(np.float32)
-    session = open_session(path)
-    arrays = [np.full(1, 0.5) if name == FIDELITY else face for name in names if name]
-    if not np.isfinite(session.run(arrays[: 1 + (FIDELITY in names)])[0]).all():
+    ports = ports_of(folder / NETWORK)
+    face = np.random.default_rng(0).uniform(-1, 1, (1, 3, ports.side, ports.side)).astype(np.float32)
+    try:
+        made = open_session(folder / NETWORK).run(ports.arrays(face, 0.5))[0]
+    except (ModelCorrupt, InferenceFailed) as exc:
+        raise CheckpointInvalid(f"this network does not run: {exc}") from exc
+    if made.shape != face.shape:
+        raise CheckpointInvalid(f"this network makes {made.shape} of a face, not another of the same size")
+    if not np.isfinite(made).all():
         raise CheckpointInvalid("this network gives no face, but values that are no numbers")
 
 
@@ -62,7 +65,11 @@ def _run(path: Path, picture: Float32) -> Float32:
 
 
 RECIPES: Final = (
-    Recipe("RRDBNet", UPSCALER, 1, (NETWORK, NETWORK_HALF), rrdbnet.read_rrdbnet, _rrdbnet, _try_upscaler),
-    Recipe("SRVGGNetCompact", UPSCALER, 1, (NETWORK, NETWORK_HALF), srvgg.read_srvgg, _srvgg, _try_upscaler),
+    Recipe(
+        "RRDBNet", UPSCALER, 1, (NETWORK, NETWORK_HALF), rrdbnet.read_rrdbnet, _rrdbnet, _try_upscaler, rrdbnet.MARK
+    ),
+    Recipe(
+        "SRVGGNetCompact", UPSCALER, 1, (NETWORK, NETWORK_HALF), srvgg.read_srvgg, _srvgg, _try_upscaler, srvgg.MARK
+    ),
     Recipe("a face restorer in ONNX", RESTORER, 1, (NETWORK,), read_restorer, _as_it_is, _try_restorer),
 )

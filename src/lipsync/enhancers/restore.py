@@ -15,6 +15,7 @@ import numpy as np
 
 from lipsync.enhancers.align import square_matrix
 from lipsync.enhancers.base import Edit, EnhancerOptions
+from lipsync.enhancers.restorer_file import Ports, ports_of
 from lipsync.errors import InferenceFailed
 from lipsync.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lipsync.faces.track import Track
@@ -24,7 +25,7 @@ from lipsync.media.difference import changed_box, changed_mask
 from lipsync.media.patch import Box, read_patch, whole_values, write_patch
 from lipsync.media.picture import rgb_matrix, warp_rgb
 from lipsync.models.networks import Networks
-from lipsync.models.session import Array, Conditions, Session
+from lipsync.models.session import Conditions, Session
 from lipsync.speech.motion import load_basis
 from lipsync.types import Float32, Picture, Shot
 
@@ -33,19 +34,16 @@ AHEAD: Final = STREAMS + 1  # frames that wait for their faces
 FEATHER: Final = 0.08  # eye distances: how soft the edge of what is shown is
 KEPT: Final = 0.6  # of the last frame's detail, where nothing moved
 STILL: Final = 6 / 255  # differences of the input from which on something moved
+RIM: Final = 16  # of the square's side: one part of so many, in which detail fades to its edge
 CALM: Final = 2.0  # pixels over which motion is looked at, so that noise is none
 
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """A network that restores faces: RGB (1, 3, side, side), -1..1, to the same.
-
-    ``weighted``: it takes a second array, how near it stays to the face that it sees.
-    """
+    """A network that restores faces: RGB (1, 3, side, side), -1..1, to the same."""
 
     session: Session
-    side: int
-    weighted: bool = False
+    ports: Ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class Restoration:
         box = None if face is None else changed_box(frame.before, frame.picture)
         if face is None or box is None:
             return None
-        side = self._network.side
+        side = self._network.ports.side
         matrix = square_matrix(face.points, side)
         unit = float(np.linalg.norm(face.points[LEFT_EYE] - face.points[RIGHT_EYE]))
         strength = self._options.strength * face.strength
@@ -103,20 +101,17 @@ class Restoration:
 
     def _restored(self, seen: Float32) -> Float32:
         """The detail that the network adds to a face (side, side, 3), RGB 0..1: the same shape, -1..1."""
-        arrays: list[Array] = [np.ascontiguousarray(seen.transpose(2, 0, 1))[None] * 2 - 1]
-        if self._network.weighted:
-            arrays.append(np.array([self._options.fidelity]))
-        made = self._network.session.run(arrays)[0]
-        if made.shape != arrays[0].shape:
-            raise InferenceFailed(f"the network made {made.shape} of {arrays[0].shape}")
+        face = np.ascontiguousarray(seen.transpose(2, 0, 1))[None] * 2 - 1
+        made = self._network.session.run(self._network.ports.arrays(face, self._options.fidelity))[0]
+        if made.shape != face.shape:
+            raise InferenceFailed(f"the network made {made.shape} of {face.shape}")
         if not np.isfinite(made).all():
             raise InferenceFailed("the network gave values that are no numbers")
-        return np.asarray(np.clip(made[0].transpose(1, 2, 0) / 2 + 0.5, 0, 1) - seen, np.float32)
+        detail = np.clip(made[0].transpose(1, 2, 0) / 2 + 0.5, 0, 1) - seen
+        return np.asarray(detail * _rim(self._network.ports.side), np.float32)
 
 
-def open_restorer(
-    find: Callable[[bool], Path], side: int, weighted: bool, options: EnhancerOptions, networks: Networks
-) -> Restoration:
+def open_restorer(find: Callable[[bool], Path], options: EnhancerOptions, networks: Networks) -> Restoration:
     """With a network of the store. ``find``: its graph, in half precision or not.
 
     Raises ModelError, OptionInvalid, OutOfMemory.
@@ -124,7 +119,14 @@ def open_restorer(
     runtime = networks.runtime(options.device, options.precision)
     graph = find(runtime.precision == "fp16")
     session = networks.open(graph, device=runtime.device, precision=runtime.precision, streams=STREAMS)
-    return Restoration(Restorer(session, side, weighted), options)
+    return Restoration(Restorer(session, ports_of(graph)), options)
+
+
+def _rim(side: int) -> Float32:
+    """What is kept of the detail, (side, side, 1): networks err at the edge of what they see, so it fades there."""
+    ramp = np.clip((np.arange(side) + 0.5) * RIM / side, 0, 1)
+    line = np.minimum(ramp, ramp[::-1]).astype(np.float32)
+    return np.minimum(line[:, None], line[None])[..., None]
 
 
 class _Steady:

@@ -24,6 +24,7 @@ from lipsync.types import Float32
 SLOPE, SHARE = 0.2, 0.2  # of what is negative; of a block in its sum
 COLOURS = 3
 FACTORS: Final = {3: 4, 12: 2}  # by how many values of the picture the first convolution takes
+MARK: Final = re.compile(r"(^|\.)rdb1\.conv1\.|\.RDB1\.conv1\.")
 BLOCK = re.compile(r"body\.(\d+)\.rdb1\.conv1\.weight")
 EARLIER: Final = (  # names of the first ESRGAN, and what they became
     (re.compile(r"model\.0\."), "conv_first."),
@@ -58,6 +59,8 @@ def read_rrdbnet(path: Path) -> tuple[str, Weights]:
     features, growth = first.shape[0], dense.shape[0]
     blocks = 1 + max(int(match[1]) for name in tensors if (match := BLOCK.fullmatch(name)))
     found = dict(_convolutions(path, tensors, first.shape[1], features, growth, blocks))
+    if strangers := sorted({name.rpartition(".")[0] for name in tensors} - set(found)):
+        raise CheckpointMismatch(f"{path}: not a plain RRDBNet; it has {strangers[0]} as well")
     return form, Weights(FACTORS[first.shape[1]], blocks, found)
 
 

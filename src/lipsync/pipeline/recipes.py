@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from lipsync.engines import ENGINES
 from lipsync.engines.wav2lip.recipe import GENERATOR
+from lipsync.enhancers import RESTORERS, UPSCALERS
 from lipsync.enhancers.recipes import NETWORK, NETWORK_HALF
 from lipsync.enhancers.recipes import RECIPES as FOR_ENHANCERS
 from lipsync.models.shelf import Shelf
@@ -19,19 +19,24 @@ RECIPES: Final = (GENERATOR, *FOR_ENHANCERS)
 
 def shelf_of(store: Store) -> Shelf:
     """Everything in the store, of every kind."""
-    return Shelf(store, RECIPES, reserved=ENGINES)
+    return Shelf(store, RECIPES, reserved=(*ENGINES, *RESTORERS, *UPSCALERS))
 
 
-def finder(folder: Path | None, monitor: Monitor) -> Callable[[str, bool], Path]:
-    """What finds an enhancer's graph in the store, by name, in half precision if that is asked for and was made.
+class Finder:
+    """Finds an enhancer's graph in the store, and remembers what it found: names and SHA-256 of the weights."""
 
-    It raises ModelMissing, ModelCorrupt, CheckpointMismatch, and what converting raises.
-    """
-    shelf = Shelf(Store(folder or default_folder()), FOR_ENHANCERS)
+    def __init__(self, folder: Path | None, monitor: Monitor) -> None:
+        self._store, self._monitor = Store(folder or default_folder()), monitor
+        self.found: dict[str, str] = {}
 
-    def find(name: str, half: bool) -> Path:
-        network = shelf.find(name, monitor)
+    def __call__(self, name: str, half: bool) -> Path:
+        """The graph, in half precision if that is asked for and was made.
+
+        Raises ModelMissing, ModelCorrupt, CheckpointMismatch, and what converting raises.
+        """
+        kind = self._store.entry(name).kind  # whatever was imported under the name has to be of it
+        recipes = [recipe for recipe in FOR_ENHANCERS if recipe.kind == kind]
+        network = Shelf(self._store, recipes).find(name, self._monitor)
+        self.found[name] = network.sha256
         halved = network.graph(NETWORK_HALF)
         return halved if half and halved.is_file() else network.graph(NETWORK)
-
-    return find

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lipsync.cli import main
-from lipsync.models.catalogue import RESEARCH
+from lipsync.models.catalogue import CATALOGUE, RESEARCH
 from lipsync.models.store import Store
 
 HTML = "<!doctype html><html></html>"
@@ -23,8 +23,11 @@ def folder(tmp_path, monkeypatch):
 def test_the_list_has_a_line_for_each_with_its_licence(folder, capsys):
     assert main(["models", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["wav2lip", "wav2lip-gan"]
-    assert all("not here" in line and "436 MB" in line and line.endswith(RESEARCH) for line in lines)
+    assert [line.split()[:2] for line in lines] == [[name, entry.kind] for name, entry in CATALOGUE.items()]
+    assert all(line.endswith(entry.licence) for line, entry in zip(lines, CATALOGUE.values(), strict=True))
+    assert all("not here" in line for line in lines)
+    assert "436 MB" in lines[0]
+    assert len({line.index("not here") for line in lines}) == 1
     assert not folder.exists()
 
 
@@ -32,9 +35,8 @@ def test_the_list_for_programs(folder, capsys):
     assert main(["models", "list", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["folder"] == str(folder)
-    assert {model["name"]: (model["state"], model["accepted"]) for model in told["models"]} == {
-        "wav2lip": ("not here", False),
-        "wav2lip-gan": ("not here", False),
+    assert {model["name"]: (model["kind"], model["state"], model["accepted"]) for model in told["models"]} == {
+        name: (entry.kind, "not here", False) for name, entry in CATALOGUE.items()
     }
 
 

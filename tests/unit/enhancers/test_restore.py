@@ -7,6 +7,7 @@ import pytest
 
 from lipsync.enhancers.base import Edit, EnhancerOptions
 from lipsync.enhancers.restore import AHEAD, Restoration, Restorer
+from lipsync.enhancers.restorer_file import Ports
 from lipsync.errors import InferenceFailed, OutOfMemory
 from lipsync.faces.track import TrackBuilder
 from lipsync.media.planes import own_copy
@@ -73,7 +74,8 @@ def numbered(picture, k):
 
 
 def restored(network, frames, track, **options):
-    enhancer = Restoration(Restorer(network, SIDE, "fidelity" in options), EnhancerOptions(**options))
+    ports = Ports(SIDE, (1,) if "fidelity" in options else None)
+    enhancer = Restoration(Restorer(network, ports), EnhancerOptions(**options))
     with closing(enhancer.enhance(frames, track)) as done:
         return [frame.picture for frame in done]
 
@@ -108,7 +110,7 @@ def test_what_flickers_is_calmed_where_nothing_moves_and_starts_anew_after_a_cut
 
 def test_frames_are_taken_a_few_ahead_and_no_more(still, track_of):
     given = []
-    enhancer = Restoration(Restorer(Network(sharpen), SIDE), EnhancerOptions())
+    enhancer = Restoration(Restorer(Network(sharpen), Ports(SIDE)), EnhancerOptions())
     with closing(enhancer.enhance(edits(still[0], 20, given), track_of(20))) as done:
         for k, _ in enumerate(done):
             assert len(given) <= k + AHEAD + 1

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,27 +42,6 @@ def made_up(factor: int) -> dict[str, np.ndarray]:
         weights[f"{name}.weight"] = (spread * dice.standard_normal((outputs, inputs, 3, 3))).astype(np.float32)
         weights[f"{name}.bias"] = (0.2 * dice.standard_normal(outputs)).astype(np.float32)
     return weights
-
-
-def write(path: Path, weights: Mapping[str, np.ndarray], inside: str | None = None) -> Path:
-    """PyTorch's zip format, by hand; ``inside``: the word under which the weights lie."""
-    body = b"}("
-    for k, (name, array) in enumerate(weights.items()):
-        storage = b"(" + said("storage") + b"ctorch\nFloatStorage\n" + said(str(k)) + said("cpu") + said(array.size)
-        stride = said(tuple(step // 4 for step in array.strides))
-        rest = said(0) + said(array.shape) + stride + b"\x89ccollections\nOrderedDict\n)R"
-        body += said(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"tQ" + rest + b"tR"
-    whole = b"}(" + said(inside) + body + b"uu" if inside else body + b"u"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", b"\x80\x02" + whole + b".")
-        for k, array in enumerate(weights.values()):
-            archive.writestr(f"archive/data/{k}", array.tobytes())
-    return path
-
-
-def said(value: object) -> bytes:
-    """A value in pickle's own language, without its frame and its memo."""
-    return re.sub(rb"q.$", b"", pickle.dumps(value, 2)[2:-1])
 
 
 def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int) -> np.ndarray:
@@ -108,9 +84,9 @@ def shown(high: int = 10, wide: int = 14) -> np.ndarray:
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("inside", ["params_ema", "params", None])
-def test_the_graph_computes_what_the_network_does(tmp_path, factor, inside):
+def test_the_graph_computes_what_the_network_does(write_checkpoint, tmp_path, factor, inside):
     weights = made_up(factor)
-    form, found = read_rrdbnet(write(tmp_path / "a.pth", weights, inside))
+    form, found = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", weights, inside))
     assert (form, found.factor) == ("torch zip", factor)
     picture = shown()
     wanted = computed(weights, picture, factor)
@@ -121,21 +97,21 @@ def test_the_graph_computes_what_the_network_does(tmp_path, factor, inside):
     assert np.abs(half - wanted).mean() <= 1 / 255
 
 
-def test_the_names_of_the_first_esrgan_are_known(tmp_path):
+def test_the_names_of_the_first_esrgan_are_known(write_checkpoint, tmp_path):
     weights = made_up(4)
     earlier = {}
     for name, array in weights.items():
         pattern, then = next(pair for pair in FIRST_NAMES if re.match(pair[0], name))
         earlier[re.sub(pattern, then, name, count=1)] = array
-    _, found = read_rrdbnet(write(tmp_path / "a.pth", earlier))
+    _, found = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", earlier))
     picture = shown()
     (out,) = open_session(rrdbnet_graph(found), threads=1).run([picture])
     assert np.abs(out - computed(weights, picture, 4)).max() <= 1e-4
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_the_graph_keeps_to_the_standard_and_takes_any_size(tmp_path, half):
-    _, found = read_rrdbnet(write(tmp_path / "a.pth", made_up(2)))
+def test_the_graph_keeps_to_the_standard_and_takes_any_size(write_checkpoint, tmp_path, half):
+    _, found = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", made_up(2)))
     model = onnx.load_from_string(rrdbnet_graph(found, half))
     onnx.checker.check_model(model, full_check=True)
     assert [size.dim_param for size in model.graph.input[0].type.tensor_type.shape.dim] == ["n", "", "h", "w"]
@@ -150,48 +126,81 @@ def test_the_graph_keeps_to_the_standard_and_takes_any_size(tmp_path, half):
         ("conv_hr.bias", np.full(FEATURES, np.nan, np.float32), CheckpointInvalid),
     ],
 )
-def test_what_is_no_such_network(tmp_path, name, value, error):
-    with pytest.raises(error):
-        read_rrdbnet(write(tmp_path / "a.pth", made_up(4) | {name: value}))
+def test_what_is_no_such_network(write_checkpoint, tmp_path, name, value, error):
+    with pytest.raises(error, match=r"\A.*\Z"):
+        read_rrdbnet(write_checkpoint(tmp_path / "a.pth", made_up(4) | {name: value}))
 
 
-def test_a_missing_convolution_is_told_by_name(tmp_path):
+def test_a_missing_convolution_is_told_by_name(write_checkpoint, tmp_path):
     weights = made_up(4)
     del weights["body.1.rdb2.conv4.bias"]
     with pytest.raises(CheckpointMismatch, match=r"body\.1\.rdb2\.conv4"):
-        read_rrdbnet(write(tmp_path / "a.pth", weights))
+        read_rrdbnet(write_checkpoint(tmp_path / "a.pth", weights))
 
 
-def test_the_restated_network_is_that_of_pytorch():
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("new", [True, False])
+def test_what_pytorch_saves_is_computed_as_pytorch_does(tmp_path, factor, new):
     torch = pytest.importorskip("torch", reason="PyTorch is no part of the product")
-    weights = made_up(2)
-    tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
-    picture = shown()
+    torch.manual_seed(0)
+    network, picture = official(torch, factor), shown()
+    state, path = network.state_dict(), tmp_path / "a.pth"
+    averaged = {"params": dict.fromkeys(state, torch.zeros(1)), "params_ema": state}
+    torch.save(averaged if factor == 4 else {"params": state}, path, _use_new_zipfile_serialization=new)
     with torch.no_grad():
-        wanted = in_torch(torch, tensors, torch.from_numpy(picture))
-    assert np.abs(computed(weights, picture, 2) - wanted.numpy()).max() <= 1e-4
+        wanted = network(torch.from_numpy(picture)).numpy()
+    restated = computed({name: tensor.numpy() for name, tensor in state.items()}, picture, factor)
+    assert np.abs(restated - wanted).max() <= 1e-4
+    form, found = read_rrdbnet(path)
+    assert form == ("torch zip" if new else "torch legacy")
+    (whole,) = open_session(rrdbnet_graph(found), threads=1).run([picture])
+    assert np.abs(whole - wanted).max() <= 1e-4
+    (half,) = open_session(rrdbnet_graph(found, half=True), threads=1).run([picture])
+    assert np.abs(half - wanted).mean() <= 1 / 255
 
 
-def in_torch(torch: Any, tensors: Mapping[str, Any], x: Any) -> Any:
-    """For a factor of 2."""
-    functional = torch.nn.functional
-
-    def conv(x: Any, name: str) -> Any:
-        return functional.conv2d(x, tensors[f"{name}.weight"], tensors[f"{name}.bias"], padding=1)
+def official(torch: Any, factor: int) -> Any:
+    """The network with its parts named as BasicSR names them."""
+    nn, functional = torch.nn, torch.nn.functional
 
     def leaky(x: Any) -> Any:
         return functional.leaky_relu(x, 0.2)
 
-    first = x = conv(functional.pixel_unshuffle(x, 2), "conv_first")
-    for block in range(BLOCKS):
-        hidden = x
-        for k in (1, 2, 3):
-            known = [hidden]
-            for c in range(1, 5):
-                known.append(leaky(conv(torch.cat(known, 1), f"body.{block}.rdb{k}.conv{c}")))
-            hidden = hidden + 0.2 * conv(torch.cat(known, 1), f"body.{block}.rdb{k}.conv5")
-        x = x + 0.2 * hidden
-    x = first + conv(x, "conv_body")
-    for up in ("conv_up1", "conv_up2"):
-        x = leaky(conv(functional.interpolate(x, scale_factor=2, mode="nearest"), up))
-    return conv(leaky(conv(x, "conv_hr")), "conv_last")
+    class Dense(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            for k in range(1, 6):
+                outputs = FEATURES if k == 5 else GROWTH
+                setattr(self, f"conv{k}", nn.Conv2d(FEATURES + (k - 1) * GROWTH, outputs, 3, 1, 1))
+
+        def forward(self, x: Any) -> Any:
+            known = [x]
+            for k in range(1, 5):
+                known.append(leaky(getattr(self, f"conv{k}")(torch.cat(known, 1))))
+            return self.conv5(torch.cat(known, 1)) * 0.2 + x
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rdb1, self.rdb2, self.rdb3 = Dense(), Dense(), Dense()
+
+        def forward(self, x: Any) -> Any:
+            return self.rdb3(self.rdb2(self.rdb1(x))) * 0.2 + x
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv_first = nn.Conv2d({4: 3, 2: 12}[factor], FEATURES, 3, 1, 1)
+            self.body = nn.Sequential(*(Block() for _ in range(BLOCKS)))
+            for name in ("conv_body", "conv_up1", "conv_up2", "conv_hr"):
+                setattr(self, name, nn.Conv2d(FEATURES, FEATURES, 3, 1, 1))
+            self.conv_last = nn.Conv2d(FEATURES, 3, 3, 1, 1)
+
+        def forward(self, x: Any) -> Any:
+            first = self.conv_first(functional.pixel_unshuffle(x, 2) if factor == 2 else x)
+            x = first + self.conv_body(self.body(first))
+            x = leaky(self.conv_up1(functional.interpolate(x, scale_factor=2, mode="nearest")))
+            x = leaky(self.conv_up2(functional.interpolate(x, scale_factor=2, mode="nearest")))
+            return self.conv_last(leaky(self.conv_hr(x)))
+
+    return Network().eval()

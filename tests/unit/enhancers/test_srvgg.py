@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,27 +30,6 @@ def made_up(factor: int) -> dict[str, np.ndarray]:
     return weights
 
 
-def write(path: Path, weights: Mapping[str, np.ndarray], inside: str | None = None) -> Path:
-    """PyTorch's zip format, by hand; ``inside``: the word under which the weights lie."""
-    body = b"}("
-    for k, (name, array) in enumerate(weights.items()):
-        storage = b"(" + said("storage") + b"ctorch\nFloatStorage\n" + said(str(k)) + said("cpu") + said(array.size)
-        stride = said(tuple(step // 4 for step in array.strides))
-        rest = said(0) + said(array.shape) + stride + b"\x89ccollections\nOrderedDict\n)R"
-        body += said(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"tQ" + rest + b"tR"
-    whole = b"}(" + said(inside) + body + b"uu" if inside else body + b"u"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", b"\x80\x02" + whole + b".")
-        for k, array in enumerate(weights.values()):
-            archive.writestr(f"archive/data/{k}", array.tobytes())
-    return path
-
-
-def said(value: object) -> bytes:
-    """A value in pickle's own language, without its frame and its memo."""
-    return re.sub(rb"q.$", b"", pickle.dumps(value, 2)[2:-1])
-
-
 def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int) -> np.ndarray:
     """The network: (n, 3, h, w) to (n, 3, factor h, factor w)."""
     x = picture
@@ -76,9 +51,9 @@ def shown() -> np.ndarray:
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("inside", ["params_ema", "params", None])
-def test_the_graph_computes_what_the_network_does(tmp_path, factor, inside):
+def test_the_graph_computes_what_the_network_does(write_checkpoint, tmp_path, factor, inside):
     weights = made_up(factor)
-    form, found = read_srvgg(write(tmp_path / "a.pth", weights, inside))
+    form, found = read_srvgg(write_checkpoint(tmp_path / "a.pth", weights, inside))
     assert (form, found.factor) == ("torch zip", factor)
     picture = shown()
     wanted = computed(weights, picture, factor)
@@ -90,8 +65,8 @@ def test_the_graph_computes_what_the_network_does(tmp_path, factor, inside):
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_the_graph_keeps_to_the_standard_and_takes_any_size(tmp_path, half):
-    _, found = read_srvgg(write(tmp_path / "a.pth", made_up(4)))
+def test_the_graph_keeps_to_the_standard_and_takes_any_size(write_checkpoint, tmp_path, half):
+    _, found = read_srvgg(write_checkpoint(tmp_path / "a.pth", made_up(4)))
     model = onnx.load_from_string(srvgg_graph(found, half))
     onnx.checker.check_model(model, full_check=True)
     assert [size.dim_param for size in model.graph.input[0].type.tensor_type.shape.dim] == ["n", "", "h", "w"]
@@ -104,31 +79,54 @@ def test_the_graph_keeps_to_the_standard_and_takes_any_size(tmp_path, half):
         ("body.3.weight", np.zeros(FEATURES + 1, np.float32), CheckpointMismatch),
         ("body.4.weight", np.zeros((FEATURES, FEATURES, 1, 1), np.float32), CheckpointMismatch),
         ("body.2.bias", np.full(FEATURES, np.inf, np.float32), CheckpointInvalid),
+        ("body.3.weight", np.full(FEATURES, np.nan, np.float32), CheckpointInvalid),
+        ("body.2.bias", np.zeros((), np.float32), CheckpointMismatch),
     ],
 )
-def test_what_is_no_such_network(tmp_path, name, value, error):
-    with pytest.raises(error):
-        read_srvgg(write(tmp_path / "a.pth", made_up(4) | {name: value}))
+def test_what_is_no_such_network(write_checkpoint, tmp_path, name, value, error):
+    with pytest.raises(error, match=r"\A.*\Z"):
+        read_srvgg(write_checkpoint(tmp_path / "a.pth", made_up(4) | {name: value}))
+
+
+def test_a_layer_by_another_number_is_none(write_checkpoint, tmp_path):
+    weights = made_up(4)
+    weights["body.00.weight"] = weights.pop("body.0.weight")
+    with pytest.raises(CheckpointMismatch):
+        read_srvgg(write_checkpoint(tmp_path / "a.pth", weights))
 
 
 @pytest.mark.parametrize("missing", ["body.2.bias", "body.3.weight", "body.8.weight"])
-def test_a_missing_layer(tmp_path, missing):
+def test_a_missing_layer(write_checkpoint, tmp_path, missing):
     weights = made_up(4)
     del weights[missing]
     with pytest.raises(CheckpointMismatch):
-        read_srvgg(write(tmp_path / "a.pth", weights))
+        read_srvgg(write_checkpoint(tmp_path / "a.pth", weights))
 
 
-def test_the_restated_network_is_that_of_pytorch():
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("inside", ["params", "params_ema"])
+def test_what_pytorch_saves_is_computed_as_pytorch_does(tmp_path, factor, inside):
     torch = pytest.importorskip("torch", reason="PyTorch is no part of the product")
-    functional = torch.nn.functional
-    weights, picture = made_up(4), shown()
-    tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
-    x = torch.from_numpy(picture)
-    for layer in range(MIDDLE + 2):
-        x = functional.conv2d(x, tensors[f"body.{2 * layer}.weight"], tensors[f"body.{2 * layer}.bias"], padding=1)
-        if layer <= MIDDLE:
-            x = functional.prelu(x, tensors[f"body.{2 * layer + 1}.weight"])
-    larger = functional.interpolate(torch.from_numpy(picture), scale_factor=4, mode="nearest")
-    wanted = functional.pixel_shuffle(x, 4) + larger
-    assert np.abs(computed(weights, picture, 4) - wanted.numpy()).max() <= 1e-4
+    torch.manual_seed(0)
+    nn, functional, picture = torch.nn, torch.nn.functional, shown()
+    body = nn.ModuleList([nn.Conv2d(3, FEATURES, 3, 1, 1), nn.PReLU(FEATURES)])
+    for _ in range(MIDDLE):
+        body.extend([nn.Conv2d(FEATURES, FEATURES, 3, 1, 1), nn.PReLU(FEATURES)])
+    body.append(nn.Conv2d(FEATURES, 3 * factor**2, 3, 1, 1))
+    state = nn.ModuleDict({"body": body}).state_dict()  # named as BasicSR names them
+    for number in range(1, len(body), 2):
+        state[f"body.{number}.weight"].uniform_(-0.3, 0.5)
+    torch.save({inside: state}, tmp_path / "a.pth")
+    with torch.no_grad():
+        x = given = torch.from_numpy(picture)
+        for part in body:
+            x = part(x)
+        x = functional.pixel_shuffle(x, factor) + functional.interpolate(given, scale_factor=factor, mode="nearest")
+    wanted = x.numpy()
+    restated = computed({name: tensor.numpy() for name, tensor in state.items()}, picture, factor)
+    assert np.abs(restated - wanted).max() <= 1e-4
+    _, found = read_srvgg(tmp_path / "a.pth")
+    (whole,) = open_session(srvgg_graph(found), threads=1).run([picture])
+    assert np.abs(whole - wanted).max() <= 1e-4
+    (half,) = open_session(srvgg_graph(found, half=True), threads=1).run([picture])
+    assert np.abs(half - wanted).mean() <= 1 / 255

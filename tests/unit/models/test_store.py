@@ -28,6 +28,7 @@ from lipsync.models.store import Store, default_folder, locked
 from lipsync.monitor import Monitor, Progress
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB
+KINDS = ("generator", "restorer", "upscaler")
 Reply = Callable[[BaseHTTPRequestHandler, int], None]
 
 
@@ -327,5 +328,7 @@ def test_the_catalogue_is_plausible():
         assert entry.name == name
         assert len(entry.sha256) == 64
         assert entry.size > 1 << 20
-        assert len(entry.homes) > 1
+        assert entry.kind in KINDS
+        assert entry.licence
+        assert entry.homes
         assert all(home.startswith("https://") and home.endswith(entry.file) for home in entry.homes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -32,4 +33,5 @@ def _smoke(folder: Path) -> None:
     smoke_run(*(folder / graph for graph in GRAPHS))
 
 
-GENERATOR: Final = Recipe("Wav2Lip", FIRST_KIND, 1, tuple(GRAPHS), read_weights, _make, _smoke)
+MARK: Final = re.compile(r"face_(en|de)coder_blocks\.\d|^audio_encoder\.\d")
+GENERATOR: Final = Recipe("Wav2Lip", FIRST_KIND, 1, tuple(GRAPHS), read_weights, _make, _smoke, MARK)

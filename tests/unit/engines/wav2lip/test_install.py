@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import zipfile
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -40,32 +38,8 @@ def shelf_of(store: Store) -> Shelf:
     return Shelf(store, (GENERATOR,), reserved=ENGINES)
 
 
-def write_checkpoint(path: Path, weights: Mapping[str, np.ndarray]) -> Path:
-    """PyTorch's zip format, by hand."""
-    body = b"\x80\x02}("
-    for k, (name, array) in enumerate(weights.items()):
-        storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text(str(k)) + text("cpu") + number(array.size)
-        size = b"(" + b"".join(map(number, array.shape)) + b"t"
-        stride = b"(" + b"".join(number(step // 4) for step in array.strides) + b"t"
-        rest = number(0) + size + stride + b"\x89ccollections\nOrderedDict\n)R"
-        body += text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"tQ" + rest + b"tR"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", body + b"u.")
-        for k, array in enumerate(weights.values()):
-            archive.writestr(f"archive/data/{k}", array.tobytes())
-    return path
-
-
-def text(value: str) -> bytes:
-    return b"X" + len(value).to_bytes(4, "little") + value.encode()
-
-
-def number(value: int) -> bytes:
-    return b"J" + value.to_bytes(4, "little")
-
-
 @pytest.fixture(scope="module")
-def file(weights, tmp_path_factory) -> Path:
+def file(weights, write_checkpoint, tmp_path_factory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("file") / "My wav2lip_GAN.pth", weights)
 
 
@@ -240,7 +214,7 @@ def test_a_stopped_or_failed_import_leaves_nothing(file, tmp_path):
         ("audio_encoder.0.conv_block.1.running_var", -1.0, "no numbers"),
     ],
 )
-def test_weights_that_give_no_picture(weights, tmp_path, part, value, told):
+def test_weights_that_give_no_picture(weights, write_checkpoint, tmp_path, part, value, told):
     broken = {**weights, part: np.full_like(weights[part], value)}
     with pytest.raises(CheckpointInvalid, match=told):
         shelf_of(Store(tmp_path / "models")).convert(write_checkpoint(tmp_path / "a.pth", broken), QUIET)

@@ -1,0 +1,139 @@
+"""From somebody's file to an enhancer that works, by the command line."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lipsync.__main__ import main
+from lipsync.enhancers import RESTORERS, UPSCALERS
+from lipsync.enhancers.base import Edit, EnhancerOptions
+from lipsync.errors import InferenceFailed
+from lipsync.faces.track import TrackBuilder
+from lipsync.media.planes import own_copy
+from lipsync.models.networks import Networks
+from lipsync.monitor import Monitor
+from lipsync.pipeline.recipes import Finder
+
+pytest.importorskip("onnx", reason="makes the networks")
+
+ON_PROCESSOR = EnhancerOptions(device="cpu", precision="fp32")
+
+
+@pytest.fixture
+def bring(tmp_path, capsys):
+    """Imports a file under a name, and gives what finds it then."""
+
+    def run(path, name):
+        store = tmp_path / "models"
+        assert main(["models", "import", str(path), "--name", name, "--models-dir", str(store), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["name"], told["state"]) == (name, "ready")
+        return told, Finder(store, Monitor())
+
+    return run
+
+
+@pytest.fixture
+def odd(photo, to_picture):
+    """A picture with odd sides, cut out of the photo."""
+
+    def cut(height, width):
+        whole = to_picture(photo)
+        half = (height + 1) // 2, (width + 1) // 2
+        planes = (
+            whole.y[60 : 60 + height, 190 : 190 + width],
+            *(p[30:, 95:][: half[0], : half[1]] for p in (whole.u, whole.v)),
+        )
+        return replace(whole, y=planes[0], u=planes[1], v=planes[2])
+
+    return cut
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "own", "factor"),
+    [
+        ("realesr-general-x4v3", "srvgg", 4, 2),
+        ("realesr-general-x4v3", "srvgg", 4, 4),
+        ("realesrgan-x4plus", "rrdbnet", 4, 2),
+        ("realesrgan-x2plus", "rrdbnet", 2, 2),
+    ],
+)
+@pytest.mark.parametrize("size", [(61, 83), (1, 1), (64, 129)])
+def test_an_imported_upscaler_enlarges_pictures_of_any_size(
+    bring, odd, write_checkpoint, upscaler_weights, tmp_path, name, network, own, factor, size
+):
+    told, find = bring(write_checkpoint(tmp_path / "a.pth", upscaler_weights(network, own)), name)
+    assert told["kind"] == "upscaler"
+    picture = odd(*size)
+    made = [
+        UPSCALERS[name].open(factor, replace(ON_PROCESSOR, tile=tile), Networks(), Monitor(), find).upscale(picture)
+        for tile in (64, 256)
+    ]
+    height, width = (side * factor for side in size)
+    for large in made:
+        assert large.y.shape == (height, width)
+        assert large.u.shape == large.v.shape == ((height + 1) // 2, (width + 1) // 2)
+        assert large.colour == picture.colour
+        averaged = large.y.reshape(size[0], factor, size[1], factor).mean((1, 3))
+        assert np.abs(averaged - picture.y).mean() < 12  # whatever the network makes, it is kept near to the picture
+    assert np.abs(made[0].y.astype(int) - made[1].y).max() <= 1
+
+
+def test_a_network_of_another_factor_than_its_name_says_is_told(
+    bring, odd, write_checkpoint, upscaler_weights, tmp_path
+):
+    _, find = bring(write_checkpoint(tmp_path / "a.pth", upscaler_weights("srvgg", 2)), "realesr-general-x4v3")
+    upscaler = UPSCALERS["realesr-general-x4v3"].open(2, ON_PROCESSOR, Networks(), Monitor(), find)
+    with pytest.raises(InferenceFailed, match="the network made"):
+        upscaler.upscale(odd(61, 83))
+
+
+@pytest.fixture(scope="module")
+def spoken(moved, to_picture, landmarker):
+    """A frame whose mouth was changed, and where its face is."""
+    picture = to_picture(moved((160, 115), 1.6))
+    after = own_copy(picture)
+    after.y[130:170, 140:190] -= after.y[130:170, 140:190] // 4
+    with TrackBuilder() as builder:
+        builder.add(landmarker.find(picture)[0], False)
+        with builder.finish(Fraction(25)) as track:
+            yield Edit(after, picture, True), track
+
+
+@pytest.mark.parametrize("device", ["cpu", "onnxruntime"])
+@pytest.mark.parametrize(
+    ("name", "side", "told"),
+    [
+        ("codeformer", 512, ()),
+        ("codeformer", 512, (1,)),
+        ("codeformer", 256, (1,)),
+        ("gfpgan-1.4", 512, None),
+        ("gpen-bfr-512", 256, None),
+    ],
+)
+def test_an_imported_restorer_restores_what_was_edited(
+    bring, spoken, face_restorer, tmp_path, name, side, told, device
+):
+    if device == "onnxruntime":
+        pytest.importorskip("onnxruntime", reason="the other device")
+    (tmp_path / "a.onnx").write_bytes(face_restorer(side, told))
+    facts, find = bring(tmp_path / "a.onnx", name)
+    assert (facts["kind"], facts["form"]) == ("restorer", "ONNX")
+    edit, track = spoken
+    changes = {}
+    for fidelity in (0.25, 1.0):
+        given = Edit(own_copy(edit.picture), edit.before, True)
+        options = replace(ON_PROCESSOR, device=device, fidelity=fidelity)
+        enhancer = RESTORERS[name].open(options, Networks(), Monitor(), find)
+        with closing(enhancer.enhance(iter([given]), track)) as done:
+            (frame,) = done
+        assert enhancer.conditions.device == device
+        changes[fidelity] = np.abs(frame.picture.y.astype(int) - edit.picture.y)[135:165, 145:185].mean()
+    assert changes[0.25] > 2
+    assert changes[1.0] < 0.5 if told is not None else changes[1.0] == changes[0.25]
