@@ -25,6 +25,7 @@ SMALLEST: Final = 64  # pixels of a tile's side: with smaller ones almost all wo
 ON_PROCESSOR, ON_CARD = 256, 512  # pixels of a tile's side
 PASSES: Final = 1  # of the correction that keeps it true; more change nothing that can be seen
 HARDER: Final = 0.15  # less of it is right at a scale than at the next coarser one; six clips agree within 0.1
+FAINT: Final = 0.05  # a share that is no more than this is as good as none, which costs nothing
 REMEMBERED: Final = 0.9  # of the last picture's share, so that it does not jump from one to the next
 
 
@@ -100,6 +101,8 @@ class TiledUpscaler:
         large = blank(picture, self.factor)
         to_rgb = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth)
         strength = self._wish.strength * (self._trusted(session, tiles, picture, to_rgb) if self._network.plain else 1)
+        if not strength:
+            return self._plain.upscale(picture)
         for top, left in tiles.corners():
             self._monitor.check()
             shown = read_tile(picture, top, left, (tiles.high, tiles.wide), self._network.reach)
@@ -158,7 +161,7 @@ class TiledUpscaler:
         share = float((better * missing).sum()) / power - HARDER if power else 1.0
         share = min(max(share, 0.0), 1.0)
         self._share = share if self._share is None else self._share + (1 - REMEMBERED) * (share - self._share)
-        return self._share
+        return max(0.0, self._share - FAINT) / (1 - FAINT)
 
 
 def enlarged(small: Float32, factor: int) -> Float32:
