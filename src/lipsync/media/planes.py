@@ -40,10 +40,13 @@ def own_copy(picture: Picture) -> Picture:
 
 
 def frame_of(picture: Picture) -> VideoFrame | None:
-    """The picture as a frame of the same memory; None if its planes don't lie in one block of 8-bit 4:2:0."""
+    """The picture as a frame of the same memory; None if its planes don't lie in one block of 8-bit 4:2:0.
+
+    Heights that are no multiple of 4 neither: PyAV takes the block for that of a picture two rows lower.
+    """
     height, width = picture.y.shape
     block = picture.y.base
-    if block is None or picture.u.base is not block or picture.depth != 8 or height % 2 or width % 2:
+    if block is None or picture.u.base is not block or picture.depth != 8 or height % 4 or width % 2:
         return None
     if block.shape != (height * width * 3 // 2,):
         return None

@@ -90,6 +90,15 @@ def test_odd_sizes_are_padded_and_flagged(tmp_path, make_video, tone, transcode,
         assert fields == [size[0], 1, size[1], 1]
 
 
+@pytest.mark.parametrize("size", [(192, 96), (192, 98), (194, 102), (64, 34)])
+def test_all_three_planes_arrive_to_the_bit_whatever_the_size(tmp_path, make_video, tone, transcode, size):
+    footage = probe(make_video(tmp_path / "a.mp4", size=size, frames=5))
+    written = transcode(footage, tone(1), 5, "out.mkv", Encoding(crf=0))
+    for before, after in zip(read(footage), read(probe(written.path)), strict=True):
+        for plane in "yuv":
+            assert np.array_equal(getattr(before, plane), getattr(after, plane)), plane
+
+
 def test_colour_tags_and_ten_bits_are_carried_over(tmp_path, make_video, tone, transcode):
     footage = probe(make_video(tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", colour=(1, 9, 9, 16), frames=5))
     video = video_of(probe(transcode(footage, tone(0.2), 5).path))
