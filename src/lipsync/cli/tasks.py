@@ -86,9 +86,12 @@ def as_json(task: Task) -> dict[str, Any]:
     """Every field of a task as plain values, times in ISO 8601."""
 
     def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items()}
         return value.isoformat() if isinstance(value, datetime) else value
 
-    return {name: plain(value) for name, value in asdict(task).items()}
+    told: dict[str, Any] = plain(asdict(task))
+    return told
 
 
 def _status(word: str | None) -> Status | None:

@@ -3,11 +3,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lipsync.cli import main
 from lipsync.cli.service import JsonLines
+from lipsync.jobs.store import migrate, open_store
+from lipsync.jobs.task import NewTask, Problem, Source
+from lipsync.pipeline.job import Step
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +94,22 @@ def test_tasks_are_looked_at_and_changed(capsys, tmp_path):
     assert main(["tasks", "list", "--status", "sleeping"]) == 24
     assert main(["tasks", "prune", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"pruned": 0}
+
+
+def test_how_far_enhancing_is_stands_in_what_is_told_of_a_task(capsys, tmp_path):
+    source, now = Source("url", "http://a.example/v"), datetime.now(UTC)
+    migrate(f"sqlite:///{tmp_path / 'data' / 'tasks.db'}")
+    with open_store(f"sqlite:///{tmp_path / 'data' / 'tasks.db'}") as store:
+        task = store.create(NewTask(source, source, ("passthrough",), {"upscale": "2"}), now=now)
+        store.claim(task.id, "w", timedelta(minutes=1), now)
+        store.enhance(task.id, "w", Step.PROCESSING, None, now)
+        store.enhance(task.id, "w", Step.FAILED, Problem("out_of_memory", "full", False), now)
+    for told in (["--json"], []):
+        assert main(["tasks", "show", task.id, *told]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    enhancement = json.loads(first)["enhancement"]
+    assert (enhancement["step"], enhancement["finished_at"]) == ("failed", now.isoformat())
+    assert any(line.startswith("enhancement") and "out_of_memory" in line for line in rest)
 
 
 def test_a_line_of_the_log_as_json():
