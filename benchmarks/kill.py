@@ -333,7 +333,7 @@ def look(folder: Path, database: str, asked: list[str]) -> None:
     times = Counter(COMPLETED.findall((folder / "worker.log").read_text(errors="replace")))
     print(f"completed more than once: {sum(count > 1 for count in times.values())}")
     data = folder / "data"
-    kept = {output.key for task in tasks for output in task.outputs}
+    kept = {key for task in tasks for key in task.files}
     there = {str(path.relative_to(data / "results")) for path in (data / "results").rglob("*") if path.is_file()}
     print(f"files: {len(there)}; missing: {sorted(kept - there)}; orphans: {sorted(there - kept)}")
     left = {name: len(list((data / name).iterdir())) for name in ("work", "uploads") if (data / name).is_dir()}
