@@ -150,6 +150,19 @@ def test_without_files_it_brings_its_own_and_a_completed_task_is_made_again(runn
     assert [check["name"] for check in second["checks"]] == ["service", "created", "completed", "rewrite", "rewrite"]
 
 
+def test_enhanced_results_and_copies_are_checked_as_well(running, speaker, voice, capsys):
+    video, audio = ({"upload": running.service.upload(path)["id"]} for path in (speaker, voice))
+    options = {"upscale": "2:lanczos", "offset_copies": [40]}
+    wish = {"video": video, "audio": audio, "engines": ["passthrough"], "options": options}
+    task = running.service.ask("POST", "/v1/tasks", wish)
+    assert running.run("--task-id", task["id"], "--json") == 0
+    names = [check["name"] for check in json.loads(capsys.readouterr().out)["checks"]]
+    assert names[-6:] == [
+        "passthrough-plain", "passthrough-plain", "passthrough", "passthrough",
+        "passthrough-sound-40ms-earlier", "passthrough-sound-40ms-earlier",
+    ]  # fmt: skip
+
+
 def test_a_failed_task_is_retried_and_what_it_fails_with_is_raised(running, voice, capsys):
     sound = {"upload": running.service.upload(voice)["id"]}
     wish = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": sound, "engines": ["passthrough"]}
@@ -246,7 +259,11 @@ class Impostor:
 
     def told(self, content: bytes, **other: object) -> dict[str, object]:
         whole = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        return {"engine": "passthrough", "url": self.url, "width": 192, "height": 96, "duration": 1.2} | whole | other
+        return (
+            {"engine": "passthrough", "variant": "final", "url": self.url, "width": 192, "height": 96, "duration": 1.2}
+            | whole
+            | other
+        )
 
 
 @pytest.fixture

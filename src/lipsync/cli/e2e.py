@@ -38,6 +38,7 @@ TEXT = "Hello. I am a photograph, and my mouth follows this voice."
 LOOK = 0.5  # seconds between two looks at the task
 SILENCE = 30.0  # seconds that the service may be away while a task runs: it may be starting again
 SOUND_SLACK = Fraction(1, 10)  # seconds: an encoder's frame, and the silence that it begins with
+FINAL_VARIANT, PLAIN_VARIANT = "final", "plain"
 FINAL = ("completed", "failed", "cancelled")
 
 
@@ -258,9 +259,26 @@ def followed(task: dict[str, Any], service: Service, timeout: float, monitor: Mo
     if task["status"] == "failed":
         problem = task["error"]
         raise kinds().get(problem["code"], LipsyncError)(f"task {task['id']} failed: {problem['message']}")
-    if (made := [output["engine"] for output in task["outputs"]]) != task["engines"]:
-        raise ChecksumMismatch(f"task {task['id']} has results of {made}, not of {task['engines']}")
+    wanted = [(engine, variant) for engine in task["engines"] for variant in variants(task)]
+    made = [(output["engine"], output["variant"]) for output in task["outputs"]]
+    extra = set(made) - set(wanted) - {(engine, FINAL_VARIANT) for engine in task["engines"]}
+    if set(wanted) - set(made) or extra or len(made) > len(set(made)):
+        raise ChecksumMismatch(f"task {task['id']} has the results {sorted(made)}, not {sorted(wanted)}")
     return task
+
+
+def variants(task: Mapping[str, Any]) -> Iterator[str]:
+    """What there has to be of each engine; where enhancing failed with one, others may have a final result as well."""
+    from lipsync.media.variants import variant_name
+
+    options, step = task["options"], task["enhancement"]["status"]
+    asked = bool(options.get("enhance") or options.get("upscale"))
+    if not asked or step == "completed":
+        yield FINAL_VARIANT
+    if asked:
+        yield PLAIN_VARIANT
+    for offset in dict.fromkeys(options.get("offset_copies") or ()):
+        yield variant_name(Fraction(offset, 1000))
 
 
 def check_output(
@@ -275,7 +293,8 @@ def check_output(
     """Download a result and look at it. Raises ChecksumMismatch, FetchFailed, and what is wrong with a broken file."""
     from lipsync.media.probe import probe
 
-    name, target = str(told["engine"]), folder / "result.mp4"
+    variant = "" if told["variant"] == FINAL_VARIANT else f"-{told['variant']}"
+    name, target = f"{told['engine']}{variant}", folder / "result.mp4"
     size, digest = downloaded(told, target, monitor)
     _same(name, "bytes", size, told["size"])
     _same(name, "SHA-256", digest, told["sha256"])

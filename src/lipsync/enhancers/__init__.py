@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lipsync.errors import ModelMissing, OptionInvalid
+from lipsync.models.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from lipsync.enhancers.base import EnhancerOptions, FaceEnhancer, Upscaler
@@ -91,10 +92,8 @@ def _large(factor: int, options: EnhancerOptions, networks: Networks, monitor: M
 
 RESTORERS: Mapping[str, RestorerEntry] = MappingProxyType(
     {
-        "gfpgan-1.4": RestorerEntry(partial(_restored, "gfpgan-1.4"), "Apache-2.0"),
-        "codeformer": RestorerEntry(partial(_restored, "codeformer"), "S-Lab, non-commercial"),
-        "gpen-bfr-512": RestorerEntry(partial(_restored, "gpen-bfr-512"), "non-commercial"),
-        "restoreformer-plus-plus": RestorerEntry(partial(_restored, "restoreformer-plus-plus"), "Apache-2.0"),
+        name: RestorerEntry(partial(_restored, name), CATALOGUE[name].licence)
+        for name in ("gfpgan-1.4", "codeformer", "gpen-bfr-512", "restoreformer-plus-plus")
     }
 )
 UPSCALERS: Mapping[str, UpscalerEntry] = MappingProxyType(
