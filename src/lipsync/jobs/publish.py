@@ -15,11 +15,10 @@ from lipsync.media.scratch import write_errors
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import FINAL_VARIANT, EngineResult, Enhanced, Job, Result, Step
 from lipsync.pipeline.manifest import manifest_of
-from lipsync.storage.base import Storage, Stored
+from lipsync.storage.base import CONTENT_TYPES, Storage, Stored
 from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.keys import Result as Named
 
-CONTENT_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska"}
 MANIFEST = "manifest"
 
 
@@ -47,7 +46,7 @@ class Publisher:
     def made(self, output: EngineResult) -> None:
         self._enter(Status.UPLOADING)
         name = output.engine if output.variant == FINAL_VARIANT else f"{output.engine}-{output.variant}"
-        stored = self._put(output.output, name, CONTENT_TYPES[output.output.suffix], self._monitor)
+        stored = self._put(output.output, name, self._monitor)
         size = (output.width, output.height, float(output.duration))
         told = Output(output.engine, stored.key, stored.url, stored.size, stored.sha256, *size, variant=output.variant)
         self._store.add_output(self._task.id, self._worker, told, self._now())
@@ -64,7 +63,7 @@ class Publisher:
     def manifest(self, job: Job, result: Result, path: Path, memory: VideoMemory | None) -> None:
         """Publish the file that tells what was made of what. Raises DiskFull, OutputUnwritable too."""
         self._enter(Status.UPLOADING)
-        told = manifest_of(job, result)
+        told = manifest_of(job, result, {name: stored.sha256 for name, stored in self._published.items()})
         told["task"] = self._task.id
         for name, source in (("face", self._task.video), ("audio", self._task.audio)):
             told["inputs"][name]["source"] = _told(source)
@@ -73,18 +72,18 @@ class Publisher:
         told["options"] = {"asked": dict(self._task.options), "job": told["options"]}
         for output in told["outputs"]:
             stored = self._published[output["engine"], output["variant"]]
-            output |= {"key": stored.key, "size": stored.size, "sha256": stored.sha256}
+            output["key"] = stored.key
         with write_errors(path):
             path.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
-        stored = self._put(path, MANIFEST, "application/json", Monitor())  # its progress is of no interest
+        stored = self._put(path, MANIFEST, Monitor())  # its progress is of no interest
         manifest = Manifest(stored.key, stored.url, stored.size, stored.sha256)
         self._store.set_manifest(self._task.id, self._worker, manifest, self._now())
 
-    def _put(self, path: Path, name: str, content_type: str, monitor: Monitor) -> Stored:
+    def _put(self, path: Path, name: str, monitor: Monitor) -> Stored:
         source = self._task.video.location.rpartition("/")[2]
         key = self._keys.render(Named(self._task.id, name, path.suffix, self._task.created_at, source))
         self._store.reserve(self._task.id, self._worker, key, self._now())
-        return self._storage.put(path, key, content_type, monitor)
+        return self._storage.put(path, key, CONTENT_TYPES[path.suffix], monitor)
 
 
 def _told(source: Source) -> str:

@@ -37,8 +37,10 @@ PACKAGES = (
 )
 
 
-def manifest_of(job: Job, result: Result) -> dict[str, Any]:
+def manifest_of(job: Job, result: Result, checksums: Mapping[tuple[str, str], str] | None = None) -> dict[str, Any]:
     """The manifest as plain values, complete but for what only its caller knows, such as where files were published.
+
+    ``checksums``: SHA-256 of the outputs that are known already, by engine and variant; the others are read.
 
     Raises FileMissing, FileUnreadable if an input or an output is gone by now.
     """
@@ -55,7 +57,7 @@ def manifest_of(job: Job, result: Result) -> dict[str, Any]:
             "frames": result.frames,
             "peak_memory": result.peak_memory,
         },
-        "outputs": [_output(made, result) for made in result.outputs],
+        "outputs": [_output(made, result, checksums or {}) for made in result.outputs],
         "warnings": list(result.warnings),
     }
 
@@ -74,13 +76,14 @@ def _input(path: Path, photo_rate: Fraction) -> dict[str, Any]:
     return told | {"container": clip.container, "video": _plain(clip.video), "sound": _plain(clip.audio)}
 
 
-def _output(made: EngineResult, result: Result) -> dict[str, Any]:
+def _output(made: EngineResult, result: Result, checksums: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    known = checksums.get((made.engine, made.variant))
     return {
         "engine": made.engine,
         "variant": made.variant,
         "name": made.output.name,
         "size": made.output.stat().st_size,
-        "sha256": sha256_of(made.output, Monitor()),
+        "sha256": known or sha256_of(made.output, Monitor()),
         "width": made.width,
         "height": made.height,
         "frames": result.frames,

@@ -16,6 +16,12 @@ BASE_URL = "LIPSYNC_PUBLIC_URL"
 SECRET = "LIPSYNC_SECRET"
 LIFETIME = "LIPSYNC_URL_LIFETIME"
 KEY_TEMPLATE = "LIPSYNC_KEY_TEMPLATE"
+CONTENT_TYPES = {  # of what is published, by the ends of files' names
+    ".mp4": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mkv": "video/x-matroska",
+    ".json": "application/json",
+}
 S3_BUCKET = "LIPSYNC_S3_BUCKET"
 S3_REGION = "LIPSYNC_S3_REGION"
 S3_ENDPOINT = "LIPSYNC_S3_ENDPOINT"

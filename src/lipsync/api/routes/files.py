@@ -14,9 +14,9 @@ from starlette.requests import Request
 from lipsync.api.errors import Refusal, problems
 from lipsync.api.services import AtDesk, Desk
 from lipsync.errors import TaskMissing
+from lipsync.storage.base import CONTENT_TYPES
 from lipsync.storage.signing import verify
 
-TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska", ".json": "application/json"}
 TASK = re.compile(r"[0-9a-f]{32}")
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 BLOCK = 256 << 10  # bytes
@@ -111,7 +111,7 @@ def serve(key: str, path: Path, desk: Desk, request: Request) -> Response:
     headers["Content-Length"] = str(end - start)
     if wanted:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    status, media_type = 206 if wanted else 200, TYPES.get(path.suffix.lower(), "application/octet-stream")
+    status, media_type = 206 if wanted else 200, CONTENT_TYPES.get(path.suffix.lower(), "application/octet-stream")
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
     return StreamingResponse(read(path, start, end), status, headers, media_type)
