@@ -108,14 +108,23 @@ def sharpness(pictures: list[Picture], footage: Footage) -> float:
     )
 
 
-def restlessness(pictures: list[Picture], footage: Footage) -> tuple[float, float]:
-    """Mean square second difference over time of the mouth, held still by its landmarks: fine structure, and coarse."""
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Of the mouth held still by its landmarks: the energy of its fine structure, and the mean square second difference
+    over time of that and of what is coarser."""
+
+    detail: float
+    flicker: float
+    unrest: float
+
+
+def restlessness(pictures: list[Picture], footage: Footage) -> Rest:
     placed = [(picture, footage.crops[k]) for k, picture in enumerate(pictures)]
     rows = [still_mouth(picture, crop) for picture, crop in placed if crop is not None]
     series = np.stack(rows)
     coarse = np.stack([cv2.GaussianBlur(row, (0, 0), STILL_SIDE / SIDE) for row in rows])
     fine, slow = (float((np.diff(part, 2, axis=0) ** 2).mean()) for part in (series - coarse, coarse))
-    return fine, slow
+    return Rest(float(((series - coarse) ** 2).mean()), fine, slow)
 
 
 def still_mouth(picture: Picture, crop: Crop) -> Float32:
@@ -165,8 +174,10 @@ def compared(clip: Path, folder: Path, landmarker: Landmarker, options: argparse
         rest = restlessness(pictures, footage)
         row: dict[str, Any] = {
             "sharpness": sharpness(pictures, footage) / own,
-            "flicker": rest[0] / own_rest[0],
-            "unrest": rest[1] / own_rest[1],
+            "detail": rest.detail / own_rest.detail,
+            "flicker": rest.flicker / own_rest.flicker,
+            "of detail": rest.flicker / own_rest.flicker * own_rest.detail / rest.detail,
+            "unrest": rest.unrest / own_rest.unrest,
         }
         if name == "with":
             row["frames/s"] = speed

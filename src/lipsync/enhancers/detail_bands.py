@@ -5,6 +5,7 @@ All luma is (h, w) float32 in code values of 8 bits; ``pixel``: the side of the 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import cv2
@@ -12,9 +13,12 @@ import numpy as np
 
 from lipsync.types import Float32
 
-FINEST: Final = 1.6  # generator's pixels: the Gaussian that leaves what a generator surely holds
+HELD: Final = 1.6  # generator's pixels: the Gaussian that leaves what a generator surely holds
+OCTAVES: Final = 3
+SHARPEST: Final = 0.6  # pixels: below that nothing is left to be parted
 NOISE: Final = 0.05  # variance below which nothing is there to be matched
 MOST_REGAINED = 2.5  # times the energy of the finest band
+UNRELATED, RELATED = 0.8, 0.97  # correlation of bands of different things, and of the same
 WINDOW: Final = 4.0  # generator's pixels: the side of a neighbourhood
 ALIKE, UNLIKE = 6.0, 16.0  # code values of 8 bits by which pictures of the same differ, and of different things
 ALIKE_WITHIN = 1.2  # generator's pixels: the blur in which pictures are compared
@@ -39,15 +43,17 @@ def mean_around(values: Float32, side: float) -> Float32:
 def lacking(seen: Float32, source: Float32, pixel: float, kept: Float32 | None = None) -> Float32:
     """What is to be added to ``seen`` to give it the fine structure of ``source``, which shows the same place.
 
-    Two bands, as in a Laplacian pyramid (Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", IEEE
-    Trans. Communications 31(4), 1983), each with the gain that brings the band's local energy to the source's (as Shih
-    et al., "Style Transfer for Headshot Portraits", SIGGRAPH 2014) given what both have in common already.
+    Bands of an octave, as in a Laplacian pyramid (Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code",
+    IEEE Trans. Communications 31(4), 1983). Where what both hold agrees, the source's bands take the place of those
+    that are seen; elsewhere each gets the gain that brings its local energy to the source's (as Shih et al., "Style
+    Transfer for Headshot Portraits", SIGGRAPH 2014) given what both have in common already.
     ``kept``: the energy that the finest band had before ``source`` was looked up between pixels, which smooths grain.
     """
     added = np.zeros_like(seen)
-    coarse, fine = FINEST * pixel, FINEST / 2 * pixel
-    layers = [(image, blurred(image, fine), blurred(image, coarse)) for image in (seen, source)]
-    for upper, lower in ((0, 1), (1, 2)):
+    sigmas = _sigmas(pixel)
+    layers = [(image, *(blurred(image, sigma) for sigma in sigmas)) for image in (seen, source)]
+    certain = _certain(layers[0][-2] - layers[0][-1], layers[1][-2] - layers[1][-1], pixel)
+    for upper, lower in pairwise(range(len(sigmas) + 1)):
         own, band = (layer[upper] - layer[lower] for layer in layers)
         energy = mean_around(band * band, WINDOW * pixel)
         if upper == 0 and kept is not None:
@@ -56,13 +62,27 @@ def lacking(seen: Float32, source: Float32, pixel: float, kept: Float32 | None =
         common = mean_around(own * band, WINDOW * pixel)
         missing = energy - mean_around(own * own, WINDOW * pixel)
         root = np.sqrt(np.maximum(common * common + energy * missing, 0))
-        added += np.clip((root - common) / (energy + NOISE), 0, 1) * band
+        gain = np.clip((root - common) / (energy + NOISE), 0, 1)
+        added += certain * (band - own) + (1 - certain) * gain * band
     return added
+
+
+def _certain(own: Float32, band: Float32, pixel: float) -> Float32:
+    """How surely two bands show one structure in one place, 0..1, by how well they correlate around each pixel."""
+    common, first, second = (mean_around(product, WINDOW * pixel) for product in (own * band, own * own, band * band))
+    together = common / np.sqrt((first + NOISE) * (second + NOISE))
+    share = np.clip((together - UNRELATED) / (RELATED - UNRELATED), 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)
 
 
 def fine_energy(source: Float32, pixel: float) -> Float32:
     """The local energy of the finest band."""
-    return mean_around(np.square(source - blurred(source, FINEST / 2 * pixel)), WINDOW * pixel)
+    return mean_around(np.square(source - blurred(source, _sigmas(pixel)[0])), WINDOW * pixel)
+
+
+def _sigmas(pixel: float) -> list[float]:
+    """What blur parts one band from the next, the finest first."""
+    return [sigma for k in reversed(range(OCTAVES)) if (sigma := HELD * pixel / 2**k) >= SHARPEST] or [HELD * pixel]
 
 
 def alike(seen: Float32, source: Float32, pixel: float) -> Float32:
@@ -99,7 +119,7 @@ def crisp(luma: Float32, pixel: float) -> Float32:
 
 def grain_of(patch: Float32, pixel: float) -> Float32:
     """The finest structure of a patch of skin, without what is more than grain; mirrored, so that it can be tiled."""
-    fine = patch - blurred(patch, FINEST / 2 * pixel)
+    fine = patch - blurred(patch, HELD / 2 * pixel)
     most = OUTLIER * float(np.median(np.abs(fine)))
     fine = np.clip(fine, -most, most)
     row = np.concatenate([fine, fine[:, ::-1]], 1)
