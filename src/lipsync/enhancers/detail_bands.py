@@ -18,7 +18,7 @@ OCTAVES: Final = 3
 SHARPEST: Final = 0.6  # pixels: below that nothing is left to be parted
 NOISE: Final = 0.05  # variance below which nothing is there to be matched
 MOST_REGAINED = 2.5  # times the energy of the finest band
-UNRELATED, RELATED = 0.8, 0.97  # correlation of bands of different things, and of the same
+UNRELATED, RELATED = 0.9, 0.99  # correlation of bands of different things, and of the same
 WINDOW: Final = 4.0  # generator's pixels: the side of a neighbourhood
 ALIKE, UNLIKE = 6.0, 16.0  # code values of 8 bits by which pictures of the same differ, and of different things
 ALIKE_WITHIN = 1.2  # generator's pixels: the blur in which pictures are compared
@@ -52,7 +52,7 @@ def lacking(seen: Float32, source: Float32, pixel: float, kept: Float32 | None =
     added = np.zeros_like(seen)
     sigmas = _sigmas(pixel)
     layers = [(image, *(blurred(image, sigma) for sigma in sigmas)) for image in (seen, source)]
-    certain = _certain(layers[0][-2] - layers[0][-1], layers[1][-2] - layers[1][-1], pixel)
+    certain = agreeing(seen, source, pixel)
     for upper, lower in pairwise(range(len(sigmas) + 1)):
         own, band = (layer[upper] - layer[lower] for layer in layers)
         energy = mean_around(band * band, WINDOW * pixel)
@@ -67,8 +67,10 @@ def lacking(seen: Float32, source: Float32, pixel: float, kept: Float32 | None =
     return added
 
 
-def _certain(own: Float32, band: Float32, pixel: float) -> Float32:
-    """How surely two bands show one structure in one place, 0..1, by how well they correlate around each pixel."""
+def agreeing(seen: Float32, source: Float32, pixel: float) -> Float32:
+    """How surely both show one structure in one place, 0..1: how well what the generator just holds correlates."""
+    coarse, fine = HELD * pixel, HELD / 2 * pixel
+    own, band = (blurred(image, fine) - blurred(image, coarse) for image in (seen, source))
     common, first, second = (mean_around(product, WINDOW * pixel) for product in (own * band, own * own, band * band))
     together = common / np.sqrt((first + NOISE) * (second + NOISE))
     share = np.clip((together - UNRELATED) / (RELATED - UNRELATED), 0, 1)

@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.enhancers.base import Edit
-from lipsync.enhancers.detail_bands import alike, blurred, crisp, energy, fine_energy, grain_of, lacking, tiled
+from lipsync.enhancers.detail_bands import (
+    agreeing,
+    alike,
+    blurred,
+    crisp,
+    energy,
+    fine_energy,
+    grain_of,
+    lacking,
+    tiled,
+)
 from lipsync.enhancers.detail_warp import filled, source_map, unit_of
 from lipsync.faces.geometry import INNER_TOP, LIPS_INNER, LIPS_OUTER
 from lipsync.faces.region import Region, region_of
@@ -107,8 +117,9 @@ def _narrowed(frame: _Frame, lips: Float32) -> Float32:
 
 
 def _same_place(frame: _Frame, warped: Float32, memory: Memory) -> Float32:
-    """Where the warped footage can be believed to show what the frame does; never inside of the mouth."""
-    same = alike(frame.seen, warped, frame.pixel) * (1 - _soft(frame.shown, LIPS_INNER, frame, 0.4))
+    """Where the warped footage can be believed to show what the frame does; inside of the mouth it has to agree."""
+    unsure = _soft(frame.shown, LIPS_INNER, frame, 0.4) * (1 - agreeing(frame.seen, warped, frame.pixel))
+    same = alike(frame.seen, warped, frame.pixel) * (1 - unsure)
     region, box = region_of(frame.source), frame.box
     if memory.alike.size:
         here = np.vstack([region.matrix(GENERATED), [0, 0, 1]])
