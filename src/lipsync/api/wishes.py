@@ -132,6 +132,7 @@ class Guess(BaseModel):
     width: int = Field(ge=16, le=16_384, examples=[1280])
     height: int = Field(ge=16, le=16_384, examples=[720])
     engines: list[Engine] = Field(default=["rewrite"], min_length=1, max_length=4)
+    options: Options = Field(default_factory=Options)
 
 
 def new_task(wish: Wish, shelf: Shelf, key_id: str | None, now: datetime) -> NewTask:

@@ -270,5 +270,11 @@ def test_an_estimate_grows_with_what_is_asked_for(house):
     assert seconds() < seconds(width=1920, height=1080)
     assert seconds() < seconds(engines=["rewrite", "wav2lip"])
     assert all(seconds(engines=[engine]) > 0 for engine in ENGINES)
+    enlarged = seconds(options={"upscale": "2:lanczos"})
+    assert seconds() < enlarged < seconds(options={"upscale": "4:lanczos"}) < seconds(options={"upscale": "4:span"})
+    assert seconds() < seconds(options={"enhance": "gfpgan-1.4"})
+    assert seconds(options={"resize_factor": 2}) < seconds()
+    unknown = {"seconds": 60, "width": 1280, "height": 720, "options": {"upscale": "3"}}
+    assert house.client.post("/v1/estimate", json=unknown, headers=house.key()).status_code == 422
     wrong = {"seconds": 0, "width": 1, "height": 1}
     assert house.client.post("/v1/estimate", json=wrong, headers=house.key()).status_code == 422
