@@ -7,9 +7,11 @@ The generator is played by the footage itself: the face of the frame that is ``l
 large, blurred there by a Gaussian of ``blur`` pixels, and put into the frame as the engine does. Lag 0 is the softest
 honest case; with a lag the mouth has another shape than the footage's, which is where ghosts would show.
 
-Prints, without and with the transfer: ``sharpness``, the Laplacian's variance in the mouth against the footage's; the
-change from frame to frame beyond what a straight motion explains, against the footage's, of fine structure
-(``flicker``) and of what is coarser than a generator's pixel (``unrest``); and frames a second of the transfer alone.
+Prints, without and with the transfer, each against the footage's own: ``sharpness``, the Laplacian's variance in the
+mouth; ``detail``, the energy of fine structure; ``flicker``, the energy of its change from frame to frame beyond what a
+straight motion explains; ``flicker amiss``, the same of what the result and the footage differ by, which is what
+flickers although the footage does not, or does not although it does (with lag 0 alone is the footage the truth);
+``unrest``, the change of what is coarser than a generator's pixel; and frames a second of the transfer alone.
 SCORE.py adds its own figures, see ``quality.py``; --keep writes the videos there.
 """
 
@@ -110,21 +112,24 @@ def sharpness(pictures: list[Picture], footage: Footage) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Of the mouth held still by its landmarks: the energy of its fine structure, and the mean square second difference
-    over time of that and of what is coarser."""
+    """Of a mouth held still by its landmarks: the mean square of its fine structure, of that one's second difference
+    over time, and of that of what is coarser."""
 
     detail: float
     flicker: float
     unrest: float
 
 
-def restlessness(pictures: list[Picture], footage: Footage) -> Rest:
+def restlessness(mouths: Float32) -> Rest:
+    """``mouths``: (frames, h, w) as ``held_still`` gives them, or what two of them differ by."""
+    coarse = np.stack([cv2.GaussianBlur(mouth, (0, 0), STILL_SIDE / SIDE) for mouth in mouths])
+    flicker, unrest = (float((np.diff(part, 2, axis=0) ** 2).mean()) for part in (mouths - coarse, coarse))
+    return Rest(float(((mouths - coarse) ** 2).mean()), flicker, unrest)
+
+
+def held_still(pictures: list[Picture], footage: Footage) -> Float32:
     placed = [(picture, footage.crops[k]) for k, picture in enumerate(pictures)]
-    rows = [still_mouth(picture, crop) for picture, crop in placed if crop is not None]
-    series = np.stack(rows)
-    coarse = np.stack([cv2.GaussianBlur(row, (0, 0), STILL_SIDE / SIDE) for row in rows])
-    fine, slow = (float((np.diff(part, 2, axis=0) ** 2).mean()) for part in (series - coarse, coarse))
-    return Rest(float(((series - coarse) ** 2).mean()), fine, slow)
+    return np.stack([still_mouth(picture, crop) for picture, crop in placed if crop is not None])
 
 
 def still_mouth(picture: Picture, crop: Crop) -> Float32:
@@ -169,14 +174,16 @@ def compared(clip: Path, folder: Path, landmarker: Landmarker, options: argparse
     edits = list(generated(footage, options.lag, options.blur))
     without = [own_copy(edit.picture) for edit in edits]
     done, speed = timed(edits, landmarker, footage, options.strength)
-    own, own_rest = sharpness(footage.pictures, footage), restlessness(footage.pictures, footage)
+    own, own_mouths = sharpness(footage.pictures, footage), held_still(footage.pictures, footage)
+    own_rest = restlessness(own_mouths)
     for name, pictures in (("without", without), ("with", done)):
-        rest = restlessness(pictures, footage)
+        mouths = held_still(pictures, footage)
+        rest, amiss = restlessness(mouths), restlessness(mouths - own_mouths)
         row: dict[str, Any] = {
             "sharpness": sharpness(pictures, footage) / own,
             "detail": rest.detail / own_rest.detail,
             "flicker": rest.flicker / own_rest.flicker,
-            "of detail": rest.flicker / own_rest.flicker * own_rest.detail / rest.detail,
+            "flicker amiss": amiss.flicker / own_rest.flicker,
             "unrest": rest.unrest / own_rest.unrest,
         }
         if name == "with":
