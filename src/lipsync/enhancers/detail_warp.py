@@ -23,6 +23,7 @@ CHEEKS: Final = (205, 425, 2, 98, 327, 50, 280, 187, 411, 132, 361)
 CHIN: Final = (152, 148, 377, 150, 379, 18, 200, 199, 204, 424, 211, 431, 172, 397, 136, 365)
 STIFFNESS = 2e-3
 GRID = 0.06  # eye distances between the places where the splines are worked out
+FAN = 0.7  # height above a mouth's corner, for each pixel beside it, at which all moves with the upper lip
 FAR = 5.0  # eye distances: beyond all of the face
 
 
@@ -48,7 +49,8 @@ def source_map(shown: Float32, source: Float32, box: Box) -> Float32:
         grid = coarse.reshape(rows, columns, 2).astype(np.float32)
         full = cv2.resize(grid, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
         fields.append(full[: size[1], : size[0]])
-    where = np.where(_upper(shown, box, unit)[..., None], *fields)
+    share = _upper(shown, box, unit)[..., None]
+    where = share * fields[0] + (1 - share) * fields[1]
     where[..., 0] += np.arange(size[0], dtype=np.float32)
     where[..., 1] += np.arange(size[1], dtype=np.float32)[:, None]
     return np.asarray(where, np.float32)
@@ -72,16 +74,32 @@ def _bending(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float
     return np.asarray(0.5 * squared * np.log(squared + 1e-12))
 
 
-def _upper(mesh: Float32, box: Box, unit: float) -> NDArray[np.bool_]:
-    """What of the box lies above the line on which the lips meet, drawn on to the sides."""
+def _upper(mesh: Float32, box: Box, unit: float) -> Float32:
+    """What of the box moves with the upper lip, 0..1: all above the line on which the lips meet, nothing below it.
+
+    Beyond the corners of the mouth the one passes into the other, in a fan, so that no line shows in a cheek.
+    """
     inner = np.array(LIPS_INNER)
     corners = mesh[[LIPS_OUTER[0], LIPS_OUTER[10]]]
     line = (mesh[inner[:11]] + mesh[np.roll(inner[::-1], 1)[:11]]) / 2
-    along = (corners[1] - corners[0]) / max(1e-3, float(np.linalg.norm(corners[1] - corners[0]))) * (FAR * unit)
-    up = np.array([along[1], -along[0]])
-    ends = [corners[0] - along + up, corners[0] - along, corners[0]], [corners[1], corners[1] + along]
-    outline = np.concatenate([ends[0], line, ends[1], [corners[1] + along + up]])
-    return filled(outline, box) > 0
+    along = (corners[1] - corners[0]) / max(1e-3, float(np.linalg.norm(corners[1] - corners[0])))
+    up, far = np.array([along[1], -along[0]]), FAR * unit
+    ends = (
+        [corners[0] + far * (up - along), corners[0] - far * along, corners[0]],
+        [corners[1], corners[1] + far * along],
+    )
+    above = filled(np.concatenate([ends[0], line, ends[1], [corners[1] + far * (along + up)]]), box) > 0
+    left, right = (_seen_from(corner, along, up, box) for corner in corners)
+    beyond, height = (np.where(left[0] < 0, -left[0], right[0]), np.where(left[0] < 0, left[1], right[1]))
+    fan = np.clip(0.5 + height / (2 * FAN * np.maximum(beyond, 1e-3)), 0, 1)
+    return np.asarray(np.where(beyond > 0, fan, above), np.float32)
+
+
+def _seen_from(corner: Float32, along: Float32, up: Float32, box: Box) -> tuple[Float32, Float32]:
+    """Of each pixel of the box: how far it lies along one direction and along the other, both (h, w)."""
+    across = np.arange(box.left, box.right, dtype=np.float32) - corner[0]
+    down = np.arange(box.top, box.bottom, dtype=np.float32)[:, None] - corner[1]
+    return across * along[0] + down * along[1], across * up[0] + down * up[1]
 
 
 def filled(outline: NDArray[np.floating], box: Box) -> NDArray[np.uint8]:

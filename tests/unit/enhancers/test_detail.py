@@ -12,7 +12,7 @@ from lipsync.engines.wav2lip.crop import aligned_box, view
 from lipsync.enhancers.base import Edit
 from lipsync.enhancers.detail import DetailTransfer
 from lipsync.enhancers.detail_bands import alike, crisp, lacking
-from lipsync.enhancers.detail_warp import source_map
+from lipsync.enhancers.detail_warp import CHIN, LOWER_LIP, UPPER_LIP, source_map
 from lipsync.faces.geometry import LIPS, MESH
 from lipsync.faces.track import TrackBuilder
 from lipsync.media.difference import changed_box
@@ -157,7 +157,7 @@ def test_ten_bits_give_the_same_as_eight(soft, track_of, landmarker):
     eight = enhanced(landmarker, before, track)
     ten = enhanced(landmarker, [Edit(deep(e.picture), deep(e.before), e.edited) for e in before], track)
     for one, other in zip(eight, ten, strict=True):
-        assert np.abs(one.picture.y - other.picture.y / 4).mean() < 0.3
+        assert np.abs(one.picture.y - other.picture.y / 4).mean() < 0.5
         assert (other.picture.y % 4 > 0).any()
 
 
@@ -255,6 +255,18 @@ def test_pictures_are_alike_whatever_their_light_but_not_with_another_shape():
     spot[50:70, 50:70] = 40
     assert alike(flat, flat + 30, 2.0).min() > 0.99
     assert alike(flat, spot, 2.0)[55:65, 55:65].max() < 0.1
+
+
+def test_beside_the_mouth_no_line_parts_what_moves_with_each_lip(speaker):
+    source = speaker[1][0].landmarks[:MESH, :2]
+    shown = source.copy()
+    shown[[n for n in (*LOWER_LIP, *CHIN) if n not in UPPER_LIP]] += [0, 12]
+    where = source_map(shown, source, Box(0, 0, 320, 240))
+    left, right = sorted(int(shown[corner, 0]) for corner in (61, 291))
+    middle = int(shown[61, 1])
+    for columns in (slice(left - 60, left - 6), slice(right + 6, right + 60)):
+        steps = np.diff(where[middle - 40 : middle + 40, columns, 1], axis=0)
+        assert np.abs(np.diff(steps, axis=0)).max() < 0.5
 
 
 def test_lips_are_looked_up_where_the_footage_has_them(speaker):
