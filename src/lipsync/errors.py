@@ -56,11 +56,17 @@ Every class has a stable ``code`` and says with ``retryable`` whether the same c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 
 class Cancelled(Exception):
-    """The caller asked to stop."""
+    """The caller asked to stop. ``complete``: the files that were whole by then, and stay."""
+
+    def __init__(self, message: str, complete: Sequence[Path] = ()) -> None:
+        super().__init__(message)
+        self.complete = tuple(complete)
 
 
 class LipsyncError(Exception):

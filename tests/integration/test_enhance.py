@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from lipsync.__main__ import main
+from lipsync.enhancers.lanczos import Lanczos
 from lipsync.media.difference import changed_box
 from lipsync.media.probe import probe, video_of
 from lipsync.media.reader import bounce, read
@@ -74,6 +77,40 @@ def test_a_wish_that_makes_no_sense_is_told(sync, tmp_path, wrong, told):
     assert code == 24
     assert told in err
     assert not files(tmp_path)
+
+
+def test_stopped_while_it_enhances_it_ends_and_tells_what_is_complete(sync, tmp_path, monkeypatch):
+    def upscale(self, picture):
+        os.kill(os.getpid(), signal.SIGINT)
+        return larger(self, picture)
+
+    larger = Lanczos.upscale
+    monkeypatch.setattr(Lanczos, "upscale", upscale)
+    (tmp_path / "out.mp4").write_bytes(b"mine")
+    code, _, err = sync("--upscale", "2:lanczos", "--overwrite")
+    assert code == 130
+    assert err == f"stopped; complete by then: {tmp_path / 'out-plain.mp4'}"
+    assert files(tmp_path) == {"out.mp4", "out-plain.mp4"}
+    assert (tmp_path / "out.mp4").read_bytes() == b"mine"
+
+
+def test_the_manifest_takes_no_other_files_place(sync, speaker, tmp_path):
+    before = speaker.read_bytes()
+    for place, code in ((speaker, 31), (tmp_path / "out.mp4", 24), (tmp_path / "out-plain.mp4", 24)):
+        assert sync("--upscale", "2:lanczos", "--overwrite", "--manifest", str(place))[0] == code
+    for place in (tmp_path, tmp_path / "nowhere" / "m.json"):
+        assert sync("--overwrite", "--manifest", str(place))[0] == 30
+    assert speaker.read_bytes() == before
+    assert not files(tmp_path)
+
+
+def test_a_copy_takes_no_inputs_place(sync, speaker, voice, tmp_path):
+    face = tmp_path / "out-sound-80ms-earlier.mp4"
+    face.write_bytes(speaker.read_bytes())
+    code, _, err = sync("--face", str(face), "--offset-copies", "80", "--overwrite")
+    assert code == 31
+    assert "made from" in err
+    assert face.read_bytes() == speaker.read_bytes()
 
 
 def test_copies_with_another_offset_have_the_same_pictures(sync, tmp_path):

@@ -31,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(options.run(options, monitor))
         except LipsyncError as error:
             return _failed(options, error.code, str(error), exit_code(error))
-        except Cancelled:
+        except Cancelled as stop:
             code = TERMINATED if signal.SIGTERM in received else INTERRUPTED
-            return _failed(options, "cancelled", "stopped; nothing was written", code)
+            left = f"complete by then: {', '.join(map(str, stop.complete))}" if stop.complete else "nothing was written"
+            return _failed(options, "cancelled", f"stopped; {left}", code)
         except Exception as error:
             if options.debug:
                 raise

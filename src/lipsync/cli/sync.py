@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lipsync import __version__
 from lipsync.cli.models import add_models_dir_to, store_of
 from lipsync.cli.show import Display
-from lipsync.errors import OutputExists
+from lipsync.errors import Cancelled, OptionInvalid, OutputExists
 from lipsync.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ def add_output_to(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
     job = _job(options)
+    if options.manifest is not None:
+        _check_manifest(options.manifest, job)
     for output in wanted_files(job, options.manifest):
         if output.is_file() and not options.overwrite:
             _refuse_input(output, job)
@@ -138,16 +140,18 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
     if options.manifest is not None:
         from lipsync.pipeline.manifest import manifest_of, write_manifest
 
-        write_manifest(manifest_of(job, result), options.manifest)
+        try:
+            write_manifest(manifest_of(job, result), options.manifest)
+        except Cancelled as stop:
+            raise Cancelled(str(stop), [made.output for made in result.outputs]) from stop
     return 0
 
 
 def wanted_files(job: Job, manifest: Path | None) -> Iterator[Path]:
     """Every file that the job will write."""
-    from lipsync.media.variants import variant_path
+    from lipsync.media.variants import variant_paths
 
-    yield from dict.fromkeys((*job.outputs, *job.plain_outputs))
-    yield from (variant_path(output, offset) for output in job.outputs for offset in job.offsets)
+    yield from dict.fromkeys((*job.outputs, *job.plain_outputs, *variant_paths(job.outputs, job.offsets)))
     if manifest is not None:
         yield manifest
 
@@ -156,18 +160,47 @@ def perform(job: Job, options: argparse.Namespace, monitor: Monitor) -> Result:
     """Run the job with the display that the options ask for, and print what came of it."""
     from lipsync.pipeline.run import run as run_job
 
-    if options.quiet or options.json:
-        result = run_job(job, monitor)
-        _report(result, options)
-        return result
-    display = Display()
-    monitor.call(display)
+    complete = Complete(job)
+    display = None if options.quiet or options.json else Display()
+    if display is not None:
+        monitor.call(display)
     try:
-        result = run_job(job, monitor)
+        result = run_job(job, monitor, receiver=complete)
+    except Cancelled as stop:
+        raise Cancelled(str(stop), complete.files) from stop
     finally:
-        display.clear()
+        if display is not None:
+            display.clear()
     _report(result, options)
     return result
+
+
+class Complete:
+    """Remembers which files are whole; see ``pipeline.job.Receiver``."""
+
+    def __init__(self, job: Job) -> None:
+        self._finals, self._told = job.outputs, dict[Path, None]()
+
+    @property
+    def files(self) -> list[Path]:
+        return [path for path in self._told if path.is_file()]
+
+    def made(self, output: EngineResult) -> None:
+        self._told[output.output] = None
+
+    def enhancing(self, enhanced: Enhanced) -> None:
+        """After its end all final files are there, whatever they were made from."""
+        if enhanced.step != "processing":
+            self._told.update(dict.fromkeys(self._finals))
+
+
+def _check_manifest(path: Path, job: Job) -> None:
+    """Raises OutputIsInput, OutputUnwritable, DiskFull, and OptionInvalid where a result goes there."""
+    from lipsync.media.writer import check_place
+
+    if any(path.resolve() == output.resolve() for output in wanted_files(job, None)):
+        raise OptionInvalid(f"{path}: is where a result goes, so the manifest needs another place")
+    check_place(path, (job.face, job.audio))
 
 
 def _refuse_input(output: Path, job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +36,12 @@ def check_offset(offset: Fraction) -> None:
 def variant_path(output: Path, offset: Fraction) -> Path:
     """``talk.mp4`` becomes ``talk-sound-80ms-earlier.mp4``, or later if ``offset`` is negative."""
     return output.with_stem(f"{output.stem}-{variant_name(offset)}")
+
+
+def variant_paths(outputs: Iterable[Path], offsets: Iterable[Fraction]) -> list[Path]:
+    """``variant_path`` of each output with each offset."""
+    wanted = list(offsets)
+    return [variant_path(output, offset) for output in outputs for offset in wanted]
 
 
 def variant_name(offset: Fraction) -> str:

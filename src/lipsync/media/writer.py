@@ -66,6 +66,13 @@ def check_output(output: Path, inputs: Iterable[Path], encoding: Encoding) -> No
     """
     if output.suffix.lower() not in SUFFIXES:
         raise OptionInvalid(f"{output}: the output's name must end in {', '.join(SUFFIXES)}")
+    check_place(output, inputs)
+    check_encoding(encoding)
+    check_suffix(output, encoding)
+
+
+def check_place(output: Path, inputs: Iterable[Path]) -> None:
+    """Whether a file can be written there. Raises OutputIsInput, OutputUnwritable, DiskFull."""
     with encode_errors(output):
         refuse_input(output, inputs)
     if output.is_dir():
@@ -78,8 +85,6 @@ def check_output(output: Path, inputs: Iterable[Path], encoding: Encoding) -> No
             part.touch(exist_ok=False)
         finally:
             part.unlink(missing_ok=True)
-    check_encoding(encoding)
-    check_suffix(output, encoding)
 
 
 def check_suffix(output: Path, encoding: Encoding) -> None:

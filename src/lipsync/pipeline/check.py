@@ -6,7 +6,7 @@ from lipsync.engines import ENGINES, check_choice
 from lipsync.engines.base import Engine
 from lipsync.enhancers import check_enhancer
 from lipsync.errors import OptionInvalid
-from lipsync.media.variants import check_offset
+from lipsync.media.variants import check_offset, variant_paths
 from lipsync.media.writer import check_output
 from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor
@@ -24,7 +24,7 @@ def check(job: Job) -> None:
         check_enhancement(job.enhancement)
     for offset in job.offsets:
         check_offset(offset)
-    for output in {*job.outputs, *job.plain_outputs}:
+    for output in {*job.outputs, *job.plain_outputs, *variant_paths(job.outputs, job.offsets)}:
         check_output(output, (job.face, job.audio), job.encoding)
 
 

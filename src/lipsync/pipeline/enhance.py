@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler
 from lipsync.enhancers.base import Edit, FaceEnhancer, Upscaler
-from lipsync.errors import LipsyncError, OutOfMemory, TimedOut
+from lipsync.errors import Cancelled, LipsyncError, OutOfMemory, TimedOut
 from lipsync.media.prefetch import prefetch
 from lipsync.media.writer import Written
 from lipsync.models.networks import Networks
@@ -78,6 +78,8 @@ def enhance(take: Take, line: Line, kit: Kit, output: Path, monitor: Monitor) ->
         return Enhanced(Step.SKIPPED, message="no frame was edited, so there is nothing to enhance"), None
     try:
         written = _write(take, spool, kit, output, monitor)
+    except Cancelled:
+        raise
     except LipsyncError as error:
         return _failed(error), None
     except MemoryError:

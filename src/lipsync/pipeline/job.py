@@ -163,7 +163,7 @@ class Receiver(Protocol):
     """Who is told of each file as soon as it is complete, while the job goes on."""
 
     def made(self, output: EngineResult) -> None:
-        """A file is complete. Where an enhancement fails its plain file is the final one, and told once more."""
+        """A file is complete. Where an enhancement fails, its plain file takes the place of the final one."""
 
     def enhancing(self, enhanced: Enhanced) -> None:
         """The enhancement begins, or has ended."""
