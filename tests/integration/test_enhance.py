@@ -130,7 +130,8 @@ def test_the_manifest_tells_what_was_made_of_what(sync, tmp_path, speaker):
     assert [made["name"] for made in manifest["outputs"]] == ["out.mp4", "out-plain.mp4"]
     assert {step["name"] for step in manifest["steps"]} == set(told["seconds"]) - {"total"}
     assert set(manifest["models"]) == {"face-landmarker", "motion"}
-    assert manifest["options"]["enhancement"]["upscaler"] == "lanczos"
+    (step,) = (step for step in manifest["steps"] if step["name"] == "enhance")
+    assert (step["by"]["step"], step["by"]["picture"]) == ("completed", {"name": "lanczos"})
 
 
 def test_no_file_is_replaced_unasked(sync, tmp_path):

@@ -64,12 +64,16 @@ def escaped(label: str) -> str:
     return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def task_lines(counts: Mapping[str, int], oldest_waiting: float) -> Iterator[str]:
-    """Tasks by status, and for how many seconds the oldest queued one has waited."""
+def task_lines(counts: Mapping[str, int], enhancements: Mapping[str, int], oldest_waiting: float) -> Iterator[str]:
+    """Tasks by status and by how far their enhancement is, and how many seconds the oldest queued one has waited."""
     yield "# HELP lipsync_tasks Tasks by status."
     yield "# TYPE lipsync_tasks gauge"
     for status, count in counts.items():
         yield line("lipsync_tasks", count, status=status)
+    yield "# HELP lipsync_enhancements Tasks that asked for an enhancement, by how far that is."
+    yield "# TYPE lipsync_enhancements gauge"
+    for step, count in enhancements.items():
+        yield line("lipsync_enhancements", count, step=step)
     yield "# HELP lipsync_oldest_waiting_seconds For how long the oldest queued task has waited."
     yield "# TYPE lipsync_oldest_waiting_seconds gauge"
     yield line("lipsync_oldest_waiting_seconds", oldest_waiting)

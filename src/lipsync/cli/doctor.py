@@ -21,7 +21,8 @@ LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0
 PACKAGES = {
     "skimage": ("lipsync demo", "demo"),
     "espeakng_loader": ("lipsync demo", "demo"),
-    "onnx": ("the import of Wav2Lip's weights", "wav2lip"),
+    "onnx": ("importing weights, and for upscaling by a network", "wav2lip"),
+    "ncnn": ("--device ncnn and vulkan when upscaling", "ncnn"),
 }
 ENCODERS = {"libx264": True, "aac": True, "libx265": False, "libsvtav1": False, "prores_ks": False}
 
@@ -62,6 +63,8 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 
 def examine() -> Iterator[Finding]:
     """Every finding, in the order of the report."""
+    from lipsync.enhancers import UPSCALERS
+    from lipsync.enhancers.ncnn_networks import installed
     from lipsync.models.devices import DEVICES
 
     yield Finding("lipsync", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
@@ -79,6 +82,10 @@ def examine() -> Iterator[Finding]:
         there = importlib.util.find_spec(package) is not None
         hint = f"for {purpose}" if there else f'only for {purpose}: pip install "lip-sync-service[{extra}]"'
         yield Finding(package, there, hint, needed=False)
+    for name, entry in UPSCALERS.items():
+        if entry.needs is not None:
+            there = all(installed(name, factor) for factor in entry.factors)
+            yield Finding(f"upscaler {name}", there, "for --upscale" if there else entry.needs, needed=False)
 
 
 def _tried(name: str, attempt: Callable[[], str], needed: bool = True) -> Finding:

@@ -90,14 +90,18 @@ def add_enhancement_to(parser: argparse.ArgumentParser) -> None:
         type=offsets,
         default=(),
         metavar="MS,MS",
-        help="also copies whose mouth is so much later than the sound (-120 to 120)",
+        help="also copies whose mouth is so much later than the sound (-120 to 120): --offset-copies=-80,80",
     )
     group.add_argument("--manifest", type=Path, metavar="FILE", help="write down what was made of what, and how: .json")
 
 
 def add_network_to(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("networks that are brought along")
-    group.add_argument("--device", default="auto", help="auto, cpu, onnxruntime, cuda, tensorrt, coreml or directml")
+    group.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu, onnxruntime, cuda, tensorrt, coreml or directml; for --upscale ncnn and vulkan, too",
+    )
     group.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
     group.add_argument(
         "--batch-size", type=int, metavar="N", help="frames computed at once, at most (4, or 16 on a card)"
@@ -299,15 +303,15 @@ def _engine_as_json(made: EngineResult) -> dict[str, Any]:
 
 
 def _step_as_json(enhanced: Enhanced) -> dict[str, Any]:
-    by = {name: asdict(conditions) for name, conditions in enhanced.conditions.items()}
-    return {"step": enhanced.step.value, "code": enhanced.code, "message": enhanced.message, "by": by}
+    told = {"step": enhanced.step.value, "code": enhanced.code, "message": enhanced.message}
+    return told | {"by": enhanced.told}
 
 
 def offsets(text: str) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(part) for part in text.split(",") if part.strip()))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: milliseconds with commas between, such as -80,80") from None
+        raise argparse.ArgumentTypeError(f"{text}: milliseconds with commas between: --offset-copies=-80,80") from None
 
 
 def frame_rate(text: str) -> Fraction:

@@ -42,6 +42,8 @@ def run_list(options: argparse.Namespace, monitor: Monitor) -> int:
         return 0
     for task in page.tasks:
         problem = f"  {task.problem.code}" if task.problem else ""
+        if (lacking := task.enhancement.problem) is not None and task.enhancement.step == "failed":
+            problem += f"  not enhanced: {lacking.code}"
         print(f"{task.id}  {task.status:<11}  {task.created_at:%Y-%m-%d %H:%M}  {','.join(task.engines)}{problem}")
     return 0
 

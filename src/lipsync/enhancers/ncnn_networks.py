@@ -7,6 +7,7 @@ Nor may pip install what they ask for, which is OpenCV with windows, over the on
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,10 @@ from lipsync.enhancers.base import EnhancerOptions
 from lipsync.enhancers.ncnn_graph import onnx_of
 from lipsync.enhancers.upscale import Enlarger
 from lipsync.errors import DeviceUnavailable, ExtraMissing, InferenceFailed, ModelCorrupt, OutOfMemory
+from lipsync.models.download import sha256_of
 from lipsync.models.networks import Networks
 from lipsync.models.session import Array, Session, fitted
+from lipsync.monitor import Monitor
 
 OWN_DEVICES: Final = ("ncnn", "vulkan")  # that ncnn runs itself: the processor, any card with Vulkan
 NO_MEMORY: Final = -100  # what ncnn answers when there is none left
@@ -58,9 +61,10 @@ def enlarger(name: str, factor: int, options: EnhancerOptions, networks: Network
     """
     files = FILES[name, factor]
     param, weights = find(files)
+    told = ((name, sha256_of(weights, Monitor())),)
     if options.device in OWN_DEVICES:
         session = open_ncnn(param, weights, options.device)
-        return Enlarger(lambda high, wide: session, files.factor, files.reach, files.plain)
+        return Enlarger(lambda high, wide: session, files.factor, files.reach, files.plain, told)
     runtime = networks.runtime(options.device, options.precision)
     graph = onnx_of(param, weights, runtime.precision == "fp16")
 
@@ -68,16 +72,16 @@ def enlarger(name: str, factor: int, options: EnhancerOptions, networks: Network
         shape = (1, 3, high, wide)
         return networks.open(graph, device=runtime.device, precision=runtime.precision, shapes=shape)
 
-    return Enlarger(ready, files.factor, files.reach, files.plain)
+    return Enlarger(ready, files.factor, files.reach, files.plain, told)
 
 
 def installed(name: str, factor: int) -> bool:
-    """Whether a network of FILES is there."""
+    """Whether a network of FILES is there, and what it takes to run it."""
     try:
         find(FILES[name, factor])
     except ExtraMissing:
         return False
-    return True
+    return importlib.util.find_spec("onnx") is not None
 
 
 def find(files: Files) -> tuple[Path, Path]:

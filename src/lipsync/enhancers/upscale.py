@@ -35,12 +35,14 @@ class Enlarger:
 
     ``open`` gives it ready for pictures of a height and width. ``reach``: how far, in pixels, what a pixel becomes
     depends on others; even. ``plain``: it was trained to come near to the truth, not to look sharp at any price.
+    ``weights``: name and SHA-256 of those that the store does not know.
     """
 
     open: Callable[[int, int], Session]
     factor: int
     reach: int
     plain: bool = False
+    weights: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class TiledUpscaler:
         notes: tuple[str, ...] = ()
         if self._side < self._asked:
             notes = (f"memory ran short with tiles of {self._asked} pixels; it went on with {self._side}",)
-        return Conditions(self._session.device, self._session.precision, 1, notes)
+        return Conditions(self._session.device, self._session.precision, 1, notes, self._network.weights)
 
     def upscale(self, picture: Picture) -> Picture:
         """Also raises Cancelled, between two tiles."""

@@ -34,7 +34,7 @@ from lipsync.media.probe import probe
 from lipsync.media.scratch import make_folder
 from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor
-from lipsync.pipeline.job import Result
+from lipsync.pipeline.job import Result, Step
 from lipsync.pipeline.run import run
 from lipsync.storage.base import Storage
 from lipsync.storage.keys import KeyTemplate
@@ -136,7 +136,13 @@ class _End:
         performance = Performance(seconds, result.frames, rate, result.peak_memory, *video_memory)
         timings: Mapping[str, float] = dict(result.seconds)
         at.store.finish(task.id, at.worker, performance, timings, at.now())
-        self.log.info("completed after %.1f s: %d frames, %.1f frames/s", seconds, result.frames, rate)
+        told = "completed after %.1f s: %d frames, %.1f frames/s"
+        enhanced = result.enhanced
+        if enhanced is None or enhanced.step is not Step.FAILED:
+            self.log.info(told, seconds, result.frames, rate)
+        else:
+            lacking = (enhanced.message, enhanced.code)
+            self.log.warning(f"{told}; not enhanced: %s [%s]", seconds, result.frames, rate, *lacking)
 
     def stopped(self, hold: Hold) -> None:
         task, at, why = self._task, self._at, hold.stop

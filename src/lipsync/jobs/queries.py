@@ -13,6 +13,7 @@ from lipsync.jobs.database import Database
 from lipsync.jobs.snapshots import task_of
 from lipsync.jobs.tables import TaskRow
 from lipsync.jobs.task import Page, Status, Task
+from lipsync.pipeline.job import Step
 
 CURSOR = re.compile("[0-9a-f]{32}")
 MOST = 500
@@ -63,6 +64,14 @@ class Queries(Database):
         statement = select(TaskRow.status, func.count()).group_by(TaskRow.status)
         with self._reading() as session:
             return dict.fromkeys(Status, 0) | dict(session.execute(statement).all())
+
+    def enhancements(self) -> dict[Step, int]:
+        """How many tasks that asked for an enhancement are how far with it."""
+        step = TaskRow.enhancement["step"].as_string()
+        statement = select(step, func.count()).where(step.is_not(None)).group_by(step)
+        with self._reading() as session:
+            found = session.execute(statement).all()
+        return dict.fromkeys(Step, 0) | {Step(name): count for name, count in found}
 
     def oldest_waiting(self) -> datetime | None:
         """Since when the queued task that has waited longest could run; None: none waits. May lie in the future."""

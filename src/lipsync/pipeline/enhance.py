@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ T = TypeVar("T")
 class Kit:
     """What a job is enhanced with, ready to run.
 
+    ``names``: what each is called, of the enhancer of the ``face`` and of the whole ``picture``;
     ``missing``: why it cannot be, and then it is not; ``note``: that there is better, for a person;
     ``weights``: names and SHA-256 of those that came from the store.
     """
@@ -41,32 +42,38 @@ class Kit:
     seconds: float | None = None
     missing: LipsyncError | None = None
     note: str | None = None
-    weights: tuple[tuple[str, str], ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def conditions(self) -> dict[str, Conditions]:
         """How each of them computed."""
         told = {"face": self.face, "picture": self.upscaler}
-        found = {name: it.conditions for name, it in told.items() if it is not None}
-        return {name: replace(how, networks=self.weights) for name, how in found.items() if how is not None}
+        found = {part: it.conditions for part, it in told.items() if it is not None}
+        return {part: replace(how, networks=self._networks(part, how)) for part, how in found.items() if how}
+
+    def _networks(self, part: str, how: Conditions) -> tuple[tuple[str, str], ...]:
+        name = self.names[part]
+        return (*how.networks, (name, self.weights[name])) if name in self.weights else how.networks
 
 
 def open_kit(enhancement: Enhancement, networks: Networks, monitor: Monitor) -> Kit:
     """The enhancers that are asked for. Raises ModelError, ExtraMissing, OutOfMemory if they are required."""
     options, name, factor = enhancement.options, enhancement.restorer, enhancement.factor
     find = Finder(options.models, monitor)
-    face, larger, note = None, None, None
+    face, larger, note, names = None, None, None, dict[str, str]()
     try:
         if name is not None:
+            names["face"] = name
             face = RESTORERS[name].open(options, networks, monitor, find)
         if factor > 1:
-            by, note = (enhancement.upscaler, None) if enhancement.upscaler else best_upscaler(factor)
-            larger = UPSCALERS[by].open(factor, options, networks, monitor, find)
+            names["picture"], note = (enhancement.upscaler, None) if enhancement.upscaler else best_upscaler(factor)
+            larger = UPSCALERS[names["picture"]].open(factor, options, networks, monitor, find)
     except LipsyncError as error:
         if enhancement.required:
             raise
         return Kit(missing=error)
-    return Kit(face, larger, enhancement.seconds, note=note, weights=tuple(find.found.items()))
+    return Kit(face, larger, enhancement.seconds, note=note, names=names, weights=find.found)
 
 
 def enhance(take: Take, line: Line, kit: Kit, output: Path, monitor: Monitor) -> tuple[Enhanced, Written | None]:
@@ -87,7 +94,7 @@ def enhance(take: Take, line: Line, kit: Kit, output: Path, monitor: Monitor) ->
     except Exception as error:  # the lip-sync is not lost to what comes after it
         logging.getLogger(__name__).exception("enhancing failed unexpectedly")
         return Enhanced(Step.FAILED, "bug", " ".join(f"unexpected {type(error).__name__}: {error}".split())), None
-    return Enhanced(Step.COMPLETED, None, kit.note, kit.conditions), written
+    return Enhanced(Step.COMPLETED, None, kit.note, kit.conditions, kit.names), written
 
 
 def _failed(error: LipsyncError) -> Enhanced:

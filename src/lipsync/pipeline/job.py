@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lipsync.engines.base import EngineOptions
 from lipsync.enhancers.base import EnhancerOptions
@@ -96,12 +96,20 @@ class Step(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Enhanced:
     """What became of an enhancement: ``code`` and ``message`` tell why it failed or was skipped,
-    or what would have been better."""
+    or what would have been better. ``names``: by what the ``face`` and the ``picture`` were enhanced, ``conditions``:
+    how these computed."""
 
     step: Step
     code: str | None = None
     message: str | None = None
     conditions: Mapping[str, Conditions] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> dict[str, dict[str, Any]]:
+        """``names`` and ``conditions`` as plain values."""
+        how = {part: asdict(conditions) for part, conditions in self.conditions.items()}
+        return {part: {"name": name} | how.get(part, {}) for part, name in self.names.items()}
 
 
 @dataclass(frozen=True, slots=True)

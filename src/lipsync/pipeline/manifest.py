@@ -97,8 +97,9 @@ def _steps(job: Job, result: Result) -> Iterator[dict[str, Any]]:
     if result.enhanced is not None:
         enhanced = result.enhanced
         end = {"step": enhanced.step.value, "code": enhanced.code, "message": enhanced.message}
-        how["enhance"] = end | {name: _plain(made) for name, made in enhanced.conditions.items()}
-    for name, seconds in result.seconds.items():
+        how["enhance"] = end | _plain(enhanced.told)
+    untried = {} if result.enhanced is None or "enhance" in result.seconds else {"enhance": 0.0}
+    for name, seconds in {**result.seconds, **untried}.items():
         if name != "total":
             yield {"name": name, "seconds": round(seconds, 3)} | ({"by": how[name]} if name in how else {})
 

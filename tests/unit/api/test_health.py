@@ -112,6 +112,7 @@ def test_numbers_for_prometheus(house):
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.text.splitlines()
     assert 'lipsync_tasks{status="queued"} 1' in lines
+    assert 'lipsync_enhancements{step="failed"} 0' in lines
     assert "lipsync_oldest_waiting_seconds 7.0" in lines
     assert 'lipsync_http_requests_total{route="/v1/tasks",method="POST",status="201"} 1' in lines
     assert 'lipsync_http_requests_total{route="/v1/tasks/{task_id}",method="GET",status="404"} 2' in lines

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lipsync.enhancers.lanczos import Lanczos
 from lipsync.errors import EncodeFailed, LeaseLost, NoFaceFound, StorageFailed
 from lipsync.intake import Limits, Means
 from lipsync.jobs.execute import Workplace, execute, sweep
@@ -29,6 +30,7 @@ from lipsync.pipeline.job import Step
 from lipsync.storage.base import LocalOptions, Stored
 from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.local import LocalStorage
+from lipsync.types import Picture
 
 LEASE = timedelta(seconds=30)
 
@@ -532,6 +534,41 @@ def test_enhancing_may_not_take_for_ever_and_the_plain_result_stays(place, store
     done = store.get(task.id)
     assert (done.status, done.enhancement.problem.code) == (Status.COMPLETED, "timed_out")
     assert set(outputs_of(done)) == {("passthrough", "plain")}
+
+
+@pytest.mark.parametrize("why", ["cancelled", "released", "timed_out"])
+def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(place, store, claimed, monkeypatch, why):
+    def upscale(self: Lanczos, picture: Picture) -> Picture:
+        if why == "cancelled":
+            store.request_cancel(task.id, now())
+        if why == "released":
+            holds[0].release()
+        limit = time.monotonic() + 30
+        while not holds[0].monitor.cancelled and time.monotonic() < limit:
+            time.sleep(0.02)
+        return larger(self, picture)
+
+    larger, holds = Lanczos.upscale, list[Hold]()
+    monkeypatch.setattr(Lanczos, "upscale", upscale)
+    task = claimed(upscale="2:lanczos")
+    execute(task, replace(place, times=TimeLimits(4 if why == "timed_out" else 600)), holds.append)
+    after = store.get(task.id)
+    statuses = {"cancelled": Status.CANCELLED, "released": Status.QUEUED, "timed_out": Status.FAILED}
+    assert after.status is statuses[why]
+    assert after.enhancement.step is (Step.PENDING if why == "released" else Step.FAILED)
+    assert set(outputs_of(after)) == {("passthrough", "plain")}
+    assert nothing_is_left(place)
+
+
+def test_a_task_whose_enhancement_failed_says_so_in_its_last_line_and_its_manifest(place, claimed, logged):
+    task = claimed(upscale="2:lanczos", enhance="codeformer")
+    execute(task, replace(place, models=place.folder.parent / "no models"))
+    level, text = lines(logged, task)[-1]
+    assert level == "WARNING"
+    assert re.fullmatch(r"completed after .*; not enhanced: .*codeformer.* \[model_missing\]", text)
+    manifest = json.loads((place.folder.parent / "published" / f"{task.id}/manifest.json").read_text())
+    (step,) = (step for step in manifest["steps"] if step["name"] == "enhance")
+    assert (step["by"]["step"], step["by"]["code"]) == ("failed", "model_missing")
 
 
 def test_a_task_that_asks_for_no_enhancement_has_skipped_it(place, store, claimed):

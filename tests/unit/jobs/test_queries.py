@@ -8,6 +8,7 @@ import pytest
 
 from lipsync.errors import OptionInvalid
 from lipsync.jobs.task import Page, Status
+from lipsync.pipeline.job import Step
 
 
 def test_pages_go_from_the_newest_on_and_new_tasks_do_not_move_them(store, waiting):
@@ -57,6 +58,14 @@ def test_counts_name_every_status(store, waiting, running):
     waiting(key_id="k")
     running()
     assert store.counts() == dict.fromkeys(Status, 0) | {Status.QUEUED: 2, Status.DOWNLOADING: 1}
+
+
+def test_enhancements_are_counted_where_one_was_asked_for(store, waiting, running, now):
+    waiting()
+    waiting(options={"upscale": "2"})
+    task = running(options={"upscale": "2"})
+    store.enhance(task.id, task.lease_owner, Step.FAILED, None, now)
+    assert store.enhancements() == dict.fromkeys(Step, 0) | {Step.PENDING: 1, Step.FAILED: 1}
 
 
 def test_how_long_the_queue_has_waited(store, waiting, running, now):

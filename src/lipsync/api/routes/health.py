@@ -51,5 +51,6 @@ def metrics(desk: AtDesk) -> PlainTextResponse:
     oldest = desk.store.oldest_waiting()
     waited = 0.0 if oldest is None else max(0.0, (desk.now() - oldest).total_seconds())
     counts = {status.value: count for status, count in desk.store.counts().items()}
-    lines = [*task_lines(counts, waited), *desk.meter.lines()]
+    enhancements = {step.value: count for step, count in desk.store.enhancements().items()}
+    lines = [*task_lines(counts, enhancements, waited), *desk.meter.lines()]
     return PlainTextResponse("\n".join(lines) + "\n", media_type=METRICS_TYPE)
