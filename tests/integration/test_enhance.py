@@ -5,17 +5,28 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lipsync.__main__ import main
+from lipsync.enhancers.base import EnhancerOptions
 from lipsync.enhancers.lanczos import Lanczos
+from lipsync.errors import OutOfMemory
 from lipsync.media.difference import changed_box
+from lipsync.media.picture import BT601, UNSPECIFIED
 from lipsync.media.probe import probe, video_of
 from lipsync.media.reader import bounce, read
+from lipsync.monitor import Monitor
+from lipsync.pipeline import finish
+from lipsync.pipeline.edits import EditSpool
+from lipsync.pipeline.job import Enhancement, Job
+from lipsync.pipeline.run import run
 
 
 @pytest.fixture
@@ -77,6 +88,82 @@ def test_a_wish_that_makes_no_sense_is_told(sync, tmp_path, wrong, told):
     assert code == 24
     assert told in err
     assert not files(tmp_path)
+
+
+class Witness:
+    """Hears of a job's files."""
+
+    def __init__(self):
+        self.heard = []
+
+    def made(self, output):
+        self.heard.append((output.engine, output.variant))
+
+    def enhancing(self, enhanced):
+        self.heard.append(enhanced.step.value)
+
+
+@pytest.fixture
+def job(speaker, voice, tmp_path) -> Job:
+    return Job(speaker, voice, tmp_path / "out.mp4", engines=("passthrough", "rewrite"))
+
+
+def test_two_results_are_enhanced_one_after_the_other_and_counted_as_one_work(job):
+    progress, witness = [], Witness()
+    monitor = Monitor(lambda step: progress.append((step.done, step.total)) if step.stage == "enhance" else None)
+    result = run(replace(job, enhancement=Enhancement(factor=2, upscaler="lanczos")), monitor, receiver=witness)
+    assert progress == [(done, 100) for done in range(1, 101)]
+    assert witness.heard == [
+        ("passthrough", "plain"),
+        ("rewrite", "plain"),
+        "processing",
+        ("passthrough", "final"),
+        "processing",
+        ("rewrite", "final"),
+        "completed",
+    ]
+    assert result.seconds["enhance"] <= result.seconds["total"]
+
+
+def test_one_limit_of_time_holds_for_all_results(job, monkeypatch):
+    def upscale(self, picture):
+        time.sleep(0.02)
+        return larger(self, picture)
+
+    larger = Lanczos.upscale
+    monkeypatch.setattr(Lanczos, "upscale", upscale)
+    wish = Enhancement(factor=2, upscaler="lanczos", seconds=1.5)
+    result = run(replace(job, enhancement=wish, offsets=(Fraction(80, 1000),)), Monitor())
+    assert (result.enhanced.step, result.enhanced.code) == ("failed", "timed_out")
+    finals = {made.engine: made.variant for made in result.outputs[:2]}
+    assert finals["rewrite"] == "plain"  # the first had most of the time
+    assert len(result.outputs) >= 4
+
+
+def test_memory_that_runs_out_for_a_copy_changes_no_finished_file(job, monkeypatch):
+    def write_variant(*_, **__):
+        raise OutOfMemory("too much")
+
+    monkeypatch.setattr(finish, "write_variant", write_variant)
+    witness = Witness()
+    with pytest.raises(OutOfMemory):
+        run(replace(job, engines=("passthrough",), offsets=(Fraction(80, 1000),)), Monitor(), receiver=witness)
+    assert witness.heard == [("passthrough", "final")]
+    assert video_of(probe(job.output)).width == 320
+
+
+def test_what_cannot_be_enhanced_is_not_written_down_for_it(job, monkeypatch, tmp_path):
+    monkeypatch.setattr(EditSpool, "record", None)
+    options = EnhancerOptions(models=tmp_path / "models")
+    wish = Enhancement("codeformer", required=False, options=options)
+    assert run(replace(job, enhancement=wish), Monitor()).enhanced.code == "model_missing"
+
+
+def test_a_picture_that_becomes_large_keeps_the_colours_that_small_ones_are_taken_to_have(speaker, sync, tmp_path):
+    assert video_of(probe(speaker)).colour.matrix == UNSPECIFIED
+    assert sync("--upscale", "4:lanczos", "--engine", "passthrough")[0] == 0
+    assert video_of(probe(tmp_path / "out.mp4")).colour.matrix == BT601
+    assert video_of(probe(tmp_path / "out-plain.mp4")).colour.matrix == UNSPECIFIED
 
 
 def test_stopped_while_it_enhances_it_ends_and_tells_what_is_complete(sync, tmp_path, monkeypatch):

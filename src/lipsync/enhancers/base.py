@@ -65,5 +65,8 @@ class Upscaler(Protocol):
     def conditions(self) -> Conditions | None:
         """How it computed, so far; None if there is nothing to compute."""
 
+    def begin(self) -> None:
+        """What follows has nothing to do with what came before: another shot, or another result."""
+
     def upscale(self, picture: Picture) -> Picture:
         """A new picture of ``factor`` times the width and height. Raises InferenceFailed, OutOfMemory."""

@@ -21,6 +21,9 @@ class Lanczos:
     def conditions(self) -> Conditions | None:
         return None
 
+    def begin(self) -> None:
+        """Nothing is remembered."""
+
     def upscale(self, picture: Picture) -> Picture:
         large, top = blank(picture, self.factor), (1 << picture.depth) - 1
         _enlarge(picture.y, large.y, self.factor, 0.0, top)

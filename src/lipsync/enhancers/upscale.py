@@ -85,17 +85,21 @@ class TiledUpscaler:
             notes = (f"memory ran short with tiles of {self._asked} pixels; it went on with {self._side}",)
         return Conditions(self._session.device, self._session.precision, 1, notes, self._network.weights)
 
+    def begin(self) -> None:
+        self._share = None
+
     def upscale(self, picture: Picture) -> Picture:
-        """Also raises Cancelled, between two tiles."""
+        """Also raises what the monitor's check does, between two tiles."""
         if not self._wish.strength:
             return self._plain.upscale(picture)
+        share = self._share
         while True:
             try:
                 return self._tiled(picture)
             except OutOfMemory:
                 if self._side <= SMALLEST:
                     raise
-                self._session = None
+                self._session, self._share = None, share
                 self._side = max(SMALLEST, self._side // 2)
 
     def _tiled(self, picture: Picture) -> Picture:
@@ -121,8 +125,10 @@ class TiledUpscaler:
         height, width = picture.y.shape
         session = self._session
         if not self._side:
+            self._asked = self._side = ON_PROCESSOR
             session = self._network.open(*self._shape(grid(height, width, ON_PROCESSOR)))
-            self._asked = self._side = ON_PROCESSOR if session.device in ("cpu", "onnxruntime", "ncnn") else ON_CARD
+            if session.device not in ("cpu", "onnxruntime", "ncnn"):
+                self._asked = self._side = ON_CARD
         tiles = grid(height, width, self._side)
         if session is None or self._open_for != self._shape(tiles):
             session = self._network.open(*self._shape(tiles))

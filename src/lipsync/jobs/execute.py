@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -92,13 +92,20 @@ def execute(
         end.given_up(hold, _stack_of(here))
         stuck()
 
-    hold = Hold(task, at.worker, at.store, at.lease, at.times, at.now, stuck=given_up)
+    hold = Hold(task, at.worker, at.store, at.lease, _patient(at.times), at.now, stuck=given_up)
     with hold:
         started(hold)
         try:
             _to_the_end(task, at, hold, end)
         except (LeaseLost, TaskMissing):
             end.log.warning("it is somebody else's by now; what was done of it here is thrown away")
+
+
+def _patient(times: TimeLimits) -> TimeLimits:
+    """Enhancing ends by itself when its time is over, and leaves the lip-sync as it is; the hold waits for that."""
+    limit = times.stages.get(Status.ENHANCING)
+    later = {} if limit is None else {Status.ENHANCING: limit + times.grace}
+    return replace(times, stages={**times.stages, **later})
 
 
 def _to_the_end(task: Task, at: Workplace, hold: Hold, end: _End) -> None:

@@ -59,6 +59,8 @@ class Publisher:
         told = None if enhanced.step is Step.COMPLETED else enhanced.message
         problem = None if told is None else Problem(enhanced.code or enhanced.step.value, told, retryable=False)
         self._store.enhance(self._task.id, self._worker, enhanced.step, problem, self._now())
+        if enhanced.step is not Step.PROCESSING:
+            self._enter(Status.UPLOADING)  # what is left to be made is made in no time
 
     def manifest(self, job: Job, result: Result, path: Path, memory: VideoMemory | None) -> None:
         """Publish the file that tells what was made of what. Raises DiskFull, OutputUnwritable too."""

@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last 
 
 LUMA_WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}  # H.273 matrix number: (Kr, Kb)
 LUMA_WEIGHTS_SD = (0.299, 0.114)
-UNSPECIFIED = 2
+UNSPECIFIED, BT601 = 2, 6  # H.273's numbers
 HD_LINES = 720
 THUMBNAIL = 32
 

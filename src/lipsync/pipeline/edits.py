@@ -5,15 +5,17 @@ Kept are the samples themselves: the step works on what the engine made, not on 
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from typing import IO
 
 import numpy as np
 
 from lipsync.enhancers.base import Edit
-from lipsync.errors import InferenceFailed
+from lipsync.errors import InferenceFailed, LipsyncError
 from lipsync.media.difference import changed_box
 from lipsync.media.patch import Box
 from lipsync.media.planes import own_copy
@@ -26,22 +28,40 @@ EFFORT = 1  # of the compression: more takes longer than it saves
 
 
 class EditSpool:
-    """One engine's edits, frame after frame, in a file that is open for writing and reading."""
+    """One engine's edits, frame after frame, in a file that is open for writing and reading.
+
+    ``failure``: why they could not be kept, which is no reason to lose the frames themselves.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.edited = 0
+        self.failure: LipsyncError | None = None
 
     def record(self, frames: Iterable[Edit]) -> Generator[Edit, None, None]:
-        """The same frames, each written down as it passes. Raises DiskFull, OutputUnwritable."""
+        """The same frames, each written down as it passes, for as long as there is space."""
         for frame in frames:
-            with scratch_errors():
-                self._file.write(_packed(frame) if frame.edited else NOTHING)
+            if self.failure is None:
+                self._keep(frame)
             self.edited += frame.edited
             yield frame
 
+    def _keep(self, frame: Edit) -> None:
+        try:
+            with scratch_errors():
+                self._file.write(_packed(frame) if frame.edited else NOTHING)
+        except LipsyncError as error:
+            self.failure = error
+            with suppress(OSError):  # the space is the result's now
+                os.truncate(self._file.fileno(), 0)
+
     def replay(self, pictures: Iterable[Picture]) -> Generator[Edit, None, None]:
-        """The recorded frames anew, from the same pictures of the footage, which stay as they are."""
+        """The recorded frames anew, from the same pictures of the footage, which stay as they are.
+
+        Raises ``failure``, DiskFull, OutputUnwritable, InferenceFailed.
+        """
+        if self.failure is not None:
+            raise self.failure
         with scratch_errors():
             self._file.seek(0)
         for picture in pictures:

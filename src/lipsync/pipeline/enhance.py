@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from lipsync.media.prefetch import prefetch
 from lipsync.media.writer import Written
 from lipsync.models.networks import Networks
 from lipsync.models.session import Conditions
-from lipsync.monitor import Monitor, watched
+from lipsync.monitor import Monitor, Progress
 from lipsync.pipeline.edits import EditSpool
 from lipsync.pipeline.job import Enhanced, Enhancement, Step
 from lipsync.pipeline.recipes import Finder
@@ -26,6 +27,40 @@ from lipsync.pipeline.take import Take
 from lipsync.types import Picture
 
 T = TypeVar("T")
+
+
+class Deadline(Monitor):
+    """The job's monitor, and the end of the time for enhancing all results, which begins with the first frame."""
+
+    def __init__(self, monitor: Monitor, seconds: float | None) -> None:
+        super().__init__(monitor.report)
+        self._whole, self._limit, self._began = monitor, seconds, 0.0
+
+    @property
+    def cancelled(self) -> bool:
+        return self._whole.cancelled
+
+    def check(self) -> None:
+        """Raises TimedOut, too."""
+        self._whole.check()
+        if self._limit is not None and self._began and time.monotonic() - self._began > self._limit:
+            raise TimedOut(f"enhancing took longer than {self._limit:.0f} s")
+
+    def watched(self, items: Iterable[T], frames: int, part: Part) -> Iterator[T]:
+        """The ``frames`` items of one result, each reported as one of those of all results."""
+        self._began = self._began or time.monotonic()
+        for done, item in enumerate(items, part.place * frames + 1):
+            self.check()
+            yield item
+            self.report(Progress("enhance", done, part.count * frames, time.monotonic() - self._began))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which of all results is at hand."""
+
+    place: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +74,7 @@ class Kit:
 
     face: FaceEnhancer | None = None
     upscaler: Upscaler | None = None
-    seconds: float | None = None
+    deadline: Deadline | None = None
     missing: LipsyncError | None = None
     note: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
@@ -60,31 +95,31 @@ class Kit:
 def open_kit(enhancement: Enhancement, networks: Networks, monitor: Monitor) -> Kit:
     """The enhancers that are asked for. Raises ModelError, ExtraMissing, OutOfMemory if they are required."""
     options, name, factor = enhancement.options, enhancement.restorer, enhancement.factor
-    find = Finder(options.models, monitor)
+    find, deadline = Finder(options.models, monitor), Deadline(monitor, enhancement.seconds)
     face, larger, note, names = None, None, None, dict[str, str]()
     try:
         if name is not None:
             names["face"] = name
-            face = RESTORERS[name].open(options, networks, monitor, find)
+            face = RESTORERS[name].open(options, networks, deadline, find)
         if factor > 1:
             names["picture"], note = (enhancement.upscaler, None) if enhancement.upscaler else best_upscaler(factor)
-            larger = UPSCALERS[names["picture"]].open(factor, options, networks, monitor, find)
+            larger = UPSCALERS[names["picture"]].open(factor, options, networks, deadline, find)
     except LipsyncError as error:
         if enhancement.required:
             raise
         return Kit(missing=error)
-    return Kit(face, larger, enhancement.seconds, note=note, names=names, weights=find.found)
+    return Kit(face, larger, deadline, note=note, names=names, weights=find.found)
 
 
-def enhance(take: Take, line: Line, kit: Kit, output: Path, monitor: Monitor) -> tuple[Enhanced, Written | None]:
+def enhance(take: Take, line: Line, kit: Kit, output: Path, part: Part) -> tuple[Enhanced, Written | None]:
     """Make the enhanced file of one engine; if that fails, tell why. Raises Cancelled alone."""
+    spool, deadline = line.spool, kit.deadline
     if kit.missing is not None:
         return _failed(kit.missing), None
-    spool = line.spool
-    if spool is None or (kit.upscaler is None and not spool.edited):
+    if spool is None or deadline is None or (kit.upscaler is None and not spool.edited):
         return Enhanced(Step.SKIPPED, message="no frame was edited, so there is nothing to enhance"), None
     try:
-        written = _write(take, spool, kit, output, monitor)
+        written = _write(take, spool, kit, output, deadline, part)
     except Cancelled:
         raise
     except LipsyncError as error:
@@ -101,29 +136,27 @@ def _failed(error: LipsyncError) -> Enhanced:
     return Enhanced(Step.FAILED, error.code, str(error))
 
 
-def _write(take: Take, spool: EditSpool, kit: Kit, output: Path, monitor: Monitor) -> Written:
-    frames = take.plan.frames
+def _write(take: Take, spool: EditSpool, kit: Kit, output: Path, deadline: Deadline, part: Part) -> Written:
     with ExitStack() as stack:
         pictures = stack.enter_context(prefetch(take.pictures()))
         edits: Generator[Edit, None, None] = stack.enter_context(closing(spool.replay(pictures)))
         if kit.face is not None:
             edits = stack.enter_context(closing(kit.face.enhance(edits, take.track)))
-        larger = within(_larger(edits, kit.upscaler), kit.seconds)
-        ready = stack.enter_context(prefetch(watched(larger, monitor, "enhance", frames)))
+        larger = stack.enter_context(closing(_larger(edits, kit.upscaler, take)))
+        ready = stack.enter_context(prefetch(deadline.watched(larger, take.plan.frames, part)))
         factor = 1 if kit.upscaler is None else kit.upscaler.factor
         (written,) = take.write(((picture,) for picture in ready), [output], factor)
     return written
 
 
-def _larger(edits: Iterable[Edit], upscaler: Upscaler | None) -> Iterator[Picture]:
+def _larger(edits: Iterable[Edit], upscaler: Upscaler | None, take: Take) -> Generator[Picture, None, None]:
+    starts, shot = [shot.start for shot in take.track.shots], -1
     for edit in edits:
-        yield edit.picture if upscaler is None else upscaler.upscale(edit.picture)
-
-
-def within(items: Iterable[T], seconds: float | None) -> Iterator[T]:
-    """The items, for as long as there is time. Raises TimedOut."""
-    began = time.monotonic()
-    for item in items:
-        if seconds is not None and time.monotonic() - began > seconds:
-            raise TimedOut(f"enhancing took longer than {seconds:.0f} s")
-        yield item
+        if upscaler is None:
+            yield edit.picture
+            continue
+        here = bisect_right(starts, edit.picture.index)
+        if here != shot:
+            upscaler.begin()
+        shot = here
+        yield upscaler.upscale(edit.picture)

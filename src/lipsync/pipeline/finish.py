@@ -9,7 +9,7 @@ from lipsync.media.scratch import write_errors
 from lipsync.media.variants import variant_name, variant_path, write_variant
 from lipsync.media.writer import Written
 from lipsync.monitor import Monitor, watched
-from lipsync.pipeline.enhance import Kit, enhance
+from lipsync.pipeline.enhance import Kit, Part, enhance
 from lipsync.pipeline.job import FINAL_VARIANT, PLAIN_VARIANT, EngineResult, Enhanced, Receiver, Step
 from lipsync.pipeline.synthesise import Line
 from lipsync.pipeline.take import Take
@@ -48,7 +48,7 @@ def finish(
     ]
     for output in plain:
         receiver.made(output)
-    done = Finished(tuple(plain)) if kit is None else _enhanced(take, lines, kit, plain, monitor, receiver)
+    done = Finished(tuple(plain)) if kit is None else _enhanced(take, lines, kit, plain, receiver)
     finals = done.outputs[: len(plain)]
     if not take.job.offsets:
         return done
@@ -57,12 +57,12 @@ def finish(
 
 
 def _enhanced(
-    take: Take, lines: Sequence[Line], kit: Kit, plain: Sequence[EngineResult], monitor: Monitor, receiver: Receiver
+    take: Take, lines: Sequence[Line], kit: Kit, plain: Sequence[EngineResult], receiver: Receiver
 ) -> Finished:
-    receiver.enhancing(Enhanced(Step.PROCESSING))
     finals, others, ends = [], [], []
-    for line, before, output in zip(lines, plain, take.job.outputs, strict=True):
-        end, written = enhance(take, line, kit, output, monitor)
+    for place, (line, before, output) in enumerate(zip(lines, plain, take.job.outputs, strict=True)):
+        receiver.enhancing(Enhanced(Step.PROCESSING))
+        end, written = enhance(take, line, kit, output, Part(place, len(lines)))
         ends.append(end)
         if written is None:
             with write_errors(output):

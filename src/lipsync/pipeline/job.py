@@ -174,7 +174,7 @@ class Receiver(Protocol):
         """A file is complete. Where an enhancement fails, its plain file takes the place of the final one."""
 
     def enhancing(self, enhanced: Enhanced) -> None:
-        """The enhancement begins, or has ended."""
+        """The enhancement of another result begins, or all of it has ended."""
 
 
 class Nobody:

@@ -17,8 +17,8 @@ from lipsync.pipeline.synthesise import Line
 
 
 @contextmanager
-def lines_of(job: Job, engines: Sequence[Engine], networks: Networks) -> Iterator[list[Line]]:
-    """Soft mouths get the footage's detail; what is to be enhanced later is written down.
+def lines_of(job: Job, engines: Sequence[Engine], networks: Networks, *, spooled: bool) -> Iterator[list[Line]]:
+    """Soft mouths get the footage's detail; ``spooled``: what engines make is written down, to be enhanced later.
 
     Raises ModelError, DiskFull, OutputUnwritable.
     """
@@ -28,7 +28,7 @@ def lines_of(job: Job, engines: Sequence[Engine], networks: Networks) -> Iterato
             touch = spool = None
             if job.detail and is_soft(name, job.options):
                 touch = DetailTransfer(stack.enter_context(Landmarker.open(networks)), job.detail)
-            if job.enhancement is not None:
+            if spooled:
                 spool = EditSpool(stack.enter_context(scratch_file()))
             return Line(engine, touch, spool)
 

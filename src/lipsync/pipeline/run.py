@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 
-from lipsync.engines.base import Engine
 from lipsync.media.framing import reframed
 from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import probe, video_of
@@ -44,31 +44,43 @@ def run(job: Job, monitor: Monitor, networks: Networks | None = None, receiver: 
     kit = None if job.enhancement is None else open_kit(job.enhancement, networks, monitor)
     footage, sound = probe(job.face, photo_rate=job.photo_rate), probe(job.audio)
     asked = without_framing(job) if footage.still and job.options.faithful else job  # the original left photos alone
-    with heard(sound, job, monitor) as voice, one_thread_a_call():
+    with heard(sound, job, monitor) as voice, one_thread_a_call(), ExitStack() as held:
 
-        def attempt(factor: int) -> Made:
+        def attempt(factor: int) -> _Synced:
             if not engines:
                 networks.forget()  # for their memory
             smaller = shrunk(asked, factor)
             opened = engines.pop() if engines else open_engines(smaller, networks, monitor)
             seen, wanted = _framed(footage, smaller), plan(smaller, voice, video_of(footage).rate)
-            with track_faces(seen, wanted.limit, job.select, opened, networks, monitor) as track:
-                take = Take(smaller, seen, sound, voice, track, wanted)
-                return _attempt(take, opened, kit, networks, monitor, receiver or Nobody())
+            with ExitStack() as stack:
+                faces = track_faces(seen, wanted.limit, job.select, opened, networks, monitor)
+                take = Take(smaller, seen, sound, voice, stack.enter_context(faces), wanted)
+                spooled = kit is not None and kit.missing is None
+                lines = stack.enter_context(lines_of(smaller, opened, networks, spooled=spooled))
+                tally = Tally(len(opened))
+                synced = _Synced(take, lines, _lip_sync(take, lines, tally, monitor), tally.edited)
+                held.push(stack.pop_all())
+                return synced
 
-        made = first_that_fits(attempt, asked.resize_factor)
+        synced = first_that_fits(attempt, asked.resize_factor)
+        made = _finished(synced, kit, monitor, receiver or Nobody())
         return report(asked, made, voice.facts, monitor, time.monotonic() - began)
 
 
-def _attempt(
-    take: Take, engines: Sequence[Engine], kit: Kit | None, networks: Networks, monitor: Monitor, receiver: Receiver
-) -> Made:
-    """Give every frame its new mouth and encode it; then what comes after that."""
-    tally = Tally(len(engines))
-    with lines_of(take.job, engines, networks) as lines:
-        written = _lip_sync(take, lines, tally, monitor)
-        finished = finish(take, lines, kit, written, tally.edited, monitor, receiver)
-        return Made(take, engines, written[0], finished, tally.edited)
+@dataclass(frozen=True, slots=True)
+class _Synced:
+    """The lip-sync alone: its files, and what it takes to go on with them."""
+
+    take: Take
+    lines: Sequence[Line]
+    written: Sequence[Written]
+    edited: Sequence[int]
+
+
+def _finished(synced: _Synced, kit: Kit | None, monitor: Monitor, receiver: Receiver) -> Made:
+    take, lines, written, edited = synced.take, synced.lines, synced.written, synced.edited
+    finished = finish(take, lines, kit, written, edited, monitor, receiver)
+    return Made(take, [line.engine for line in lines], written[0], finished, edited)
 
 
 def _lip_sync(take: Take, lines: Sequence[Line], tally: Tally, monitor: Monitor) -> list[Written]:

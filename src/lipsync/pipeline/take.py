@@ -10,6 +10,7 @@ from pathlib import Path
 from lipsync.engines.base import Scene
 from lipsync.faces.track import Track
 from lipsync.media.audio import Voice
+from lipsync.media.picture import BT601, HD_LINES, UNSPECIFIED
 from lipsync.media.probe import video_of
 from lipsync.media.writer import Written, write
 from lipsync.pipeline.job import Job
@@ -47,6 +48,10 @@ class Take:
         Raises what ``media.writer.write`` does.
         """
         video = video_of(self.footage)
-        larger = replace(self.footage, video=replace(video, width=video.width * factor, height=video.height * factor))
+        colour = video.colour
+        if factor > 1 and colour.matrix == UNSPECIFIED and video.height < HD_LINES:
+            colour = replace(colour, matrix=BT601)  # a larger picture would be taken to have other colours
+        size = (video.width * factor, video.height * factor)
+        larger = replace(self.footage, video=replace(video, width=size[0], height=size[1], colour=colour))
         frames, encoding = self.plan.frames, self.job.encoding
         return write(rows, outputs, footage=larger, sound=self.sound, frames=frames, encoding=encoding)

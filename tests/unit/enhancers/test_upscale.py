@@ -67,6 +67,32 @@ def test_tiles_are_halved_when_memory_runs_out_and_it_is_said(picture):
     assert made.conditions.notes == ("memory ran short with tiles of 256 pixels; it went on with 64",)
 
 
+def test_a_first_tile_that_is_too_large_is_halved_too(picture):
+    def opened(high, wide):
+        if high > 150:
+            raise OutOfMemory("too large")
+        return Blurred()
+
+    made = TiledUpscaler(Enlarger(opened, 2, 4), Wish(2), Monitor())
+    assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
+    assert "went on with 128" in made.conditions.notes[0]
+
+
+def test_how_right_a_network_was_is_forgotten_with_a_new_beginning(picture):
+    def fresh():
+        return TiledUpscaler(Enlarger(lambda high, wide: Wrong(), 2, 4, plain=True), Wish(2, 128), Monitor())
+
+    columns = np.arange(picture.y.shape[1])
+    striped = replace(picture, y=np.broadcast_to(np.uint8(80 + 44 * (columns % 2)), picture.y.shape))
+    alone, after, begun = fresh(), fresh(), fresh()
+    for one in (after, begun):
+        one.upscale(striped)
+    begun.begin()
+    want = alone.upscale(picture)
+    assert far(begun.upscale(picture), want) == 0
+    assert far(after.upscale(picture), want) > 0
+
+
 def test_when_the_smallest_tile_is_too_much_memory_is_out(picture):
     with pytest.raises(OutOfMemory):
         upscaler(Blurred(most=10), 256).upscale(picture)

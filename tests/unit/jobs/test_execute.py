@@ -536,6 +536,20 @@ def test_enhancing_may_not_take_for_ever_and_the_plain_result_stays(place, store
     assert set(outputs_of(done)) == {("passthrough", "plain")}
 
 
+def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_that(place, store, claimed, monkeypatch):
+    def upscale(self: Lanczos, picture: Picture) -> Picture:
+        time.sleep(2)
+        return larger(self, picture)
+
+    larger = Lanczos.upscale
+    monkeypatch.setattr(Lanczos, "upscale", upscale)
+    task = claimed(upscale="2:lanczos", offset_copies=[80])
+    execute(task, replace(place, times=TimeLimits(600, {Status.ENHANCING: 0.5})))
+    done = store.get(task.id)
+    assert (done.status, done.enhancement.problem.code) == (Status.COMPLETED, "timed_out")
+    assert set(outputs_of(done)) == {("passthrough", "plain"), ("passthrough", "sound-80ms-earlier")}
+
+
 @pytest.mark.parametrize("why", ["cancelled", "released", "timed_out"])
 def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(place, store, claimed, monkeypatch, why):
     def upscale(self: Lanczos, picture: Picture) -> Picture:

@@ -65,10 +65,11 @@ def test_more_frames_than_were_made_are_told():
         list(spool.replay([picture(0)]))
 
 
-def test_a_full_disk_is_told():
-    class Full(io.BytesIO):
-        def write(self, _: object) -> int:
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(DiskFull):
-        list(EditSpool(Full()).record([edited(picture(0), slice(0, 8), slice(0, 8))]))
+def test_a_full_disk_costs_no_frame_and_is_told_when_the_frames_are_wanted_again():
+    frames = [edited(picture(k), slice(0, 32), slice(0, 32)) for k in range(3)]
+    with open("/dev/full", "r+b", buffering=0) as full:
+        spool = EditSpool(full)
+        assert list(spool.record(frames)) == frames
+        assert spool.edited == 3
+        with pytest.raises(DiskFull):
+            next(spool.replay([frame.before for frame in frames]))

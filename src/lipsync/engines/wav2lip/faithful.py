@@ -20,14 +20,13 @@ from lipsync.engines.base import EngineOptions, Rendered, Scene
 from lipsync.engines.wav2lip.crop import SIDE, boxed, check_inside, detected_box
 from lipsync.engines.wav2lip.network import LipGenerator, View, Work, batch_for
 from lipsync.media.patch import Box, read_patch, whole_values, write_patch
-from lipsync.media.picture import UNSPECIFIED, rgb_matrix
+from lipsync.media.picture import BT601, UNSPECIFIED, rgb_matrix
 from lipsync.models.session import Conditions
 from lipsync.speech.mel import mel_columns, mel_windows, original_starts
 from lipsync.types import Face, Float32, Picture
 
 PADS = (0, 10, 0, 0)
 AVERAGED = 5  # boxes
-BT601 = 6  # H.273's number
 ABSENT = (0, 0, 0, 0)
 ROOM = 4  # pixels around a box that take part when colours are interpolated
 
