@@ -81,6 +81,7 @@ def test_what_is_missing_for_it_ends_it_before_any_work(sync, tmp_path):
         (("--offset-copies", "500"), "500 ms"),
         (("--detail", "7"), "between 0 and 1"),
         (("--enhance", "codeformer", "--fidelity", "-1"), "fidelity"),
+        (("--fidelity", "3"), "fidelity"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_told(sync, tmp_path, wrong, told):

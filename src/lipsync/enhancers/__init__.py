@@ -126,11 +126,16 @@ def check_enhancer(restorer: str | None, upscaler: tuple[int, str] | None, optio
         if factor not in UPSCALERS[name].factors:
             can = " or ".join(map(str, UPSCALERS[name].factors))
             raise OptionInvalid(f"{name} makes pictures {can} times larger, not {factor}")
+    check_shares(options)
+    if options.tile is not None and options.tile < SMALLEST_TILE:
+        raise OptionInvalid(f"tiles of {options.tile} pixels are too small; {SMALLEST_TILE} is the least")
+
+
+def check_shares(options: EnhancerOptions) -> None:
+    """OptionInvalid for a strength or fidelity that is none."""
     for what, share in (("strength", options.strength), ("fidelity", options.fidelity)):
         if not 0 <= share <= 1:
             raise OptionInvalid(f"a {what} of {share} is not between 0 and 1")
-    if options.tile is not None and options.tile < SMALLEST_TILE:
-        raise OptionInvalid(f"tiles of {options.tile} pixels are too small; {SMALLEST_TILE} is the least")
 
 
 def parse_upscale(wish: str) -> tuple[int, str | None]:

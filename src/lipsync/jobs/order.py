@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -43,7 +44,7 @@ def job_of(task: Task, video: Path, audio: Path, folder: Path, models: Path | No
     ``seconds``: how long enhancing may take. Raises OptionInvalid.
     """
     told = complete(task.options)
-    try:
+    with _sensible():
         return Job(
             video,
             audio,
@@ -60,16 +61,24 @@ def job_of(task: Task, video: Path, audio: Path, folder: Path, models: Path | No
             enhancement=_enhancement(told, models, seconds),
             offsets=_offsets(told),
         )
-    except (TypeError, ValueError, ZeroDivisionError) as exc:
-        raise OptionInvalid(f"an option's value makes no sense: {exc}") from exc
 
 
 def check_options(options: Mapping[str, JSON]) -> None:
     """OptionInvalid if no job can be made of them, whatever the inputs are."""
     told = complete(options)
-    _encoding(told)
-    _enhancement(told, None, None)
-    _offsets(told)
+    with _sensible():
+        _encoding(told)
+        _enhancement(told, None, None)
+        _offsets(told)
+
+
+@contextmanager
+def _sensible() -> Iterator[None]:
+    """Values of another kind than an option's as OptionInvalid."""
+    try:
+        yield
+    except (TypeError, ValueError, ZeroDivisionError, LookupError, AttributeError) as exc:
+        raise OptionInvalid(f"an option's value makes no sense: {exc}") from exc
 
 
 def complete(options: Mapping[str, JSON]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lipsync.enhancers import parse_upscale
+from lipsync.enhancers import check_shares, parse_upscale
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.errors import OptionInvalid
 from lipsync.pipeline.job import Enhancement
@@ -21,6 +21,7 @@ def enhancement_of(
     """``enhance``: NAME or NAME:STRENGTH, a restorer and how much of it is shown, 0..1; ``upscale``: 2 or 4, or with
     the upscaler's name 2:NAME; None if neither is asked for. Raises OptionInvalid.
     """
+    check_shares(options)
     if not enhance and not upscale:
         return None
     restorer, strength = _named(enhance) if enhance else (None, options.strength)
