@@ -101,6 +101,14 @@ def test_vulkan_is_refused_where_there_is_no_card(files):
         open_ncnn(*files, "vulkan")
 
 
+def test_a_card_says_about_the_same_as_the_processor(files, shown):
+    ncnn = pytest.importorskip("ncnn", reason="needs the ncnn extra")
+    if not ncnn.get_gpu_count():
+        pytest.skip("there is no card with Vulkan; Mesa's software driver is one, too")
+    (card,), (processor,) = (open_ncnn(*files, device).run([shown]) for device in ("vulkan", "ncnn"))
+    assert np.allclose(card, processor, atol=0.02)
+
+
 def test_ncnn_takes_one_array(files, shown):
     pytest.importorskip("ncnn", reason="needs the ncnn extra")
     with pytest.raises(InferenceFailed):
