@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lipsync.errors import StorageFailed
 from lipsync.jobs.store import TaskStore
 from lipsync.jobs.task import NewTask, Source, Status, Task
 from lipsync.settings import Settings, load_settings
+from lipsync.worker import doorbell
 from lipsync.worker.doorbell import Doorbell, make_app
 from lipsync.worker.workplace import now, open_tasks
 
@@ -125,6 +127,24 @@ def test_a_task_that_is_rung_for_is_done(broker, settings, store, worker, new):
     assert work_in_progress(settings) == []
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+
+
+def test_messages_that_nobody_hears_are_counted(broker, tmp_path, monkeypatch):
+    name = f"lipsync-test-{uuid.uuid4().hex}"
+    monkeypatch.setattr(doorbell, "QUEUE", name)
+    monkeypatch.setattr(doorbell, "MOST", 3)
+    app = make_app(broker, tmp_path / "queue")
+    bell = Doorbell(app)
+    assert not bell.crowded()
+    for _ in range(3):
+        assert not bell.crowded()
+        bell.ring("0" * 32)
+    limit = time.monotonic() + 10
+    while not bell.crowded() and time.monotonic() < limit:  # RabbitMQ counts when it has come to it
+        time.sleep(0.05)
+    assert bell.crowded()
+    with app.connection_for_write() as connection:
+        connection.default_channel.queue_delete(name)
 
 
 def test_a_task_that_nobody_rang_for_is_found(store, worker, new):

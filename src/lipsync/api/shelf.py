@@ -14,7 +14,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from io import FileIO
@@ -23,6 +23,7 @@ from typing import Any
 
 from lipsync.api.errors import Refusal
 from lipsync.errors import Cancelled, DiskFull
+from lipsync.jobs.task import Task
 from lipsync.media.scratch import write_errors
 from lipsync.models.store import locked, write_whole
 from lipsync.monitor import Monitor
@@ -176,6 +177,16 @@ class Shelf:
         """Somebody needs it: it is as old as if it had come now."""
         os.utime(self.path(upload))
 
+    def keep_inputs(self, task: Task) -> None:
+        """``keep`` what the task was made from. Raises Refusal if it is gone."""
+        for source in (task.video, task.audio):
+            if source.kind == "upload":
+                try:
+                    os.utime(self.folder / source.location)
+                except FileNotFoundError:
+                    name = source.location.partition("/")[0]
+                    raise Refusal("upload_missing", f"the upload {name} of this task is gone") from None
+
     def path(self, upload: Upload) -> Path:
         """Where the content lies."""
         return self.folder / upload.id / CONTENT
@@ -216,8 +227,10 @@ class Shelf:
 
     def _old(self, place: Path, now: datetime, keep: timedelta) -> bool:
         upload = self._read(place.name)
-        if upload is None:  # the process that made it died before it could say what it is
-            return datetime.fromtimestamp(place.stat().st_mtime, now.tzinfo) + PATIENCE <= now
+        if upload is None:  # the process that made it died before it could say what it is, or it is being removed
+            with suppress(FileNotFoundError):
+                return datetime.fromtimestamp(place.stat().st_mtime, now.tzinfo) + PATIENCE <= now
+            return False
         return ((upload.changed_at or upload.created_at) + keep if upload.whole else upload.expires_at) <= now
 
     def _cleared(self, place: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -11,13 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from lipsync.api.errors import Refusal
 from lipsync.api.shelf import CONTENT, Shelf
 from lipsync.engines import check_choice
-from lipsync.errors import OptionInvalid
-from lipsync.intake.addresses import parse, redact
+from lipsync.intake.addresses import parse
+from lipsync.intake.s3 import bucket_and_key
 from lipsync.jobs.order import check_options
 from lipsync.jobs.task import NewTask, Source
 
 WEB = r"^([Hh][Tt][Tt][Pp][Ss]?|[Ss]3)://[^\s/]+"
-BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", re.DOTALL)
 Engine = Literal["rewrite", "wav2lip", "wav2lip-gan", "hybrid", "passthrough"]
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
@@ -168,7 +166,7 @@ def source(wish: FromUrl | FromUpload, shelf: Shelf, key_id: str | None, now: da
 
 def check_address(url: str) -> None:
     """Raises OptionInvalid, AddressForbidden. Where a name leads is found out when it is fetched."""
-    if url[:5].lower() != "s3://":
+    if url[:5].lower() == "s3://":
+        bucket_and_key(url)
+    else:
         parse(url)
-    elif not BUCKET.fullmatch("s3://" + url[5:]):
-        raise OptionInvalid(f"{redact(url)}: not s3://bucket/key")

@@ -57,14 +57,17 @@ def serve(settings: Settings) -> None:
         storage = stack.enter_context(open_storage(settings))
         storage.check()
         store = stack.enter_context(open_tasks(settings))
-        ring = Doorbell(make_app(settings.broker_url, settings.data_dir / "queue")).ring
+        bell = Doorbell(make_app(settings.broker_url, settings.data_dir / "queue"))
         secret = secret_of(settings)
         links = link_secret(secret) if settings.storage == "local" else ""
-        app = create_app(Services(settings, store, storage, ring, now, partial(webhook_secret, secret), links))
+        app = create_app(Services(settings, store, storage, bell.ring, now, partial(webhook_secret, secret), links))
         if settings.keys_required and not any(key.revoked_at is None for key in store.list_keys()):
             logging.getLogger(__name__).warning("there is no API key yet; lipsync keys create NAME makes one")
         same = {"LIPSYNC_HOST": settings.host, "LIPSYNC_PORT": str(settings.port)}  # they may have come by the flags
-        stack.enter_context(recovering(store, ring, now) if settings.broker_url else supervised(same))
+        if settings.broker_url:
+            stack.enter_context(recovering(store, bell.ring, now, crowded=bell.crowded))
+        else:
+            stack.enter_context(supervised(same))
         _listen(app, settings)
 
 

@@ -68,7 +68,7 @@ def version_of(answer: HTTPResponse) -> Version | None:
     if not tag and DATE.fullmatch(changed) and DATE.fullmatch(sent):
         try:
             settled = parsedate_to_datetime(sent) - parsedate_to_datetime(changed) >= timedelta(seconds=1)
-        except (ValueError, TypeError):  # no dates, or only one of them with a time zone
+        except (ValueError, TypeError, OverflowError):  # no dates, or only one of them with a time zone
             return None
         return Version("Last-Modified", changed) if settled else None
     return None

@@ -110,7 +110,7 @@ def _patient(times: TimeLimits) -> TimeLimits:
 
 def _to_the_end(task: Task, at: Workplace, hold: Hold, end: _End) -> None:
     try:
-        with _desk(at.folder / task.id) as desk, VideoMemoryWatch(at.gpu) as video_memory:
+        with _desk(at.folder / task.id, hold) as desk, VideoMemoryWatch(at.gpu) as video_memory:
             result = _work(task, at, hold, desk, video_memory)
         hold.tell()
         end.completed(result, video_memory.seen)
@@ -234,8 +234,11 @@ def _stack_of(thread: int) -> str:
 
 
 @contextmanager
-def _desk(folder: Path) -> Iterator[Path]:
-    """A folder for the task, gone afterwards, unless what came in so far will be of use to the next attempt."""
+def _desk(folder: Path, hold: Hold) -> Iterator[Path]:
+    """A folder for the task, gone afterwards, unless what came in so far will be of use to the next attempt.
+
+    Who lost the task leaves the folder alone: whoever has the task now may be at work in it.
+    """
     make_folder(folder)
     keep = False
     try:
@@ -243,8 +246,11 @@ def _desk(folder: Path) -> Iterator[Path]:
     except FetchFailed as exc:
         keep = exc.retryable
         raise
+    except LeaseLost:
+        keep = True
+        raise
     finally:
-        if not keep:
+        if not keep and hold.stop is not Stop.LOST:
             shutil.rmtree(folder, ignore_errors=True)
 
 

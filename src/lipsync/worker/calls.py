@@ -99,7 +99,13 @@ class _Sender:
 
     def make(self, call: Due) -> None:
         """Make and record a call. Raises StorageFailed."""
-        _record(self.store, call, _call(call, self), self.now())
+        try:
+            outcome = _call(call, self)
+        except Exception as error:  # what one receiver answers must not keep the others from their calls
+            logging.getLogger(__name__).exception("task %s: webhook %s failed unexpectedly", call.task_id, call.id)
+            told = f"unexpected {type(error).__name__}"
+            outcome = _Outcome(error=told, retry_in=_pause(call.attempts, self.chance()))
+        _record(self.store, call, outcome, self.now())
 
 
 class _Calls:
@@ -177,9 +183,9 @@ def asked_for(answer: Answer, now: datetime) -> timedelta:
         return timedelta(seconds=int(told))
     try:
         moment = parsedate_to_datetime(told)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+    except (ValueError, OverflowError):  # no date, or one that no calendar has
         return timedelta(0)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
 
 
 def _call(call: Due, sender: _Sender) -> _Outcome:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 
 from lipsync.errors import StorageFailed
 from lipsync.media.scratch import make_folder
 
 TASK, QUEUE = "lipsync.run", "lipsync"
 QUICKLY = 0.2  # seconds between two looks into the folder, on one machine
+MOST = 1000  # messages
 PATIENCE = 5  # seconds for the broker to answer
 BEAT = 20  # seconds of silence, twice, after which RabbitMQ and a worker take each other for gone
 
@@ -32,6 +33,17 @@ class Doorbell:
             self._app.send_task(TASK, (task_id,), queue=QUEUE, retry=False)
         except (OperationalError, OSError) as exc:
             raise StorageFailed(f"the broker does not take messages ({' '.join(str(exc).split())})") from exc
+
+    def crowded(self) -> bool:
+        """Whether so many messages wait that more of them would only fill the broker. Raises StorageFailed."""
+        with self._app.connection_for_write() as connection:
+            try:
+                found = connection.default_channel.queue_declare(QUEUE, passive=True)
+            except ChannelError:  # there is no queue yet
+                return False
+            except (*connection.connection_errors, OperationalError, OSError) as exc:
+                raise StorageFailed(f"the broker does not answer ({' '.join(str(exc).split())})") from exc
+            return int(found.message_count) >= MOST
 
 
 def make_app(broker_url: str, folder: Path) -> Celery:

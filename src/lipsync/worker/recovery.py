@@ -19,25 +19,37 @@ SWEEP = 60.0  # seconds between two looks at what lies in the folder of work
 
 @contextmanager
 def recovering(
-    store: TaskStore, ring: Callable[[str], None], now: Callable[[], datetime], every: float = EVERY
+    store: TaskStore,
+    ring: Callable[[str], None],
+    now: Callable[[], datetime],
+    every: float = EVERY,
+    crowded: Callable[[], bool] = lambda: False,
 ) -> Iterator[Callable[[], None]]:
     """Look after the store in a thread, for as long as the ``with`` lasts or until what it gives is called.
 
-    Any number of processes may do so.
+    Any number of processes may do so. ``crowded``: see ``recover``.
     """
 
     def once() -> float:
-        recover(store, ring, now())
+        recover(store, ring, now(), crowded)
         return every
 
     with repeated("recovery", once) as end:
         yield end
 
 
-def recover(store: TaskStore, ring: Callable[[str], None], now: datetime) -> None:
-    """Once: what cannot be done now is logged, and done next time."""
+def recover(
+    store: TaskStore, ring: Callable[[str], None], now: datetime, crowded: Callable[[], bool] = lambda: False
+) -> None:
+    """Once: what cannot be done now is logged, and done next time.
+
+    Nobody is rung for while it is ``crowded`` with messages, or those that nobody hears would fill the broker.
+    """
     try:
-        for task_id in store.reap(now):
+        waiting = store.reap(now)
+        if waiting and crowded():
+            return
+        for task_id in waiting:
             ring(task_id)
             store.mark_announced(task_id, now)
     except LipsyncError as error:

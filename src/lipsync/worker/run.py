@@ -15,7 +15,7 @@ from celery import Celery, signals
 from celery.apps.worker import _shutdown_handler
 from celery.exceptions import SecurityWarning
 
-from lipsync.errors import LipsyncError
+from lipsync.errors import LipsyncError, StorageFailed
 from lipsync.jobs.execute import Workplace, execute, sweep
 from lipsync.jobs.hold import Hold, TaskLog
 from lipsync.settings import Settings
@@ -48,7 +48,7 @@ def run_worker(settings: Settings) -> None:
         bell = Doorbell(app)
         ring_once(at, bell)
         with (
-            recovering(at.store, bell.ring, at.now) as stop_ringing,
+            recovering(at.store, bell.ring, at.now, crowded=bell.crowded) as stop_ringing,
             delivering(at.store, secret_of(settings), at.limits, at.means, at.now),
             sweeping(at.folder, at.store),
             pruning(at.store, at.storage, at.uploads, timedelta(days=settings.retention_days), at.now),
@@ -58,7 +58,10 @@ def run_worker(settings: Settings) -> None:
             shift.at_end(stop_ringing)  # nobody here would hear it
             warnings.simplefilter("ignore", SecurityWarning)  # of being root: only JSON is taken, so it does not matter
             # A thread, not a process of its own: warm for the next task, and told at once that it has to end.
-            quiet_worker(app).start()
+            ears = quiet_worker(app)
+            ears.start()
+        if ears.exitcode:  # a broker that takes back a message from whoever works on another for long ends it too
+            raise StorageFailed(f"{at.worker} has ended, for it could not go on with the broker")
         logging.getLogger(__name__).info("%s has ended", at.worker)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import fields
 
 import pytest
@@ -77,6 +79,8 @@ def test_the_same_idempotency_key_makes_one_task(house):
         {"video": {"url": "https://"}},
         {"video": {"url": "http://0x7f.1/"}},
         {"video": {"url": "s3://b"}},
+        {"video": {"url": "s3://bucket/a\u0000b"}},
+        {"video": {"url": "s3://bucket/a/../b"}},
         {"video": {"url": "https://example.org/" + "x" * 9000}},
         {"video": {"url": "https://example.org/", "upload": "0" * 32}},
         {"video": {"upload": "0" * 32}},
@@ -197,6 +201,24 @@ def test_trying_again(house):
     again = house.client.post(f"/v1/tasks/{task}/retry", headers=headers)
     assert (again.status_code, again.json()["status"], again.json()["attempts"]) == (200, "queued", 0)
     assert house.bell.rung == [task, task]
+
+
+def test_trying_again_keeps_the_uploads_or_tells_that_they_are_gone(house):
+    headers = house.key()
+    upload = house.client.post("/v1/uploads", content=b"a film", headers=headers).json()["id"]
+    task = house.new(headers, video={"upload": upload})["id"]
+    content = house.services.settings.data_dir / "uploads" / upload / "content"
+    for there in (True, False):
+        house.client.post(f"/v1/tasks/{task}/cancel", headers=headers)
+        os.utime(content, (0, 0))
+        if not there:
+            shutil.rmtree(content.parent)
+        again = house.client.post(f"/v1/tasks/{task}/retry", headers=headers)
+        if there:
+            assert (again.status_code, again.json()["status"]) == (200, "queued")
+            assert content.stat().st_mtime > 0
+        else:
+            assert (again.status_code, again.json()["code"]) == (404, "upload_missing")
 
 
 def test_deleting_takes_the_results_away_too(house):

@@ -342,6 +342,7 @@ def test_whoever_lost_the_task_publishes_nothing(place, store, claimed, running)
     assert not thread.is_alive()
     assert (store.get(task.id).status, store.get(task.id).lease_owner) == (Status.DOWNLOADING, "another")
     assert published(place) == []
+    assert (place.folder / task.id).is_dir()  # the other is at work in it
 
 
 def test_progress_is_told_while_it_works(store, claimed, running):

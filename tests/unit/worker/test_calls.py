@@ -20,6 +20,7 @@ from lipsync.jobs.derivation import webhook_secret
 from lipsync.jobs.store import TaskStore, migrate, open_store
 from lipsync.jobs.task import Delivery, NewTask, Source, Task
 from lipsync.monitor import Monitor
+from lipsync.worker import calls
 from lipsync.worker.calls import AT_ONCE, JITTER, PAUSES, SHARE, deliver_due, delivering, server_of
 from lipsync.worker.webhooks import body_of, verify
 
@@ -266,6 +267,22 @@ def test_chance_makes_a_pause_a_little_longer(store, clock, ended, deliver, rece
     assert logged(store, task).next_at == clock() + PAUSES[0] * (1 + JITTER / 2)
 
 
+def test_an_answer_that_nobody_foresaw_is_a_failure_of_that_call_alone(
+    store, clock, ended, deliver, receiver, monkeypatch
+):
+    def odd(*_: object) -> None:
+        raise RecursionError("nobody foresaw this")
+
+    first = ended(receiver.url())
+    monkeypatch.setattr(calls, "post", odd)
+    deliver()
+    assert (logged(store, first).last_error, logged(store, first).next_at > clock()) == ("unexpected RecursionError", True)
+    monkeypatch.undo()
+    second = ended(receiver.url())
+    deliver()
+    assert logged(store, second).last_error is None
+
+
 @pytest.mark.parametrize("code", [429, 503])
 @pytest.mark.parametrize(
     ("told", "pause"),
@@ -282,6 +299,8 @@ def test_chance_makes_a_pause_a_little_longer(store, clock, ended, deliver, rece
         ("Wed, 04 Mar 2020 05:16:07 GMT", 10),
         ("Wed, 04 Mar 9999 05:16:07 GMT", 21_600),
         ("Wed, 99 Mar 2026 05:16:07 GMT", 10),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 10),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 21_600),
     ],
 )
 def test_a_receiver_that_is_overburdened_is_left_alone_as_it_asks(

@@ -38,6 +38,12 @@ def test_a_broker_that_is_not_there_is_told_at_once(broker, tmp_path):
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize("broker", ["redis://127.0.0.1:9/0", "amqp://guest:guest@127.0.0.1:9//"])
+def test_who_looks_how_many_messages_wait_is_told_too(broker, tmp_path):
+    with pytest.raises(StorageFailed, match="refused"):
+        Doorbell(make_app(broker, tmp_path)).crowded()
+
+
 def test_on_one_machine_the_bell_is_a_file(tmp_path):
     Doorbell(make_app("", tmp_path)).ring("0" * 32)
     (message,) = (tmp_path / "messages").iterdir()

@@ -54,6 +54,14 @@ def test_a_broker_that_is_away_is_tried_again(store, task, caplog):
     assert rung == [task.id]
 
 
+def test_nobody_is_rung_for_while_the_broker_is_full_of_messages(store, task):
+    rung: list[str] = []
+    recover(store, rung.append, NOW, crowded=lambda: True)
+    assert rung == []
+    recover(store, rung.append, NOW, crowded=lambda: False)
+    assert rung == [task.id]
+
+
 def test_it_goes_on_in_the_background(store, task):
     rung: list[str] = []
     with recovering(store, rung.append, lambda: NOW, every=0.05):

@@ -169,7 +169,9 @@ def cancel(task: Changeable, desk: AtDesk) -> TaskView:
 
 @router.post("/v1/tasks/{task_id}/retry", summary="Try a task again", responses=problems(404, 409))
 def retry(task: Changeable, desk: AtDesk, caller: Writer) -> TaskView:
-    """A failed or cancelled task waits again, with all its attempts; 409 for every other."""
+    """A failed or cancelled task waits again, with all its attempts; 409 for every other, 404 if an upload is gone."""
+    if task.status in FINAL:
+        desk.shelf.keep_inputs(task)
     again = desk.store.retry(task.id, desk.now(), room(task.key_id, desk, caller))
     announce(again, desk)
     return shown(again, desk.storage)
