@@ -276,7 +276,10 @@ def test_an_answer_that_nobody_foresaw_is_a_failure_of_that_call_alone(
     first = ended(receiver.url())
     monkeypatch.setattr(calls, "post", odd)
     deliver()
-    assert (logged(store, first).last_error, logged(store, first).next_at > clock()) == ("unexpected RecursionError", True)
+    assert (logged(store, first).last_error, logged(store, first).next_at > clock()) == (
+        "unexpected RecursionError",
+        True,
+    )
     monkeypatch.undo()
     second = ended(receiver.url())
     deliver()
