@@ -76,10 +76,13 @@ class FaceWindow:
         return _Run(points, pose.to_face(points), pose, present, self._strengths(start, stop))
 
     def _strengths(self, start: int, stop: int) -> Float32:
-        """One, but less within FADE frames of a frame without the face."""
+        """One, but less within FADE frames of a frame of the same shot without the face; a cut hides its coming."""
         low, high = max(start - FADE, 0), min(stop + FADE, len(self._track))
         absent = np.flatnonzero(~self._track.present[low:high]) + low
         if not len(absent):
             return np.ones(stop - start, np.float32)
-        nearest = np.abs(np.arange(start, stop)[:, None] - absent[None]).min(1)
+        frames, starts = np.arange(start, stop), [shot.start for shot in self._track.shots]
+        away = np.abs(frames[:, None] - absent[None])
+        shots = [np.searchsorted(starts, some, "right") for some in (frames, absent)]
+        nearest = np.where(shots[0][:, None] == shots[1][None], away, FADE + 1).min(1)
         return np.asarray(np.clip(nearest / (FADE + 1), 0, 1), np.float32)

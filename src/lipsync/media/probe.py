@@ -151,4 +151,5 @@ def _colour(first: VideoFrame) -> Colour:
     if first.format.is_rgb or first.format.has_palette:
         return BT709
     full = int(first.color_range) == 2 or first.format.name.startswith("yuvj")
-    return Colour(int(first.colorspace), int(first.color_primaries), int(first.color_trc), full)
+    matrix = int(first.colorspace) or BT709.matrix  # grey pictures tell that of RGB, which no video of ours is
+    return Colour(matrix, int(first.color_primaries), int(first.color_trc), full)

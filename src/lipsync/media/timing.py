@@ -18,6 +18,7 @@ from lipsync.errors import MediaTruncated, NoFrames
 COMMON = tuple(Fraction(n, d) for d in (1001, 1000) for n in (24_000, 25_000, 30_000, 48_000, 50_000, 60_000, 120_000))
 NEAR = Fraction(1, 500)  # how far, as a share, a measured rate may be from a common one that is meant
 SLOWEST, FASTEST = Fraction(1), Fraction(120)
+COARSE = 8  # ticks between two frames: with fewer, a tick more or less is no rounding
 PLAIN = Fraction(25)  # frames/s where a file does not tell
 MISSING = (Fraction(1), Fraction(1, 50))  # seconds, or share of the length, by which a file may end early
 
@@ -105,7 +106,9 @@ def _usual_rate(stamps: Sequence[int], unit: Fraction) -> Fraction:
     if not steps:
         return PLAIN
     step = max(steps, key=lambda s: (steps[s], -s))
-    return min(max(snapped(1 / (step * unit)), SLOWEST), FASTEST)
+    alike = [step] if step < COARSE else [step - 1, step, step + 1]  # which rounding makes of one
+    mean = Fraction(sum(s * steps[s] for s in alike), sum(steps[s] for s in alike))
+    return min(max(snapped(1 / (mean * unit)), SLOWEST), FASTEST)
 
 
 def snapped(rate: Fraction) -> Fraction:

@@ -47,6 +47,17 @@ def test_the_new_mouth_comes_and_goes_softly_where_the_face_does(window):
     assert 0 < strengths[-1] < 0.5
 
 
+def test_at_a_cut_the_new_mouth_is_there_at_once(rest):
+    with TrackBuilder() as builder:
+        for i in range(60):
+            points = np.zeros((478, 3), np.float32)
+            points[:468] = rest * 60 + (100, 80, 0)
+            builder.add(None if 20 <= i < 35 else Face(points, 1.0), cut=i in (20, 35))
+        with builder.finish(Fraction(25)) as track:
+            window = FaceWindow(track, rest)
+            assert [window.at(i).strength for i in (*range(15, 20), *range(35, 40))] == [1] * 10
+
+
 def test_a_head_that_is_away_is_turned_as_when_it_was_last_seen(window):
     turned = window.rotations([39, 55, 70])
     assert turned.shape == (3, 3, 3)

@@ -21,6 +21,20 @@ from lipsync.media.probe import audio_of, probe, video_of
 from lipsync.media.timing import snapped
 
 
+@pytest.mark.parametrize("rate", ["24", "30", "60", "30000/1001"])
+def test_the_rate_of_footage_that_stalls_is_found_in_times_of_milliseconds(tmp_path, rate):
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        stream = out.add_stream("libx264", rate=Fraction(rate))
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for k in range(120):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), k, np.uint8), "rgb24")
+            frame.pts, frame.time_base = k + 30 * (k >= 60), 1 / Fraction(rate)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    video = video_of(probe(tmp_path / "a.mkv"))
+    assert (video.rate, video.variable) == (Fraction(rate), True)
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
 @pytest.mark.parametrize("rate", ["25", "30000/1001", "24000/1001", "12", "60"])
 def test_the_exact_rate_is_found(tmp_path, make_video, suffix, rate):
@@ -164,3 +178,15 @@ def test_a_cut_off_file_with_its_index_in_front_tells_when_it_ends(tmp_path, mak
 )
 def test_a_measured_rate_becomes_the_common_one_that_is_meant(measured, meant):
     assert snapped(Fraction(measured)) == Fraction(meant)
+
+
+@pytest.mark.parametrize("kind", ["gray", "ya8"])
+def test_a_grey_photo_is_no_picture_in_rgb(tmp_path, kind):
+    with av.open(str(tmp_path / "a.png"), "w", format="image2", options={"update": "1"}) as out:
+        stream = out.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, kind
+        out.mux(
+            stream.encode(av.VideoFrame.from_ndarray(np.full((64, 64), 90, np.uint8), "gray").reformat(format=kind))
+        )
+        out.mux(stream.encode(None))
+    assert video_of(probe(tmp_path / "a.png")).colour.matrix == 1
