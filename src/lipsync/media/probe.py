@@ -89,7 +89,7 @@ def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
         rotation=round(first.rotation) % 360,
         variable=timing.variable and not still,
         sample_aspect=sample_aspect,
-        colour=_colour(first),
+        colour=_colour(first, still),
     )
     return Clip(path, name, video, audio, still)
 
@@ -147,8 +147,10 @@ def _upright_size(path: Path, first: VideoFrame, still: bool) -> tuple[int, int]
     return width, height
 
 
-def _colour(first: VideoFrame) -> Colour:
-    if first.format.is_rgb or first.format.has_palette:
+def _colour(first: VideoFrame, still: bool) -> Colour:
+    """Of what the reader gives: photos with transparent parts go through RGB."""
+    transparent = still and any(component.is_alpha for component in first.format.components)
+    if first.format.is_rgb or first.format.has_palette or transparent:
         return BT709
     full = int(first.color_range) == 2 or first.format.name.startswith("yuvj")
     matrix = int(first.colorspace) or BT709.matrix  # grey pictures tell that of RGB, which no video of ours is

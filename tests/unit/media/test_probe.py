@@ -190,3 +190,4 @@ def test_a_grey_photo_is_no_picture_in_rgb(tmp_path, kind):
         )
         out.mux(stream.encode(None))
     assert video_of(probe(tmp_path / "a.png")).colour.matrix == 1
+    assert video_of(probe(tmp_path / "a.png")).colour.full_range is (kind == "gray")
