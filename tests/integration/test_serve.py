@@ -213,7 +213,8 @@ def test_killed_and_started_again_it_goes_on_where_it_was(service, upload, speak
     assert here["attempts"] <= 2
     service.ask("POST", f"/v1/tasks/{task['id']}/cancel")
     service.becomes(task["id"], "cancelled", within=30)
-    assert service.becomes(waiting["id"], "completed", "failed")["status"] == "completed"
+    # The old worker, which is ending, may take the message for it with it: then it is rung for again after a minute.
+    assert service.becomes(waiting["id"], "completed", "failed", within=120)["status"] == "completed"
 
 
 def test_it_ends_cleanly(service):
