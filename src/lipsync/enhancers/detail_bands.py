@@ -40,7 +40,9 @@ def mean_around(values: Float32, side: float) -> Float32:
     return np.asarray(cv2.blur(values, (odd, odd), borderType=cv2.BORDER_REFLECT_101), np.float32)
 
 
-def lacking(seen: Float32, source: Float32, pixel: float, kept: Float32 | None = None) -> Float32:
+def lacking(
+    seen: Float32, source: Float32, pixel: float, kept: Float32 | None = None, certain: Float32 | None = None
+) -> Float32:
     """What is to be added to ``seen`` to give it the fine structure of ``source``, which shows the same place.
 
     Bands of an octave, as in a Laplacian pyramid (Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code",
@@ -48,11 +50,12 @@ def lacking(seen: Float32, source: Float32, pixel: float, kept: Float32 | None =
     that are seen; elsewhere each gets the gain that brings its local energy to the source's (as Shih et al., "Style
     Transfer for Headshot Portraits", SIGGRAPH 2014) given what both have in common already.
     ``kept``: the energy that the finest band had before ``source`` was looked up between pixels, which smooths grain.
+    ``certain``: what ``agreeing`` says of the two, if that is known.
     """
     added = np.zeros_like(seen)
     sigmas = _sigmas(pixel)
     layers = [(image, *(blurred(image, sigma) for sigma in sigmas)) for image in (seen, source)]
-    certain = agreeing(seen, source, pixel)
+    certain = agreeing(seen, source, pixel) if certain is None else certain
     for upper, lower in pairwise(range(len(sigmas) + 1)):
         own, band = (layer[upper] - layer[lower] for layer in layers)
         energy = mean_around(band * band, WINDOW * pixel)

@@ -94,10 +94,11 @@ def _detailed(frame: _Frame, memory: Memory) -> Float32:
     """The frame's box with all detail."""
     where = source_map(frame.shown, frame.source, frame.box)
     warped = np.asarray(sampled(cast(Plane, frame.before), where), np.float32)
-    same = _same_place(frame, warped, memory)
+    certain = agreeing(frame.seen, warped, frame.pixel)
+    same = _same_place(frame, warped, certain, memory)
     nothing = cast(Float32, None)  # as in media.patch
     kept = cv2.remap(fine_energy(frame.before, frame.pixel), where, nothing, cv2.INTER_LINEAR)
-    textured = frame.seen + same * lacking(frame.seen, warped, frame.pixel, np.asarray(kept, np.float32))
+    textured = frame.seen + same * lacking(frame.seen, warped, frame.pixel, np.asarray(kept, np.float32), certain)
     textured += np.sqrt(1 - same * same) * _grain(frame)
     lips = _soft(frame.shown, LIPS_OUTER, frame, 1.0)
     inside = _soft(frame.shown, LIPS_INNER, frame, 0.4)
@@ -116,9 +117,9 @@ def _narrowed(frame: _Frame, lips: Float32) -> Float32:
     return added
 
 
-def _same_place(frame: _Frame, warped: Float32, memory: Memory) -> Float32:
+def _same_place(frame: _Frame, warped: Float32, certain: Float32, memory: Memory) -> Float32:
     """Where the warped footage can be believed to show what the frame does; inside of the mouth it has to agree."""
-    unsure = _soft(frame.shown, LIPS_INNER, frame, 0.4) * (1 - agreeing(frame.seen, warped, frame.pixel))
+    unsure = _soft(frame.shown, LIPS_INNER, frame, 0.4) * (1 - certain)
     same = alike(frame.seen, warped, frame.pixel) * (1 - unsure)
     region, box = region_of(frame.source), frame.box
     if memory.alike.size:

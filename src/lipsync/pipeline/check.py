@@ -7,7 +7,7 @@ from lipsync.engines.base import Engine
 from lipsync.enhancers import check_enhancer
 from lipsync.errors import OptionInvalid
 from lipsync.media.variants import check_offset, variant_paths
-from lipsync.media.writer import check_output
+from lipsync.media.writer import check_output, check_place
 from lipsync.models.networks import Networks
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import Enhancement, Job
@@ -24,8 +24,10 @@ def check(job: Job) -> None:
         check_enhancement(job.enhancement)
     for offset in job.offsets:
         check_offset(offset)
-    for output in {*job.outputs, *job.plain_outputs, *variant_paths(job.outputs, job.offsets)}:
+    for output in {*job.outputs, *job.plain_outputs}:
         check_output(output, (job.face, job.audio), job.encoding)
+    for output in variant_paths(job.outputs, job.offsets):
+        check_place(output, (job.face, job.audio))
 
 
 def check_enhancement(wish: Enhancement) -> None:
