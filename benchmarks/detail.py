@@ -35,17 +35,17 @@ import numpy as np
 from lipsync.engines.wav2lip.compose import compose, place_of
 from lipsync.engines.wav2lip.crop import SIDE, UNDER_CHIN, Crop, Crops, PlacedCrops, aligned_box, view
 from lipsync.enhancers.base import Edit
-from lipsync.enhancers.detail import DetailTransfer
+from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.faces.geometry import LIPS, MESH
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import follow
+from lipsync.frames.planes import own_copy
 from lipsync.media.encoding import Encoding
-from lipsync.media.planes import own_copy
 from lipsync.media.probe import probe, video_of
 from lipsync.media.reader import read
 from lipsync.media.writer import write
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.types import Clip, Float32, Picture
 
 STILL_SIDE = 384  # pixels of the mouth that is held still

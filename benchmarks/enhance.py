@@ -22,14 +22,14 @@ from skimage.metrics import structural_similarity
 
 from lipsync.enhancers import UPSCALERS
 from lipsync.enhancers.base import EnhancerOptions, Upscaler
-from lipsync.enhancers.ncnn_networks import FILES, enlarger
-from lipsync.enhancers.tiles import blank, read_tile
-from lipsync.enhancers.upscale import TiledUpscaler, Wish
+from lipsync.enhancers.upscale.ncnn import FILES, enlarger
+from lipsync.enhancers.upscale.tiled import TiledUpscaler, Wish
+from lipsync.enhancers.upscale.tiles import blank, read_tile
 from lipsync.errors import ModelMissing
-from lipsync.media.planes import own_copy
+from lipsync.frames.planes import own_copy
 from lipsync.media.probe import probe
 from lipsync.media.reader import read
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor
 from lipsync.types import Picture
 

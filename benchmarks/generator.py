@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from import_checkpoint import made_up
 
-from lipsync.engines.wav2lip.generator import (
+from lipsync.engines.wav2lip.architecture import (
     AUDIO_ENCODER,
     FACE_DECODER,
     FACE_ENCODER,
@@ -30,7 +30,7 @@ from lipsync.engines.wav2lip.generator import (
     encoder_graph,
     fold,
 )
-from lipsync.engines.wav2lip.network import STREAMS, LipGenerator, View, Work
+from lipsync.engines.wav2lip.inference import STREAMS, LipGenerator, View, Work
 from lipsync.errors import DeviceUnavailable
 from lipsync.models.devices import choose_runtime, open_session
 from lipsync.types import Colour, Float32, Picture

@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from measure import measured
 
-from lipsync.engines.wav2lip.generator import expected_weights
-from lipsync.engines.wav2lip.recipe import GENERATOR
-from lipsync.models.shelf import Shelf
+from lipsync.engines.wav2lip.architecture import expected_weights
+from lipsync.engines.wav2lip.convert import GENERATOR
+from lipsync.models.registry import Shelf
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 

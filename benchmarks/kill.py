@@ -36,8 +36,8 @@ from typing import Any
 from drain import FINAL, Client, footage, tone, wait_for
 from measure import write_sound
 
-from lipsync.jobs.store import open_store
-from lipsync.jobs.task import Task
+from lipsync.tasks.store import open_store
+from lipsync.tasks.task import Task
 
 LEASE = 5  # seconds
 PATIENCE = 120.0  # seconds for the service to be there again

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from lipsync.faces.landmarker import Landmarker
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.types import Colour, Picture
 
 Rgb = NDArray[np.uint8]

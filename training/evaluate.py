@@ -25,7 +25,7 @@ from prepare import held_out, read_face, read_sound
 from lipsync.faces import geometry
 from lipsync.faces.landmarker import Landmarker
 from lipsync.models.devices import open_session
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.speech.features import RATE, features, normalised
 from lipsync.speech.motion import NETWORK_RATE, Basis, MotionModel, load_basis, open_motion
 from lipsync.types import Float32

@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.region import region_of
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.speech.features import RATE
 from lipsync.speech.motion import NETWORK_RATE
 from lipsync.types import Colour, Face, Float32, Picture

@@ -11,12 +11,12 @@ import pytest
 from lipsync.engines import ENGINES, WITH_ORIGINAL
 from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.passthrough import Passthrough
-from lipsync.engines.wav2lip.faithful import FaithfulWav2Lip
-from lipsync.media.audio import listen
+from lipsync.engines.wav2lip.original import FaithfulWav2Lip
+from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
 from lipsync.media.reader import bounce, bounced, read
 from lipsync.models.devices import DEVICES, PRECISIONS
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
 

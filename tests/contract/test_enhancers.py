@@ -12,12 +12,12 @@ import pytest
 
 from lipsync.enhancers import FACTORS, RESTORERS, UPSCALERS, best_upscaler, check_enhancer, parse_upscale
 from lipsync.enhancers.base import Edit, EnhancerOptions
-from lipsync.enhancers.ncnn_networks import FILES, installed
+from lipsync.enhancers.upscale.ncnn import FILES, installed
 from lipsync.errors import ModelMissing, OptionInvalid
 from lipsync.faces.track import TrackBuilder
-from lipsync.media.planes import own_copy
+from lipsync.frames.planes import own_copy
 from lipsync.models.devices import DEVICES, PRECISIONS
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor
 from lipsync.types import Face
 

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync.cli import e2e
-from lipsync.cli.exits import exit_code
-from lipsync.cli.remote import Service
+from lipsync.cli import smoke_test as e2e
+from lipsync.cli.client import Service
+from lipsync.cli.exit_codes import exit_code
 from lipsync.errors import (
     AddressForbidden,
     ChecksumMismatch,

@@ -16,15 +16,15 @@ import pytest
 
 from lipsync.__main__ import main
 from lipsync.enhancers.base import EnhancerOptions
-from lipsync.enhancers.lanczos import Lanczos
+from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.errors import OutOfMemory
-from lipsync.media.difference import changed_box
-from lipsync.media.picture import BT601, UNSPECIFIED
+from lipsync.frames.difference import changed_box
+from lipsync.frames.rgb import BT601, UNSPECIFIED
 from lipsync.media.probe import probe, video_of
 from lipsync.media.reader import bounce, read
 from lipsync.monitor import Monitor
-from lipsync.pipeline import finish
-from lipsync.pipeline.edits import EditSpool
+from lipsync.pipeline import postprocess as finish
+from lipsync.pipeline.edit_spool import EditSpool
 from lipsync.pipeline.job import Enhancement, Job
 from lipsync.pipeline.run import run
 
@@ -239,7 +239,7 @@ def test_a_named_encoding_is_used(sync, tmp_path):
 def restorer(path: Path, fails: bool = False) -> Path:
     """A network that sharpens faces of 256 pixels; one that ``fails`` gives no numbers for pictures that are smooth,
     which the noise that an import tries it with is not."""
-    graph = pytest.importorskip("lipsync.models.graph", reason="needs the wav2lip extra").Graph(half=False)
+    graph = pytest.importorskip("lipsync.models.onnx_builder", reason="needs the wav2lip extra").Graph(half=False)
     pytest.importorskip("onnx", reason="needs the wav2lip extra")
     cross = np.zeros((3, 3, 3, 3), np.float32)
     cross[range(3), range(3)] = [[0, -1, 0], [-1, 5, -1], [0, -1, 0]]

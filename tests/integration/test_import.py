@@ -18,12 +18,12 @@ import pytest
 
 from lipsync.cli import main
 from lipsync.cli.models import fetch_into
-from lipsync.engines.wav2lip.generator import expected_weights
-from lipsync.engines.wav2lip.recipe import GENERATOR
+from lipsync.engines.wav2lip.architecture import expected_weights
+from lipsync.engines.wav2lip.convert import GENERATOR
 from lipsync.errors import DownloadFailed, LicenceNotAccepted
 from lipsync.models.catalogue import Weights
 from lipsync.models.checkpoint import LEGACY_MAGIC
-from lipsync.models.shelf import Shelf
+from lipsync.models.registry import Shelf
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 

@@ -15,10 +15,10 @@ from lipsync.enhancers import RESTORERS, UPSCALERS
 from lipsync.enhancers.base import Edit, EnhancerOptions
 from lipsync.errors import InferenceFailed
 from lipsync.faces.track import TrackBuilder
-from lipsync.media.planes import own_copy
-from lipsync.models.networks import Networks
+from lipsync.frames.planes import own_copy
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor
-from lipsync.pipeline.recipes import Finder
+from lipsync.pipeline.model_registry import Finder
 
 pytest.importorskip("onnx", reason="makes the networks")
 

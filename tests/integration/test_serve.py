@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from lipsync.media.probe import probe, video_of
-from lipsync.worker.webhooks import verify
+from lipsync.tasks.webhooks import verify
 
 
 def free_port() -> int:

@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 
 from lipsync.errors import StorageFailed
-from lipsync.jobs.store import TaskStore
-from lipsync.jobs.task import NewTask, Source, Status, Task
 from lipsync.settings import Settings, load_settings
-from lipsync.worker import doorbell
-from lipsync.worker.doorbell import Doorbell, make_app
-from lipsync.worker.workplace import now, open_tasks
+from lipsync.tasks.store import TaskStore
+from lipsync.tasks.task import NewTask, Source, Status, Task
+from lipsync.worker import broker as doorbell
+from lipsync.worker.broker import Doorbell, make_app
+from lipsync.worker.context import now, open_tasks
 
 BROKERS = {"files": "", "redis": "redis://127.0.0.1:6379/9", "rabbitmq": "amqp://guest:guest@127.0.0.1:5672//"}
 PORTS = {"redis": 6379, "rabbitmq": 5672}
@@ -242,9 +242,9 @@ def test_video_memory_stands_in_the_finished_task(store, worker, new, tmp_path):
 
 HANGS = """
 import ctypes, dataclasses, sys
-from lipsync.cli.service import started
+from lipsync.cli.runtime import started
 from lipsync.worker.run import Shift
-from lipsync.worker.workplace import workplace
+from lipsync.worker.context import workplace
 
 class Hangs:
     def put(self, *_):

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from lipsync.cli.exits import EXITS
-from lipsync.jobs.derivation import webhook_secret
+from lipsync.cli.exit_codes import EXITS
 from lipsync.settings import described, load_settings
-from lipsync.worker.webhooks import headers_of
+from lipsync.tasks.secrets import webhook_secret
+from lipsync.tasks.webhooks import headers_of
 
 yaml = pytest.importorskip("yaml", reason="needs PyYAML")
 

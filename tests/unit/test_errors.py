@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from lipsync import errors
-from lipsync.cli.exits import BUG, EXITS, INTERRUPTED, OK, TERMINATED, USAGE, exit_code
+from lipsync.cli.exit_codes import BUG, EXITS, INTERRUPTED, OK, TERMINATED, USAGE, exit_code
 
 GROUPS = {errors.LipsyncError, errors.InputError, errors.OutputError, errors.ModelError, errors.TaskError}
 

@@ -8,12 +8,14 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from lipsync import __version__
-from lipsync.api.access import check_keys
-from lipsync.api.bounds import Bounded
+from lipsync.api.auth import check_keys
+from lipsync.api.body_limit import Bounded
 from lipsync.api.errors import add_handlers, add_schemas
-from lipsync.api.meter import Metered
-from lipsync.api.routes import about, events, files, health, older, tasks, tus, uploads, webhooks
-from lipsync.api.services import Services, open_desk
+from lipsync.api.metrics import Metered
+from lipsync.api.routes import events, files, health, tasks, tus, uploads, webhooks
+from lipsync.api.routes import legacy as older
+from lipsync.api.routes import options as about
+from lipsync.api.state import Services, open_desk
 
 ROUTES = (tasks, events, webhooks, uploads, tus, files, about, health, older)
 TAGS = [

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from lipsync import __version__
-from lipsync.cli import demo, doctor, e2e, infer, keys, models, serve, settings, sync, tasks, worker
-from lipsync.cli.exits import BUG, INTERRUPTED, TERMINATED, exit_code
+from lipsync.cli import demo, doctor, infer, keys, models, serve, settings, sync, tasks, worker
+from lipsync.cli import smoke_test as e2e
+from lipsync.cli.exit_codes import BUG, INTERRUPTED, TERMINATED, exit_code
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.monitor import Monitor
 

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 def examine() -> Iterator[Finding]:
     """Every finding, in the order of the report."""
     from lipsync.enhancers import UPSCALERS
-    from lipsync.enhancers.ncnn_networks import installed
+    from lipsync.enhancers.upscale.ncnn import installed
     from lipsync.models.devices import DEVICES
 
     yield Finding("lipsync", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
@@ -143,7 +143,7 @@ def _faces() -> str:
     import numpy as np
 
     from lipsync.faces.landmarker import Landmarker, bundled_checksum
-    from lipsync.models.networks import Networks
+    from lipsync.models.session_cache import Networks
     from lipsync.types import Colour, Picture
 
     if bundled_checksum() != LANDMARKER_SHA256:
@@ -158,7 +158,7 @@ def _faces() -> str:
 def _motion() -> str:
     import numpy as np
 
-    from lipsync.models.networks import Networks
+    from lipsync.models.session_cache import Networks
     from lipsync.speech.motion import open_motion
 
     quiet = iter([np.zeros(16_000, np.float32)])

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
     if options.img_size != 96:
         raise OptionInvalid(f"the generator's pictures have 96 pixels a side, not {options.img_size}")
     if options.outfile == DEFAULT_OUTPUT:
-        from lipsync.media.scratch import make_folder
+        from lipsync.files import make_folder
 
         make_folder(DEFAULT_OUTPUT.parent)  # which the original takes to be there
     perform(_job(options), options, monitor)

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync.cli.exits import EXITS
-from lipsync.cli.show import Display
+from lipsync.cli.exit_codes import EXITS
+from lipsync.cli.progress import Display
 from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.monitor import Monitor
 
 if TYPE_CHECKING:
-    from lipsync.models.shelf import Shelf, Shelved
+    from lipsync.models.registry import Shelf, Shelved
     from lipsync.models.store import Store
 
 FOLDER_VARIABLE = "LIPSYNC_MODELS"
@@ -84,7 +84,7 @@ def run_fetch(options: argparse.Namespace, monitor: Monitor) -> int:
 
 def fetch_into(store: Store, options: argparse.Namespace, monitor: Monitor) -> int:
     """Download and convert what the options name, once its licence was agreed to."""
-    from lipsync.models.graph import onnx_package
+    from lipsync.models.onnx_builder import onnx_package
 
     name, shelf = options.name, _shelf(store)
     entry = store.entry(name)
@@ -176,7 +176,7 @@ def _shown(options: argparse.Namespace, monitor: Monitor) -> Iterator[None]:
 
 
 def _shelf(store: Store) -> Shelf:
-    from lipsync.pipeline.recipes import shelf_of
+    from lipsync.pipeline.model_registry import shelf_of
 
     return shelf_of(store)
 

@@ -35,7 +35,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.cli.service import started
+    from lipsync.cli.runtime import started
 
     given = {name: getattr(options, name) for name in ("host", "port") if getattr(options, name) is not None}
     with started(**given) as settings:
@@ -46,12 +46,12 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises SettingInvalid, StorageFailed, OutputUnwritable before it starts."""
     from lipsync.api.app import create_app
-    from lipsync.api.services import Services
-    from lipsync.jobs.derivation import link_secret, webhook_secret
-    from lipsync.worker.doorbell import Doorbell, make_app
+    from lipsync.api.state import Services
+    from lipsync.tasks.secrets import link_secret, webhook_secret
+    from lipsync.worker.broker import Doorbell, make_app
+    from lipsync.worker.context import now, open_storage, open_tasks, secret_of
     from lipsync.worker.recovery import recovering
     from lipsync.worker.supervise import supervised
-    from lipsync.worker.workplace import now, open_storage, open_tasks, secret_of
 
     with ExitStack() as stack:
         storage = stack.enter_context(open_storage(settings))

@@ -21,7 +21,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.cli.service import started
+    from lipsync.cli.runtime import started
 
     with started() as settings:
         from lipsync.settings import described

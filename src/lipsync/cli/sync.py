@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync import __version__
 from lipsync.cli.models import add_models_dir_to, store_of
-from lipsync.cli.show import Display
+from lipsync.cli.progress import Display
 from lipsync.errors import Cancelled, OptionInvalid, OutputExists
 from lipsync.monitor import Monitor
 
@@ -153,7 +153,7 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 
 def wanted_files(job: Job, manifest: Path | None) -> Iterator[Path]:
     """Every file that the job will write."""
-    from lipsync.media.variants import variant_paths
+    from lipsync.media.av_offset import variant_paths
 
     yield from dict.fromkeys((*job.outputs, *job.plain_outputs, *variant_paths(job.outputs, job.offsets)))
     if manifest is not None:

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lipsync.cli.service import add_action, opened
+from lipsync.cli.runtime import add_action, opened
 from lipsync.errors import OptionInvalid
 from lipsync.monitor import Monitor
 
 if TYPE_CHECKING:
-    from lipsync.jobs.task import Status, Task
+    from lipsync.tasks.task import Status, Task
 
 
 def add_to(commands: Any) -> None:
@@ -73,9 +73,9 @@ def run_cancel(options: argparse.Namespace, monitor: Monitor) -> int:
 
 
 def run_prune(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.cli.service import started
-    from lipsync.jobs.prune import prune
-    from lipsync.worker.workplace import now, open_storage, open_tasks
+    from lipsync.cli.runtime import started
+    from lipsync.tasks.prune import prune
+    from lipsync.worker.context import now, open_storage, open_tasks
 
     with started() as settings, open_tasks(settings) as store, open_storage(settings) as storage:
         days = settings.retention_days if options.days is None else options.days
@@ -97,7 +97,7 @@ def as_json(task: Task) -> dict[str, Any]:
 
 
 def _status(word: str | None) -> Status | None:
-    from lipsync.jobs.task import Status
+    from lipsync.tasks.task import Status
 
     if word is not None and word not in set(Status):
         raise OptionInvalid(f"no task is {word}; there are {', '.join(Status)}")

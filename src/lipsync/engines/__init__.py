@@ -10,7 +10,7 @@ from lipsync.errors import OptionInvalid
 
 if TYPE_CHECKING:
     from lipsync.engines.base import Engine, EngineOptions
-    from lipsync.models.networks import Networks
+    from lipsync.models.session_cache import Networks
     from lipsync.monitor import Monitor
 
 WITH_ORIGINAL = ("wav2lip", "wav2lip-gan")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lipsync.faces.track import Track
-from lipsync.media.audio import Voice
+from lipsync.media.audio_reader import Voice
 from lipsync.models.session import Conditions
 from lipsync.types import Face, Picture
 

@@ -14,7 +14,7 @@ from lipsync.models.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from lipsync.enhancers.base import EnhancerOptions, FaceEnhancer, Upscaler
-    from lipsync.models.networks import Networks
+    from lipsync.models.session_cache import Networks
     from lipsync.monitor import Monitor
 
 SMALLEST_TILE = 32
@@ -44,13 +44,13 @@ class UpscalerEntry:
 
 
 def _restored(name: str, options: EnhancerOptions, networks: Networks, monitor: Monitor, find: Find) -> FaceEnhancer:
-    from lipsync.enhancers.restore import open_restorer
+    from lipsync.enhancers.restore.enhancer import open_restorer
 
     return open_restorer(partial(find, name), options, networks)
 
 
 def _lanczos(factor: int, options: EnhancerOptions, networks: Networks, monitor: Monitor, find: Find) -> Upscaler:
-    from lipsync.enhancers.lanczos import Lanczos
+    from lipsync.enhancers.upscale.lanczos import Lanczos
 
     return Lanczos(factor)
 
@@ -58,8 +58,8 @@ def _lanczos(factor: int, options: EnhancerOptions, networks: Networks, monitor:
 def _packaged(
     name: str, factor: int, options: EnhancerOptions, networks: Networks, monitor: Monitor, find: Find
 ) -> Upscaler:
-    from lipsync.enhancers.ncnn_networks import enlarger
-    from lipsync.enhancers.upscale import TiledUpscaler, Wish
+    from lipsync.enhancers.upscale.ncnn import enlarger
+    from lipsync.enhancers.upscale.tiled import TiledUpscaler, Wish
 
     network = enlarger(name, factor, options, networks)
     return TiledUpscaler(network, Wish(factor, options.tile, options.strength), monitor)
@@ -75,7 +75,7 @@ def _stored(
     monitor: Monitor,
     find: Find,
 ) -> Upscaler:
-    from lipsync.enhancers.upscale import TiledUpscaler, Wish, open_stored
+    from lipsync.enhancers.upscale.tiled import TiledUpscaler, Wish, open_stored
 
     runtime = networks.runtime(options.device, options.precision)
     network = open_stored(partial(find, name), own, reach, runtime, networks)
@@ -148,7 +148,7 @@ def parse_upscale(wish: str) -> tuple[int, str | None]:
 
 def best_upscaler(factor: int) -> tuple[str, str | None]:
     """The best one that is installed, and a note for a person if there is a better one to be had."""
-    from lipsync.enhancers.ncnn_networks import installed
+    from lipsync.enhancers.upscale.ncnn import installed
 
     if installed("span", factor):
         return "span", None

@@ -20,9 +20,9 @@ import numpy as np
 from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.faces.detector import SIDE, Detection, anchors, blend, decode, in_picture
 from lipsync.faces.region import Region, region_of
-from lipsync.media.picture import Box, shrink_rgb, warp_rgb
-from lipsync.models.networks import Networks
+from lipsync.frames.rgb import Box, shrink_rgb, warp_rgb
 from lipsync.models.session import Session
+from lipsync.models.session_cache import Networks
 from lipsync.types import Face, Float32, Landmarks, Picture
 
 MESH_SIDE: Final = 256  # pixels of the landmark network's input

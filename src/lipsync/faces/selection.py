@@ -11,7 +11,7 @@ import numpy as np
 from lipsync.errors import OptionInvalid
 from lipsync.faces.geometry import LEFT_EYE, LIPS, MESH, RIGHT_EYE, eye_distance, fit_pose
 from lipsync.faces.region import Region, region_of
-from lipsync.media.picture import warp_rgb
+from lipsync.frames.rgb import warp_rgb
 from lipsync.types import Face, Float32, Picture
 
 CHOICES = ("largest", "left", "right", "centre")

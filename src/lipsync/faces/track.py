@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lipsync.errors import NoFaceFound
 from lipsync.faces.smoothing import reach, smooth
-from lipsync.media.scratch import scratch_errors
+from lipsync.files import scratch_errors
 from lipsync.types import Face, Float32, Shot
 
 POINTS = 478

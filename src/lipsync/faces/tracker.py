@@ -14,7 +14,7 @@ from lipsync.faces.geometry import eye_distance
 from lipsync.faces.landmarker import AT_ONCE, Landmarker
 from lipsync.faces.region import Region, region_of
 from lipsync.faces.selection import SAME_PERSON, STRANGER, Person, check_choice
-from lipsync.media.picture import luma_thumbnail
+from lipsync.frames.rgb import luma_thumbnail
 from lipsync.types import Face, Float32, Picture
 
 AHEAD = 4  # pictures held back, to tell a cut from a flash

@@ -13,10 +13,10 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from lipsync.errors import NoVideoStream
+from lipsync.frames.planes import own_copy, own_planes, planes_of
 from lipsync.media.decoding import decoded
-from lipsync.media.framing import framed
-from lipsync.media.planes import own_copy, own_planes, planes_of
 from lipsync.media.probe import open_media, picture_stream, video_of
+from lipsync.media.transform import framed
 from lipsync.types import Clip, Framing, Picture, VideoInfo
 
 HELD = 96 << 20  # bytes of pictures held at once when footage runs backwards

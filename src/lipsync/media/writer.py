@@ -26,7 +26,10 @@ from lipsync.errors import (
     OutputIsInput,
     OutputUnwritable,
 )
-from lipsync.media.aperture import mark_aperture
+from lipsync.files import FULL
+from lipsync.frames.planes import frame_of, planes_of
+from lipsync.media.audio_writer import SoundTrack
+from lipsync.media.clean_aperture import mark_aperture
 from lipsync.media.encoders import (
     SUFFIXES,
     check_encoding,
@@ -37,10 +40,7 @@ from lipsync.media.encoders import (
     suffixes_of,
 )
 from lipsync.media.encoding import Encoding
-from lipsync.media.planes import frame_of, planes_of
 from lipsync.media.probe import video_of
-from lipsync.media.scratch import FULL
-from lipsync.media.sound import SoundTrack
 from lipsync.types import Clip, Colour, Picture, VideoInfo
 
 RANGELESS = ("prores",)  # cannot say that black is 0, and is taken for limited range

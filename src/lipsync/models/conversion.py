@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsync.errors import CheckpointMismatch, ModelCorrupt
-from lipsync.media.scratch import write_errors
+from lipsync.files import write_errors
 from lipsync.models.checkpoint import file_errors, read_checkpoint
 from lipsync.models.download import sha256_of
 from lipsync.models.onnx_file import looks_like_onnx

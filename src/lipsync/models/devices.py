@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, LipsyncError, ModelMissing, OptionInvalid
-from lipsync.media.scratch import scratch_errors
+from lipsync.files import scratch_errors
 from lipsync.models.session import Session, Setup, Shapes
 
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from lipsync.errors import DownloadFailed
-from lipsync.media.scratch import write_errors
+from lipsync.files import write_errors
 from lipsync.models.catalogue import Weights
 from lipsync.monitor import Monitor, Progress
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lipsync.errors import CheckpointMismatch, CheckpointTruncated, NotACheckpoint
-from lipsync.models.graph import onnx_package
+from lipsync.models.onnx_builder import onnx_package
 
 FORM = "ONNX"
 LARGEST = 1 << 30  # bytes; the largest of the networks that are known has 0.4 GB

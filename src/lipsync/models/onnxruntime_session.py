@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, LipsyncError, ModelCorrupt
-from lipsync.media.scratch import scratch_errors
-from lipsync.models.memory import failure, is_out_of_memory
+from lipsync.files import scratch_errors
+from lipsync.models.oom import failure, is_out_of_memory
 from lipsync.models.session import Array, Session, Setup, described, fitted, is_tflite, shape_map
 
 _PROVIDERS: Final[Mapping[str, str]] = {

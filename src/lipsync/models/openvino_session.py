@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, OutOfMemory
-from lipsync.media.scratch import scratch_errors
-from lipsync.models.memory import failure
+from lipsync.files import scratch_errors
+from lipsync.models.oom import failure
 from lipsync.models.session import Array, Session, Setup, described, fitted, is_tflite, shape_map
 
 if TYPE_CHECKING:

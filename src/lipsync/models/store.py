@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from lipsync.errors import LicenceNotAccepted, ModelCorrupt, ModelMissing
-from lipsync.media.scratch import write_errors
+from lipsync.files import write_errors
 from lipsync.models.catalogue import CATALOGUE, Weights
 from lipsync.models.checkpoint import file_errors
 from lipsync.models.download import download, sha256_of

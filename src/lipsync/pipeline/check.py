@@ -6,9 +6,9 @@ from lipsync.engines import ENGINES, check_choice
 from lipsync.engines.base import Engine
 from lipsync.enhancers import check_enhancer
 from lipsync.errors import OptionInvalid
-from lipsync.media.variants import check_offset, variant_paths
+from lipsync.media.av_offset import check_offset, variant_paths
 from lipsync.media.writer import check_output, check_place
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import Enhancement, Job
 

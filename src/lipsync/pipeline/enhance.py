@@ -16,14 +16,14 @@ from lipsync.enhancers.base import Edit, FaceEnhancer, Upscaler
 from lipsync.errors import Cancelled, LipsyncError, OutOfMemory, TimedOut
 from lipsync.media.prefetch import prefetch
 from lipsync.media.writer import Written
-from lipsync.models.networks import Networks
 from lipsync.models.session import Conditions
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor, Progress
-from lipsync.pipeline.edits import EditSpool
+from lipsync.pipeline.context import Take
+from lipsync.pipeline.edit_spool import EditSpool
 from lipsync.pipeline.job import Enhanced, Enhancement, Step
-from lipsync.pipeline.recipes import Finder
+from lipsync.pipeline.model_registry import Finder
 from lipsync.pipeline.synthesise import Line
-from lipsync.pipeline.take import Take
 from lipsync.types import Picture
 
 T = TypeVar("T")

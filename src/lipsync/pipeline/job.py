@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from lipsync.engines.base import EngineOptions
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.media.encoding import Encoding
-from lipsync.media.framing import WHOLE
+from lipsync.media.transform import WHOLE
 from lipsync.models.session import Conditions
 
 FINAL_VARIANT, PLAIN_VARIANT = (

@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 
 from lipsync.engines import is_soft
 from lipsync.engines.base import Engine
-from lipsync.enhancers.detail import DetailTransfer
+from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.faces.landmarker import Landmarker
-from lipsync.media.scratch import scratch_file
-from lipsync.models.networks import Networks
-from lipsync.pipeline.edits import EditSpool
+from lipsync.files import scratch_file
+from lipsync.models.session_cache import Networks
+from lipsync.pipeline.edit_spool import EditSpool
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.synthesise import Line
 

@@ -6,10 +6,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lipsync.media.audio import Voice
+from lipsync.engines.wav2lip.mel import original_starts
+from lipsync.media.audio_reader import Voice
 from lipsync.media.reader import bounce, bounced, loop, looped
 from lipsync.pipeline.job import Job
-from lipsync.speech.mel import original_starts
 from lipsync.types import Clip, Picture
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lipsync.engines.base import Engine
-from lipsync.media.audio import Sound
+from lipsync.media.audio_reader import Sound
 from lipsync.media.writer import Written
 from lipsync.monitor import Monitor
-from lipsync.pipeline.finish import Finished
+from lipsync.pipeline.context import Take
 from lipsync.pipeline.job import Job, Result, Step
 from lipsync.pipeline.peak import peak_memory
+from lipsync.pipeline.postprocess import Finished
 from lipsync.pipeline.synthesise import Row
-from lipsync.pipeline.take import Take
 from lipsync.types import Picture
 
 NOTABLE_CLIPPING = 0.01  # share of the samples at full scale

@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from lipsync.media.framing import reframed
 from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import probe, video_of
+from lipsync.media.transform import reframed
 from lipsync.media.writer import Written
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor, watched
+from lipsync.pipeline.analyse_audio import heard
 from lipsync.pipeline.check import check, open_engines
+from lipsync.pipeline.context import Take
 from lipsync.pipeline.enhance import Kit, open_kit
-from lipsync.pipeline.finish import finish
 from lipsync.pipeline.job import Job, Nobody, Receiver, Result
 from lipsync.pipeline.lines import lines_of
-from lipsync.pipeline.listen import heard
+from lipsync.pipeline.oom_retry import first_that_fits, shrunk, without_framing
 from lipsync.pipeline.plan import plan
+from lipsync.pipeline.postprocess import finish
 from lipsync.pipeline.report import Made, Tally, report
-from lipsync.pipeline.shrink import first_that_fits, shrunk, without_framing
 from lipsync.pipeline.synthesise import Line, synthesise
-from lipsync.pipeline.take import Take
 from lipsync.pipeline.threads import one_thread_a_call
 from lipsync.pipeline.track import track_faces
 from lipsync.types import Clip

@@ -10,8 +10,8 @@ from itertools import tee
 
 from lipsync.engines.base import Engine, Rendered, Scene
 from lipsync.enhancers.base import Edit, FaceEnhancer
-from lipsync.media.planes import own_copy
-from lipsync.pipeline.edits import EditSpool
+from lipsync.frames.planes import own_copy
+from lipsync.pipeline.edit_spool import EditSpool
 from lipsync.types import Picture
 
 Row = tuple[Edit, ...]

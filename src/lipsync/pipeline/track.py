@@ -13,7 +13,7 @@ from lipsync.faces.tracker import Sighting, follow
 from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import video_of
 from lipsync.media.reader import read
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor, watched
 from lipsync.types import Clip, Picture
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.errors import ModelCorrupt, ModelMissing
-from lipsync.models.networks import Networks
 from lipsync.models.session import Session
+from lipsync.models.session_cache import Networks
 from lipsync.speech.features import BANDS, BLOCK, SILENCE, features
 from lipsync.types import Float32
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from lipsync.errors import OptionInvalid, SettingInvalid, StorageFailed
-from lipsync.media.scratch import write_errors
+from lipsync.files import write_errors
 from lipsync.monitor import Monitor, Progress
 from lipsync.storage.address import is_server
 from lipsync.storage.base import BASE_URL, FOLDER, LIFETIME, SECRET, STAGE, LocalOptions, Stored

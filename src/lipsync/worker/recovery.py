@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from lipsync.errors import LipsyncError
-from lipsync.jobs.execute import sweep
-from lipsync.jobs.store import TaskStore
+from lipsync.tasks.store import TaskStore
 from lipsync.worker.background import repeated
+from lipsync.worker.execute import sweep
 
 EVERY = 2.0  # seconds
 SWEEP = 60.0  # seconds between two looks at what lies in the folder of work

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from lipsync.errors import LipsyncError
-from lipsync.jobs.prune import prune
-from lipsync.jobs.store import TaskStore
 from lipsync.storage.base import Storage
+from lipsync.tasks.prune import prune
+from lipsync.tasks.store import TaskStore
 from lipsync.worker.background import repeated
 
 EVERY = 3600.0  # seconds

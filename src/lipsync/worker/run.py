@@ -16,15 +16,15 @@ from celery.apps.worker import _shutdown_handler
 from celery.exceptions import SecurityWarning
 
 from lipsync.errors import LipsyncError, StorageFailed
-from lipsync.jobs.execute import Workplace, execute, sweep
-from lipsync.jobs.hold import Hold, TaskLog
 from lipsync.settings import Settings
-from lipsync.worker.calls import delivering
-from lipsync.worker.doorbell import TASK, Doorbell, make_app
+from lipsync.worker.broker import TASK, Doorbell, make_app
+from lipsync.worker.context import secret_of, workplace
+from lipsync.worker.execute import Workplace, execute, sweep
+from lipsync.worker.lease import Hold, TaskLog
 from lipsync.worker.recovery import recovering, sweeping
 from lipsync.worker.retention import pruning
 from lipsync.worker.warmth import cooling
-from lipsync.worker.workplace import secret_of, workplace
+from lipsync.worker.webhook_delivery import delivering
 
 ALONE = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
 STUCK = 70  # the exit status of a worker whose work hung; as for any fault of ours

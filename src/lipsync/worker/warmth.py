@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.worker.background import repeated
 
 EVERY = 30.0  # seconds

@@ -15,16 +15,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from lipsync.api.app import create_app
-from lipsync.api.services import Services
+from lipsync.api.state import Services
 from lipsync.errors import StorageFailed
-from lipsync.jobs.derivation import webhook_secret
-from lipsync.jobs.migrate import migrate
-from lipsync.jobs.store import TaskStore, open_store
-from lipsync.jobs.task import Manifest, Output, Performance, Status, Task
 from lipsync.monitor import Monitor
 from lipsync.settings import Settings
 from lipsync.storage.base import LocalOptions
 from lipsync.storage.local import LocalStorage
+from lipsync.tasks.migrate import migrate
+from lipsync.tasks.secrets import webhook_secret
+from lipsync.tasks.store import TaskStore, open_store
+from lipsync.tasks.task import Manifest, Output, Performance, Status, Task
 
 SECRET = "a secret of the tests"
 SIGNS = partial(webhook_secret, "the service's own")

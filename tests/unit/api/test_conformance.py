@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from lipsync.api.routes.tus import PART
-from lipsync.jobs.task import Problem, Progress, Status
 from lipsync.monitor import Monitor
+from lipsync.tasks.task import Problem, Progress, Status
 
 if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
     schemathesis: Any = import_module("schemathesis")

@@ -6,7 +6,7 @@ import pytest
 
 from lipsync.api.errors import REFUSALS, SERVER_ERROR, STATUS, phrase, title_of
 from lipsync.errors import LipsyncError
-from lipsync.jobs.store import open_store
+from lipsync.tasks.store import open_store
 
 
 def tree(kind: type[LipsyncError]) -> list[type[LipsyncError]]:

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lipsync.api.services import FRESH, PATIENCE
+from lipsync.api.state import FRESH, PATIENCE
 from lipsync.errors import StorageFailed
-from lipsync.jobs.store import open_store
+from lipsync.tasks.store import open_store
 
 SAMPLE = re.compile(r'[a-z_]+(\{([a-z]+="[^"]*",?)+\})? [0-9.e+-]+')
 NEAR = {"Host": "127.0.0.1:8000"}

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lipsync.api.buckets import Buckets
 from lipsync.api.errors import Refusal
+from lipsync.api.rate_limits import Buckets
 from lipsync.api.slots import Slots
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lipsync.jobs.task import Problem
+from lipsync.tasks.task import Problem
 
 WISH = {"video_url": "https://example.org/v.mp4", "audio_url": "https://example.org/a.wav"}
 

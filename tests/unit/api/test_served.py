@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from lipsync.api.app import create_app
-from lipsync.jobs.task import Status
+from lipsync.tasks.task import Status
 
 CONTENT = bytes(range(256)) * 10_000  # 2.5 MB
 

@@ -6,13 +6,13 @@ from dataclasses import fields
 
 import pytest
 
-from lipsync.api.wishes import Encode, Engine, Options
+from lipsync.api.requests import Encode, Engine, Options
 from lipsync.engines import ENGINES
 from lipsync.engines.base import EngineOptions
 from lipsync.enhancers import RESTORERS, UPSCALERS
-from lipsync.jobs.order import DEFAULTS
-from lipsync.jobs.task import Problem, Status
 from lipsync.media.encoding import CHOICES
+from lipsync.tasks.options import DEFAULTS
+from lipsync.tasks.task import Problem, Status
 
 LOCAL = {
     "device",

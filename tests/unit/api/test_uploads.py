@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lipsync.api.shelf import Shelf
+from lipsync.api.upload_store import Shelf
 from lipsync.errors import DiskFull
 
 CONTENT = bytes(range(256)) * 10_000  # 2.5 MB

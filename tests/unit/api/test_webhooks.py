@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lipsync.jobs.derivation import webhook_secret
+from lipsync.tasks.secrets import webhook_secret
 
 
 def ask(house, headers=None):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.cli import main
-from lipsync.cli.exits import BUG, EXITS, INTERRUPTED, TERMINATED, USAGE
+from lipsync.cli.exit_codes import BUG, EXITS, INTERRUPTED, TERMINATED, USAGE
 
 README = Path(__file__).parents[3] / "README.md"
 

@@ -6,7 +6,7 @@ import pytest
 from lipsync.faces.geometry import CHIN, LEFT_EYE, RIGHT_EYE, eye_distance
 from lipsync.faces.landmarker import Landmarker, tile_boxes
 from lipsync.faces.region import Region, region_of
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 
 
 def test_a_face_is_found_with_eyes_and_chin_in_their_places(landmarker, photo, to_picture):

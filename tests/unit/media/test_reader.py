@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from lipsync.media.planes import planes_of
+from lipsync.frames.planes import planes_of
 from lipsync.media.probe import probe
 from lipsync.media.reader import bounce, bounced, read
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lipsync.engines.base import EngineOptions
-from lipsync.media.audio import listen
+from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.plan import plan

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lipsync.faces import geometry
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.speech.features import RATE
 from lipsync.speech.motion import Basis, MotionModel, load_basis, open_motion
 from lipsync.types import Float32

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lipsync.errors import StorageFailed
-from lipsync.jobs.store import migrate, open_store
-from lipsync.jobs.task import NewTask, Source, Status
+from lipsync.tasks.store import migrate, open_store
+from lipsync.tasks.task import NewTask, Source, Status
 from lipsync.worker.recovery import recover, recovering, sweeping
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from lipsync.api.access import Reader
+from lipsync.api.auth import Reader
 from lipsync.api.errors import problems
+from lipsync.api.responses import shown
 from lipsync.api.routes.tasks import Readable
-from lipsync.api.services import AtDesk, Desk
-from lipsync.api.views import shown
+from lipsync.api.state import AtDesk, Desk
 from lipsync.errors import StorageFailed, TaskMissing
-from lipsync.jobs.task import FINAL, Task
+from lipsync.tasks.task import FINAL, Task
 
 LOOK = 0.5  # seconds between two looks at the task
 HEARTBEAT = 15.0  # seconds without an event after which a comment shows that the connection lives

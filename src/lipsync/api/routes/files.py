@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 
 from lipsync.api.errors import Refusal, problems
-from lipsync.api.services import AtDesk, Desk
+from lipsync.api.state import AtDesk, Desk
 from lipsync.errors import TaskMissing
 from lipsync.storage.base import CONTENT_TYPES
 from lipsync.storage.signing import verify

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
-from lipsync.api.access import may_measure
+from lipsync.api.auth import may_measure
 from lipsync.api.errors import Refusal, problems
-from lipsync.api.meter import task_lines
-from lipsync.api.services import AtDesk
+from lipsync.api.metrics import task_lines
+from lipsync.api.state import AtDesk
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -10,15 +10,15 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
-from lipsync.api.access import Caller, Reader, Writer
+from lipsync.api.auth import Caller, Reader, Writer
 from lipsync.api.errors import Refusal, problems
-from lipsync.api.services import AtDesk, Desk
-from lipsync.api.views import DeliveryPage, LogPage, TaskPage, TaskView, delivery_view, line_view, shown
-from lipsync.api.wishes import Wish, new_task
+from lipsync.api.requests import Wish, new_task
+from lipsync.api.responses import DeliveryPage, LogPage, TaskPage, TaskView, delivery_view, line_view, shown
+from lipsync.api.state import AtDesk, Desk
 from lipsync.errors import LipsyncError, TaskMissing, TransitionForbidden
-from lipsync.jobs.requests import Admit
-from lipsync.jobs.task import FINAL, NewTask, Status, Task
 from lipsync.pipeline.job import FINAL_VARIANT, PLAIN_VARIANT
+from lipsync.tasks.commands import Admit
+from lipsync.tasks.task import FINAL, NewTask, Status, Task
 
 router = APIRouter(tags=["tasks"])
 

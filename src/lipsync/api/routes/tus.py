@@ -16,11 +16,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lipsync.api.access import Writer
+from lipsync.api.auth import Writer
 from lipsync.api.errors import Refusal, problems
 from lipsync.api.routes.uploads import UploadId, new_upload, pour
-from lipsync.api.services import AtDesk
-from lipsync.api.shelf import Upload
+from lipsync.api.state import AtDesk
+from lipsync.api.upload_store import Upload
 
 VERSION = "1.0.0"
 PATH = "/v1/tus"

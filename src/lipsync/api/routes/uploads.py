@@ -10,11 +10,11 @@ from fastapi import APIRouter, Header, Path, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from lipsync.api.access import Reader, Writer
+from lipsync.api.auth import Reader, Writer
 from lipsync.api.errors import problems
-from lipsync.api.services import AtDesk, Desk
-from lipsync.api.shelf import Incoming, Upload
-from lipsync.api.views import UploadView
+from lipsync.api.responses import UploadView
+from lipsync.api.state import AtDesk, Desk
+from lipsync.api.upload_store import Incoming, Upload
 from lipsync.errors import FileEmpty
 
 BLOCK = 1 << 20  # bytes that are written at once

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from lipsync.api.access import Writer
+from lipsync.api.auth import Writer
 from lipsync.api.errors import problems
-from lipsync.api.services import AtDesk
+from lipsync.api.state import AtDesk
 
 router = APIRouter(tags=["tasks"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lipsync.engines.base import Engine, EngineOptions
 from lipsync.engines.hybrid.engine import Hybrid
 from lipsync.engines.wav2lip import open_generator
-from lipsync.models.networks import Networks
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor
 
 WEIGHTS = ("wav2lip-gan", "wav2lip")  # the first that is here

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.engines.hybrid.reading import Reading, shown
+from lipsync.engines.hybrid.mouth_reader import Reading, shown
 from lipsync.engines.wav2lip.crop import Crop, view
 from lipsync.faces.geometry import MESH
 from lipsync.faces.region import region_of

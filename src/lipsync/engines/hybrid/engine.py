@@ -13,17 +13,17 @@ from contextlib import closing
 
 from lipsync.engines.base import EngineOptions, Rendered, Scene
 from lipsync.engines.hybrid.calibration import Sample
-from lipsync.engines.hybrid.reading import Reading, shown
-from lipsync.engines.hybrid.steady import half_window, steadied
+from lipsync.engines.hybrid.mouth_reader import Reading, shown
+from lipsync.engines.hybrid.smoothing import half_window, steadied
 from lipsync.engines.rewrite.animator import AHEAD, Animator
 from lipsync.engines.wav2lip.compose import Place
-from lipsync.engines.wav2lip.network import LipGenerator, Work, batch_for
-from lipsync.engines.wav2lip.views import Views
+from lipsync.engines.wav2lip.inference import LipGenerator, Work, batch_for
+from lipsync.engines.wav2lip.inputs import Views
 from lipsync.faces.landmarker import AT_ONCE, Landmarker
 from lipsync.faces.region import region_of
 from lipsync.faces.window import FaceWindow
-from lipsync.models.networks import Networks
 from lipsync.models.session import Conditions
+from lipsync.models.session_cache import Networks
 from lipsync.speech.motion import Basis, load_basis
 from lipsync.types import Face, Float32, Picture
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from lipsync.engines.base import Rendered
 from lipsync.engines.rewrite.donors import Casting, Donor, traits
-from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
+from lipsync.engines.rewrite.drawn_mouth import cavity_colour, drawn_donor
+from lipsync.engines.rewrite.footage_stats import Study
 from lipsync.engines.rewrite.render import Layer, render
 from lipsync.engines.rewrite.shape import influence, opened
-from lipsync.engines.rewrite.study import Study
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.track import Track
 from lipsync.faces.window import FaceWindow

@@ -14,7 +14,7 @@ import numpy as np
 
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUTER, Pose
-from lipsync.media.patch import box_around, read_patch
+from lipsync.frames.patch import box_around, read_patch
 from lipsync.types import Float32, Picture
 
 SHELF, SHELF_BYTES = 160, 96 << 20

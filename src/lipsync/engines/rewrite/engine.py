@@ -10,8 +10,8 @@ from contextlib import closing
 
 from lipsync.engines.base import Rendered, Scene
 from lipsync.engines.rewrite.animator import Animator
-from lipsync.models.networks import Networks
 from lipsync.models.session import Conditions
+from lipsync.models.session_cache import Networks
 from lipsync.speech.motion import MotionModel, motion_checksum, open_motion
 from lipsync.types import Face, Picture
 

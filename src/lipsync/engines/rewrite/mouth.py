@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from lipsync.faces.geometry import LIPS_INNER
-from lipsync.media.patch import Box
+from lipsync.frames.patch import Box
 from lipsync.types import Float32, Plane
 
 UPPER = LIPS_INNER[:11]  # from the speaker's right corner over the top to the left one

@@ -10,8 +10,8 @@ import numpy as np
 from lipsync.engines.rewrite.mouth import Lips, Mouth, measure_lips, show_inside
 from lipsync.engines.rewrite.warp import STILL, Raster, Triangles, with_ring
 from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
-from lipsync.media.blend import colour_shift, outline_mask
-from lipsync.media.patch import Box, box_around, read_patch, sampled, warp_picture, whole_values, write_patch
+from lipsync.frames.blend import colour_shift, outline_mask
+from lipsync.frames.patch import Box, box_around, read_patch, sampled, warp_picture, whole_values, write_patch
 from lipsync.types import Float32, Picture
 
 SOFTNESS = 0.006  # eye distances: the feather between lip and inside

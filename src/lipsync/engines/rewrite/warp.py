@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.faces.geometry import JAW, LIPS, LIPS_INNER, MESH
-from lipsync.media.patch import Box
+from lipsync.frames.patch import Box
 from lipsync.types import Float32
 
 Triangles = NDArray[np.int32]  # (n, 3) point numbers

@@ -8,14 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from lipsync.engines.base import Engine, EngineOptions
+from lipsync.engines.wav2lip.convert import DECODER, DECODER_HALF, ENCODER, ENCODER_HALF, GENERATOR
 from lipsync.engines.wav2lip.engine import Wav2Lip
-from lipsync.engines.wav2lip.faithful import FaithfulWav2Lip
-from lipsync.engines.wav2lip.network import STREAMS, LipGenerator
-from lipsync.engines.wav2lip.recipe import DECODER, DECODER_HALF, ENCODER, ENCODER_HALF, GENERATOR
+from lipsync.engines.wav2lip.inference import STREAMS, LipGenerator
+from lipsync.engines.wav2lip.original import FaithfulWav2Lip
 from lipsync.errors import ModelMissing
 from lipsync.models.conversion import Network
-from lipsync.models.networks import Networks
-from lipsync.models.shelf import Shelf
+from lipsync.models.registry import Shelf
+from lipsync.models.session_cache import Networks
 from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor
 

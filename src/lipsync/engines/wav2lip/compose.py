@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lipsync.engines.wav2lip.crop import SIDE, Crop
 from lipsync.faces.geometry import JAW, LEFT_EYE, RIGHT_EYE
-from lipsync.media.blend import colour_shift, outline_mask
-from lipsync.media.patch import Box, box_around, read_patch, whole_values, write_patch
-from lipsync.media.picture import rgb_matrix
+from lipsync.frames.blend import colour_shift, outline_mask
+from lipsync.frames.patch import Box, box_around, read_patch, whole_values, write_patch
+from lipsync.frames.rgb import rgb_matrix
 from lipsync.types import Float32, Picture
 
 Float64 = NDArray[np.float64]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lipsync.errors import OptionInvalid
 from lipsync.faces.geometry import LEFT_EYE, MESH, RIGHT_EYE
 from lipsync.faces.smoothing import local_fit
-from lipsync.media.picture import warp_rgb
+from lipsync.frames.rgb import warp_rgb
 from lipsync.types import Float32, Landmarks, Picture, Shot
 
 SIDE = 96  # pixels of the generator's picture

@@ -8,8 +8,8 @@ from contextlib import closing
 
 from lipsync.engines.base import EngineOptions, Rendered, Scene
 from lipsync.engines.wav2lip.compose import compose
-from lipsync.engines.wav2lip.network import LipGenerator, batch_for
-from lipsync.engines.wav2lip.views import Views
+from lipsync.engines.wav2lip.inference import LipGenerator, batch_for
+from lipsync.engines.wav2lip.inputs import Views
 from lipsync.models.session import Conditions
 from lipsync.types import Face, Picture
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsync.engines.wav2lip.generator import (
+from lipsync.engines.wav2lip.architecture import (
     AUDIO_ENCODER,
     EPSILON,
     FACE_DECODER,
@@ -34,7 +34,7 @@ from lipsync.errors import (
     CheckpointRefused,
     CheckpointTruncated,
 )
-from lipsync.models.graph import onnx_package
+from lipsync.models.onnx_builder import onnx_package
 from lipsync.models.onnx_file import read_graph
 from lipsync.types import Float32
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync.engines.wav2lip.generator import MEL_BANDS, MEL_COLUMNS, SIDE
+from lipsync.engines.wav2lip.architecture import MEL_BANDS, MEL_COLUMNS, SIDE
 from lipsync.errors import CheckpointInvalid
 from lipsync.models.devices import open_session
 from lipsync.types import Float32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lipsync.engines.wav2lip.generator import Folded, expected_weights, fold
+from lipsync.engines.wav2lip.architecture import Folded, expected_weights, fold
 from lipsync.engines.wav2lip.onnx_source import read_onnx
 from lipsync.models.checkpoint import file_errors, read_checkpoint
 from lipsync.models.onnx_file import FORM, looks_like_onnx

@@ -14,11 +14,11 @@ from lipsync.engines.hybrid.engine import Hybrid
 from lipsync.errors import ModelMissing, OptionInvalid
 from lipsync.faces.geometry import MESH, fit_pose, opening
 from lipsync.faces.region import region_of
-from lipsync.media.audio import listen
+from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
 from lipsync.media.reader import bounce
-from lipsync.models.networks import Networks
 from lipsync.models.session import Conditions
+from lipsync.models.session_cache import Networks
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
 from lipsync.speech.motion import load_basis

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lipsync.engines.rewrite.donors import Casting, Donor, Shelf, traits
+from lipsync.engines.rewrite.drawn_mouth import cavity_colour, drawn_donor
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
-from lipsync.engines.rewrite.palate import cavity_colour, drawn_donor
 from lipsync.engines.rewrite.shape import opened
 from lipsync.faces.geometry import Pose
 

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
-from lipsync.engines.wav2lip.generator import expected_weights
+from lipsync.engines.wav2lip.architecture import expected_weights
 
 
 def made_up(name: str, shape: tuple[int, ...]) -> np.ndarray:

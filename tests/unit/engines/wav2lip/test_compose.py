@@ -9,7 +9,7 @@ from lipsync.engines.wav2lip.compose import LOWER_JAW, compose, place_in_box, pl
 from lipsync.engines.wav2lip.crop import aligned_box, boxed, view
 from lipsync.engines.wav2lip.reference import MOST, ClosedMouths
 from lipsync.faces.geometry import LIPS, MESH
-from lipsync.media.planes import own_copy
+from lipsync.frames.planes import own_copy
 from lipsync.types import Shot
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lipsync.engines import ENGINES
-from lipsync.engines.wav2lip.recipe import DECODER, DECODER_HALF, ENCODER, ENCODER_HALF, GENERATOR
+from lipsync.engines.wav2lip.convert import DECODER, DECODER_HALF, ENCODER, ENCODER_HALF, GENERATOR
 from lipsync.errors import (
     Cancelled,
     CheckpointInvalid,
@@ -25,7 +25,7 @@ from lipsync.models.catalogue import Weights
 from lipsync.models.conversion import RECORD
 from lipsync.models.devices import open_session
 from lipsync.models.download import sha256_of
-from lipsync.models.shelf import Shelf
+from lipsync.models.registry import Shelf
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor, Progress
 

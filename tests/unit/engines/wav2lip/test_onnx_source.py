@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lipsync.engines.wav2lip import generator
-from lipsync.engines.wav2lip.generator import Conv, fold
+from lipsync.engines.wav2lip import architecture as generator
+from lipsync.engines.wav2lip.architecture import Conv, fold
 from lipsync.engines.wav2lip.onnx_source import read_onnx
 from lipsync.errors import (
     CheckpointInvalid,

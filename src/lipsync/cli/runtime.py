@@ -1,0 +1,86 @@
+"""What the commands of the service have in common: their extra, the settings, the log."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lipsync.errors import ExtraMissing
+
+if TYPE_CHECKING:
+    from lipsync.settings import Settings
+    from lipsync.tasks.store import TaskStore
+
+TALKATIVE = {
+    "alembic": logging.WARNING,
+    "uvicorn": logging.WARNING,
+    "kombu": logging.ERROR,
+    "botocore": logging.WARNING,
+}
+HINT = 'the service needs its extra: pip install "lip-sync-service[service]"'
+
+
+@contextmanager
+def started(**given: Any) -> Iterator[Settings]:
+    """The settings, ``given`` ones first, with a log as they want it. Raises ExtraMissing, SettingInvalid."""
+    try:
+        from lipsync.settings import load_settings
+    except ImportError as exc:
+        raise ExtraMissing(HINT) from exc
+    settings = load_settings(**given)
+    logging.basicConfig(level=settings.log_level, handlers=[_handler(settings)], force=True)
+    for name, level in TALKATIVE.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield settings
+    except ImportError as exc:
+        raise ExtraMissing(HINT) from exc
+
+
+@contextmanager
+def opened() -> Iterator[tuple[TaskStore, datetime]]:
+    """The store of tasks, and the time. Raises ExtraMissing, SettingInvalid, StorageFailed."""
+    with started() as settings:
+        from lipsync.worker.context import now, open_tasks
+
+        with open_tasks(settings) as store:
+            yield store, now()
+
+
+def add_action(actions: Any, name: str, run: Callable[..., int], told: str) -> argparse.ArgumentParser:
+    """A subcommand that prints for people, or JSON for programs."""
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--debug", action="store_true", help="show where an unexpected failure comes from")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _handler(settings: Settings) -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    plain = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler.setFormatter(JsonLines() if settings.log_format == "json" else plain)
+    return handler
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object for each line of the log, with the task's id where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (task := getattr(record, "task", None)) is not None:
+            line["task"] = task
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,22 @@
+"""The sound, listened to once for all engines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lipsync.media.audio_reader import Voice, listen
+from lipsync.monitor import Monitor, Progress
+from lipsync.pipeline.job import Job
+from lipsync.types import Clip
+
+
+@contextmanager
+def heard(sound: Clip, job: Job, monitor: Monitor) -> Iterator[Voice]:
+    """The sound as engines hear it. Raises what ``media.audio.listen`` raises, and Cancelled."""
+    began = time.monotonic()
+    with listen(sound, allow_clipped=job.allow_clipped) as voice:
+        monitor.check()
+        monitor.report(Progress("listen", 1, 1, time.monotonic() - began))
+        yield voice

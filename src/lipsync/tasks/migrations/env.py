@@ -1,0 +1,13 @@
+"""Run by Alembic, with the connection and the transaction of ``migrate``."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from lipsync.tasks.tables import Base
+
+connection = context.config.attributes["connection"]
+# SQLite cannot alter most things in place; a batch builds the table anew.
+context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

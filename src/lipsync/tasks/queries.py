@@ -1,0 +1,94 @@
+"""Looking at tasks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, or_, select
+
+from lipsync.errors import OptionInvalid, TaskMissing
+from lipsync.pipeline.job import Step
+from lipsync.tasks.database import Database
+from lipsync.tasks.rows import task_of
+from lipsync.tasks.tables import TaskRow
+from lipsync.tasks.task import Page, Status, Task
+
+CURSOR = re.compile("[0-9a-f]{32}")
+MOST = 500
+
+
+class Queries(Database):
+    """Nothing here writes or waits for a writer."""
+
+    def get(self, task_id: str) -> Task:
+        """The task as it is now. Raises TaskMissing."""
+        with self._reading() as session:
+            row = session.get(TaskRow, task_id)
+            if row is None:
+                raise TaskMissing(f"there is no task {task_id}")
+            return task_of(row)
+
+    def list(
+        self,
+        *,
+        status: Status | None = None,
+        key_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Tasks from the newest on, 1 to 500 at once; both times are excluded. OptionInvalid for a bad cursor."""
+        limit = max(1, min(limit, MOST))
+        statement = select(TaskRow).where(*_after(cursor), *_between(created_after, created_before))
+        if status is not None:
+            statement = statement.where(TaskRow.status == status)
+        if key_id is not None:
+            statement = statement.where(TaskRow.key_id == key_id)
+        with self._reading() as session:
+            rows = session.scalars(statement.order_by(TaskRow.id.desc()).limit(limit + 1)).all()
+        tasks = tuple(task_of(row) for row in rows[:limit])
+        return Page(tasks, tasks[-1].id if len(rows) > limit else None)
+
+    def uses(self, location: str) -> bool:
+        """Whether any task's footage or sound lies there."""
+        inputs = (TaskRow.video, TaskRow.audio)
+        used = or_(*(column["location"].as_string() == location for column in inputs))
+        with self._reading() as session:
+            return session.scalar(select(TaskRow.id).where(used).limit(1)) is not None
+
+    def counts(self) -> dict[Status, int]:
+        """How many tasks there are in each status."""
+        statement = select(TaskRow.status, func.count()).group_by(TaskRow.status)
+        with self._reading() as session:
+            return dict.fromkeys(Status, 0) | dict(session.execute(statement).all())
+
+    def enhancements(self) -> dict[Step, int]:
+        """How many tasks that asked for an enhancement are how far with it."""
+        step = TaskRow.enhancement["step"].as_string()
+        statement = select(step, func.count()).where(step.is_not(None)).group_by(step)
+        with self._reading() as session:
+            found = session.execute(statement).all()
+        return dict.fromkeys(Step, 0) | {Step(name): count for name, count in found}
+
+    def oldest_waiting(self) -> datetime | None:
+        """Since when the queued task that has waited longest could run; None: none waits. May lie in the future."""
+        with self._reading() as session:
+            return session.scalar(select(func.min(TaskRow.available_at)).where(TaskRow.status == Status.QUEUED))
+
+
+def _after(cursor: str | None) -> Iterator[ColumnElement[bool]]:
+    if cursor is None:
+        return
+    if not CURSOR.fullmatch(cursor):
+        raise OptionInvalid("that cursor did not come from a list of tasks")
+    yield TaskRow.id < cursor  # ids sort by time, so new tasks never move a page
+
+
+def _between(after: datetime | None, before: datetime | None) -> Iterator[ColumnElement[bool]]:
+    if after is not None:
+        yield TaskRow.created_at > after
+    if before is not None:
+        yield TaskRow.created_at < before

@@ -1,0 +1,181 @@
+"""From what is asked for to a row, and from rows to what they mean."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from lipsync.errors import OptionInvalid
+from lipsync.pipeline.job import Step
+from lipsync.tasks.tables import DeliveryRow, KeyRow, LogRow, TaskRow
+from lipsync.tasks.task import (
+    JSON,
+    Delivery,
+    Enhancement,
+    Key,
+    LogLine,
+    Manifest,
+    NewTask,
+    Output,
+    Performance,
+    Problem,
+    Progress,
+    Source,
+    Status,
+    Task,
+)
+
+ENHANCING = ("enhance", "upscale")  # the options that ask for it
+ENHANCEMENT_TIMES = ("started_at", "finished_at")
+
+
+def new_id(now: datetime) -> str:
+    """A version 7 UUID (RFC 9562, section 5.7) as 32 hexadecimal digits: milliseconds, then 74 bits of chance."""
+    moment = int(now.timestamp() * 1000) << 80
+    version, variant = 7 << 76, 2 << 62
+    return f"{moment | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62):032x}"
+
+
+def request_digest(new: NewTask) -> str:
+    """The same for the same request. An upload whose checksum is known is the same wherever it was put.
+
+    Raises OptionInvalid where the options are not JSON.
+    """
+    asked = _fields(new)
+    for source in (asked["video"], asked["audio"]):
+        if source["kind"] == "upload" and source["sha256"]:
+            source["location"] = None
+    try:
+        text = json.dumps(asked, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as exc:
+        raise OptionInvalid(f"the options are not JSON: {exc}") from exc
+    return _digest(text)
+
+
+def idempotency_digest(key_id: str | None, key: str) -> str:
+    """What stands for an idempotency key, which counts for each API key by itself."""
+    return _digest(json.dumps([key_id, key]))
+
+
+def new_row(new: NewTask, request: str, idempotency: str | None, max_attempts: int, now: datetime) -> TaskRow:
+    """A task that waits."""
+    return TaskRow(
+        id=new_id(now),
+        status=Status.QUEUED,
+        created_at=now,
+        updated_at=now,
+        available_at=now,
+        attempts=0,
+        max_attempts=max_attempts,
+        cancel_requested=False,
+        timings={},
+        outputs=[],
+        enhancement=enhancement_values(Enhancement(Step.PENDING)) if asks_enhancement(new.options) else None,
+        revision=1,
+        idempotency=idempotency,
+        request=request,
+        **_fields(new),
+    )
+
+
+def asks_enhancement(options: Mapping[str, JSON]) -> bool:
+    """Whether the task has a step after the lip-sync."""
+    return any(options.get(name) for name in ENHANCING)
+
+
+def task_of(row: TaskRow) -> Task:
+    """The row as it is now."""
+    return Task(
+        id=row.id,
+        status=row.status,
+        video=Source(**row.video),
+        audio=Source(**row.audio),
+        engines=tuple(row.engines),
+        options=row.options,
+        key_id=row.key_id,
+        webhook=row.webhook,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        available_at=row.available_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        lease_owner=row.lease_owner,
+        lease_until=row.lease_until,
+        cancel_requested=row.cancel_requested,
+        progress=None if row.progress is None else Progress(**row.progress),
+        timings=row.timings,
+        problem=None if row.problem is None else Problem(**row.problem),
+        outputs=tuple(Output(**output) for output in row.outputs),
+        performance=None if row.performance is None else Performance(**row.performance),
+        revision=row.revision,
+        enhancement=enhancement_of(row),
+        manifest=None if row.manifest is None else Manifest(**row.manifest),
+        reserved=tuple(row.reserved or ()),
+    )
+
+
+def enhancement_of(row: TaskRow) -> Enhancement:
+    """How far the step after the lip-sync is."""
+    if row.enhancement is None:
+        return Enhancement()
+    told = row.enhancement
+    began, ended = (told[name] and datetime.fromisoformat(told[name]) for name in ENHANCEMENT_TIMES)
+    problem = None if told["problem"] is None else Problem(**told["problem"])
+    return Enhancement(Step(told["step"]), began, ended, problem)
+
+
+def enhancement_values(enhancement: Enhancement) -> dict[str, Any]:
+    """The same as the row keeps it."""
+    moments = {name: getattr(enhancement, name) for name in ENHANCEMENT_TIMES}
+    times = {name: None if moment is None else moment.isoformat() for name, moment in moments.items()}
+    problem = None if enhancement.problem is None else asdict(enhancement.problem)
+    return {"step": enhancement.step.value, **times, "problem": problem}
+
+
+def line_of(row: LogRow) -> LogLine:
+    """The row as it is now."""
+    return LogLine(row.number, row.at, row.level, row.message, row.output)
+
+
+def delivery_of(row: DeliveryRow) -> Delivery:
+    """The row as it is now."""
+    return Delivery(
+        row.id,
+        row.task_id,
+        row.url,
+        row.event,
+        row.body,
+        row.attempts,
+        row.created_at,
+        row.next_at,
+        row.delivered_at,
+        row.last_status,
+        row.last_error,
+    )
+
+
+def key_of(row: KeyRow) -> Key:
+    """The row as it is now."""
+    return Key(row.id, row.name, row.prefix, tuple(row.scopes), row.created_at, row.revoked_at)
+
+
+def _fields(new: NewTask) -> dict[str, Any]:
+    return {
+        "video": asdict(new.video),
+        "audio": asdict(new.audio),
+        "engines": list(new.engines),
+        "options": dict(new.options),
+        "key_id": new.key_id,
+        "webhook": new.webhook,
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

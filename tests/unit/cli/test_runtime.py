@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lipsync.cli import main
+from lipsync.cli.runtime import JsonLines
+from lipsync.pipeline.job import Step
+from lipsync.tasks.store import migrate, open_store
+from lipsync.tasks.task import NewTask, Problem, Source
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("LIPSYNC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LIPSYNC_DATA_DIR", str(tmp_path / "data"))
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    yield
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+def test_settings_are_listed_without_secrets(monkeypatch, capsys):
+    monkeypatch.setenv("LIPSYNC_S3_SECRET_KEY", "hush")
+    assert main(["settings"]) == 0
+    told = capsys.readouterr().out
+    assert "LIPSYNC_LEASE_SECONDS=60\n" in told
+    assert "hush" not in told
+    assert main(["settings", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["LIPSYNC_PORT"]["value"] == "8000"
+
+
+def test_a_setting_that_is_wrong_is_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("LIPSYNC_PORT", "high")
+    assert main(["settings"]) == 60
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_keys_are_made_listed_and_revoked(capsys):
+    assert main(["keys", "create", "a person", "--scope", "admin", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["secret"].startswith("lsk_")
+    assert main(["keys", "list", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["scopes"], row["revoked_at"]) == ("a person", ["admin"], None)
+    assert main(["keys", "revoke", made["id"], "--json"]) == 0
+    assert main(["keys", "revoke", made["id"]]) == 61
+    capsys.readouterr()
+    assert main(["keys", "list"]) == 0
+    assert "revoked" in capsys.readouterr().out
+
+
+def test_what_signs_webhooks_is_told_with_a_new_key_and_again(capsys, tmp_path):
+    assert main(["keys", "create", "ann", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["webhook_secret"].startswith("whsec_")
+    assert (tmp_path / "data" / "secret").read_text() not in str(made)
+    assert main(["keys", "webhook-secret", made["id"]]) == 0
+    assert capsys.readouterr().out == made["webhook_secret"] + "\n"
+    assert main(["keys", "webhook-secret", made["id"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"webhook_secret": made["webhook_secret"]}
+    assert main(["keys", "create", "bob"]) == 0
+    told = capsys.readouterr().out
+    assert "whsec_" in told
+    assert made["webhook_secret"] not in told
+    assert main(["keys", "webhook-secret"]) == 0
+    assert capsys.readouterr().out not in (made["webhook_secret"] + "\n", "\n")
+    assert main(["keys", "webhook-secret", "nobody"]) == 61
+
+
+def test_tasks_are_looked_at_and_changed(capsys, tmp_path):
+    from lipsync.settings import load_settings
+    from lipsync.tasks.task import NewTask, Source
+    from lipsync.worker.context import now, open_tasks
+
+    with open_tasks(load_settings()) as store:
+        source = Source("url", "https://example.org/a.mp4")
+        task = store.create(NewTask(source, source, ("rewrite",), {}), now=now())
+    assert main(["tasks", "list", "--status", "queued"]) == 0
+    assert task.id in capsys.readouterr().out
+    assert main(["tasks", "cancel", task.id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "cancelled"
+    assert main(["tasks", "retry", task.id]) == 0
+    assert "queued" in capsys.readouterr().out
+    assert main(["tasks", "show", task.id]) == 0
+    assert "https://example.org/a.mp4" in capsys.readouterr().out
+    assert main(["tasks", "show", "nobody"]) == 61
+    assert main(["tasks", "list", "--status", "sleeping"]) == 24
+    assert main(["tasks", "prune", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"pruned": 0}
+
+
+def test_how_far_enhancing_is_stands_in_what_is_told_of_a_task(capsys, tmp_path):
+    source, now = Source("url", "http://a.example/v"), datetime.now(UTC)
+    migrate(f"sqlite:///{tmp_path / 'data' / 'tasks.db'}")
+    with open_store(f"sqlite:///{tmp_path / 'data' / 'tasks.db'}") as store:
+        task = store.create(NewTask(source, source, ("passthrough",), {"upscale": "2"}), now=now)
+        store.claim(task.id, "w", timedelta(minutes=1), now)
+        store.enhance(task.id, "w", Step.PROCESSING, None, now)
+        store.enhance(task.id, "w", Step.FAILED, Problem("out_of_memory", "full", False), now)
+    for told in (["--json"], []):
+        assert main(["tasks", "show", task.id, *told]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    enhancement = json.loads(first)["enhancement"]
+    assert (enhancement["step"], enhancement["finished_at"]) == ("failed", now.isoformat())
+    assert any(line.startswith("enhancement") and "out_of_memory" in line for line in rest)
+
+
+def test_a_line_of_the_log_as_json():
+    record = logging.LogRecord("lipsync.x", logging.WARNING, "", 0, "task %s: %s", ("7", "lost"), None)
+    record.task = "7"
+    line = json.loads(JsonLines().format(record))
+    assert (line["level"], line["message"], line["task"]) == ("warning", "task 7: lost", "7")
+    assert line["time"].endswith("+00:00")

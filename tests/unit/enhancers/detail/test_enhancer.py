@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from lipsync.engines.wav2lip.compose import compose, place_of
+from lipsync.engines.wav2lip.crop import aligned_box, view
+from lipsync.enhancers.base import Edit
+from lipsync.enhancers.detail.bands import alike, crisp, lacking
+from lipsync.enhancers.detail.enhancer import DetailTransfer
+from lipsync.enhancers.detail.warp import CHIN, LOWER_LIP, UPPER_LIP, source_map
+from lipsync.faces.geometry import LIPS, MESH
+from lipsync.faces.track import TrackBuilder
+from lipsync.frames.difference import changed_box
+from lipsync.frames.patch import Box
+from lipsync.frames.planes import own_copy
+
+COUNT = 6
+
+
+@pytest.fixture(scope="module")
+def speaker(moved, to_picture, landmarker):
+    """A few frames of a head that drifts, with new grain in every one, and its landmarks."""
+    noise, faces, pictures = np.random.default_rng(0), [], []
+    for k in range(COUNT):
+        picture = to_picture(moved((160 + k, 120), 2.2), k)
+        grain = noise.normal(0, 3, picture.y.shape)
+        pictures.append(replace(picture, y=np.clip(picture.y + grain, 0, 255).astype(np.uint8)))
+        faces.append(landmarker.find(pictures[-1])[0])
+    return pictures, faces
+
+
+@pytest.fixture
+def track_of(speaker):
+    tracks = []
+
+    def track(seen=lambda k: True, cut=lambda k: False):
+        builder = TrackBuilder()
+        for k, face in enumerate(speaker[1]):
+            builder.add(face if seen(k) else None, cut(k))
+        tracks.append(builder.finish(Fraction(25), faceless=True))
+        return tracks[-1]
+
+    yield track
+    for one in tracks:
+        one.close()
+
+
+@pytest.fixture
+def soft(speaker):
+    """The frames with their own lower faces put back from 96 pixels, as a generator's are."""
+
+    def edits(blur=0.8):
+        for picture, face in zip(*speaker, strict=True):
+            crop = aligned_box(face.landmarks)
+            made = softened(view(picture, crop), blur)
+            after = own_copy(picture)
+            yield Edit(after, picture, compose(after, made, place_of(crop, face.landmarks[:MESH, :2], 1.0)))
+
+    return edits
+
+
+def softened(face, blur):
+    return np.stack([cv2.GaussianBlur(plane, (0, 0), blur) for plane in face]) if blur else face
+
+
+def enhanced(landmarker, edits, track, strength=1.0):
+    copies = [Edit(own_copy(edit.picture), edit.before, edit.edited) for edit in edits]
+    return list(DetailTransfer(landmarker, strength).enhance(copies, track))
+
+
+def sharpness(picture, face):
+    points = face.landmarks[list(LIPS), :2]
+    (left, top), (right, bottom) = points.min(0).astype(int) - 4, points.max(0).astype(int) + 4
+    return cv2.Laplacian(np.asarray(picture.y[top:bottom, left:right], np.float32), cv2.CV_32F).var()
+
+
+def test_a_soft_mouth_becomes_nearly_as_sharp_as_the_footage(speaker, soft, track_of, landmarker):
+    before = list(soft(0.0))
+    after = enhanced(landmarker, before, track_of())
+    own, without, with_ = (
+        np.mean([sharpness(picture, face) for picture, face in zip(pictures, speaker[1], strict=True)])
+        for pictures in (speaker[0], [e.picture for e in before], [e.picture for e in after])
+    )
+    assert without < 0.5 * own
+    assert 0.75 * own < with_ < 1.15 * own
+
+
+def test_it_comes_nearer_to_the_footage_where_the_mouth_is_the_same(soft, track_of, landmarker):
+    before = list(soft())
+    for soft_one, done in zip(before, enhanced(landmarker, before, track_of()), strict=True):
+        truth = soft_one.before.y.astype(float)
+        assert np.square(done.picture.y - truth).sum() < 0.6 * np.square(soft_one.picture.y - truth).sum()
+
+
+def test_nothing_changes_outside_of_what_the_engine_changed(soft, track_of, landmarker):
+    before = list(soft())
+    for soft_one, done in zip(before, enhanced(landmarker, before, track_of()), strict=True):
+        box = changed_box(soft_one.before, soft_one.picture)
+        outside = np.ones(done.picture.y.shape, bool)
+        outside[box.top : box.bottom, box.left : box.right] = False
+        assert (done.picture.y[outside] == done.before.y[outside]).all()
+        assert (done.picture.u == soft_one.picture.u).all()
+        assert (done.picture.v == soft_one.picture.v).all()
+
+
+def test_the_footage_itself_is_left_alone(speaker, soft, track_of, landmarker):
+    kept = [picture.y.copy() for picture in speaker[0]]
+    enhanced(landmarker, soft(), track_of())
+    assert all((picture.y == y).all() for picture, y in zip(speaker[0], kept, strict=True))
+
+
+def test_a_strength_of_zero_changes_nothing_and_half_of_it_about_half(soft, track_of, landmarker):
+    before = list(soft())
+    track = track_of()
+    none, half, full = (enhanced(landmarker, before, track, strength) for strength in (0.0, 0.5, 1.0))
+    for k, edit in enumerate(before):
+        assert (none[k].picture.y == edit.picture.y).all()
+        change, whole = (done[k].picture.y.astype(int) - edit.picture.y for done in (half, full))
+        assert np.abs(2 * change - whole).max() <= 2
+
+
+def test_frames_that_were_not_edited_pass_as_they_are(speaker, soft, track_of, landmarker):
+    before = [Edit(edit.picture, edit.before, k % 2 == 0) for k, edit in enumerate(soft())]
+    done = enhanced(landmarker, before, track_of())
+    assert [edit.picture.index for edit in done] == list(range(COUNT))
+    for k, (one, other) in enumerate(zip(before, done, strict=True)):
+        assert (one.picture.y == other.picture.y).all() == (k % 2 == 1)
+
+
+def test_a_frame_without_a_known_face_is_left_alone(soft, track_of, landmarker):
+    before = list(soft())
+    for one, other in zip(before, enhanced(landmarker, before, track_of(lambda k: False)), strict=True):
+        assert (one.picture.y == other.picture.y).all()
+
+
+def test_a_result_that_shows_no_face_is_left_alone(speaker, track_of, landmarker):
+    edits = []
+    for picture in speaker[0]:
+        after = own_copy(picture)
+        after.y[:], after.u[:], after.v[:] = 90, 128, 128
+        edits.append(Edit(after, picture, True))
+    assert all((edit.picture.y == 90).all() for edit in enhanced(landmarker, edits, track_of()))
+
+
+def test_ten_bits_give_the_same_as_eight(soft, track_of, landmarker):
+    def deep(picture):
+        planes = {name: getattr(picture, name).astype(np.uint16) << 2 for name in "yuv"}
+        return replace(picture, depth=10, **planes)
+
+    before = list(soft())
+    track = track_of()
+    eight = enhanced(landmarker, before, track)
+    ten = enhanced(landmarker, [Edit(deep(e.picture), deep(e.before), e.edited) for e in before], track)
+    for one, other in zip(eight, ten, strict=True):
+        assert np.abs(one.picture.y - other.picture.y / 4).mean() < 0.5
+        assert (other.picture.y % 4 > 0).any()
+
+
+def test_nothing_of_a_shot_reaches_over_a_cut(soft, track_of, landmarker):
+    half, before = COUNT // 2, list(soft())
+    whole = enhanced(landmarker, before, track_of(cut=lambda k: k == half))
+    alone = enhanced(landmarker, before[half:], track_of(cut=lambda k: k == half))
+    for one, other in zip(whole[half:], alone, strict=True):
+        assert (one.picture.y == other.picture.y).all()
+
+
+def test_it_does_the_same_again(soft, track_of, landmarker):
+    before, track = list(soft()), track_of()
+    first, second = (enhanced(landmarker, before, track) for _ in range(2))
+    assert all((a.picture.y == b.picture.y).all() for a, b in zip(first, second, strict=True))
+
+
+def test_it_flickers_no_more_than_the_footage(speaker, soft, track_of, landmarker):
+    done = enhanced(landmarker, soft(), track_of())
+
+    def unrest(pictures):
+        mouths = []
+        for picture, face in zip(pictures, speaker[1], strict=True):
+            x, y = face.landmarks[13, :2]
+            mouths.append(cv2.getRectSubPix(np.asarray(picture.y, np.float32), (70, 50), (float(x), float(y))))
+        return np.square(np.diff(np.stack(mouths), 2, axis=0)).mean()
+
+    assert unrest([edit.picture for edit in done]) < 1.1 * unrest(speaker[0])
+
+
+def test_it_reads_only_a_few_frames_ahead(soft, track_of, landmarker):
+    read = []
+
+    def counted():
+        for edit in soft():
+            read.append(edit)
+            yield edit
+
+    stream = DetailTransfer(landmarker).enhance(counted(), track_of())
+    next(stream)
+    assert len(read) <= 3
+    stream.close()
+
+
+def test_crisp_edges_are_narrower_but_no_higher():
+    step = cv2.GaussianBlur(np.repeat(np.where(np.arange(60) < 30, 60, 180)[None], 40, 0).astype(np.float32), (0, 0), 3)
+    made = crisp(step, 2.0)
+    assert np.abs(np.diff(made, axis=1)).max() > 1.5 * np.abs(np.diff(step, axis=1)).max()
+    assert made.min() > step.min() - 0.5
+    assert made.max() < step.max() + 0.5
+
+
+def test_faint_mottles_stay_soft():
+    mottled = cv2.GaussianBlur(np.random.default_rng(1).normal(120, 8, (60, 60)).astype(np.float32), (0, 0), 3)
+    assert np.abs(crisp(mottled, 2.0) - mottled).max() < 0.5
+
+
+def test_detail_that_is_there_already_is_not_added_again():
+    texture = np.random.default_rng(2).normal(120, 12, (80, 80)).astype(np.float32)
+    assert np.abs(lacking(texture, texture, 2.0)).max() < 1.0
+    smooth = cv2.GaussianBlur(texture, (0, 0), 2.0)
+    assert np.abs(smooth + lacking(smooth, texture, 2.0) - texture).std() < 0.4 * np.abs(smooth - texture).std()
+
+
+def layered(seed):
+    """Structure of every size, the finer the fainter, as in skin, and a little grain."""
+    noise, picture = np.random.default_rng(seed), np.full((92, 92), 120.0)
+    for size, height in ((8, 20), (4, 10), (2, 6), (1, 4)):
+        layer = cv2.GaussianBlur(noise.normal(0, 1, picture.shape), (0, 0), size)
+        picture += layer / layer.std() * height
+    return (picture + noise.normal(0, 1.5, picture.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("pixel", [1.5, 2.3, 4.0])
+def test_the_finest_structure_of_the_same_place_comes_back_in_full(pixel):
+    picture = layered(3)
+    small = cv2.resize(picture, (round(92 / pixel),) * 2, interpolation=cv2.INTER_AREA)
+    soft = cv2.resize(small, (92, 92), interpolation=cv2.INTER_LINEAR)
+    after = soft + lacking(soft, picture, pixel)
+    assert np.square(after - picture).sum() < 0.05 * np.square(soft - picture).sum()
+    assert cv2.Laplacian(after, cv2.CV_32F).var() > 0.9 * cv2.Laplacian(picture, cv2.CV_32F).var()
+
+
+def test_another_places_structure_is_lent_without_what_was_there_being_lost():
+    seen, other = cv2.GaussianBlur(layered(5), (0, 0), 2.0), layered(6)
+    after = seen + lacking(seen, other, 2.3)
+    fine = [image - cv2.GaussianBlur(image, (0, 0), 4) for image in (after, seen, other)]
+    assert np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1] > 0.5
+    assert 0.7 < fine[0].std() / fine[2].std() < 1.3
+
+
+def test_pictures_are_alike_whatever_their_light_but_not_with_another_shape():
+    flat = np.full((120, 120), 100, np.float32)
+    spot = flat.copy()
+    spot[50:70, 50:70] = 40
+    assert alike(flat, flat + 30, 2.0).min() > 0.99
+    assert alike(flat, spot, 2.0)[55:65, 55:65].max() < 0.1
+
+
+def test_beside_the_mouth_no_line_parts_what_moves_with_each_lip(speaker):
+    source = speaker[1][0].landmarks[:MESH, :2]
+    shown = source.copy()
+    shown[[n for n in (*LOWER_LIP, *CHIN) if n not in UPPER_LIP]] += [0, 12]
+    where = source_map(shown, source, Box(0, 0, 320, 240))
+    left, right = sorted(int(shown[corner, 0]) for corner in (61, 291))
+    middle = int(shown[61, 1])
+    for columns in (slice(left - 60, left - 6), slice(right + 6, right + 60)):
+        steps = np.diff(where[middle - 40 : middle + 40, columns, 1], axis=0)
+        assert np.abs(np.diff(steps, axis=0)).max() < 0.5
+
+
+def test_lips_are_looked_up_where_the_footage_has_them(speaker):
+    source = speaker[1][0].landmarks[:MESH, :2]
+    shown, lower = source.copy(), [17, 84, 314, 14, 87, 317, 18, 200]
+    shown[lower] += [0, 9]
+    box = Box(0, 0, 320, 240)
+    where = source_map(shown, source, box)
+    x, y = np.rint(shown[17]).astype(int)
+    assert np.hypot(*(where[y, x] - source[17])) < 2
+    x, y = np.rint(shown[0]).astype(int)
+    assert np.hypot(*(where[y, x] - source[0])) < 2

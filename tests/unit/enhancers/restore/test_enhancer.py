@@ -1,0 +1,143 @@
+from contextlib import closing
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from lipsync.enhancers.base import Edit, EnhancerOptions
+from lipsync.enhancers.restore.enhancer import AHEAD, Restoration, Restorer
+from lipsync.enhancers.restore.onnx_ports import Ports
+from lipsync.errors import InferenceFailed, OutOfMemory
+from lipsync.faces.track import TrackBuilder
+from lipsync.frames.planes import own_copy
+
+SIDE = 128
+
+
+class Network:
+    """A restorer that gives what ``answer`` makes of a face (1, 3, side, side) and of how often it was asked."""
+
+    device, precision = "cpu", "fp32"
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+
+    def run(self, inputs):
+        self.asked.append(inputs)
+        return [np.clip(self.answer(inputs[0], len(self.asked)), -1, 1)]
+
+
+def sharpen(face, _):
+    soft = cv2.GaussianBlur(face[0].transpose(1, 2, 0), (0, 0), 2).transpose(2, 0, 1)[None]
+    return face + 2 * (face - soft)
+
+
+@pytest.fixture(scope="module")
+def still(moved, to_picture, landmarker):
+    """A picture of a face that lies still, and its landmarks."""
+    picture = to_picture(moved((160, 115), 1.6))
+    return picture, landmarker.find(picture)[0]
+
+
+@pytest.fixture
+def track_of(still):
+    opened = []
+
+    def make(frames, cuts=(), gone=()):
+        with TrackBuilder() as builder:
+            for k in range(frames):
+                builder.add(None if k in gone else still[1], k in cuts)
+            opened.append(builder.finish(Fraction(25)))
+        return opened[-1]
+
+    yield make
+    for track in opened:
+        track.close()
+
+
+def edits(picture, count, given=None):
+    """The same edit so many times; a list that is ``given`` gets what is asked for."""
+    for k in range(count):
+        if given is not None:
+            given.append(k)
+        after = own_copy(picture)
+        part = after.y[130:170, 140:190]
+        part[:] = cv2.GaussianBlur(part, (0, 0), 3)
+        yield Edit(own_copy(after), picture, True) if k == 0 else Edit(numbered(after, k), picture, True)
+
+
+def numbered(picture, k):
+    from dataclasses import replace
+
+    return replace(own_copy(picture), index=k)
+
+
+def restored(network, frames, track, **options):
+    ports = Ports(SIDE, (1,) if "fidelity" in options else None)
+    enhancer = Restoration(Restorer(network, ports), EnhancerOptions(**options))
+    with closing(enhancer.enhance(frames, track)) as done:
+        return [frame.picture for frame in done]
+
+
+def test_sharpness_comes_back_in_the_measure_that_was_asked_for(still, track_of):
+    def sharpness(strength):
+        (frame,) = restored(Network(sharpen), edits(still[0], 1), track_of(1), strength=strength)
+        return cv2.Laplacian(frame.y[140:160, 150:180], cv2.CV_64F).std()
+
+    assert sharpness(0.0) < sharpness(0.5) < sharpness(1.0)
+
+
+def test_another_brightness_of_the_network_does_not_show(still, track_of):
+    (given,) = edits(still[0], 1)
+    (frame,) = restored(Network(lambda face, _: face + 0.1), edits(still[0], 1), track_of(1))
+    assert np.abs(frame.y.astype(int) - given.picture.y).max() <= 3
+
+
+def test_what_flickers_is_calmed_where_nothing_moves_and_starts_anew_after_a_cut(still, track_of):
+    stripes = np.where(np.arange(SIDE) // 6 % 2, 0.2, -0.2)
+
+    def flickers(face, asked):
+        return face + stripes * (1 if asked % 2 else -1)
+
+    def swing(track):
+        network = Network(flickers)
+        first, second = restored(network, edits(still[0], 2), track)
+        return np.abs(first.y.astype(int) - second.y)[140:160, 150:180].mean()
+
+    assert swing(track_of(2)) < 0.6 * swing(track_of(2, cuts=(1,)))
+
+
+def test_frames_are_taken_a_few_ahead_and_no_more(still, track_of):
+    given = []
+    enhancer = Restoration(Restorer(Network(sharpen), Ports(SIDE)), EnhancerOptions())
+    with closing(enhancer.enhance(edits(still[0], 20, given), track_of(20))) as done:
+        for k, _ in enumerate(done):
+            assert len(given) <= k + AHEAD + 1
+
+
+def test_nothing_is_computed_for_frames_without_a_face_or_an_edit(still, track_of):
+    picture, network = still[0], Network(sharpen)
+    frames = [Edit(picture, picture, False), *edits(picture, 2)]
+    restored(network, frames, track_of(2, gone=(1,)))
+    assert len(network.asked) == 1
+
+
+def test_a_network_that_can_be_told_is_told_how_near_to_stay(still, track_of):
+    network = Network(sharpen)
+    restored(network, edits(still[0], 1), track_of(1), fidelity=0.25)
+    assert network.asked[0][1].tolist() == [0.25]
+
+
+@pytest.mark.parametrize("answer", [lambda face, _: face[..., 1:], lambda face, _: face * np.nan])
+def test_nonsense_of_a_network_is_shown_to_nobody(still, track_of, answer):
+    with pytest.raises(InferenceFailed):
+        restored(Network(answer), edits(still[0], 1), track_of(1))
+
+
+def test_memory_that_runs_out_is_said_so(still, track_of):
+    def full(face, _):
+        raise OutOfMemory("full")
+
+    with pytest.raises(OutOfMemory):
+        restored(Network(full), edits(still[0], 3), track_of(3))

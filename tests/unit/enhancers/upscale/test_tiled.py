@@ -1,0 +1,228 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from lipsync.enhancers.base import EnhancerOptions
+from lipsync.enhancers.upscale.lanczos import Lanczos
+from lipsync.enhancers.upscale.ncnn import enlarger
+from lipsync.enhancers.upscale.tiled import Enlarger, TiledUpscaler, Wish, faithful
+from lipsync.enhancers.upscale.tiles import grid, read_tile, write_tile
+from lipsync.errors import Cancelled, ExtraMissing, InferenceFailed, OutOfMemory
+from lipsync.models.session_cache import Networks
+from lipsync.monitor import Monitor
+from lipsync.types import Colour, Picture
+
+
+class Blurred:
+    """A network that blurs and repeats pixels; it looks two pixels around, and holds no more than ``most`` pixels."""
+
+    device, precision = "cpu", "fp32"
+
+    def __init__(self, factor=2, most=1 << 30):
+        self.factor, self.most, self.sizes = factor, most, []
+
+    def run(self, inputs):
+        _, _, high, wide = inputs[0].shape
+        self.sizes.append((high, wide))
+        if high * wide > self.most:
+            raise OutOfMemory("too large")
+        soft = cv2.blur(inputs[0][0].transpose(1, 2, 0), (5, 5))
+        large = cv2.resize(soft, None, fx=self.factor, fy=self.factor, interpolation=cv2.INTER_NEAREST)
+        return [large.transpose(2, 0, 1)[None]]
+
+
+def upscaler(network, side, reach=4, monitor=None, **wish):
+    wish = Wish(wish.pop("factor", network.factor), side, **wish)
+    return TiledUpscaler(Enlarger(lambda high, wide: network, network.factor, reach), wish, monitor or Monitor())
+
+
+@pytest.fixture
+def picture(photo, to_picture):
+    whole = to_picture(photo)
+    return replace(whole, y=whole.y[:201, :301], u=whole.u[:101, :151], v=whole.v[:101, :151])
+
+
+def far(one, other):
+    pairs = [(one.y, other.y), (one.u, other.u), (one.v, other.v)]
+    return max(int(np.abs(a.astype(int) - b.astype(int)).max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_tiles_leave_no_seams(picture, factor):
+    whole = upscaler(Blurred(factor), 1024, reach=8).upscale(picture)
+    assert far(whole, upscaler(Blurred(factor), 64, reach=8).upscale(picture)) == 0
+
+
+def test_a_network_of_four_serves_two(picture):
+    large = upscaler(Blurred(4), 128, factor=2).upscale(picture)
+    assert large.y.shape == (402, 602)
+
+
+def test_tiles_are_halved_when_memory_runs_out_and_it_is_said(picture):
+    network = Blurred(most=80 * 80)
+    made = upscaler(network, 256)
+    assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
+    assert made.conditions.notes == ("memory ran short with tiles of 256 pixels; it went on with 64",)
+
+
+def test_a_first_tile_that_is_too_large_is_halved_too(picture):
+    def opened(high, wide):
+        if high > 150:
+            raise OutOfMemory("too large")
+        return Blurred()
+
+    made = TiledUpscaler(Enlarger(opened, 2, 4), Wish(2), Monitor())
+    assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
+    assert "went on with 128" in made.conditions.notes[0]
+
+
+def test_how_right_a_network_was_is_forgotten_with_a_new_beginning(picture):
+    def fresh():
+        return TiledUpscaler(Enlarger(lambda high, wide: Wrong(), 2, 4, plain=True), Wish(2, 128), Monitor())
+
+    columns = np.arange(picture.y.shape[1])
+    striped = replace(picture, y=np.broadcast_to(np.uint8(80 + 44 * (columns % 2)), picture.y.shape))
+    alone, after, begun = fresh(), fresh(), fresh()
+    for one in (after, begun):
+        one.upscale(striped)
+    begun.begin()
+    want = alone.upscale(picture)
+    assert far(begun.upscale(picture), want) == 0
+    assert far(after.upscale(picture), want) > 0
+
+
+def test_when_the_smallest_tile_is_too_much_memory_is_out(picture):
+    with pytest.raises(OutOfMemory):
+        upscaler(Blurred(most=10), 256).upscale(picture)
+
+
+def test_no_strength_is_a_plain_enlargement_and_half_lies_between(picture):
+    plain, all_of_it, half = (upscaler(Blurred(), 64, strength=s).upscale(picture).y for s in (0.0, 1.0, 0.5))
+    assert (plain == Lanczos(2).upscale(picture).y).all()
+    between = (plain.astype(float) + all_of_it) / 2
+    assert np.abs(between - half)[8:-8, 8:-8].max() <= 1.5
+
+
+def test_what_was_enlarged_is_made_small_again_what_it_was(picture):
+    for passes, off in ((0, 20), (4, 3)):
+        large = upscaler(Blurred(), 64, passes=passes).upscale(picture).y[:, :-2]
+        small = cv2.resize(large, (300, 201), interpolation=cv2.INTER_AREA)
+        error = np.abs(small.astype(int) - picture.y[:, :300]).max()
+        assert error <= off if passes else error > off
+
+
+def test_correcting_what_is_right_changes_nothing():
+    small = np.random.default_rng(1).uniform(0, 255, (20, 30, 3)).astype(np.float32)
+    large = np.repeat(np.repeat(small, 2, 0), 2, 1)
+    assert np.allclose(faithful(large, small, 3), large, atol=1e-3)
+
+
+def test_a_plain_network_that_is_wrong_counts_for_nothing(picture):
+    network = Enlarger(lambda high, wide: Wrong(), 2, 4, plain=True)
+    made = TiledUpscaler(network, Wish(2, 128), Monitor()).upscale(picture)
+    assert far(made, Lanczos(2).upscale(picture)) < 30
+    assert np.abs(made.y.astype(int) - Lanczos(2).upscale(picture).y)[16:-16, 16:-16].max() <= 1
+
+
+class Wrong(Blurred):
+    """Enlarges, and adds a pattern that is nowhere to be seen."""
+
+    def run(self, inputs):
+        (large,) = super().run(inputs)
+        return [large + 0.2 * (np.indices(large.shape)[3] % 2 - 0.5)]
+
+
+def test_it_stops_between_tiles(picture):
+    monitor = Monitor()
+    monitor.cancel()
+    with pytest.raises(Cancelled):
+        upscaler(Blurred(), 64, monitor=monitor).upscale(picture)
+
+
+class Odd(Blurred):
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def run(self, inputs):
+        return [self.answer(super().run(inputs)[0])]
+
+
+@pytest.mark.parametrize("answer", [lambda large: large[..., 1:], lambda large: large * np.nan])
+def test_nonsense_of_a_network_is_no_picture(picture, answer):
+    with pytest.raises(InferenceFailed):
+        upscaler(Odd(answer), 64).upscale(picture)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (64, 64), (65, 130), (2160, 3840)])
+def test_a_grid_covers_the_picture_with_tiles_of_one_size(height, width):
+    tiles = grid(height, width, 64)
+    assert tiles.high % 4 == tiles.wide % 4 == 0
+    assert tiles.high <= 64
+    assert tiles.wide <= 64
+    corners = list(tiles.corners())
+    assert corners[0] == (0, 0)
+    assert corners[-1][0] < height <= corners[-1][0] + tiles.high
+    assert corners[-1][1] < width <= corners[-1][1] + tiles.wide
+
+
+def ramp(height, width):
+    """Brightness and colour that rise evenly to the right, chroma on the even columns."""
+    y = np.tile(np.arange(width, dtype=np.float32) * 2 + 20, (height, 1))
+    c = np.tile(np.arange((width + 1) // 2, dtype=np.float32) * 4 + 20, ((height + 1) // 2, 1))
+    return Picture(0, y.astype(np.uint8), c.astype(np.uint8), c.astype(np.uint8), 8, Colour())
+
+
+def test_colour_lies_where_brightness_lies():
+    shown = read_tile(ramp(20, 60), 8, 16, (8, 16), 4)
+    assert np.abs(shown[..., 1] - shown[..., 0]).max() < 0.1
+    for large in (Lanczos(2).upscale(ramp(20, 60)), Lanczos(4).upscale(ramp(20, 60))):
+        luma, chroma = large.y[20, 40:-40:2].astype(int), large.u[10, 20:-20].astype(int)
+        assert np.abs(luma - chroma[: len(luma)]).max() <= 1
+
+
+def test_what_is_read_can_be_written_back():
+    picture, before = ramp(20, 60), ramp(20, 60)
+    write_tile(picture, 8, 16, read_tile(before, 8, 16, (8, 16), 2))
+    assert far(picture, before) <= 1
+
+
+@pytest.mark.parametrize("at", [(0, 0), (100, 100), (200, 200)])
+def test_span_comes_nearer_to_the_truth_than_lanczos(photo, to_picture, weights_installed, at):
+    from skimage.metrics import structural_similarity
+
+    weights_installed("span")
+    truth = np.ascontiguousarray(photo[at[0] : at[0] + 256, at[1] : at[1] + 256])
+    small = to_picture(cv2.resize(truth, (128, 128), interpolation=cv2.INTER_AREA))
+    wanted = to_picture(truth).y
+    network = enlarger("span", 2, EnhancerOptions(), Networks())
+    made, plain = TiledUpscaler(network, Wish(2), Monitor()).upscale(small).y, Lanczos(2).upscale(small).y
+    assert np.square(made.astype(float) - wanted).mean() <= np.square(plain.astype(float) - wanted).mean()
+    assert structural_similarity(made, wanted) >= structural_similarity(plain, wanted)
+
+
+@pytest.mark.parametrize("name", ["span", "realesr-animevideov3"])
+def test_tiles_of_real_networks_leave_no_seams(picture, weights_installed, name):
+    weights_installed(name)
+    network = enlarger(name, 2, EnhancerOptions(precision="fp32"), Networks())
+    one, other = (TiledUpscaler(replace(network, plain=False), Wish(2, side), Monitor()) for side in (512, 96))
+    assert far(one.upscale(picture), other.upscale(picture)) < 1
+
+
+@pytest.fixture
+def weights_installed():
+    import os
+
+    from lipsync.enhancers.upscale.ncnn import FILES, find
+
+    def check(name):
+        try:
+            find(FILES[name, 2])
+        except ExtraMissing as exc:
+            if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
+                pytest.fail(str(exc))
+            pytest.skip(str(exc))
+
+    return check

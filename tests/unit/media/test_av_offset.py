@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from lipsync.errors import MediaTruncated, OptionInvalid, OutputUnwritable
+from lipsync.media.audio_reader import resampled
+from lipsync.media.av_offset import check_offset, variant_path, write_variant
+from lipsync.media.encoding import CHOICES, Encoding
+from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.reader import read
+from lipsync.media.writer import write
+
+NTSC = Fraction(30000, 1001)
+FILES = [
+    ("fast", ".mp4"),
+    ("fast", ".m4v"),
+    ("q17", ".mov"),
+    ("q17", ".mkv"),
+    ("hevc", ".mp4"),
+    ("hevc", ".mkv"),
+    ("av1", ".mp4"),
+    ("av1", ".mkv"),
+    ("prores", ".mov"),
+    ("prores", ".mkv"),
+    ("lossless", ".mkv"),
+]
+
+
+def ms(number: int) -> Fraction:
+    return Fraction(number, 1000)
+
+
+@pytest.fixture
+def noise(tmp_path, make_sound):
+    def make(rate: int = 48_000, channels: int = 1, seconds: float = 1.0):
+        wave = np.random.default_rng(5).normal(size=(round(rate * seconds), channels)) * 3000
+        return probe(make_sound(tmp_path / "noise.wav", wave.astype(np.int16), rate))
+
+    return make
+
+
+@pytest.fixture
+def finished(tmp_path, make_video):
+    def make(sound, encoding: Encoding, suffix: str, **footage):
+        clip = probe(make_video(tmp_path / "footage.mkv", codec="ffv1", **{"frames": 30, "rate": NTSC, **footage}))
+        frames, output = video_of(clip).frames, tmp_path / f"out{suffix}"
+        write(zip(read(clip), strict=True), [output], footage=clip, sound=sound, frames=frames, encoding=encoding)
+        return output
+
+    return make
+
+
+def samples(path: Path):
+    clip = probe(path)
+    frames = resampled(clip, "fltp", "mono", audio_of(clip).rate)
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def earlier_by(exact: Path, variant: Path) -> int:
+    """Samples that the variant's sound comes earlier than the exact one's."""
+    a, b = samples(exact), samples(variant)
+    size = 2 * max(len(a), len(b))
+    likeness = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)))
+    place = int(likeness.argmax())
+    return place if place < size // 2 else place - size
+
+
+def pictures(path: Path) -> list[tuple[bytes, int | None, int | None]]:
+    with av.open(str(path)) as container:
+        return [(bytes(p), p.pts, p.dts) for p in container.demux(video=0) if p.size]
+
+
+def header(path: Path) -> tuple[object, ...]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context, first = stream.codec_context, next(container.decode(stream))
+        tags = (first.color_range, first.colorspace, first.color_primaries, first.color_trc)
+        own = (context.codec_tag, context.extradata, stream.start_time, stream.duration, stream.time_base)
+        return (*own, stream.average_rate, stream.sample_aspect_ratio, *map(int, tags))
+
+
+@pytest.mark.parametrize("offset", [80, -80])
+@pytest.mark.parametrize(("name", "suffix"), FILES)
+def test_only_the_sound_is_another_and_by_exactly_the_offset(tmp_path, noise, finished, name, suffix, offset):
+    sound, encoding = noise(), CHOICES[name].encoding
+    exact, variant = finished(sound, encoding, suffix, colour=(1, 1, 1, 1)), tmp_path / f"variant{suffix}"
+    write_variant(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    assert pictures(variant) == pictures(exact)
+    assert header(variant) == header(exact)
+    assert abs(earlier_by(exact, variant) - 48 * offset) <= 1
+    before, after = probe(exact), probe(variant)
+    assert after.video == before.video
+    assert after.audio == before.audio
+    assert len(samples(variant)) == len(samples(exact))
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 6)])
+@pytest.mark.parametrize("offset", [1, 120, -1, -120])
+@pytest.mark.parametrize(("name", "suffix"), [("fast", ".mp4"), ("prores", ".mov"), ("lossless", ".mkv")])
+def test_every_offset_rate_and_number_of_channels(tmp_path, noise, finished, rate, channels, offset, name, suffix):
+    sound, encoding = noise(rate, channels), CHOICES[name].encoding
+    exact, variant = finished(sound, encoding, suffix), tmp_path / f"variant{suffix}"
+    write_variant(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    assert abs(earlier_by(exact, variant) - round(rate * ms(offset))) <= 1
+    assert probe(variant).audio == probe(exact).audio
+
+
+@pytest.mark.parametrize("offset", [120, -120])
+def test_there_is_silence_where_no_sound_is_left(tmp_path, noise, finished, offset):
+    sound, encoding = noise(), CHOICES["prores"].encoding
+    exact, variant = finished(sound, encoding, ".mov"), tmp_path / "variant.mov"
+    write_variant(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    heard, original, size = samples(variant), samples(exact), 5760
+    if offset > 0:
+        assert np.array_equal(heard[:-size], original[size:])
+        assert not heard[-size:].any()
+    else:
+        assert np.array_equal(heard[size:], original[:-size])
+        assert not heard[:size].any()
+
+
+@pytest.mark.parametrize("offset", [120, -120])
+def test_sound_shorter_than_the_offset_becomes_silence(tmp_path, noise, finished, offset):
+    sound, encoding = noise(seconds=0.1), CHOICES["prores"].encoding
+    exact, variant = finished(sound, encoding, ".mov", frames=3), tmp_path / "variant.mov"
+    write_variant(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    assert not samples(variant).any()
+    assert len(samples(variant)) == len(samples(exact))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_the_aperture_is_kept_and_the_index_stands_in_front(tmp_path, noise, finished, suffix):
+    sound = noise()
+    exact, variant = finished(sound, Encoding(), suffix, size=(193, 97)), tmp_path / f"variant{suffix}"
+    write_variant(exact, variant, sound=sound, offset=ms(40), encoding=Encoding())
+    before, after = exact.read_bytes(), variant.read_bytes()
+    place, copied = before.index(b"clap"), after.index(b"clap")
+    assert after[copied : copied + 36] == before[place : place + 36]
+    assert after.count(b"clap") == 1
+    assert after.index(b"moov") < after.index(b"mdat")
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("fast", ".mkv"), ("av1", ".mp4"), ("prores", ".mov")])
+def test_the_shape_of_pixels_is_kept(tmp_path, noise, finished, name, suffix):
+    sound, encoding = noise(), CHOICES[name].encoding
+    square, exact, variant = finished(sound, encoding, suffix), tmp_path / f"wide{suffix}", tmp_path / f"new{suffix}"
+    wide = replace(probe(square), video=replace(video_of(probe(square)), sample_aspect=Fraction(4, 3)))
+    write(zip(read(wide), strict=True), [exact], footage=wide, sound=sound, frames=30, encoding=encoding)
+    write_variant(exact, variant, sound=sound, offset=ms(40), encoding=encoding)
+    assert video_of(probe(exact)).sample_aspect == Fraction(4, 3)
+    assert probe(variant).video == probe(exact).video
+
+
+def test_what_is_told_about_the_file_is_kept(tmp_path, noise, finished):
+    sound = noise()
+    exact, told, variant = finished(sound, Encoding(), ".mp4"), tmp_path / "told.mp4", tmp_path / "variant.mp4"
+    with av.open(str(exact)) as source, av.open(str(told), "w") as out:
+        out.metadata["comment"] = "made by a machine"
+        copies = {s.index: out.add_stream_from_template(s, opaque=True) for s in source.streams}
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    write_variant(told, variant, sound=sound, offset=ms(40), encoding=Encoding())
+    with av.open(str(variant)) as container:
+        assert container.metadata["comment"] == "made by a machine"
+
+
+@pytest.mark.parametrize("offset", [Fraction(0), ms(121), ms(-121), Fraction(1, 3000), Fraction(1)])
+def test_other_offsets_are_refused(offset):
+    with pytest.raises(OptionInvalid, match="1 to 120 whole milliseconds"):
+        check_offset(offset)
+
+
+@pytest.mark.parametrize(("offset", "name"), [(80, "talk-sound-80ms-earlier.mp4"), (-5, "talk-sound-5ms-later.mp4")])
+def test_a_variant_is_named_for_what_one_hears(offset, name):
+    assert variant_path(Path("a", "talk.mp4"), ms(offset)) == Path("a", name)
+
+
+@pytest.mark.parametrize(
+    ("output", "offset", "error"),
+    [
+        ("variant.mp4", 0, OptionInvalid),
+        ("variant.mkv", 40, OptionInvalid),
+        ("nowhere/variant.mp4", 40, OutputUnwritable),
+    ],
+)
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, noise, finished, output, offset, error):
+    sound = noise()
+    exact = finished(sound, Encoding(), ".mp4")
+    before = sorted(p.name for p in tmp_path.iterdir())
+    with pytest.raises(error):
+        write_variant(exact, tmp_path / output, sound=sound, offset=ms(offset), encoding=Encoding())
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_an_old_variant_is_replaced_only_by_a_whole_one(tmp_path, noise, finished):
+    sound = noise()
+    exact, variant = finished(sound, Encoding(), ".mp4"), tmp_path / "variant.mp4"
+    variant.write_bytes(b"the old one")
+    content = exact.read_bytes()
+    exact.write_bytes(content[: len(content) // 3])
+    with pytest.raises(MediaTruncated):
+        write_variant(exact, variant, sound=sound, offset=ms(40), encoding=Encoding())
+    assert variant.read_bytes() == b"the old one"
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]

@@ -1,0 +1,90 @@
+"""Networks that stay open."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from lipsync.errors import ModelMissing, OptionInvalid
+from lipsync.models.session_cache import Networks
+
+
+@pytest.fixture(scope="module")
+def doubler() -> bytes:
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
+    graph = helper.make_graph([node], "doubler", ports[:1], ports[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_network_is_opened_once_for_all_who_ask_for_the_same(doubler):
+    networks = Networks()
+    first = networks.open(doubler, threads=1)
+    assert networks.open(bytes(bytearray(doubler)), threads=1) is first
+    (result,) = first.run([np.ones(3, np.float32)])
+    assert result.tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("setup", [{"threads": 2}, {"threads": 1, "shapes": (3,)}, {"threads": 1, "streams": 2}])
+def test_another_setup_is_another_network(doubler, setup):
+    networks = Networks()
+    assert networks.open(doubler, **setup) is not networks.open(doubler, threads=1)
+    assert len(networks) == 2
+
+
+def test_a_file_that_was_changed_is_opened_anew(doubler, tmp_path):
+    path, networks = tmp_path / "network.onnx", Networks()
+    path.write_bytes(doubler)
+    first = networks.open(path)
+    assert networks.open(path) is first
+    os.utime(path, ns=(1, 1))
+    assert networks.open(path) is not first
+
+
+def test_those_that_were_asked_for_last_stay(doubler):
+    networks = Networks(most=2)
+    one, two = (networks.open(doubler, threads=1, streams=streams) for streams in (1, 2))
+    assert networks.open(doubler, threads=1, streams=1) is one
+    networks.open(doubler, threads=1, streams=3)
+    assert networks.open(doubler, threads=1, streams=1) is one
+    assert networks.open(doubler, threads=1, streams=2) is not two
+    assert len(networks) == 2
+
+
+def test_what_nobody_asks_for_is_forgotten_and_works_on_for_who_has_it(doubler):
+    clock = Clock()
+    networks = Networks(clock=clock)
+    old = networks.open(doubler, threads=1)
+    clock.now = 50.0
+    new = networks.open(doubler, threads=1, streams=2)
+    clock.now = 100.0
+    assert (networks.forget(60), len(networks)) == (1, 1)
+    assert networks.open(doubler, threads=1, streams=2) is new
+    assert old.run([np.ones(1, np.float32)])[0].tolist() == [2]
+    assert (networks.forget(), len(networks)) == (1, 0)
+
+
+def test_what_runs_best_is_found_out_once():
+    networks = Networks()
+    assert networks.runtime("cpu", "auto") is networks.runtime("cpu", "auto")
+    with pytest.raises(OptionInvalid):
+        networks.runtime("abacus", "auto")
+
+
+def test_a_network_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(ModelMissing):
+        Networks().open(tmp_path / "gone.onnx")

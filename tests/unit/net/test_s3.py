@@ -1,0 +1,245 @@
+"""Fetching from S3: moto's server over HTTP on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lipsync.errors import (
+    AddressForbidden,
+    Cancelled,
+    ChecksumMismatch,
+    ExtraMissing,
+    FetchFailed,
+    InputTooLarge,
+    OptionInvalid,
+)
+from lipsync.monitor import Monitor
+from lipsync.net import Limits, Means, S3Access, fetch
+from lipsync.net.s3 import bucket_and_key
+
+CONTENT = bytes(range(256)) * 8_000  # 2 MB
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+REGION = "eu-central-1"
+BUCKETS = ("films", "no-such-bucket")
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = pytest.importorskip("moto.server", reason="needs moto[server,s3]").ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def access(endpoint) -> S3Access:
+    return S3Access(REGION, endpoint, "AKIAGEHEIM", "geheim", buckets=BUCKETS)
+
+
+@pytest.fixture
+def means(access) -> Means:
+    return Means(s3=access)
+
+
+@pytest.fixture
+def client(endpoint) -> Iterator[Any]:
+    boto3 = pytest.importorskip("boto3")
+    made = boto3.client(
+        "s3", region_name=REGION, endpoint_url=endpoint, aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    made.create_bucket(Bucket="films", CreateBucketConfiguration={"LocationConstraint": REGION})
+    made.put_object(Bucket="films", Key="a/ü & b+c.mp4", Body=CONTENT, ContentType="video/mp4")
+    yield made
+    for entry in made.list_objects_v2(Bucket="films").get("Contents", []):
+        made.delete_object(Bucket="films", Key=entry["Key"])
+    made.delete_bucket(Bucket="films")
+    made.close()
+
+
+ADDRESS = "s3://films/a/ü & b+c.mp4"
+CLOSED = Limits(patience=5.0)
+
+
+@pytest.mark.usefixtures("client")
+def test_an_object_comes_in_whole(means, tmp_path):
+    fetched = fetch(ADDRESS, tmp_path / "v.mp4", CLOSED, Monitor(), sha256=SHA256, means=means)
+    assert (fetched.bytes, fetched.sha256, fetched.content_type) == (len(CONTENT), SHA256, "video/mp4")
+    assert fetched.path.read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_what_was_stopped_goes_on_while_the_object_is_the_same(client, means, tmp_path):
+    target, part = tmp_path / "v.mp4", tmp_path / "v.mp4.part"
+    monitor = Monitor(lambda progress: monitor.cancel())
+    with pytest.raises(Cancelled):
+        fetch(ADDRESS, target, CLOSED, monitor, means=means)
+    had = part.stat().st_size
+    assert 0 < had < len(CONTENT)
+    part.write_bytes(b"x" * had)  # so that it shows in the result what was gone on with
+    assert fetch(ADDRESS, target, CLOSED, Monitor(), means=means).bytes == len(CONTENT)
+    assert target.read_bytes() == b"x" * had + CONTENT[had:]
+
+
+def test_an_object_that_changed_begins_anew(client, means, tmp_path):
+    target = tmp_path / "v.mp4"
+    monitor = Monitor(lambda progress: monitor.cancel())
+    with pytest.raises(Cancelled):
+        fetch(ADDRESS, target, CLOSED, monitor, means=means)
+    client.put_object(Bucket="films", Key="a/ü & b+c.mp4", Body=CONTENT[::-1])
+    fetch(ADDRESS, target, CLOSED, Monitor(), means=means)
+    assert target.read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.usefixtures("client")
+def test_limits_and_checksums_hold(means, tmp_path):
+    with pytest.raises(InputTooLarge, match="most_bytes"):
+        fetch(ADDRESS, tmp_path / "v", replace(CLOSED, most_bytes=1000), Monitor(), means=means)
+    with pytest.raises(ChecksumMismatch):
+        fetch(ADDRESS, tmp_path / "v", CLOSED, Monitor(), sha256="0" * 64, means=means)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("address", ["s3://films/nothing.mp4", "s3://no-such-bucket/a.mp4"])
+def test_an_object_that_is_not_there(means, tmp_path, address):
+    with pytest.raises(FetchFailed, match=f"{address}: the server says 404") as caught:
+        fetch(address, tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+    assert not caught.value.retryable
+    assert "geheim" not in f"{caught.value!r}".lower()
+
+
+def test_an_object_of_somebody_else_is_not_asked_for_again(web, limits, tmp_path):
+    def denied(handler):
+        handler.send_response(403)
+        handler.send_header("Content-Length", "0")
+        handler.send_header("x-amz-bucket-region", "us-west-2")
+        handler.end_headers()
+
+    web.give(denied, "/films/v.mp4")
+    means = Means(s3=S3Access(REGION, web.url(""), "AKIAGEHEIM", "geheim", "geheim", BUCKETS))
+    with pytest.raises(FetchFailed, match=r"403 Forbidden \(the bucket is in the region us-west-2\)") as caught:
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+    assert not caught.value.retryable
+    assert "X-Amz-Signature" in web.asked[0][0]
+    means = Means(s3=S3Access(REGION, web.url(""), buckets=BUCKETS, anonymous=True))
+    with pytest.raises(FetchFailed):
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+    assert web.asked[1][0] == "/films/v.mp4"
+
+
+def test_an_endpoint_that_leads_elsewhere_is_not_trusted_there(web, tmp_path):
+    def leads(handler):
+        handler.send_response(307)
+        handler.send_header("Location", "http://127.0.0.2/")
+        handler.end_headers()
+
+    web.give(leads, "/films/v.mp4")
+    means = Means(s3=S3Access(REGION, web.url(""), "a", "b", buckets=BUCKETS))
+    with pytest.raises(AddressForbidden):
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+
+
+@pytest.mark.parametrize(
+    ("region", "bucket", "host"),
+    [
+        ("eu-central-1", "films", "films.s3.eu-central-1.amazonaws.com"),
+        ("us-east-1", "films", "films.s3.amazonaws.com"),
+        ("eu-central-1", "films.of-1", "s3.eu-central-1.amazonaws.com"),
+    ],
+)
+def test_amazons_host_of_the_region_is_asked(tmp_path, region, bucket, host):
+    pytest.importorskip("boto3")
+    asked = []
+
+    def deaf(name: str, port: int) -> tuple[str, ...]:
+        asked.append((name, port))
+        raise OSError("not today")
+
+    means = Means(resolver=deaf, s3=S3Access(region, None, "a", "b", buckets=(bucket,)))
+    with pytest.raises(FetchFailed, match="was not found: not today") as caught:
+        fetch(f"s3://{bucket}/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+    assert caught.value.retryable
+    assert asked == [(host, 443)]
+
+
+def test_only_the_buckets_that_were_named_are_read(access, tmp_path):
+    means = Means(s3=replace(access, buckets=("films",)))
+    with pytest.raises(AddressForbidden, match=r"s3://other: not one of the buckets .* \(LIPSYNC_INPUT_BUCKETS\)"):
+        fetch("s3://other/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+
+
+@pytest.mark.usefixtures("client")
+def test_no_bucket_is_read_where_none_was_named(access, tmp_path):
+    means = Means(s3=replace(access, buckets=()))
+    with pytest.raises(AddressForbidden, match="LIPSYNC_INPUT_BUCKETS"):
+        fetch(ADDRESS, tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_that_are_missing_are_told(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    pytest.importorskip("boto3")
+    means = Means(s3=S3Access(REGION, buckets=BUCKETS))
+    with pytest.raises(FetchFailed, match=r"cannot be signed: .*credentials") as caught:
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+    assert not caught.value.retryable
+
+
+def test_an_endpoint_that_is_no_address_is_told(tmp_path):
+    pytest.importorskip("boto3")
+    means = Means(s3=S3Access(REGION, "films.test", "a", "b", buckets=BUCKETS))
+    with pytest.raises(FetchFailed, match="cannot be signed"):
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+
+
+def test_without_boto3_it_is_told_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(ExtraMissing, match="pip install"):
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=Means(s3=S3Access(buckets=BUCKETS)))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://",
+        "s3://films",
+        "s3://films/",
+        "s3:films/v.mp4",
+        "s3:///v.mp4",
+        "s3://Films/v.mp4",
+        "s3://fi_lms/v.mp4",
+        "s3://me:geheim@films/v.mp4",
+        "s3://films:80/v.mp4",
+        "s3://a/v.mp4",
+        "s3://films/../other/v.mp4",
+        "s3://films/./v.mp4",
+        "s3://films/a\nb",
+        "s3://films/\ud800",
+        "s3://films/" + "ü" * 513,
+    ],
+)
+def test_what_is_no_object(address):
+    with pytest.raises(OptionInvalid) as caught:
+        bucket_and_key(address)
+    assert "geheim" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_an_object_is_a_bucket_and_a_key():
+    assert bucket_and_key("s3://films/a//b?c#d.mp4") == ("films", "a//b?c#d.mp4")
+    assert bucket_and_key("S3://films.of-1/ü") == ("films.of-1", "ü")
+
+
+def test_secrets_are_not_in_the_repr():
+    assert "geheim" not in repr(Means(s3=S3Access(REGION, None, "geheim", "geheim", "geheim")))

@@ -1,0 +1,155 @@
+"""The schema, and addresses of databases that cannot be used."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from lipsync.errors import SettingInvalid, StorageFailed
+from lipsync.tasks.database import connected, writer
+from lipsync.tasks.store import migrate, open_store
+from lipsync.tasks.tables import Base
+from lipsync.tasks.task import Status
+
+MIGRATE = "import sys; from lipsync.tasks.store import migrate; print('ready', flush=True); sys.stdin.readline(); "
+
+
+def test_a_fresh_database_is_what_the_tables_say(empty_url):
+    migrate(empty_url)
+    migrate(empty_url)
+    with connected(empty_url) as engine, engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_processes_that_start_at_once_make_one_schema(empty_url):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    code = f"{MIGRATE} migrate(sys.argv[1])"
+    starters = [subprocess.Popen([sys.executable, "-c", code, empty_url], **pipes) for _ in range(4)]
+    for starter in starters:
+        starter.stdout.readline()
+    for starter in starters:
+        starter.stdin.write("go\n")
+        starter.stdin.flush()
+    said = [starter.communicate(timeout=60)[1] for starter in starters]
+    assert [starter.returncode for starter in starters] == [0] * 4, said
+    with open_store(empty_url) as store:
+        assert store.counts()[Status.QUEUED] == 0
+
+
+def test_a_change_of_the_schema_that_is_broken_off_leaves_nothing(empty_url, tmp_path):
+    (tmp_path / "folder").mkdir()
+    config = Config()
+    config.set_main_option("script_location", "lipsync.tasks:migrations")
+    with connected(empty_url) as engine:
+        with writer(engine).connect() as connection, connection.begin() as transaction:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            assert "tasks" in inspect(connection).get_table_names()
+            transaction.rollback()
+        assert inspect(engine).get_table_names() == []
+
+
+def test_every_change_of_the_schema_can_be_taken_back(empty_url):
+    migrate(empty_url)
+    config = Config()
+    config.set_main_option("script_location", "lipsync.tasks:migrations")
+    with connected(empty_url) as engine:
+        with writer(engine).begin() as connection:
+            config.attributes["connection"] = connection
+            command.downgrade(config, "base")
+        assert inspect(engine).get_table_names() == ["alembic_version"]
+    migrate(empty_url)
+
+
+def test_a_schema_from_the_future_is_refused(empty_url):
+    migrate(empty_url)
+    with connected(empty_url) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SettingInvalid, match="another version"):
+        migrate(empty_url)
+
+
+def test_a_database_without_the_schema_is_told(empty_url, tmp_path):
+    (tmp_path / "folder").mkdir()
+    with open_store(empty_url) as store, pytest.raises(StorageFailed, match="tasks"):
+        store.get("x")
+
+
+def test_sqlite_writes_ahead_and_waits_for_other_writers(tmp_path):
+    migrate(f"sqlite:///{tmp_path}/tasks.db")
+    with closing(sqlite3.connect(tmp_path / "tasks.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with connected(f"sqlite:///{tmp_path}/tasks.db") as engine, engine.connect() as connection:
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+        assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 30_000
+    with connected(f"sqlite:///{tmp_path}/tasks.db") as engine:
+        for lasting, mode in ((True, 2), (False, 1), (True, 2)):
+            with writer(engine, lasting).connect() as connection:
+                assert connection.execute(text("PRAGMA synchronous")).scalar() == mode
+                assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 30_000
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/d", "://"])
+def test_an_address_that_cannot_be_used_is_told_without_its_password(address):
+    with pytest.raises(SettingInvalid, match="the task store") as caught:
+        migrate(address)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_may_later():
+    address = "postgresql://u:secret@127.0.0.1:9/d"
+    with pytest.raises(StorageFailed, match="did not answer") as caught:
+        migrate(address)
+    assert caught.value.retryable
+    with open_store(address) as store, pytest.raises(StorageFailed, match="refused") as caught:
+        store.counts()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StorageFailed, match="cannot be there"):
+        migrate(f"sqlite:///{tmp_path}/file/tasks.db")
+
+
+def test_a_file_that_is_no_database(tmp_path):
+    (tmp_path / "tasks.db").write_bytes(b"something else entirely" * 100)
+    with pytest.raises(StorageFailed, match="not a database"):
+        migrate(f"sqlite:///{tmp_path}/tasks.db")
+
+
+def test_connections_that_the_server_has_cut_are_made_anew(postgres_url):
+    migrate(postgres_url)
+    name = f"cut_{secrets.token_hex(6)}"
+    cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
+    with open_store(f"{postgres_url}&application_name={name}") as store, connected(postgres_url) as engine:
+        store.counts()
+        with engine.connect() as connection:
+            assert connection.execute(text(cut), {"name": name}).scalar() == 1
+        assert store.counts()[Status.QUEUED] == 0
+
+
+def test_a_writer_waits_until_another_has_done(tmp_path, new, now):
+    migrate(f"sqlite:///{tmp_path}/tasks.db")
+    with closing(sqlite3.connect(tmp_path / "tasks.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.3, other.execute, ["COMMIT"])
+        timer.start()
+        with open_store(f"sqlite:///{tmp_path}/tasks.db") as store:
+            assert store.counts()[Status.QUEUED] == 0  # readers do not wait
+            assert timer.is_alive()
+            store.create(new, now=now)
+            assert store.counts()[Status.QUEUED] == 1
+        timer.join()

@@ -1,0 +1,76 @@
+"""Lists, counts and waiting times."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from lipsync.errors import OptionInvalid
+from lipsync.pipeline.job import Step
+from lipsync.tasks.task import Page, Status
+
+
+def test_pages_go_from_the_newest_on_and_new_tasks_do_not_move_them(store, waiting):
+    made = [waiting(k).id for k in range(7)]
+    first = store.list(limit=3)
+    waiting(100)
+    second = store.list(limit=3, cursor=first.next_cursor)
+    third = store.list(limit=3, cursor=second.next_cursor)
+    seen = [task.id for page in (first, second, third) for task in page.tasks]
+    assert seen == made[::-1]
+    assert third.next_cursor is None
+
+
+def test_the_last_full_page_has_no_next(store, waiting):
+    waiting()
+    assert store.list(limit=1).next_cursor is None
+    assert store.list(status=Status.FAILED) == Page((), None)
+
+
+def test_filters_narrow_the_list(store, waiting, running, now):
+    old, mine, taken = waiting(0), waiting(10, key_id="k"), running()
+
+    def ids(**filters: object) -> set[str]:
+        return {task.id for task in store.list(**filters).tasks}
+
+    assert ids() == {old.id, mine.id, taken.id}
+    assert ids(status=Status.QUEUED) == {old.id, mine.id}
+    assert ids(key_id="k") == {mine.id}
+    assert ids(created_after=now) == {mine.id}
+    assert ids(created_before=now + timedelta(seconds=1), status=Status.DOWNLOADING) == {taken.id}
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "0" * 31, "\x00" * 32])
+def test_a_cursor_that_is_none_is_refused(store, cursor):
+    with pytest.raises(OptionInvalid, match="cursor"):
+        store.list(cursor=cursor)
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1, 10**30])
+def test_any_limit_gives_at_least_one(store, waiting, limit):
+    waiting()
+    assert len(store.list(limit=limit).tasks) == 1
+
+
+def test_counts_name_every_status(store, waiting, running):
+    waiting()
+    waiting(key_id="k")
+    running()
+    assert store.counts() == dict.fromkeys(Status, 0) | {Status.QUEUED: 2, Status.DOWNLOADING: 1}
+
+
+def test_enhancements_are_counted_where_one_was_asked_for(store, waiting, running, now):
+    waiting()
+    waiting(options={"upscale": "2"})
+    task = running(options={"upscale": "2"})
+    store.enhance(task.id, task.lease_owner, Step.FAILED, None, now)
+    assert store.enhancements() == dict.fromkeys(Step, 0) | {Step.PENDING: 1, Step.FAILED: 1}
+
+
+def test_how_long_the_queue_has_waited(store, waiting, running, now):
+    running()
+    assert store.oldest_waiting() is None
+    waiting(5)
+    waiting(3)
+    assert store.oldest_waiting() == now + timedelta(seconds=3)

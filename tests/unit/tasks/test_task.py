@@ -1,0 +1,36 @@
+"""The table of what may follow what."""
+
+from __future__ import annotations
+
+import pytest
+
+from lipsync.errors import TransitionForbidden
+from lipsync.tasks.task import FINAL, RUNNING, TRANSITIONS, Status, check_transition
+
+
+def test_every_status_is_in_the_table_and_final_running_or_queued():
+    assert set(TRANSITIONS) == set(Status) == FINAL | RUNNING | {Status.QUEUED}
+    assert not FINAL & RUNNING
+
+
+def test_whatever_runs_may_go_back_to_the_queue_fail_or_be_cancelled():
+    assert all({Status.QUEUED, Status.FAILED, Status.CANCELLED} <= TRANSITIONS[status] for status in RUNNING)
+
+
+def test_what_has_ended_is_only_queued_again_and_what_is_complete_never():
+    assert TRANSITIONS[Status.COMPLETED] == frozenset()
+    assert TRANSITIONS[Status.FAILED] == TRANSITIONS[Status.CANCELLED] == {Status.QUEUED}
+
+
+def test_every_status_can_be_reached_from_the_queue():
+    seen, edge = {Status.QUEUED}, {Status.QUEUED}
+    while edge:
+        edge = set().union(*(TRANSITIONS[status] for status in edge)) - seen
+        seen |= edge
+    assert seen == set(Status)
+
+
+def test_a_forbidden_step_is_told_in_one_line():
+    check_transition(Status.QUEUED, Status.DOWNLOADING)
+    with pytest.raises(TransitionForbidden, match="a task that is completed cannot become queued"):
+        check_transition(Status.COMPLETED, Status.QUEUED)

@@ -1,0 +1,647 @@
+"""One task from claim to end, with real inputs over HTTP and real files published, whatever goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lipsync.enhancers.upscale.lanczos import Lanczos
+from lipsync.errors import EncodeFailed, LeaseLost, NoFaceFound, StorageFailed
+from lipsync.media.probe import probe, video_of
+from lipsync.net import Limits, Means
+from lipsync.pipeline.job import Step
+from lipsync.storage.base import LocalOptions, Stored
+from lipsync.storage.keys import KeyTemplate
+from lipsync.storage.local import LocalStorage
+from lipsync.tasks.prune import prune
+from lipsync.tasks.store import TaskStore, migrate, open_store
+from lipsync.tasks.task import Enhancement, NewTask, Progress, Source, Status, Task
+from lipsync.types import Picture
+from lipsync.worker.execute import Workplace, execute, sweep
+from lipsync.worker.lease import Hold, TimeLimits
+
+LEASE = timedelta(seconds=30)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def files(tmp_path, make_video, voice, make_sound) -> Iterator[str]:
+    """The address of a server of inputs, and of one that fails."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    make_video(folder / "bars.mp4", frames=30)
+    (folder / "voice.wav").write_bytes(voice.read_bytes())
+    (folder / "page.mp4").write_text("<html>log in</html>")
+    make_sound(folder / "long.wav", np.zeros(16_000 * 900, np.int16))
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(folder))  # type: ignore[arg-type]
+
+        def do_GET(self) -> None:
+            self.send_error(503) if self.path == "/busy.mp4" else super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[TaskStore]:
+    migrate(f"sqlite:///{tmp_path}/tasks.db")
+    with open_store(f"sqlite:///{tmp_path}/tasks.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def place(tmp_path, store) -> Workplace:
+    (tmp_path / "published").mkdir()
+    storage = LocalStorage.open(LocalOptions(tmp_path / "published", "http://localhost:8000", "a secret of the tests"))
+    return Workplace(
+        worker="tester",
+        store=store,
+        storage=storage,
+        folder=tmp_path / "work",
+        uploads=tmp_path,
+        limits=Limits(allowed_hosts=("127.0.0.1",), most_seconds=3600),
+        means=Means(),
+        keys=KeyTemplate.parse("{task}/{engine}{suffix}"),
+        models=None,
+        lease=LEASE,
+        times=TimeLimits(600),
+        pause=timedelta(seconds=10),
+        now=now,
+    )
+
+
+@pytest.fixture
+def claimed(store, files) -> Callable[..., Task]:
+    """A new task, taken by the worker."""
+
+    def make(video: str = "bars.mp4", audio: str = "voice.wav", engines=("passthrough",), **options) -> Task:
+        sources = (Source("url", f"{files}/{name}" if "://" not in name else name) for name in (video, audio))
+        task = store.create(NewTask(*sources, engines, options), now=now())
+        taken = store.claim(task.id, "tester", LEASE, now())
+        assert taken is not None
+        return taken
+
+    return make
+
+
+def published(place: Workplace) -> list[str]:
+    folder = place.folder.parent / "published"
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix == ".mp4")
+
+
+def nothing_is_left(place: Workplace) -> bool:
+    return not place.folder.exists() or not list(place.folder.iterdir())
+
+
+def test_a_task_is_done_and_its_result_published(place, store, claimed):
+    task = claimed(crf=30)
+    execute(task, place)
+    done = store.get(task.id)
+    assert (done.status, done.problem, done.lease_owner) == (Status.COMPLETED, None, None)
+    (output,) = done.outputs
+    assert (output.engine, output.width, output.height) == ("passthrough", 192, 96)
+    assert published(place) == [f"{task.id}/passthrough.mp4"]
+    path = place.folder.parent / "published" / output.key
+    assert (path.stat().st_size, video_of(probe(path)).frames) == (output.size, 50)
+    assert output.url.startswith("http://localhost:8000/")
+    assert set(done.timings) >= {"listen", "track", "render", "total"}
+    assert done.performance.frames == 50
+    assert done.performance.peak_memory > 1 << 20
+    assert nothing_is_left(place)
+    assert any("published as" in line.message for line in store.logs(task.id))
+
+
+def test_uploads_are_used_where_they_lie(place, store, speaker, voice):
+    sources = Source("upload", str(speaker)), Source("upload", str(voice))
+    made = store.create(NewTask(*sources, ("rewrite", "passthrough"), {}), now=now())
+    execute(store.claim(made.id, "tester", LEASE, now()), place)
+    done = store.get(made.id)
+    assert done.status is Status.COMPLETED, done.problem
+    assert [output.engine for output in done.outputs] == ["rewrite", "passthrough"]
+    assert speaker.is_file()
+    assert nothing_is_left(place)
+
+
+@pytest.mark.parametrize(
+    ("video", "options", "code"),
+    [
+        ("page.mp4", {}, "not_media"),
+        ("missing.mp4", {}, "fetch_failed"),
+        ("voice.wav", {}, "no_video_stream"),
+        ("http://169.254.169.254/latest/meta-data", {}, "address_forbidden"),
+        ("ftp://127.0.0.1/a.mp4", {}, "option_invalid"),
+        ("bars.mp4", {"select": "nicest", "engine": "x"}, "option_invalid"),
+        ("bars.mp4", {"crf": 99}, "option_invalid"),
+    ],
+)
+def test_what_cannot_be_done_fails_with_its_code_and_is_not_tried_again(place, store, claimed, video, options, code):
+    task = claimed(video, **options)
+    execute(task, place)
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code, failed.problem.retryable) == (Status.FAILED, code, False)
+    assert published(place) == []
+    assert nothing_is_left(place)
+    assert any(code in line.message for line in store.logs(task.id))
+
+
+def square(count: int) -> np.ndarray:
+    return np.where(np.arange(count) % 40 < 20, 32767, -32768).astype(np.int16)
+
+
+def not_a_number(count: int) -> np.ndarray:
+    return np.full(count, np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "code"),
+    [
+        ("empty.mp4", "voice.wav", "file_empty"),
+        ("noise.mp4", "voice.wav", "not_media"),
+        ("cut.mp4", "voice.wav", "media_truncated"),
+        ("tiny.mp4", "voice.wav", "picture_too_small"),
+        ("bars.mp4", "bars.mp4", "no_audio_stream"),
+        ("bars.mp4", "short.wav", "sound_too_short"),
+        ("bars.mp4", "nan.wav", "sound_invalid"),
+        ("bars.mp4", "square.wav", "sound_clipped"),
+    ],
+)
+def test_every_bad_input_of_the_library_fails_with_its_code(
+    tmp_path, place, store, claimed, make_video, make_sound, video, audio, code
+):
+    served = tmp_path / "served"
+    (served / "empty.mp4").write_bytes(b"")
+    (served / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
+    (served / "cut.mp4").write_bytes((served / "bars.mp4").read_bytes()[:1500])
+    make_video(served / "tiny.mp4", size=(16, 16))
+    make_sound(served / "short.wav", np.zeros(160, np.int16))
+    make_sound(served / "nan.wav", not_a_number(16_000))
+    make_sound(served / "square.wav", square(16_000))
+    task = claimed(video, audio)
+    execute(task, place)
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code) == (Status.FAILED, code), failed.problem
+    assert published(place) == []
+    assert nothing_is_left(place)
+
+
+def test_nobody_in_the_footage(place, store, claimed):
+    task = claimed(engines=("rewrite",))
+    execute(task, place)
+    assert store.get(task.id).problem.code == "no_face_found"
+
+
+def test_an_input_that_is_too_long(place, store, claimed):
+    task = claimed(audio="long.wav")
+    execute(task, replace(place, limits=replace(place.limits, most_seconds=60)))
+    assert store.get(task.id).problem.code == "input_too_large"
+
+
+def test_what_may_pass_is_tried_again_later_and_not_for_ever(place, store, claimed):
+    task = claimed("busy.mp4")
+    for attempt in range(1, task.max_attempts + 1):
+        before = now()
+        execute(task, place)
+        after = store.get(task.id)
+        assert after.problem.code == "fetch_failed"
+        if attempt < task.max_attempts:
+            assert after.status is Status.QUEUED
+            assert after.available_at - before >= place.pause * 2 ** (attempt - 1)
+            task = store.claim(task.id, "tester", LEASE, after.available_at)
+            assert task is not None
+    assert after.status is Status.FAILED
+
+
+class Broken:
+    """A storage that fails as it is told to."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def put(self, *_: object) -> None:
+        raise self._error
+
+
+def test_a_storage_that_is_away_for_a_while(place, store, claimed):
+    task = claimed()
+    execute(task, replace(place, storage=Broken(StorageFailed("the bucket does not answer"))))
+    assert (store.get(task.id).status, store.get(task.id).problem.code) == (Status.QUEUED, "storage_failed")
+    again = store.claim(task.id, "tester", LEASE, now() + timedelta(hours=1))
+    execute(again, place)
+    assert store.get(task.id).status is Status.COMPLETED
+    assert store.get(task.id).problem is None
+
+
+def test_a_fault_of_ours_fails_the_task_and_is_in_its_log(place, store, claimed):
+    task = claimed()
+    execute(task, replace(place, storage=Broken(ZeroDivisionError("by nothing"))))
+    assert (store.get(task.id).status, store.get(task.id).problem.code) == (Status.FAILED, "bug")
+    assert any("Traceback" in line.message for line in store.logs(task.id))
+
+
+@pytest.fixture
+def running(place, store) -> Iterator[Callable[..., tuple[Hold, threading.Thread]]]:
+    """Execute a task in a thread; gives its hold once it is at work on the pictures."""
+    threads = []
+
+    def run(task: Task, at: Workplace = place) -> tuple[Hold, threading.Thread]:
+        holds: list[Hold] = []
+        thread = threading.Thread(target=execute, args=(task, at, holds.append))
+        thread.start()
+        threads.append(thread)
+        limit = time.monotonic() + 60
+        while store.get(task.id).status is not Status.PROCESSING and time.monotonic() < limit:
+            time.sleep(0.05)
+        return holds[0], thread
+
+    yield run
+    for thread in threads:
+        thread.join(60)
+
+
+def test_cancelling_stops_it_within_two_seconds(place, store, claimed, running):
+    task = claimed(audio="long.wav")
+    _, thread = running(task)
+    store.request_cancel(task.id, now())
+    began = time.monotonic()
+    thread.join(30)
+    assert time.monotonic() - began < 10  # two seconds, on a machine that does nothing else
+    assert store.get(task.id).status is Status.CANCELLED
+    assert published(place) == []
+    assert nothing_is_left(place)
+
+
+def test_a_worker_that_is_to_end_hands_the_task_back_untried(place, store, claimed, running):
+    task = claimed(audio="long.wav")
+    hold, thread = running(task)
+    hold.release()
+    thread.join(30)
+    back = store.get(task.id)
+    assert (back.status, back.attempts, back.lease_owner) == (Status.QUEUED, 0, None)
+    assert nothing_is_left(place)
+
+
+def test_a_task_may_not_take_for_ever(place, store, claimed):
+    task = claimed(audio="long.wav")
+    execute(task, replace(place, times=TimeLimits(0.5)))
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code) == (Status.FAILED, "timed_out")
+    assert failed.problem.message == "it took longer than 0 s"
+    assert published(place) == []
+
+
+def test_a_stage_may_not_take_for_ever_either(place, store, claimed):
+    task = claimed(audio="long.wav")
+    execute(task, replace(place, times=TimeLimits(600, {Status.PROCESSING: 0.5})))
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code, published(place)) == (Status.FAILED, "timed_out", [])
+    assert failed.problem.message.startswith("processing took longer")
+
+
+def test_networks_stay_open_for_the_next_task(place, store, speaker, files, claimed):
+    (place.folder.parent / "served" / "speaker.mp4").write_bytes(speaker.read_bytes())
+    first, second = (claimed("speaker.mp4", engines=("rewrite",)) for _ in range(2))
+    execute(first, place)
+    opened = len(place.networks)
+    execute(second, place)
+    assert opened == len(place.networks) > 2
+    assert {store.get(task.id).status for task in (first, second)} == {Status.COMPLETED}
+
+
+def test_whoever_lost_the_task_publishes_nothing(place, store, claimed, running):
+    task = claimed(audio="long.wav")
+    _, thread = running(task)
+    store.reap(now() + 2 * LEASE)
+    other = store.claim(task.id, "another", LEASE, now() + 2 * LEASE)
+    assert other is not None
+    thread.join(30)
+    assert not thread.is_alive()
+    assert (store.get(task.id).status, store.get(task.id).lease_owner) == (Status.DOWNLOADING, "another")
+    assert published(place) == []
+    assert (place.folder / task.id).is_dir()  # the other is at work in it
+
+
+def test_progress_is_told_while_it_works(store, claimed, running):
+    task = claimed(audio="long.wav")
+    hold, thread = running(task)
+    limit, told = time.monotonic() + 30, None
+    while told is None and time.monotonic() < limit:
+        told = store.get(task.id).progress
+        time.sleep(0.1)
+    assert told is not None
+    assert told.done > 0
+    hold.release()
+    thread.join(30)
+
+
+def test_what_dead_workers_left_is_swept_away(place, store, claimed):
+    alive, over = claimed(), claimed()
+    execute(over, place)
+    for name in (alive.id, over.id, "nobody-knows"):
+        (place.folder / name).mkdir(parents=True, exist_ok=True)
+        (place.folder / name / "video.part").write_bytes(b"half")
+    assert sorted(sweep(place.folder, store)) == sorted([over.id, "nobody-knows"])
+    assert [path.name for path in place.folder.iterdir()] == [alive.id]
+    assert sweep(Path("/nowhere"), store) == []
+
+
+class Stubborn:
+    """A storage that hears nothing of being told to stop, as native code that hangs, until ``end`` is set."""
+
+    def __init__(self) -> None:
+        self.end, self.reached = threading.Event(), threading.Event()
+
+    def put(self, *_: object) -> None:
+        self.reached.set()
+        self.end.wait(60)
+        raise StorageFailed("it did not matter any more")
+
+
+@pytest.fixture
+def hanging(place) -> Iterator[Callable[..., tuple[list[Hold], threading.Event]]]:
+    """Execute a task that hangs in its storage; gives its hold, and what is set when it is given up."""
+    storages, threads = [], []
+
+    def run(task: Task, seconds: float = 600) -> tuple[list[Hold], threading.Event]:
+        storage, holds, stuck = Stubborn(), [], threading.Event()
+        at = replace(place, storage=storage, times=TimeLimits(seconds, grace=0.5))
+        thread = threading.Thread(target=execute, args=(task, at, holds.append, stuck.set))
+        thread.start()
+        storages.append(storage)
+        threads.append(thread)
+        assert storage.reached.wait(60)
+        return holds, stuck
+
+    yield run
+    for storage, thread in zip(storages, threads, strict=True):
+        storage.end.set()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_work_that_hangs_beyond_its_time_has_failed_before_the_worker_leaves(store, claimed, hanging):
+    task = claimed()
+    _, stuck = hanging(task, seconds=2)
+    assert stuck.wait(60)
+    failed = store.get(task.id)
+    assert (failed.status, failed.problem.code, failed.problem.retryable) == (Status.FAILED, "timed_out", False)
+    assert any("self.end.wait(60)" in line.message for line in store.logs(task.id))
+
+
+def test_work_that_hangs_when_it_is_cancelled_is_cancelled_before_the_worker_leaves(store, claimed, hanging):
+    task = claimed()
+    _, stuck = hanging(task)
+    store.request_cancel(task.id, now())
+    assert stuck.wait(60)
+    assert store.get(task.id).status is Status.CANCELLED
+
+
+def test_work_that_hangs_when_the_worker_has_to_end_is_left_to_recovery_which_counts_the_attempt(
+    store, claimed, hanging
+):
+    task = claimed()
+    holds, stuck = hanging(task)
+    holds[0].release()
+    assert stuck.wait(60)
+    left = store.get(task.id)
+    assert (left.status, left.lease_owner) == (Status.UPLOADING, "tester")
+    store.reap(left.lease_until)
+    back = store.get(task.id)
+    assert (back.status, back.attempts, back.problem.code) == (Status.QUEUED, 1, "worker_lost")
+
+
+def test_the_last_progress_is_that_of_the_last_step(place, store, claimed):
+    task = claimed()
+    execute(task, place)
+    done = store.get(task.id)
+    assert done.progress == Progress("upload", done.outputs[0].size, done.outputs[0].size)
+
+
+def lines(caplog: pytest.LogCaptureFixture, task: Task) -> list[tuple[str, str]]:
+    """Level and text of what was logged about a task; nothing is about nobody."""
+    records = [record for record in caplog.records if record.name.startswith("lipsync.worker.execute")]
+    assert {record.task for record in records} == {task.id}
+    texts = [record.getMessage() for record in records]
+    assert all(text.startswith(f"task {task.id}: ") and "\n" not in text for text in texts)
+    return [(record.levelname, text.partition(": ")[2]) for record, text in zip(records, texts, strict=True)]
+
+
+@pytest.fixture
+def logged(caplog) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.INFO, "lipsync"):
+        yield caplog
+
+
+def test_a_task_that_is_done_is_two_lines_of_the_log(place, claimed, logged):
+    task = claimed()
+    execute(task, place)
+    first, last = lines(logged, task)
+    assert first == ("INFO", "attempt 1 of 3, for passthrough")
+    assert last[0] == "INFO"
+    assert re.fullmatch(r"completed after [\d.]+ s: 50 frames, [\d.]+ frames/s", last[1])
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "text"),
+    [
+        (
+            StorageFailed("it is away"),
+            "WARNING",
+            r"queued again after [\d.]+ s, due in 10 s: it is away \[storage_failed\]",
+        ),
+        (NoFaceFound("nobody"), "WARNING", r"failed after [\d.]+ s: nobody \[no_face_found\]"),
+        (EncodeFailed("no codec"), "ERROR", r"failed after [\d.]+ s: no codec \[encode_failed\]"),
+        (ZeroDivisionError("0"), "ERROR", r"failed after [\d.]+ s: unexpected ZeroDivisionError: 0 \[bug\]"),
+        (LeaseLost("gone"), "WARNING", r"it is somebody else's by now; .*"),
+    ],
+)
+def test_what_became_of_a_task_is_one_line_of_the_log_with_its_code(place, claimed, logged, error, level, text):
+    task = claimed()
+    execute(task, replace(place, storage=Broken(error)))
+    _, last = lines(logged, task)
+    assert last[0] == level
+    assert re.fullmatch(text, last[1])
+
+
+def test_a_task_that_was_stopped_is_one_line_of_the_log(place, store, claimed, logged):
+    for stop, text in (("cancel", "cancelled"), ("release", "handed back")):
+        logged.clear()
+        task = claimed(audio="long.wav")
+        if stop == "cancel":
+            store.request_cancel(task.id, now())
+        execute(task, place, (lambda hold: None) if stop == "cancel" else Hold.release)
+        _, last = lines(logged, task)
+        assert last[0] == "INFO"
+        assert re.fullmatch(rf"{text} after [\d.]+ s", last[1])
+
+
+def outputs_of(task: Task) -> dict[tuple[str, str], tuple[int, int]]:
+    return {(output.engine, output.variant): (output.width, output.height) for output in task.outputs}
+
+
+def test_the_enhanced_result_is_published_beside_the_plain_one(place, store, claimed):
+    task = claimed(upscale="2:lanczos")
+    assert store.get(task.id).enhancement.step is Step.PENDING
+    execute(task, place)
+    done = store.get(task.id)
+    assert (done.status, done.problem) == (Status.COMPLETED, None)
+    assert outputs_of(done) == {("passthrough", "plain"): (192, 96), ("passthrough", "final"): (384, 192)}
+    assert published(place) == [f"{task.id}/passthrough-plain.mp4", f"{task.id}/passthrough.mp4"]
+    large = video_of(probe(place.folder.parent / "published" / f"{task.id}/passthrough.mp4"))
+    assert (large.width, large.height, large.frames) == (384, 192, 50)
+    assert (done.enhancement.step, done.enhancement.problem) == (Step.COMPLETED, None)
+    assert task.created_at < done.enhancement.started_at < done.enhancement.finished_at <= done.finished_at
+    assert "enhance" in done.timings
+    assert nothing_is_left(place)
+
+
+def test_if_enhancing_fails_the_task_is_completed_with_the_plain_result_and_says_so(place, store, claimed):
+    task = claimed(enhance="gfpgan-1.4:0.5")
+    execute(task, replace(place, models=place.folder.parent / "no models"))
+    done = store.get(task.id)
+    assert (done.status, done.problem) == (Status.COMPLETED, None)
+    assert outputs_of(done) == {("passthrough", "plain"): (192, 96)}
+    assert (done.enhancement.step, done.enhancement.problem.code) == (Step.FAILED, "model_missing")
+    assert any(line.message.startswith("not enhanced: ") for line in store.logs(task.id))
+
+
+def test_enhancing_may_not_take_for_ever_and_the_plain_result_stays(place, store, claimed):
+    task = claimed(upscale="4:lanczos")
+    execute(task, replace(place, times=TimeLimits(600, {Status.ENHANCING: 0.001})))
+    done = store.get(task.id)
+    assert (done.status, done.enhancement.problem.code) == (Status.COMPLETED, "timed_out")
+    assert set(outputs_of(done)) == {("passthrough", "plain")}
+
+
+def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_that(place, store, claimed, monkeypatch):
+    def upscale(self: Lanczos, picture: Picture) -> Picture:
+        time.sleep(2)
+        return larger(self, picture)
+
+    larger = Lanczos.upscale
+    monkeypatch.setattr(Lanczos, "upscale", upscale)
+    task = claimed(upscale="2:lanczos", offset_copies=[80])
+    execute(task, replace(place, times=TimeLimits(600, {Status.ENHANCING: 0.5})))
+    done = store.get(task.id)
+    assert (done.status, done.enhancement.problem.code) == (Status.COMPLETED, "timed_out")
+    assert set(outputs_of(done)) == {("passthrough", "plain"), ("passthrough", "sound-80ms-earlier")}
+
+
+@pytest.mark.parametrize("why", ["cancelled", "released", "timed_out"])
+def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(place, store, claimed, monkeypatch, why):
+    def upscale(self: Lanczos, picture: Picture) -> Picture:
+        if why == "cancelled":
+            store.request_cancel(task.id, now())
+        if why == "released":
+            holds[0].release()
+        limit = time.monotonic() + 30
+        while not holds[0].monitor.cancelled and time.monotonic() < limit:
+            time.sleep(0.02)
+        return larger(self, picture)
+
+    larger, holds = Lanczos.upscale, list[Hold]()
+    monkeypatch.setattr(Lanczos, "upscale", upscale)
+    task = claimed(upscale="2:lanczos")
+    execute(task, replace(place, times=TimeLimits(4 if why == "timed_out" else 600)), holds.append)
+    after = store.get(task.id)
+    statuses = {"cancelled": Status.CANCELLED, "released": Status.QUEUED, "timed_out": Status.FAILED}
+    assert after.status is statuses[why]
+    assert after.enhancement.step is (Step.PENDING if why == "released" else Step.FAILED)
+    assert set(outputs_of(after)) == {("passthrough", "plain")}
+    assert nothing_is_left(place)
+
+
+def test_a_task_whose_enhancement_failed_says_so_in_its_last_line_and_its_manifest(place, claimed, logged):
+    task = claimed(upscale="2:lanczos", enhance="codeformer")
+    execute(task, replace(place, models=place.folder.parent / "no models"))
+    level, text = lines(logged, task)[-1]
+    assert level == "WARNING"
+    assert re.fullmatch(r"completed after .*; not enhanced: .*codeformer.* \[model_missing\]", text)
+    manifest = json.loads((place.folder.parent / "published" / f"{task.id}/manifest.json").read_text())
+    (step,) = (step for step in manifest["steps"] if step["name"] == "enhance")
+    assert (step["by"]["step"], step["by"]["code"]) == ("failed", "model_missing")
+
+
+def test_a_task_that_asks_for_no_enhancement_has_skipped_it(place, store, claimed):
+    task = claimed()
+    execute(task, place)
+    assert store.get(task.id).enhancement == Enhancement(Step.SKIPPED)
+
+
+def test_a_task_that_is_cancelled_before_it_is_enhanced_has_skipped_that(store, claimed):
+    task = claimed(upscale="2:lanczos")
+    store.cancelled(task.id, "tester", now())
+    assert store.get(task.id).enhancement.step is Step.SKIPPED
+    store.retry(task.id, now())
+    assert store.get(task.id).enhancement == Enhancement(Step.PENDING)
+
+
+def test_copies_with_another_offset_follow_the_exact_result(place, store, claimed):
+    task = claimed(offset_copies=[-80, 80])
+    execute(task, place)
+    done = store.get(task.id)
+    variants = ["final", "sound-80ms-later", "sound-80ms-earlier"]
+    assert [output.variant for output in done.outputs] == variants
+    assert len(published(place)) == 3
+
+
+def test_a_manifest_tells_what_was_made_of_what(place, store, claimed):
+    task = claimed(upscale="2:lanczos", crf=30)
+    execute(task, place)
+    done = store.get(task.id)
+    path = place.folder.parent / "published" / done.manifest.key
+    told = json.loads(path.read_text())
+    assert (told["task"], told["options"]["asked"]["crf"]) == (task.id, 30)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == done.manifest.sha256
+    assert told["inputs"]["face"]["source"].endswith("/bars.mp4")
+    assert {made["key"]: made["sha256"] for made in told["outputs"]} == {
+        output.key: output.sha256 for output in done.outputs
+    }
+    assert {step["name"] for step in told["steps"]} >= {"listen", "track", "render", "enhance"}
+    assert told["versions"]["lipsync"]
+    assert set(done.files) == {*told_keys(told), done.manifest.key}
+
+
+def told_keys(told: dict) -> list[str]:
+    return [made["key"] for made in told["outputs"]]
+
+
+def test_a_file_of_a_worker_that_died_before_it_could_tell_is_known_and_goes_with_the_task(place, store, claimed):
+    class Dies(LocalStorage):
+        def put(self, *given: object) -> Stored:
+            super().put(*given)
+            raise SystemExit("killed")
+
+    task = claimed()
+    options = LocalOptions(place.folder.parent / "published", "http://localhost:8000", "a secret of the tests")
+    with pytest.raises(SystemExit):
+        execute(task, replace(place, storage=Dies.open(options)))
+    assert published(place) == [f"{task.id}/passthrough.mp4"]
+    store.cancelled(task.id, "tester", now())
+    assert store.get(task.id).outputs == ()
+    prune(store, place.storage, place.uploads, now() + timedelta(days=1))
+    assert published(place) == []
