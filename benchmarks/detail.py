@@ -34,18 +34,18 @@ import numpy as np
 
 from lipsync.engines.wav2lip.compose import compose, place_of
 from lipsync.engines.wav2lip.crop import SIDE, UNDER_CHIN, Crop, Crops, PlacedCrops, aligned_box, view
-from lipsync.enhancers.base import Edit
+from lipsync.enhancers.base import EditedFrame
 from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.faces.geometry import LIPS, MESH
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import follow
-from lipsync.frames.planes import own_copy
+from lipsync.frames.planes import writable_copy
 from lipsync.media.encoding import Encoding
 from lipsync.media.probe import probe, video_of
 from lipsync.media.reader import read
 from lipsync.media.writer import write
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.types import Clip, Float32, Picture
 
 STILL_SIDE = 384  # pixels of the mouth that is held still
@@ -77,20 +77,20 @@ def footage_of(path: Path, frames: int, landmarker: Landmarker) -> Footage:
     return Footage(clip, pictures, track, crops.placed(track.present, track.shots, rate), points)
 
 
-def generated(footage: Footage, lag: int, blur: float) -> Iterator[Edit]:
+def generated(footage: Footage, lag: int, blur: float) -> Iterator[EditedFrame]:
     """The frames with the face of ``lag`` frames before, as soft as a generator's."""
     for index, before in enumerate(footage.pictures):
         other = max(index - lag, 0)
         crop, from_crop = footage.crops[index], footage.crops[other]
-        picture = own_copy(before)
+        picture = writable_copy(before)
         if crop is None or from_crop is None:
-            yield Edit(picture, before, False)
+            yield EditedFrame(picture, before, False)
             continue
         face = view(footage.pictures[other], from_crop)
         if blur:
             face = np.stack([cv2.GaussianBlur(plane, (0, 0), blur) for plane in face])
         edited = compose(picture, face, place_of(crop, footage.points[index], 1.0))
-        yield Edit(picture, before, edited)
+        yield EditedFrame(picture, before, edited)
 
 
 def mouth_of(picture: Picture, points: Float32) -> Float32:
@@ -141,7 +141,9 @@ def still_mouth(picture: Picture, crop: Crop) -> Float32:
     return np.asarray(lower, np.float32) / np.float32(1 << (picture.depth - 8))
 
 
-def timed(edits: list[Edit], landmarker: Landmarker, footage: Footage, strength: float) -> tuple[list[Picture], float]:
+def timed(
+    edits: list[EditedFrame], landmarker: Landmarker, footage: Footage, strength: float
+) -> tuple[list[Picture], float]:
     began = time.monotonic()
     done = [edit.picture for edit in DetailTransfer(landmarker, strength).enhance(edits, footage.track)]
     return done, len(done) / (time.monotonic() - began)
@@ -172,7 +174,7 @@ def write_video(pictures: list[Picture], path: Path, footage: Footage) -> Path:
 def compared(clip: Path, folder: Path, landmarker: Landmarker, options: argparse.Namespace) -> None:
     footage = footage_of(clip, options.frames, landmarker)
     edits = list(generated(footage, options.lag, options.blur))
-    without = [own_copy(edit.picture) for edit in edits]
+    without = [writable_copy(edit.picture) for edit in edits]
     done, speed = timed(edits, landmarker, footage, options.strength)
     own, own_mouths = sharpness(footage.pictures, footage), held_still(footage.pictures, footage)
     own_rest = restlessness(own_mouths)
@@ -206,7 +208,7 @@ def main() -> None:
     parser.add_argument("--score", type=Path)
     parser.add_argument("--score-python", default=sys.executable)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Landmarker.open(Networks()) as landmarker:
+    with tempfile.TemporaryDirectory() as folder, Landmarker.open(SessionCache()) as landmarker:
         for clip in options.clips:
             compared(clip, options.keep or Path(folder), landmarker, options)
 

@@ -23,13 +23,13 @@ from skimage.metrics import structural_similarity
 from lipsync.enhancers import UPSCALERS
 from lipsync.enhancers.base import EnhancerOptions, Upscaler
 from lipsync.enhancers.upscale.ncnn import FILES, enlarger
-from lipsync.enhancers.upscale.tiled import TiledUpscaler, Wish
+from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams
 from lipsync.enhancers.upscale.tiles import blank, read_tile
 from lipsync.errors import ModelMissing
-from lipsync.frames.planes import own_copy
+from lipsync.frames.planes import writable_copy
 from lipsync.media.probe import probe
 from lipsync.media.reader import read
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.types import Picture
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=2)
     parser.add_argument("--fourk", action="store_true")
     options = parser.parse_args()
-    names, networks = options.names.split(","), Networks()
+    names, networks = options.names.split(","), SessionCache()
     for clip in sorted(options.clips.glob("*.mp4")):
         frames = list(itertools.islice(read(probe(clip)), 0, 15 * options.frames, 15))
         for name in names:
@@ -55,7 +55,7 @@ def main() -> None:
         report_memory(names[-1], networks, resized(frames[0], 3840, 2160))
 
 
-def opened(name: str, networks: Networks, **wishes: object) -> Upscaler:
+def opened(name: str, networks: SessionCache, **wishes: object) -> Upscaler:
     def nothing(name: str, half: bool) -> Path:
         raise ModelMissing(name)
 
@@ -82,10 +82,10 @@ def halved(picture: Picture) -> tuple[np.ndarray, Picture]:
 def resized(picture: Picture, width: int, height: int) -> Picture:
     sizes = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
     planes = [cv2.resize(p, s) for p, s in zip((picture.y, picture.u, picture.v), sizes, strict=True)]
-    return own_copy(replace(picture, y=planes[0], u=planes[1], v=planes[2]))
+    return writable_copy(replace(picture, y=planes[0], u=planes[1], v=planes[2]))
 
 
-def report_speed(name: str, networks: Networks, picture: Picture) -> None:
+def report_speed(name: str, networks: SessionCache, picture: Picture) -> None:
     upscaler = opened(name, networks)
     upscaler.upscale(picture)
     start = time.perf_counter()
@@ -96,12 +96,12 @@ def report_speed(name: str, networks: Networks, picture: Picture) -> None:
     if (name, 2) in FILES:
         part = resized(picture, 400, 300)
         network = replace(enlarger(name, 2, EnhancerOptions(precision="fp32"), networks), plain=False)
-        one, other = (TiledUpscaler(network, Wish(2, side), Monitor()).upscale(part).y for side in (512, 96))
+        one, other = (TiledUpscaler(network, UpscaleParams(2, side), Monitor()).upscale(part).y for side in (512, 96))
         seam = int(np.abs(one.astype(int) - other).max())
     print(f"{name:22s} {rate:.2f} frames/s at 720p, tiles differ by {seam} of 255", flush=True)
 
 
-def report_memory(name: str, networks: Networks, picture: Picture) -> None:
+def report_memory(name: str, networks: SessionCache, picture: Picture) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     opened(name, networks).upscale(picture)

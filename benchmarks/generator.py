@@ -30,7 +30,7 @@ from lipsync.engines.wav2lip.architecture import (
     encoder_graph,
     fold,
 )
-from lipsync.engines.wav2lip.inference import STREAMS, LipGenerator, View, Work
+from lipsync.engines.wav2lip.inference import STREAMS, GeneratorRunner, View, Work
 from lipsync.errors import DeviceUnavailable
 from lipsync.models.devices import choose_runtime, open_session
 from lipsync.types import Colour, Float32, Picture
@@ -84,14 +84,14 @@ def _contenders(folder: Path, batch: int) -> Iterator[tuple[str, Run]]:
             open_session(folder / f"{name}{half}.onnx", device=device, precision=precision, streams=STREAMS)
             for name in ("encoder", "decoder")
         )
-        yield f"{device} {precision}", _ours(LipGenerator(*sessions), batch)
+        yield f"{device} {precision}", _ours(GeneratorRunner(*sessions), batch)
     try:
         yield "PyTorch eager fp32", _pytorch(weights, batch)
     except ImportError:
         print("PyTorch: left out, it is not installed")
 
 
-def _ours(generator: LipGenerator, batch: int) -> Run:
+def _ours(generator: GeneratorRunner, batch: int) -> Run:
     nothing = Picture(0, *[np.zeros((2, 2), np.uint8)] * 3, 8, Colour())
 
     def run(mel: Float32, face: Float32) -> Float32:

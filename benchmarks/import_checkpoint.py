@@ -25,7 +25,7 @@ from measure import measured
 
 from lipsync.engines.wav2lip.architecture import expected_weights
 from lipsync.engines.wav2lip.convert import GENERATOR
-from lipsync.models.registry import Shelf
+from lipsync.models.registry import ModelRegistry
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 
@@ -52,7 +52,7 @@ def leave(folder: Path, name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="lipsync-import-") as scratch:
         path = Path(scratch, "made_up.pth")
         write(path)
-        Shelf(Store(folder), (GENERATOR,)).import_file(path, name, Monitor())
+        ModelRegistry(Store(folder), (GENERATOR,)).import_file(path, name, Monitor())
 
 
 def write(path: Path, rule: str | None = None) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from lipsync.faces.landmarker import Landmarker
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.types import Colour, Picture
 
 Rgb = NDArray[np.uint8]
@@ -28,7 +28,7 @@ Rgb = NDArray[np.uint8]
 
 @pytest.fixture(scope="session")
 def landmarker() -> Iterator[Landmarker]:
-    with Landmarker.open(Networks()) as opened:
+    with Landmarker.open(SessionCache()) as opened:
         yield opened
 
 

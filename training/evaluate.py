@@ -25,7 +25,7 @@ from prepare import held_out, read_face, read_sound
 from lipsync.faces import geometry
 from lipsync.faces.landmarker import Landmarker
 from lipsync.models.devices import open_session
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.speech.features import RATE, features, normalised
 from lipsync.speech.motion import NETWORK_RATE, Basis, MotionModel, load_basis, open_motion
 from lipsync.types import Float32
@@ -98,7 +98,7 @@ def held_out_scores(model: MotionModel, clips: Iterable[dataset.PreparedClip]) -
 def others_scores(model: MotionModel, folder: Path) -> dict[str, list[Score]]:
     """Scores of clips of other people, by the clip's name."""
     scores = {}
-    with Landmarker.open(Networks()) as landmarker:
+    with Landmarker.open(SessionCache()) as landmarker:
         for path in sorted(folder.glob("*.mp4")):
             landmarks = read_face(path, landmarker)
             if landmarks is not None:
@@ -121,7 +121,7 @@ def stillness(model: MotionModel, level: float, seconds: int = 10) -> tuple[floa
 def open_model(folder: Path | None) -> MotionModel:
     """The package's network, or the one that training wrote to a folder."""
     if folder is None:
-        return open_motion(Networks())
+        return open_motion(SessionCache())
     return MotionModel(open_session(folder / "motion.onnx", threads=1), load_basis(folder / "basis.npz"))
 
 

@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.region import region_of
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.speech.features import RATE
 from lipsync.speech.motion import NETWORK_RATE
 from lipsync.types import Colour, Face, Float32, Picture
@@ -126,7 +126,7 @@ def other_voices(name: str, sound: Float32, count: int, spoken: int) -> tuple[li
 def prepare(source: Path, target: Path, shifted: int = 8, spoken: int = 5) -> Iterator[tuple[str, bool]]:
     """Prepare every clip of a folder; yields its name and whether it could be used."""
     target.mkdir(parents=True, exist_ok=True)
-    with Landmarker.open(Networks()) as landmarker:
+    with Landmarker.open(SessionCache()) as landmarker:
         for path in sorted(source.glob("*.mp4")):
             out = target / f"{path.stem}.npz"
             if not out.exists():

@@ -64,18 +64,18 @@ class AudioInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Framing:
+class FrameTransform:
     """What is done to every picture of ``whole`` (width, height) as it is read: made ``shrink`` times smaller, turned
     clockwise by 90 degrees, cut to ``crop`` (top, bottom, left, right; pixels, bottom and right excluded).
 
-    ``plainly``: made smaller by looking between the nearest pixels, instead of averaging areas.
+    ``nearest``: made smaller by looking between the nearest pixels, instead of averaging areas.
     """
 
     whole: tuple[int, int]
     crop: tuple[int, int, int, int]
     shrink: int = 1
     turned: bool = False
-    plainly: bool = False
+    nearest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Clip:
     video: VideoInfo | None
     audio: AudioInfo | None
     still: bool = False
-    framing: Framing | None = None
+    framing: FrameTransform | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ import pytest
 
 from lipsync.errors import OptionInvalid
 from lipsync.media.encoders import HARDWARE, available, check_encoding, options_of, pixel_format_of, suffixes_of
-from lipsync.media.encoding import CHOICES, DEFAULT, Encoding, encoding_named
+from lipsync.media.encoding import DEFAULT, PRESETS, Encoding, encoding_named
 from lipsync.media.probe import audio_of, probe, video_of
 from lipsync.media.reader import read
 from lipsync.media.writer import check_output, write
 
-HARD = [name for name, choice in CHOICES.items() if choice.encoding.codec.endswith(HARDWARE)]
-SOFT = [name for name in CHOICES if name not in HARD]
-FILES = [(name, suffix) for name in SOFT for suffix in suffixes_of(CHOICES[name].encoding)]
+HARD = [name for name, choice in PRESETS.items() if choice.encoding.codec.endswith(HARDWARE)]
+SOFT = [name for name in PRESETS if name not in HARD]
+FILES = [(name, suffix) for name in SOFT for suffix in suffixes_of(PRESETS[name].encoding)]
 NTSC = Fraction(30000, 1001)
 BEAT = Fraction(1, 2)  # seconds, when the sound clicks
 
@@ -83,9 +83,9 @@ def test_an_unknown_name_is_answered_with_those_that_there_are():
         encoding_named("q99")
 
 
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_choice_says_on_one_line_what_it_is_for_and_fits_its_file(name):
-    choice = CHOICES[name]
+    choice = PRESETS[name]
     assert 10 < len(choice.purpose) < 80
     if name in SOFT:
         assert choice.suffix in suffixes_of(choice.encoding)
@@ -98,7 +98,7 @@ def test_every_choice_without_hardware_is_available_everywhere():
 @pytest.mark.parametrize(("name", "suffix"), FILES)
 def test_frames_sound_and_times_are_exact(tmp_path, make_video, number_of, encoded, name, suffix):
     footage = probe(make_video(tmp_path / "a.mp4", frames=30, rate=NTSC))
-    path = encoded(footage, CHOICES[name].encoding, suffix, 30 / NTSC)
+    path = encoded(footage, PRESETS[name].encoding, suffix, 30 / NTSC)
     clip = probe(path)
     video, audio = video_of(clip), audio_of(clip)
     assert [number_of(picture.y) for picture in read(clip)] == list(range(30))
@@ -112,7 +112,7 @@ def test_frames_sound_and_times_are_exact(tmp_path, make_video, number_of, encod
 @pytest.mark.parametrize(("name", "suffix"), FILES)
 def test_colours_mean_what_they_meant(tmp_path, make_video, encoded, name, suffix, colour):
     footage = probe(make_video(tmp_path / "a.mp4", frames=3, colour=colour))
-    clip = probe(encoded(footage, CHOICES[name].encoding, suffix, 0.1))
+    clip = probe(encoded(footage, PRESETS[name].encoding, suffix, 0.1))
     told, meant = video_of(clip).colour, video_of(footage).colour
     rangeless = name == "prores"
     assert told == replace(meant, full_range=meant.full_range and not rangeless)
@@ -127,7 +127,7 @@ def test_colours_mean_what_they_meant(tmp_path, make_video, encoded, name, suffi
 def test_ten_bits_and_high_dynamic_range_are_kept(tmp_path, make_video, encoded, name, suffix):
     colour = (1, 9, 9, 16)
     footage = probe(make_video(tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", colour=colour, frames=3))
-    video = video_of(probe(encoded(footage, CHOICES[name].encoding, suffix, 0.1)))
+    video = video_of(probe(encoded(footage, PRESETS[name].encoding, suffix, 0.1)))
     assert (video.depth, video.colour) == (10, video_of(footage).colour)
 
 
@@ -144,7 +144,7 @@ def test_lossless_loses_nothing(tmp_path, make_video, encoded, form):
 @pytest.mark.parametrize(("name", "suffix"), [(n, s) for n, s in FILES if s != ".mkv"])
 def test_the_index_stands_in_front_and_hevc_is_as_apple_wants_it(tmp_path, make_video, encoded, name, suffix):
     footage = probe(make_video(tmp_path / "a.mp4", frames=3))
-    content = encoded(footage, CHOICES[name].encoding, suffix, 0.1).read_bytes()
+    content = encoded(footage, PRESETS[name].encoding, suffix, 0.1).read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
     assert (b"hvc1" in content) == (name == "hevc")
     assert b"hev1" not in content
@@ -200,7 +200,7 @@ def test_pixels_that_are_not_square_are_kept_or_refused(tmp_path, encoded, name)
         out.mux(stream.encode(av.VideoFrame(192, 96, "yuv420p")))
         out.mux(stream.encode(av.VideoFrame(192, 96, "yuv420p")))
         out.mux(stream.encode(None))
-    footage, choice = probe(source), CHOICES[name]
+    footage, choice = probe(source), PRESETS[name]
     assert video_of(probe(encoded(footage, choice.encoding, choice.suffix, 0.1))).sample_aspect == Fraction(4, 3)
     with pytest.raises(OptionInvalid, match="not square"):
         encoded(footage, choice.encoding, ".mkv", 0.1)

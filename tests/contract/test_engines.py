@@ -11,12 +11,12 @@ import pytest
 from lipsync.engines import ENGINES, WITH_ORIGINAL
 from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.passthrough import Passthrough
-from lipsync.engines.wav2lip.original import FaithfulWav2Lip
+from lipsync.engines.wav2lip.original import OriginalWav2Lip
 from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
-from lipsync.media.reader import bounce, bounced, read
+from lipsync.media.reader import ping_pong, ping_pong_index, read
 from lipsync.models.devices import DEVICES, PRECISIONS
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
 
@@ -26,7 +26,7 @@ def open_engine(models_dir):
     """Any engine by name, as it is or faithful to its original."""
 
     def make(name: str, faithful: bool = False):
-        return ENGINES[name](EngineOptions(models=models_dir, faithful=faithful, batch=8), Networks(), Monitor())
+        return ENGINES[name](EngineOptions(models=models_dir, faithful=faithful, batch=8), SessionCache(), Monitor())
 
     return make
 
@@ -37,7 +37,7 @@ def studied(request, speaker, open_engine):
     name, _, faithful = request.param.partition(", ")
     engine = open_engine(name, bool(faithful))
     footage = probe(speaker)
-    with track_faces(footage, 1000, "largest", [engine], Networks(), Monitor()) as track:
+    with track_faces(footage, 1000, "largest", [engine], SessionCache(), Monitor()) as track:
         yield engine, footage, track
 
 
@@ -50,9 +50,9 @@ def heard(voice):
 @pytest.fixture(scope="module")
 def results(studied, heard):
     engine, footage, track = studied
-    frames = 47 if isinstance(engine, FaithfulWav2Lip) else 50  # the original leaves out the end
+    frames = 47 if isinstance(engine, OriginalWav2Lip) else 50  # the original leaves out the end
     scene = Scene(track, heard, footage.video.rate, frames)
-    given = list(bounce(footage, frames, len(track)))
+    given = list(ping_pong(footage, frames, len(track)))
     before = [np.concatenate([p.y.ravel(), p.u.ravel(), p.v.ravel()]) for p in given]
     with closing(engine.synthesise(iter(given), scene)) as frames:
         return before, list(frames)
@@ -60,7 +60,7 @@ def results(studied, heard):
 
 def test_as_many_frames_as_the_scene_wants_in_order(results):
     _, frames = results
-    assert [f.picture.index for f in frames] == [bounced(i, 40) for i in range(len(frames))]
+    assert [f.picture.index for f in frames] == [ping_pong_index(i, 40) for i in range(len(frames))]
     assert len(frames) >= 47
 
 
@@ -111,7 +111,7 @@ def test_observing_changes_no_picture(speaker, open_engine):
 def test_synthesis_can_be_left_at_any_time(studied, heard):
     engine, footage, track = studied
     scene = Scene(track, heard, Fraction(25), 50)
-    frames = engine.synthesise(bounce(footage, 50, len(track)), scene)
+    frames = engine.synthesise(ping_pong(footage, 50, len(track)), scene)
     next(frames)
     frames.close()
     assert next(frames, None) is None

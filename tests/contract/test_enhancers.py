@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from lipsync.enhancers import FACTORS, RESTORERS, UPSCALERS, best_upscaler, check_enhancer, parse_upscale
-from lipsync.enhancers.base import Edit, EnhancerOptions
+from lipsync.enhancers.base import EditedFrame, EnhancerOptions
 from lipsync.enhancers.upscale.ncnn import FILES, installed
 from lipsync.errors import ModelMissing, OptionInvalid
 from lipsync.faces.track import TrackBuilder
-from lipsync.frames.planes import own_copy
+from lipsync.frames.planes import writable_copy
 from lipsync.models.devices import DEVICES, PRECISIONS
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.types import Face
 
@@ -29,8 +29,8 @@ ON_PROCESSOR = EnhancerOptions(device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="module")
-def networks() -> Networks:
-    return Networks()
+def networks() -> SessionCache:
+    return SessionCache()
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +118,10 @@ def deep(picture):
 def edits(pictures, edited=lambda k: k != 1):
     """Frames whose mouths an engine made darker."""
     for k, picture in enumerate(pictures):
-        after = own_copy(picture)
+        after = writable_copy(picture)
         if edited(k):
             after.y[130:170, 140:190] -= after.y[130:170, 140:190] // 4
-        yield Edit(after, picture, edited(k))
+        yield EditedFrame(after, picture, edited(k))
 
 
 def values(picture):

@@ -21,7 +21,7 @@ from lipsync.errors import OutOfMemory
 from lipsync.frames.difference import changed_box
 from lipsync.frames.rgb import BT601, UNSPECIFIED
 from lipsync.media.probe import probe, video_of
-from lipsync.media.reader import bounce, read
+from lipsync.media.reader import ping_pong, read
 from lipsync.monitor import Monitor
 from lipsync.pipeline import postprocess as finish
 from lipsync.pipeline.edit_spool import EditSpool
@@ -112,7 +112,7 @@ def job(speaker, voice, tmp_path) -> Job:
 def test_two_results_are_enhanced_one_after_the_other_and_counted_as_one_work(job):
     progress, witness = [], Witness()
     monitor = Monitor(lambda step: progress.append((step.done, step.total)) if step.stage == "enhance" else None)
-    result = run(replace(job, enhancement=Enhancement(factor=2, upscaler="lanczos")), monitor, receiver=witness)
+    result = run(replace(job, enhancement=Enhancement(factor=2, upscaler="lanczos")), monitor, observer=witness)
     assert progress == [(done, 100) for done in range(1, 101)]
     assert witness.heard == [
         ("passthrough", "plain"),
@@ -142,13 +142,13 @@ def test_one_limit_of_time_holds_for_all_results(job, monkeypatch):
 
 
 def test_memory_that_runs_out_for_a_copy_changes_no_finished_file(job, monkeypatch):
-    def write_variant(*_, **__):
+    def write_av_offset_copy(*_, **__):
         raise OutOfMemory("too much")
 
-    monkeypatch.setattr(finish, "write_variant", write_variant)
+    monkeypatch.setattr(finish, "write_variant", write_av_offset_copy)
     witness = Witness()
     with pytest.raises(OutOfMemory):
-        run(replace(job, engines=("passthrough",), offsets=(Fraction(80, 1000),)), Monitor(), receiver=witness)
+        run(replace(job, engines=("passthrough",), offsets=(Fraction(80, 1000),)), Monitor(), observer=witness)
     assert witness.heard == [("passthrough", "final")]
     assert video_of(probe(job.output)).width == 320
 
@@ -267,7 +267,7 @@ def test_a_restorer_works_where_the_mouth_was_changed_and_nowhere_else(sync, spe
     )
     assert (code, err, told["enhanced"]["step"]) == (0, "", "completed")
     better, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
-    footage = list(bounce(probe(speaker), 50, 40))
+    footage = list(ping_pong(probe(speaker), 50, 40))
     for one, other, before in zip(better, plain, footage, strict=True):
         box = changed_box(before, other)
         outside = np.ones(one.y.shape, bool)

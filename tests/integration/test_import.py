@@ -21,9 +21,9 @@ from lipsync.cli.models import fetch_into
 from lipsync.engines.wav2lip.architecture import expected_weights
 from lipsync.engines.wav2lip.convert import GENERATOR
 from lipsync.errors import DownloadFailed, LicenceNotAccepted
-from lipsync.models.catalogue import Weights
+from lipsync.models.catalogue import ModelInfo
 from lipsync.models.checkpoint import LEGACY_MAGIC
-from lipsync.models.registry import Shelf
+from lipsync.models.registry import ModelRegistry
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 
@@ -114,8 +114,8 @@ def test_a_checkpoint_lives_in_the_store_from_import_to_removal(checkpoint, tmp_
 
 def test_what_is_fetched_is_ready(checkpoint, home, tmp_path, capsys):
     content = checkpoint.read_bytes()
-    homes = (f"{home}/nowhere.pth", f"{home}/{checkpoint.name}")
-    entry = Weights("wav2lip", "wav2lip.pth", len(content), hashlib.sha256(content).hexdigest(), homes, "for tests")
+    mirrors = (f"{home}/nowhere.pth", f"{home}/{checkpoint.name}")
+    entry = ModelInfo("wav2lip", "wav2lip.pth", len(content), hashlib.sha256(content).hexdigest(), mirrors, "for tests")
     store = Store(tmp_path / "models", {"wav2lip": entry})
     options = argparse.Namespace(name="wav2lip", accept_license=False, quiet=False, json=False)
     with pytest.raises(LicenceNotAccepted, match="--accept-license"):
@@ -126,11 +126,11 @@ def test_what_is_fetched_is_ready(checkpoint, home, tmp_path, capsys):
     assert "licence: for tests" in out
     assert "wav2lip: ready in" in out
     assert "MB/s" in err
-    assert Shelf(store, (GENERATOR,)).find("wav2lip").form == "torch legacy"
+    assert ModelRegistry(store, (GENERATOR,)).find("wav2lip").form == "torch legacy"
 
     options.accept_license = False  # agreed to once, here already: no network
     offline = Store(
-        store.folder, {"wav2lip": Weights("wav2lip", "wav2lip.pth", entry.size, entry.sha256, (), "for tests")}
+        store.folder, {"wav2lip": ModelInfo("wav2lip", "wav2lip.pth", entry.size, entry.sha256, (), "for tests")}
     )
     assert fetch_into(offline, options, Monitor()) == 0
     store.place("wav2lip").unlink()

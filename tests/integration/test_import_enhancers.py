@@ -12,13 +12,13 @@ import pytest
 
 from lipsync.__main__ import main
 from lipsync.enhancers import RESTORERS, UPSCALERS
-from lipsync.enhancers.base import Edit, EnhancerOptions
+from lipsync.enhancers.base import EditedFrame, EnhancerOptions
 from lipsync.errors import InferenceFailed
 from lipsync.faces.track import TrackBuilder
-from lipsync.frames.planes import own_copy
-from lipsync.models.session_cache import Networks
+from lipsync.frames.planes import writable_copy
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
-from lipsync.pipeline.model_registry import Finder
+from lipsync.pipeline.model_registry import WeightsResolver
 
 pytest.importorskip("onnx", reason="makes the networks")
 
@@ -34,7 +34,7 @@ def bring(tmp_path, capsys):
         assert main(["models", "import", str(path), "--name", name, "--models-dir", str(store), "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["name"], told["state"]) == (name, "ready")
-        return told, Finder(store, Monitor())
+        return told, WeightsResolver(store, Monitor())
 
     return run
 
@@ -72,7 +72,7 @@ def test_an_imported_upscaler_enlarges_pictures_of_any_size(
     assert told["kind"] == "upscaler"
     picture = odd(*size)
     made = [
-        UPSCALERS[name].open(factor, replace(ON_PROCESSOR, tile=tile), Networks(), Monitor(), find).upscale(picture)
+        UPSCALERS[name].open(factor, replace(ON_PROCESSOR, tile=tile), SessionCache(), Monitor(), find).upscale(picture)
         for tile in (64, 256)
     ]
     height, width = (side * factor for side in size)
@@ -89,7 +89,7 @@ def test_a_network_of_another_factor_than_its_name_says_is_told(
     bring, odd, write_checkpoint, upscaler_weights, tmp_path
 ):
     _, find = bring(write_checkpoint(tmp_path / "a.pth", upscaler_weights("srvgg", 2)), "realesr-general-x4v3")
-    upscaler = UPSCALERS["realesr-general-x4v3"].open(2, ON_PROCESSOR, Networks(), Monitor(), find)
+    upscaler = UPSCALERS["realesr-general-x4v3"].open(2, ON_PROCESSOR, SessionCache(), Monitor(), find)
     with pytest.raises(InferenceFailed, match="the network made"):
         upscaler.upscale(odd(61, 83))
 
@@ -98,12 +98,12 @@ def test_a_network_of_another_factor_than_its_name_says_is_told(
 def spoken(moved, to_picture, landmarker):
     """A frame whose mouth was changed, and where its face is."""
     picture = to_picture(moved((160, 115), 1.6))
-    after = own_copy(picture)
+    after = writable_copy(picture)
     after.y[130:170, 140:190] -= after.y[130:170, 140:190] // 4
     with TrackBuilder() as builder:
         builder.add(landmarker.find(picture)[0], False)
         with builder.finish(Fraction(25)) as track:
-            yield Edit(after, picture, True), track
+            yield EditedFrame(after, picture, True), track
 
 
 @pytest.mark.parametrize("device", ["cpu", "onnxruntime"])
@@ -128,9 +128,9 @@ def test_an_imported_restorer_restores_what_was_edited(
     edit, track = spoken
     changes = {}
     for fidelity in (0.25, 1.0):
-        given = Edit(own_copy(edit.picture), edit.before, True)
+        given = EditedFrame(writable_copy(edit.picture), edit.before, True)
         options = replace(ON_PROCESSOR, device=device, fidelity=fidelity)
-        enhancer = RESTORERS[name].open(options, Networks(), Monitor(), find)
+        enhancer = RESTORERS[name].open(options, SessionCache(), Monitor(), find)
         with closing(enhancer.enhance(iter([given]), track)) as done:
             (frame,) = done
         assert enhancer.conditions.device == device

@@ -145,7 +145,7 @@ def test_a_task_from_upload_to_download(service, upload, speaker, voice, tmp_pat
 def test_whoever_wants_to_know_is_told_and_can_check_who_says_so(service, upload, speaker, voice):
     heard: list[tuple[dict[str, str], bytes]] = []
 
-    class Receiver(BaseHTTPRequestHandler):
+    class OutputObserver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             heard.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
@@ -154,7 +154,7 @@ def test_whoever_wants_to_know_is_told_and_can_check_who_says_so(service, upload
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), OutputObserver) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         wish = {"video": upload(speaker), "audio": upload(voice), "engines": ["passthrough"]}

@@ -12,7 +12,7 @@ import pytest
 import lipsync
 from lipsync.cli import main
 from lipsync.media.probe import audio_of, probe, video_of
-from lipsync.media.reader import bounced, read
+from lipsync.media.reader import ping_pong_index, read
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_video_gets_a_new_mouth_and_lasts_as_long_as_the_sound(sync, tmp_path,
     assert abs(video_of(result).duration - 2) <= Fraction(1, 25)
     assert abs(audio_of(result).duration - 2) <= Fraction(1, 25)
     source, made = list(read(probe(speaker))), list(read(result))
-    away = [np.abs(made[i].y.astype(int) - source[bounced(i, 40)].y) for i in range(50)]
+    away = [np.abs(made[i].y.astype(int) - source[ping_pong_index(i, 40)].y) for i in range(50)]
     assert max(a[:80].mean() for a in away) < 1.5  # eyes and above: only encoded anew
     assert max(a[130:190, 110:210].mean() for a in away) > 3  # around the mouth
 

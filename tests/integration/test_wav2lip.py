@@ -14,7 +14,7 @@ import pytest
 
 from lipsync.cli import main
 from lipsync.media.probe import audio_of, probe, video_of
-from lipsync.media.reader import bounced, looped, read
+from lipsync.media.reader import loop_index, ping_pong_index, read
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_video_gets_a_new_mouth_and_loses_no_frames(sync, tmp_path, speaker):
     assert (video_of(result).frames, float(audio_of(result).duration)) == (50, pytest.approx(2, abs=0.05))
     source, frames = frames_of(speaker), frames_of(tmp_path / "out.mp4")
     assert all(red(frame) for frame in frames[12:14])
-    away = [np.abs(frames[i].y.astype(int) - source[bounced(i, 40)].y)[:80].mean() for i in range(50)]
+    away = [np.abs(frames[i].y.astype(int) - source[ping_pong_index(i, 40)].y)[:80].mean() for i in range(50)]
     assert max(away) < 1.5  # eyes and above: only encoded anew
 
 
@@ -78,7 +78,7 @@ def test_faithful_ends_when_the_original_does_and_starts_the_footage_anew(sync, 
     assert (code, err) == (0, "")
     assert told["frames"] == 47
     source, frames = frames_of(speaker), frames_of(tmp_path / "out.mp4")
-    away = [np.abs(frames[i].y.astype(int) - source[looped(i, 40)].y)[:60].mean() for i in range(47)]
+    away = [np.abs(frames[i].y.astype(int) - source[loop_index(i, 40)].y)[:60].mean() for i in range(47)]
     assert max(away) < 1.7
 
 

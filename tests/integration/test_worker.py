@@ -22,7 +22,7 @@ from lipsync.settings import Settings, load_settings
 from lipsync.tasks.store import TaskStore
 from lipsync.tasks.task import NewTask, Source, Status, Task
 from lipsync.worker import broker as doorbell
-from lipsync.worker.broker import Doorbell, make_app
+from lipsync.worker.broker import TaskNotifier, make_app
 from lipsync.worker.context import now, open_tasks
 
 BROKERS = {"files": "", "redis": "redis://127.0.0.1:6379/9", "rabbitmq": "amqp://guest:guest@127.0.0.1:5672//"}
@@ -115,7 +115,7 @@ def work_in_progress(settings: Settings) -> list[Path]:
 
 
 def test_a_task_that_is_rung_for_is_done(broker, settings, store, worker, new):
-    bell = Doorbell(make_app(broker, settings.data_dir / "queue"))
+    bell = TaskNotifier(make_app(broker, settings.data_dir / "queue"))
     process = worker(broker)
     first, second = new(), new()
     for task in (first, second):
@@ -134,7 +134,7 @@ def test_messages_that_nobody_hears_are_counted(broker, tmp_path, monkeypatch):
     monkeypatch.setattr(doorbell, "QUEUE", name)
     monkeypatch.setattr(doorbell, "MOST", 3)
     app = make_app(broker, tmp_path / "queue")
-    bell = Doorbell(app)
+    bell = TaskNotifier(app)
     assert not bell.crowded()
     for _ in range(3):
         assert not bell.crowded()
@@ -277,4 +277,4 @@ def test_a_worker_whose_native_code_hangs_ends_and_its_task_has_failed(settings,
 
 def test_a_broker_that_does_not_answer_is_told(tmp_path):
     with pytest.raises(StorageFailed, match="the broker does not take messages"):
-        Doorbell(make_app("redis://127.0.0.1:9/0", tmp_path)).ring("x")
+        TaskNotifier(make_app("redis://127.0.0.1:9/0", tmp_path)).ring("x")

@@ -9,13 +9,13 @@ from fastapi.routing import APIRoute
 
 from lipsync import __version__
 from lipsync.api.auth import check_keys
-from lipsync.api.body_limit import Bounded
+from lipsync.api.body_limit import BodyLimitMiddleware
 from lipsync.api.errors import add_handlers, add_schemas
-from lipsync.api.metrics import Metered
+from lipsync.api.metrics import MetricsMiddleware
 from lipsync.api.routes import events, files, health, tasks, tus, uploads, webhooks
 from lipsync.api.routes import legacy as older
 from lipsync.api.routes import options as about
-from lipsync.api.state import Services, open_desk
+from lipsync.api.state import Services, open_state
 
 ROUTES = (tasks, events, webhooks, uploads, tus, files, about, health, older)
 TAGS = [
@@ -53,11 +53,11 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,  # these pages would run scripts from elsewhere, in the origin that has the keys
         redoc_url=None,
     )
-    app.state.desk = open_desk(services)
+    app.state.desk = open_state(services)
     add_handlers(app, [route for module in ROUTES for route in module.router.routes])
     for module in ROUTES:
         app.include_router(module.router)
-    app.add_middleware(Bounded)
-    app.add_middleware(tus.SpeaksTus)
-    app.add_middleware(Metered, meter=app.state.desk.meter)
+    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(tus.TusMiddleware)
+    app.add_middleware(MetricsMiddleware, meter=app.state.desk.meter)
     return app

@@ -12,8 +12,8 @@ from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
-from lipsync.api.errors import Refusal
-from lipsync.api.state import AtDesk, Desk
+from lipsync.api.errors import ApiError
+from lipsync.api.state import AppState, StateDep
 from lipsync.errors import SettingInvalid
 from lipsync.settings import Settings
 from lipsync.tasks.task import Task
@@ -79,49 +79,49 @@ def check_browser(request: Request, settings: Settings) -> None:
     told = request.headers.get("host", "")
     host = host_of(told)
     if host is None or not (is_loopback(host) or host == host_of(ours.netloc)):
-        raise Refusal("host_unknown", "without API keys the service is for this machine alone")
+        raise ApiError("host_unknown", "without API keys the service is for this machine alone")
     origin = request.headers.get("origin")
     if origin is not None and origin.lower().partition("://")[2] not in (told.lower(), ours.netloc.lower()):
-        raise Refusal("host_unknown", "without API keys no page of another origin is served")
+        raise ApiError("host_unknown", "without API keys no page of another origin is served")
     if is_proxied(request) and not settings.public_url:
-        raise Refusal("host_unknown", "without API keys a proxy is served only if LIPSYNC_PUBLIC_URL names it")
+        raise ApiError("host_unknown", "without API keys a proxy is served only if LIPSYNC_PUBLIC_URL names it")
 
 
-def identify(desk: Desk, request: Request, credentials: HTTPAuthorizationCredentials | None) -> Caller:
+def identify(desk: AppState, request: Request, credentials: HTTPAuthorizationCredentials | None) -> Caller:
     """Whose key it is. Raises Refusal."""
     if not desk.settings.keys_required:
         check_browser(request, desk.settings)
         return Caller(None, frozenset({ADMIN}))
     if credentials is None:
-        raise Refusal("key_missing", "send an API key as: Authorization: Bearer lsk_…", CHALLENGE)
+        raise ApiError("key_missing", "send an API key as: Authorization: Bearer lsk_…", CHALLENGE)
     key = desk.store.find_key(credentials.credentials)
     if key is None:
         challenge = {"WWW-Authenticate": CHALLENGE["WWW-Authenticate"] + ', error="invalid_token"'}
-        raise Refusal("key_unknown", "there is no such key, or it was revoked", challenge)
+        raise ApiError("key_unknown", "there is no such key, or it was revoked", challenge)
     return Caller(key.id, frozenset(key.scopes))
 
 
-class Needs:
+class RequireScope:
     """A dependency: a caller who may do this, and does not ask too often."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    def __call__(self, request: Request, desk: AtDesk, credentials: Token) -> Caller:
+    def __call__(self, request: Request, desk: StateDep, credentials: Token) -> Caller:
         caller = identify(desk, request, credentials)
         desk.buckets.take(caller.key_id or "", desk.now().timestamp())
         if not caller.scopes & {self._scope, ADMIN}:
-            raise Refusal("scope_missing", f"the API key has not the scope {self._scope}")
+            raise ApiError("scope_missing", f"the API key has not the scope {self._scope}")
         return caller
 
 
-Reader = Annotated[Caller, Depends(Needs("tasks:read"))]
-Writer = Annotated[Caller, Depends(Needs("tasks:write"))]
+Reader = Annotated[Caller, Depends(RequireScope("tasks:read"))]
+Writer = Annotated[Caller, Depends(RequireScope("tasks:write"))]
 
 
-def may_measure(request: Request, desk: AtDesk, credentials: Token) -> None:
+def allow_metrics(request: Request, desk: StateDep, credentials: Token) -> None:
     """Anybody on this machine who asks a service for this machine alone, else an admin. Raises Refusal."""
     host = host_of(request.headers.get("host", ""))
     near = is_loopback(desk.settings.host) and host is not None and is_loopback(host)
     if not near or is_proxied(request):
-        Needs(ADMIN)(request, desk, credentials)
+        RequireScope(ADMIN)(request, desk, credentials)

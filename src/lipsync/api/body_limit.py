@@ -7,14 +7,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lipsync.api.errors import Refusal, on_refusal
+from lipsync.api.errors import ApiError, on_api_error
 
 MOST = 1 << 20  # bytes
 UPLOADS = ("/v1/uploads", "/v1/tus/")
 TOLD = f"a request that is no upload has at most {MOST} bytes"
 
 
-class Bounded:
+class BodyLimitMiddleware:
     """Around the application. Starlette's own limit answers in plain text."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -26,7 +26,7 @@ class Bounded:
             return
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > MOST):
-            await on_refusal(Request(scope), Refusal("body_too_large", TOLD))(scope, receive, send)
+            await on_api_error(Request(scope), ApiError("body_too_large", TOLD))(scope, receive, send)
             return
         came = 0
 

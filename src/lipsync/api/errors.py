@@ -80,7 +80,7 @@ STATUS: Mapping[type[tree.LipsyncError], int] = MappingProxyType(
     }
 )
 
-REFUSALS: Mapping[str, tuple[int, str]] = MappingProxyType(
+API_ERRORS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
         "key_missing": (401, "An API key is wanted"),
         "key_unknown": (401, "There is no such API key"),
@@ -111,7 +111,7 @@ REFUSALS: Mapping[str, tuple[int, str]] = MappingProxyType(
 )
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """The interface itself refuses, with a code of REFUSALS and headers for the answer."""
 
     def __init__(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -128,7 +128,7 @@ class Fault(BaseModel):
     detail: str = Field(examples=["Field required"])
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """What went wrong, as RFC 9457 words it."""
 
     type: str = Field(examples=["urn:lipsync:problem:task_missing"])
@@ -156,7 +156,7 @@ def answer(
     faults: list[Fault] | None = None,
 ) -> Response:
     """The problem as an answer."""
-    problem = Problem(
+    problem = ProblemDetails(
         type=f"urn:lipsync:problem:{code}",
         title=title,
         status=status,
@@ -187,10 +187,10 @@ def on_error(request: Request, exc: Exception) -> Response:
     return answer(request, status, exc.code, title, detail, headers=headers)
 
 
-def on_refusal(request: Request, exc: Exception) -> Response:
+def on_api_error(request: Request, exc: Exception) -> Response:
     """What the interface refuses."""
-    assert isinstance(exc, Refusal)
-    status, title = REFUSALS[exc.code]
+    assert isinstance(exc, ApiError)
+    status, title = API_ERRORS[exc.code]
     return answer(request, status, exc.code, title, exc.detail, headers=exc.headers)
 
 
@@ -239,7 +239,7 @@ def on_gone(request: Request, exc: Exception) -> Response:
 def add_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Answer every failure with a problem. ``routes``: all that the application has."""
     app.add_exception_handler(tree.LipsyncError, on_error)
-    app.add_exception_handler(Refusal, on_refusal)
+    app.add_exception_handler(ApiError, on_api_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, HttpErrors(routes))
     app.add_exception_handler(ClientDisconnect, on_gone)
@@ -255,12 +255,12 @@ def problems(*statuses: int, keyed: bool = True) -> dict[int | str, dict[str, An
 
 def phrase(status: int) -> str:
     """What a status is called; tus has one of its own."""
-    return "Checksum Mismatch" if status == REFUSALS["tus_checksum"][0] else http.HTTPStatus(status).phrase
+    return "Checksum Mismatch" if status == API_ERRORS["tus_checksum"][0] else http.HTTPStatus(status).phrase
 
 
 def add_schemas(schema: dict[str, Any]) -> None:
     """The problem's schema, to which ``problems`` refers, into an OpenAPI document."""
-    own = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    own = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(own.pop("$defs", {}))
-    schemas["Problem"] = own
+    schemas["ProblemDetails"] = own

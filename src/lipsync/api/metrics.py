@@ -13,7 +13,7 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seco
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-class Meter:
+class Metrics:
     """Counts answers by route, method and status. Safe from any thread."""
 
     def __init__(self) -> None:
@@ -79,10 +79,10 @@ def task_lines(counts: Mapping[str, int], enhancements: Mapping[str, int], oldes
     yield line("lipsync_oldest_waiting_seconds", oldest_waiting)
 
 
-class Metered:
+class MetricsMiddleware:
     """Around the application: notes every answer. Unknown paths are one route, or a scan would fill memory."""
 
-    def __init__(self, app: ASGIApp, meter: Meter) -> None:
+    def __init__(self, app: ASGIApp, meter: Metrics) -> None:
         self._app = app
         self._meter = meter
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import threading
 
-from lipsync.api.errors import Refusal
+from lipsync.api.errors import ApiError
 
 ROUNDING = 1e-6  # seconds
 
 
-class Buckets:
+class RateLimiter:
     """One bucket for each name, in this process's memory; as many names as there are keys. Safe from any thread."""
 
     def __init__(self, per_minute: int) -> None:
@@ -29,4 +29,4 @@ class Buckets:
         if not enough:
             wait = math.ceil((1 - level) / rate - ROUNDING)
             told = f"{self._per_minute} requests a minute are allowed; the next in {wait} s"
-            raise Refusal("rate_exceeded", told, {"Retry-After": str(wait)})
+            raise ApiError("rate_exceeded", told, {"Retry-After": str(wait)})

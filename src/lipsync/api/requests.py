@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from lipsync.api.errors import Refusal
-from lipsync.api.upload_store import CONTENT, Shelf
+from lipsync.api.errors import ApiError
+from lipsync.api.upload_store import CONTENT, UploadStore
 from lipsync.engines import check_choice
 from lipsync.net.s3 import bucket_and_key
 from lipsync.net.url import parse
@@ -88,7 +88,7 @@ class Options(BaseModel):
     allow_clipped: bool = Field(default=False, description="use sound that is badly distorted")
 
 
-class Wish(BaseModel):
+class TaskRequest(BaseModel):
     """A new task."""
 
     model_config = ConfigDict(
@@ -116,13 +116,13 @@ class Wish(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _once_each(self) -> Wish:
+    def _once_each(self) -> TaskRequest:
         if len(set(self.engines)) < len(self.engines):
             raise ValueError("each engine can be asked for once")
         return self
 
 
-class Guess(BaseModel):
+class EstimateRequest(BaseModel):
     """Footage, of which somebody wants to know how long it would take."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -133,7 +133,7 @@ class Guess(BaseModel):
     options: Options = Field(default_factory=Options)
 
 
-def new_task(wish: Wish, shelf: Shelf, key_id: str | None, now: datetime) -> NewTask:
+def new_task(wish: TaskRequest, shelf: UploadStore, key_id: str | None, now: datetime) -> NewTask:
     """The wish as the task store takes it. Raises OptionInvalid, AddressForbidden, Refusal for an upload."""
     from lipsync.engines.base import EngineOptions
 
@@ -151,15 +151,15 @@ def new_task(wish: Wish, shelf: Shelf, key_id: str | None, now: datetime) -> New
     )
 
 
-def source(wish: FromUrl | FromUpload, shelf: Shelf, key_id: str | None, now: datetime) -> Source:
+def source(wish: FromUrl | FromUpload, shelf: UploadStore, key_id: str | None, now: datetime) -> Source:
     """Where the input comes from; an upload's place is told from the folder of uploads on: ``<id>/content``."""
     if isinstance(wish, FromUrl):
         check_address(wish.url)
         return Source("url", wish.url, wish.sha256)
     try:
         upload = shelf.whole(wish.upload, key_id, now)
-    except Refusal as exc:
-        raise Refusal("upload_unusable", f"{wish.upload}: {exc.detail}") from exc
+    except ApiError as exc:
+        raise ApiError("upload_unusable", f"{wish.upload}: {exc.detail}") from exc
     shelf.keep(upload)
     return Source("upload", f"{upload.id}/{CONTENT}", upload.sha256, upload.length)
 

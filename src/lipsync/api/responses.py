@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from lipsync.net.url import redact
-from lipsync.pipeline.job import Step
+from lipsync.pipeline.job import EnhanceStatus
 from lipsync.storage.base import Storage
-from lipsync.tasks.task import Delivery, Enhancement, LogLine, Source, Status, Task
+from lipsync.tasks.task import Delivery, EnhancementRecord, LogLine, Source, Status, Task
 
 TaskId = Annotated[str, Field(examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])]
 
@@ -61,7 +61,7 @@ class ErrorView(BaseModel):
 class EnhancementView(BaseModel):
     """The step after the lip-sync. If it fails the task is completed all the same, with the plain output."""
 
-    status: Step = Field(description="skipped: nobody asked for it, or there was nothing to do")
+    status: EnhanceStatus = Field(description="skipped: nobody asked for it, or there was nothing to do")
     started_at: datetime | None
     finished_at: datetime | None
     error: ErrorView | None
@@ -195,7 +195,7 @@ def shown(task: Task, storage: Storage) -> TaskView:
     )
 
 
-def enhancement_view(enhancement: Enhancement) -> EnhancementView:
+def enhancement_view(enhancement: EnhancementRecord) -> EnhancementView:
     """The step after the lip-sync as a client sees it."""
     problem = enhancement.problem
     return EnhancementView(

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lipsync.api.errors import Refusal
+from lipsync.api.errors import ApiError
 
 PAUSE = "30"  # seconds after which it may be worth asking again
 
 
-class Slots:
+class ConcurrencyLimiter:
     """So many for each name, in this process's memory. Safe from any thread."""
 
     def __init__(self, most: int) -> None:
@@ -26,7 +26,7 @@ class Slots:
         with self._lock:
             if self._taken[name] >= self._most:
                 told = f"{self._most} event streams are open; no more are allowed at once"
-                raise Refusal("streams_exceeded", told, {"Retry-After": PAUSE})
+                raise ApiError("streams_exceeded", told, {"Retry-After": PAUSE})
             self._taken[name] += 1
         try:
             yield

@@ -11,10 +11,10 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from lipsync.api.metrics import Meter
-from lipsync.api.rate_limits import Buckets
-from lipsync.api.slots import Slots
-from lipsync.api.upload_store import Shelf
+from lipsync.api.metrics import Metrics
+from lipsync.api.rate_limits import RateLimiter
+from lipsync.api.slots import ConcurrencyLimiter
+from lipsync.api.upload_store import UploadStore
 from lipsync.errors import LipsyncError
 from lipsync.settings import Settings
 from lipsync.storage.base import Storage
@@ -42,7 +42,7 @@ FRESH = timedelta(seconds=5)
 PATIENCE = timedelta(seconds=10)
 
 
-class Watch:
+class ReadinessCheck:
     """Whether what the interface stands on answers. Anybody may ask, so nobody looks more often than ``FRESH`` allows.
 
     One thread looks. Who asks meanwhile waits for nothing, or a storage that hangs would hold every thread: he gets
@@ -93,15 +93,15 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AppState:
     """The services, and what the interface itself keeps: uploads, who asks how often and watches, what was seen."""
 
     services: Services
-    shelf: Shelf
-    buckets: Buckets
-    streams: Slots
-    meter: Meter
-    watch: Watch
+    shelf: UploadStore
+    buckets: RateLimiter
+    streams: ConcurrencyLimiter
+    meter: Metrics
+    watch: ReadinessCheck
 
     @property
     def settings(self) -> Settings:
@@ -119,19 +119,19 @@ class Desk:
         return self.services.now()
 
 
-def open_desk(services: Services) -> Desk:
+def open_state(services: Services) -> AppState:
     """A new one, with empty counters."""
     settings = services.settings
-    shelf = Shelf(settings.data_dir / "uploads", settings.upload_bytes, settings.uploads_bytes)
-    buckets, streams = Buckets(settings.requests_per_minute), Slots(settings.event_streams)
-    return Desk(services, shelf, buckets, streams, Meter(), Watch(services))
+    shelf = UploadStore(settings.data_dir / "uploads", settings.upload_bytes, settings.uploads_bytes)
+    buckets, streams = RateLimiter(settings.requests_per_minute), ConcurrencyLimiter(settings.event_streams)
+    return AppState(services, shelf, buckets, streams, Metrics(), ReadinessCheck(services))
 
 
-def desk_of(request: Request) -> Desk:
+def state_of(request: Request) -> AppState:
     """The application's desk."""
     desk = request.app.state.desk
-    assert isinstance(desk, Desk)
+    assert isinstance(desk, AppState)
     return desk
 
 
-AtDesk = Annotated[Desk, Depends(desk_of)]
+StateDep = Annotated[AppState, Depends(state_of)]

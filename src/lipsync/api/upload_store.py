@@ -21,7 +21,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from lipsync.api.errors import Refusal
+from lipsync.api.errors import ApiError
 from lipsync.errors import Cancelled, DiskFull
 from lipsync.files import write_errors
 from lipsync.models.store import locked, write_whole
@@ -62,7 +62,7 @@ class Upload:
         return (self.changed_at or self.created_at) + PATIENCE
 
 
-class Incoming:
+class UploadWriter:
     """The place where a part of an upload is written. ``left``: bytes that may still come."""
 
     def __init__(self, file: FileIO, left: int, digest: str) -> None:
@@ -74,7 +74,7 @@ class Incoming:
     def take(self, block: bytes) -> None:
         """Write on. Raises Refusal if it is more than was announced or is allowed, DiskFull, OutputUnwritable."""
         if len(block) > self.left:
-            raise Refusal("upload_too_large", f"at most {self._most} bytes were expected here")
+            raise ApiError("upload_too_large", f"at most {self._most} bytes were expected here")
         rest = memoryview(block)
         with write_errors(Path(str(self._file.name))):
             while rest:
@@ -92,7 +92,7 @@ class Incoming:
             os.fsync(self._file.fileno())
 
 
-class Shelf:
+class UploadStore:
     """All uploads. What is not the caller's own is not there for him: every look-up raises Refusal for it.
 
     ``most_bytes`` for one upload, ``most_kept`` for all that one owner has, as they were announced.
@@ -107,7 +107,7 @@ class Shelf:
     def create(self, owner: str | None, length: int | None, now: datetime, metadata: str = "") -> Upload:
         """A place for ``length`` bytes. Raises Refusal if they are too many, DiskFull, OutputUnwritable."""
         if length is not None and length > self.most_bytes:
-            raise Refusal("upload_too_large", f"{length} bytes; {self.most_bytes} are allowed")
+            raise ApiError("upload_too_large", f"{length} bytes; {self.most_bytes} are allowed")
         upload = Upload(uuid.uuid4().hex, owner, length, now, metadata)
         place = self.folder / upload.id
         # The lock on the disk is for other processes; it is looked at now and then, so threads queue for their own.
@@ -125,15 +125,17 @@ class Shelf:
         """The upload. Raises Refusal if there is none, it is somebody else's, or it was given up."""
         upload = self._read(upload_id) if ID.fullmatch(upload_id) else None
         if upload is None or upload.owner != owner:
-            raise Refusal("upload_missing", f"there is no upload {upload_id}")
+            raise ApiError("upload_missing", f"there is no upload {upload_id}")
         if not upload.whole and upload.expires_at <= now:
-            raise Refusal(
+            raise ApiError(
                 "upload_expired", f"nothing more of the upload came until {upload.expires_at:%Y-%m-%d %H:%M} UTC"
             )
         return upload
 
     @contextmanager
-    def writing(self, upload: Upload, offset: int, now: datetime, *, digest: str, trusted: bool) -> Iterator[Incoming]:
+    def writing(
+        self, upload: Upload, offset: int, now: datetime, *, digest: str, trusted: bool
+    ) -> Iterator[UploadWriter]:
         """Go on with an upload at ``offset``, alone. Raises Refusal if it is elsewhere or somebody else writes.
 
         Of a part that breaks off, what came is kept if it is ``trusted``, else nothing.
@@ -142,14 +144,14 @@ class Shelf:
             upload = self.find(upload.id, upload.owner, now)
             if offset != upload.offset:
                 at = {"Upload-Offset": str(upload.offset)}
-                raise Refusal("offset_conflict", f"it goes on at byte {upload.offset}, not {offset}", at)
+                raise ApiError("offset_conflict", f"it goes on at byte {upload.offset}, not {offset}", at)
             left = (self.most_bytes if upload.length is None else upload.length) - offset
             self._check_disk(0 if upload.length is None else left)
             with self.path(upload).open("r+b", buffering=0) as file:
                 file.truncate(offset)
                 self._note(replace(upload, sure=None if trusted else offset))
                 file.seek(offset)
-                yield Incoming(file, left, digest)
+                yield UploadWriter(file, left, digest)
             self._note(replace(upload, sure=None))
 
     def finish(self, upload: Upload, sha256: str | None = None) -> Upload:
@@ -170,7 +172,7 @@ class Shelf:
                 upload = self.find(upload_id, owner, now)
                 upload = self.finish(upload) if upload.offset == upload.length else upload
         if not upload.whole:
-            raise Refusal("upload_incomplete", f"{upload.offset} of {upload.length} bytes have come")
+            raise ApiError("upload_incomplete", f"{upload.offset} of {upload.length} bytes have come")
         return upload
 
     def keep(self, upload: Upload) -> None:
@@ -185,7 +187,7 @@ class Shelf:
                     os.utime(self.folder / source.location)
                 except FileNotFoundError:
                     name = source.location.partition("/")[0]
-                    raise Refusal("upload_missing", f"the upload {name} of this task is gone") from None
+                    raise ApiError("upload_missing", f"the upload {name} of this task is gone") from None
 
     def path(self, upload: Upload) -> Path:
         """Where the content lies."""
@@ -209,7 +211,7 @@ class Shelf:
         kept = sum(self._counted(upload) for upload in self._all() if upload.owner == new.owner)
         if kept + self._counted(new) > self._most_kept:
             told = f"{kept} bytes are kept, {self._most_kept} are allowed; uploads that are not needed can be deleted"
-            raise Refusal("uploads_exceeded", told)
+            raise ApiError("uploads_exceeded", told)
 
     def _counted(self, upload: Upload) -> int:
         return max(LEAST, self.most_bytes if upload.length is None else upload.length)
@@ -238,7 +240,7 @@ class Shelf:
         try:
             with self._alone(place.name):
                 shutil.rmtree(place, ignore_errors=True)
-        except Refusal:
+        except ApiError:
             return False
         return True
 
@@ -251,7 +253,7 @@ class Shelf:
             with locked(self.folder / upload_id / CONTENT, impatient):
                 yield
         except Cancelled as exc:
-            raise Refusal("upload_locked", "another request is writing to this upload") from exc
+            raise ApiError("upload_locked", "another request is writing to this upload") from exc
 
     def _read(self, upload_id: str) -> Upload | None:
         place = self.folder / upload_id

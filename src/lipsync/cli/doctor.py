@@ -143,14 +143,14 @@ def _faces() -> str:
     import numpy as np
 
     from lipsync.faces.landmarker import Landmarker, bundled_checksum
-    from lipsync.models.session_cache import Networks
+    from lipsync.models.session_cache import SessionCache
     from lipsync.types import Colour, Picture
 
     if bundled_checksum() != LANDMARKER_SHA256:
         raise ValueError("face_landmarker.task is not the file that was published; reinstall the package")
     luma, chroma = np.full((96, 96), 128, np.uint8), np.full((48, 48), 128, np.uint8)
     grey = Picture(0, luma, chroma, chroma, 8, Colour())
-    with Landmarker.open(Networks()) as landmarker:
+    with Landmarker.open(SessionCache()) as landmarker:
         landmarker.detect(grey)
     return "face_landmarker.task is whole and runs"
 
@@ -158,11 +158,11 @@ def _faces() -> str:
 def _motion() -> str:
     import numpy as np
 
-    from lipsync.models.session_cache import Networks
+    from lipsync.models.session_cache import SessionCache
     from lipsync.speech.motion import open_motion
 
     quiet = iter([np.zeros(16_000, np.float32)])
-    rows = sum(len(piece) for piece in open_motion(Networks()).predict(quiet, Fraction(25), 25))
+    rows = sum(len(piece) for piece in open_motion(SessionCache()).predict(quiet, Fraction(25), 25))
     if rows != 25:
         raise ValueError("the motion network gives the wrong number of frames")
     return "is whole and runs"

@@ -16,7 +16,7 @@ from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.monitor import Monitor
 
 if TYPE_CHECKING:
-    from lipsync.models.registry import Shelf, Shelved
+    from lipsync.models.registry import ModelRegistry, RegisteredModel
     from lipsync.models.store import Store
 
 FOLDER_VARIABLE = "LIPSYNC_MODELS"
@@ -175,13 +175,13 @@ def _shown(options: argparse.Namespace, monitor: Monitor) -> Iterator[None]:
         display.clear()
 
 
-def _shelf(store: Store) -> Shelf:
-    from lipsync.pipeline.model_registry import shelf_of
+def _shelf(store: Store) -> ModelRegistry:
+    from lipsync.pipeline.model_registry import registry_of
 
-    return shelf_of(store)
+    return registry_of(store)
 
 
-def _problem(shelf: Shelf, item: Shelved, monitor: Monitor) -> str:
+def _problem(shelf: ModelRegistry, item: RegisteredModel, monitor: Monitor) -> str:
     try:
         shelf.verify(item, monitor)
     except ModelCorrupt as error:
@@ -189,7 +189,7 @@ def _problem(shelf: Shelf, item: Shelved, monitor: Monitor) -> str:
     return ""
 
 
-def _report(options: argparse.Namespace, store: Store, item: Shelved) -> int:
+def _report(options: argparse.Namespace, store: Store, item: RegisteredModel) -> int:
     if options.json:
         print(json.dumps(_as_json(store, item)))
     elif item.network is not None:
@@ -197,7 +197,7 @@ def _report(options: argparse.Namespace, store: Store, item: Shelved) -> int:
     return 0
 
 
-def _as_json(store: Store, item: Shelved) -> dict[str, Any]:
+def _as_json(store: Store, item: RegisteredModel) -> dict[str, Any]:
     """One model as plain values: size in bytes, paths or null, whether its licence was agreed to."""
     network = item.network
     return {
@@ -219,7 +219,7 @@ def _say(options: argparse.Namespace, text: str) -> None:
         print(text)
 
 
-def _licence(item: Shelved) -> str:
+def _licence(item: RegisteredModel) -> str:
     return item.entry.licence if item.entry else YOURS
 
 

@@ -48,7 +48,7 @@ def serve(settings: Settings) -> None:
     from lipsync.api.app import create_app
     from lipsync.api.state import Services
     from lipsync.tasks.secrets import link_secret, webhook_secret
-    from lipsync.worker.broker import Doorbell, make_app
+    from lipsync.worker.broker import TaskNotifier, make_app
     from lipsync.worker.context import now, open_storage, open_tasks, secret_of
     from lipsync.worker.recovery import recovering
     from lipsync.worker.supervise import supervised
@@ -57,7 +57,7 @@ def serve(settings: Settings) -> None:
         storage = stack.enter_context(open_storage(settings))
         storage.check()
         store = stack.enter_context(open_tasks(settings))
-        bell = Doorbell(make_app(settings.broker_url, settings.data_dir / "queue"))
+        bell = TaskNotifier(make_app(settings.broker_url, settings.data_dir / "queue"))
         secret = secret_of(settings)
         links = link_secret(secret) if settings.storage == "local" else ""
         app = create_app(Services(settings, store, storage, bell.ring, now, partial(webhook_secret, secret), links))

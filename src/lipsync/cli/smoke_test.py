@@ -269,7 +269,7 @@ def followed(task: dict[str, Any], service: Service, timeout: float, monitor: Mo
 
 def variants(task: Mapping[str, Any]) -> Iterator[str]:
     """What there has to be of each engine; where enhancing failed with one, others may have a final result as well."""
-    from lipsync.media.av_offset import variant_name
+    from lipsync.media.av_offset import av_offset_name
 
     options, step = task["options"], task["enhancement"]["status"]
     asked = bool(options.get("enhance") or options.get("upscale"))
@@ -278,7 +278,7 @@ def variants(task: Mapping[str, Any]) -> Iterator[str]:
     if asked:
         yield PLAIN_VARIANT
     for offset in dict.fromkeys(options.get("offset_copies") or ()):
-        yield variant_name(Fraction(offset, 1000))
+        yield av_offset_name(Fraction(offset, 1000))
 
 
 def check_output(

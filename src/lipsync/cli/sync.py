@@ -153,9 +153,9 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 
 def wanted_files(job: Job, manifest: Path | None) -> Iterator[Path]:
     """Every file that the job will write."""
-    from lipsync.media.av_offset import variant_paths
+    from lipsync.media.av_offset import av_offset_paths
 
-    yield from dict.fromkeys((*job.outputs, *job.plain_outputs, *variant_paths(job.outputs, job.offsets)))
+    yield from dict.fromkeys((*job.outputs, *job.plain_outputs, *av_offset_paths(job.outputs, job.offsets)))
     if manifest is not None:
         yield manifest
 
@@ -169,7 +169,7 @@ def perform(job: Job, options: argparse.Namespace, monitor: Monitor) -> Result:
     if display is not None:
         monitor.call(display)
     try:
-        result = run_job(job, monitor, receiver=complete)
+        result = run_job(job, monitor, observer=complete)
     except Cancelled as stop:
         raise Cancelled(str(stop), complete.files) from stop
     finally:
@@ -180,7 +180,7 @@ def perform(job: Job, options: argparse.Namespace, monitor: Monitor) -> Result:
 
 
 class Complete:
-    """Remembers which files are whole; see ``pipeline.job.Receiver``."""
+    """Remembers which files are whole; see ``pipeline.job.OutputObserver``."""
 
     def __init__(self, job: Job) -> None:
         self._finals, self._told = job.outputs, dict[Path, None]()
@@ -218,7 +218,7 @@ def _job(options: argparse.Namespace) -> Job:
     from lipsync.engines.base import EngineOptions
     from lipsync.enhancers.base import EnhancerOptions
     from lipsync.pipeline.job import Job
-    from lipsync.pipeline.wish import enhancement_of
+    from lipsync.pipeline.wish import parse_enhancement
 
     models = store_of(options).folder
     enhancer = EnhancerOptions(
@@ -244,7 +244,7 @@ def _job(options: argparse.Namespace) -> Job:
         delay=Fraction(options.av_offset, 1000),
         resize_factor=options.resize_factor,
         detail=options.detail,
-        enhancement=enhancement_of(options.enhance, options.upscale, enhancer),
+        enhancement=parse_enhancement(options.enhance, options.upscale, enhancer),
         offsets=tuple(Fraction(offset, 1000) for offset in options.offset_copies),
     )
 

@@ -10,44 +10,44 @@ from lipsync.errors import OptionInvalid
 
 if TYPE_CHECKING:
     from lipsync.engines.base import Engine, EngineOptions
-    from lipsync.models.session_cache import Networks
+    from lipsync.models.session_cache import SessionCache
     from lipsync.monitor import Monitor
 
 WITH_ORIGINAL = ("wav2lip", "wav2lip-gan")
 WITH_WEIGHTS = (*WITH_ORIGINAL, "hybrid")
 
 
-def _rewrite(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
+def _rewrite(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.rewrite.engine import Rewrite
 
     return Rewrite.open(networks)
 
 
-def _wav2lip(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
+def _wav2lip(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.wav2lip import open_engine
 
     return open_engine("wav2lip", options, networks, monitor)
 
 
-def _wav2lip_gan(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
+def _wav2lip_gan(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.wav2lip import open_engine
 
     return open_engine("wav2lip-gan", options, networks, monitor)
 
 
-def _hybrid(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
+def _hybrid(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.hybrid import open_engine
 
     return open_engine(options, networks, monitor)
 
 
-def _passthrough(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
+def _passthrough(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.passthrough import Passthrough
 
     return Passthrough()
 
 
-ENGINES: Mapping[str, Callable[[EngineOptions, Networks, Monitor], Engine]] = MappingProxyType(
+ENGINES: Mapping[str, Callable[[EngineOptions, SessionCache, Monitor], Engine]] = MappingProxyType(
     {
         "rewrite": _rewrite,
         "wav2lip": _wav2lip,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lipsync.faces.track import Track
-from lipsync.media.audio_reader import Voice
-from lipsync.models.session import Conditions
+from lipsync.media.audio_reader import SpeechAudio
+from lipsync.models.session import RunInfo
 from lipsync.types import Face, Picture
 
 
@@ -46,7 +46,7 @@ class Scene:
     """
 
     track: Track
-    voice: Voice
+    voice: SpeechAudio
     rate: Fraction
     frames: int
     delay: Fraction = Fraction(0)
@@ -69,7 +69,7 @@ class Engine(Protocol):
     needs_faces: bool
 
     @property
-    def conditions(self) -> Conditions | None:
+    def conditions(self) -> RunInfo | None:
         """How it computed, so far; None if there is nothing to compute."""
 
     def observe(self, picture: Picture, face: Face | None) -> None:

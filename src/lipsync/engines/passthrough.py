@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from lipsync.engines.base import Rendered, Scene
-from lipsync.models.session import Conditions
+from lipsync.models.session import RunInfo
 from lipsync.types import Face, Picture
 
 
@@ -15,7 +15,7 @@ class Passthrough:
     needs_faces = False
 
     @property
-    def conditions(self) -> Conditions | None:
+    def conditions(self) -> RunInfo | None:
         """Nothing is computed."""
         return None
 

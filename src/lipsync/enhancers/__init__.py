@@ -14,7 +14,7 @@ from lipsync.models.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from lipsync.enhancers.base import EnhancerOptions, FaceEnhancer, Upscaler
-    from lipsync.models.session_cache import Networks
+    from lipsync.models.session_cache import SessionCache
     from lipsync.monitor import Monitor
 
 SMALLEST_TILE = 32
@@ -29,7 +29,7 @@ Find = Callable[[str, bool], Path]  # a network's graph in the store, by name, i
 class RestorerEntry:
     """One face enhancer. ``licence``: of its weights; ``open`` may raise ModelError, OptionInvalid, OutOfMemory."""
 
-    open: Callable[[EnhancerOptions, Networks, Monitor, Find], FaceEnhancer]
+    open: Callable[[EnhancerOptions, SessionCache, Monitor, Find], FaceEnhancer]
     licence: str
 
 
@@ -37,32 +37,34 @@ class RestorerEntry:
 class UpscalerEntry:
     """One upscaler, for the ``factors`` that it can. ``needs``: what to install first, for a person; else None."""
 
-    open: Callable[[int, EnhancerOptions, Networks, Monitor, Find], Upscaler]
+    open: Callable[[int, EnhancerOptions, SessionCache, Monitor, Find], Upscaler]
     factors: tuple[int, ...]
     licence: str
     needs: str | None = None
 
 
-def _restored(name: str, options: EnhancerOptions, networks: Networks, monitor: Monitor, find: Find) -> FaceEnhancer:
+def _restored(
+    name: str, options: EnhancerOptions, networks: SessionCache, monitor: Monitor, find: Find
+) -> FaceEnhancer:
     from lipsync.enhancers.restore.enhancer import open_restorer
 
     return open_restorer(partial(find, name), options, networks)
 
 
-def _lanczos(factor: int, options: EnhancerOptions, networks: Networks, monitor: Monitor, find: Find) -> Upscaler:
+def _lanczos(factor: int, options: EnhancerOptions, networks: SessionCache, monitor: Monitor, find: Find) -> Upscaler:
     from lipsync.enhancers.upscale.lanczos import Lanczos
 
     return Lanczos(factor)
 
 
 def _packaged(
-    name: str, factor: int, options: EnhancerOptions, networks: Networks, monitor: Monitor, find: Find
+    name: str, factor: int, options: EnhancerOptions, networks: SessionCache, monitor: Monitor, find: Find
 ) -> Upscaler:
     from lipsync.enhancers.upscale.ncnn import enlarger
-    from lipsync.enhancers.upscale.tiled import TiledUpscaler, Wish
+    from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams
 
     network = enlarger(name, factor, options, networks)
-    return TiledUpscaler(network, Wish(factor, options.tile, options.strength), monitor)
+    return TiledUpscaler(network, UpscaleParams(factor, options.tile, options.strength), monitor)
 
 
 def _stored(
@@ -71,18 +73,18 @@ def _stored(
     reach: int,
     factor: int,
     options: EnhancerOptions,
-    networks: Networks,
+    networks: SessionCache,
     monitor: Monitor,
     find: Find,
 ) -> Upscaler:
-    from lipsync.enhancers.upscale.tiled import TiledUpscaler, Wish, open_stored
+    from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams, open_stored
 
     runtime = networks.runtime(options.device, options.precision)
     network = open_stored(partial(find, name), own, reach, runtime, networks)
-    return TiledUpscaler(network, Wish(factor, options.tile, options.strength), monitor)
+    return TiledUpscaler(network, UpscaleParams(factor, options.tile, options.strength), monitor)
 
 
-def _large(factor: int, options: EnhancerOptions, networks: Networks, monitor: Monitor, find: Find) -> Upscaler:
+def _large(factor: int, options: EnhancerOptions, networks: SessionCache, monitor: Monitor, find: Find) -> Upscaler:
     """Real-ESRGAN's large network: the store's, or that of the package."""
     try:
         return _stored("realesrgan-x4plus", 4, 32, factor, options, networks, monitor, find)

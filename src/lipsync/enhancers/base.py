@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lipsync.faces.track import Track
-from lipsync.models.session import Conditions
+from lipsync.models.session import RunInfo
 from lipsync.types import Picture
 
 
@@ -31,7 +31,7 @@ class EnhancerOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class EditedFrame:
     """One frame of a result: ``picture`` as it is so far, and ``before``, the footage's own, which must not be changed.
 
     ``edited`` False: nothing was changed, and ``before`` may be the very same picture.
@@ -46,10 +46,10 @@ class FaceEnhancer(Protocol):
     """Works on the followed face, and only on what was edited."""
 
     @property
-    def conditions(self) -> Conditions | None:
+    def conditions(self) -> RunInfo | None:
         """How it computed, so far; None if there is nothing to compute."""
 
-    def enhance(self, frames: Iterable[Edit], track: Track) -> Generator[Edit, None, None]:
+    def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
         """The frames in order, ``picture`` changed in place; those that were not edited pass through untouched.
 
         ``frames`` are read as they are needed, a few ahead at most. Raises InferenceFailed, OutOfMemory.
@@ -62,7 +62,7 @@ class Upscaler(Protocol):
     factor: int
 
     @property
-    def conditions(self) -> Conditions | None:
+    def conditions(self) -> RunInfo | None:
         """How it computed, so far; None if there is nothing to compute."""
 
     def begin(self) -> None:

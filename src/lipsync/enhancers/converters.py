@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from lipsync.enhancers.restore.onnx_ports import ports_of, read_restorer
+from lipsync.enhancers.restore.onnx_ports import input_signature, read_restorer
 from lipsync.enhancers.upscale import rrdbnet, srvgg
 from lipsync.errors import CheckpointInvalid, InferenceFailed, ModelCorrupt
-from lipsync.models.conversion import Recipe
+from lipsync.models.conversion import Converter
 from lipsync.models.devices import open_session
 from lipsync.types import Float32
 
@@ -21,11 +21,11 @@ FLAT = 1e-3  # of 0..1: a picture that differs by less everywhere is one colour
 FARTHEST = 1 / 255  # between the two precisions, on average
 
 
-def _rrdbnet(graph: str, weights: rrdbnet.Weights) -> bytes:
+def _rrdbnet(graph: str, weights: rrdbnet.RrdbWeights) -> bytes:
     return rrdbnet.rrdbnet_graph(weights, half=graph == NETWORK_HALF)
 
 
-def _srvgg(graph: str, weights: srvgg.Weights) -> bytes:
+def _srvgg(graph: str, weights: srvgg.SrvggWeights) -> bytes:
     return srvgg.srvgg_graph(weights, half=graph == NETWORK_HALF)
 
 
@@ -47,7 +47,7 @@ def _try_upscaler(folder: Path) -> None:
 
 def _try_restorer(folder: Path) -> None:
     """Raises CheckpointInvalid if no face comes out."""
-    ports = ports_of(folder / NETWORK)
+    ports = input_signature(folder / NETWORK)
     face = np.random.default_rng(0).uniform(-1, 1, (1, 3, ports.side, ports.side)).astype(np.float32)
     try:
         made = open_session(folder / NETWORK).run(ports.arrays(face, 0.5))[0]
@@ -64,12 +64,12 @@ def _run(path: Path, picture: Float32) -> Float32:
     return np.asarray(larger, np.float32)
 
 
-RECIPES: Final = (
-    Recipe(
+CONVERTERS: Final = (
+    Converter(
         "RRDBNet", UPSCALER, 1, (NETWORK, NETWORK_HALF), rrdbnet.read_rrdbnet, _rrdbnet, _try_upscaler, rrdbnet.MARK
     ),
-    Recipe(
+    Converter(
         "SRVGGNetCompact", UPSCALER, 1, (NETWORK, NETWORK_HALF), srvgg.read_srvgg, _srvgg, _try_upscaler, srvgg.MARK
     ),
-    Recipe("a face restorer in ONNX", RESTORER, 1, (NETWORK,), read_restorer, _as_it_is, _try_restorer),
+    Converter("a face restorer in ONNX", RESTORER, 1, (NETWORK,), read_restorer, _as_it_is, _try_restorer),
 )

@@ -22,7 +22,7 @@ from lipsync.faces.detector import SIDE, Detection, anchors, blend, decode, in_p
 from lipsync.faces.region import Region, region_of
 from lipsync.frames.rgb import Box, shrink_rgb, warp_rgb
 from lipsync.models.session import Session
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.types import Face, Float32, Landmarks, Picture
 
 MESH_SIDE: Final = 256  # pixels of the landmark network's input
@@ -44,7 +44,7 @@ class Landmarker:
 
     @classmethod
     @contextmanager
-    def open(cls, networks: Networks, threads: int | None = None) -> Iterator[Landmarker]:
+    def open(cls, networks: SessionCache, threads: int | None = None) -> Iterator[Landmarker]:
         """With the networks that the package brings. ``threads``: of both together, every core by default.
 
         Raises ModelMissing or ModelCorrupt if they are damaged.

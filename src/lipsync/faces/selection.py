@@ -90,7 +90,7 @@ class Person:
         return faces[best] if unlike[best] < limit else None
 
     def unlike(self, picture: Picture, face: Face) -> float:
-        """How unlike the most similar view that is remembered; see ``unlikeness``."""
+        """How unlike the most similar view that is remembered; see ``distance``."""
         return self._unlike(signature(picture, face))
 
     def learn(self, picture: Picture, face: Face) -> None:
@@ -102,7 +102,7 @@ class Person:
             self._views.append(seen)
 
     def _unlike(self, seen: Signature) -> float:
-        return float(unlikeness(self._views, seen).min()) if self._views else 0.0
+        return float(distance(self._views, seen).min()) if self._views else 0.0
 
 
 def signature(picture: Picture, face: Face) -> Signature:
@@ -125,7 +125,7 @@ def signature(picture: Picture, face: Face) -> Signature:
     return Signature(_upright(points[:MESH]), _unit(smooth), colour)
 
 
-def unlikeness(views: Sequence[Signature], seen: Signature) -> Float32:
+def distance(views: Sequence[Signature], seen: Signature) -> Float32:
     """How unlike ``seen`` is to each view, (n,): 0 for twins of a face, about 1 for one person in one shot, SAME_PERSON
     and more for two people."""
     shapes = np.stack([view.shape for view in views])

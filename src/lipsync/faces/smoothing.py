@@ -38,14 +38,14 @@ def smooth(points: Float32, rest: Float32, rate: Fraction) -> Float32:
     calm = flat.reshape(points.shape)
     steady = _smooth_pose(pose, _half(POSE_SECONDS, POSE_ORDER, rate))
     over = (shapes - calm)[:, LIPS]
-    shape = calm + kept_share(over, SHAPE_NOISE) * (shapes - calm)
+    shape = calm + shrinkage(over, SHAPE_NOISE) * (shapes - calm)
     head = shape[:, STABLE]
     over = (pose.to_picture(head) - steady.to_picture(head)) / steady.scale[:, None, None]
-    kept = kept_share(over, POSE_NOISE)
+    kept = shrinkage(over, POSE_NOISE)
     return np.asarray((1 - kept) * steady.to_picture(shape) + kept * pose.to_picture(shape), np.float32)
 
 
-def kept_share(over: Float32, noise: float) -> Float32:
+def shrinkage(over: Float32, noise: float) -> Float32:
     """The share of what is left over (n, k, 3) that is no noise, (n, 1, 1) in 0..1."""
     energy = (over[..., :2] ** 2).sum(-1).mean(-1)
     padded = np.pad(energy, 1, mode="edge")

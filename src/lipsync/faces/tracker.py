@@ -32,7 +32,7 @@ QUICK, THOROUGH = 3, 12  # frames between two searches of the whole picture; bet
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class TrackedFrame:
     """A picture, the followed face in it (None: not to be seen), and whether a new shot begins with it."""
 
     picture: Picture
@@ -40,7 +40,7 @@ class Sighting:
     cut: bool
 
 
-def follow(pictures: Iterable[Picture], landmarker: Landmarker, select: str) -> Generator[Sighting, None, None]:
+def follow(pictures: Iterable[Picture], landmarker: Landmarker, select: str) -> Generator[TrackedFrame, None, None]:
     """Follow one person, chosen by ``select`` (see ``selection.choose``) in the first picture that shows a face.
 
     One Sighting for each picture, in order, up to AHEAD pictures behind what was read. Raises OptionInvalid.
@@ -107,7 +107,7 @@ class _Follower:
                 waiting.answer.cancel()
         self._queue.clear()
 
-    def next(self) -> Sighting:
+    def next(self) -> TrackedFrame:
         """Settle the oldest picture."""
         waiting = self._queue.popleft()
         picture = waiting.picture
@@ -124,7 +124,7 @@ class _Follower:
         if not is_flat(waiting.pattern):
             self._past.append(waiting.pattern)
         self._look_ahead()
-        return Sighting(picture, placed.face if placed is not None else None, cut)
+        return TrackedFrame(picture, placed.face if placed is not None else None, cut)
 
     def _look_ahead(self) -> None:
         """Start on the oldest pictures with a guess of where the face will be."""

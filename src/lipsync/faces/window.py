@@ -18,7 +18,7 @@ FADE = 4  # frames over which the new mouth comes and goes where the face does
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedFace:
+class FrameFace:
     """One frame's face: ``points`` (468, 2) pixels, ``mesh`` (468, 3) in the face frame, ``strength`` 0..1."""
 
     points: Float32
@@ -36,7 +36,7 @@ class _Run:
     strength: Float32
 
 
-class FaceWindow:
+class SmoothedFaces:
     """Keeps the runs of frames that were asked for last."""
 
     def __init__(self, track: Track, rest: Float32) -> None:
@@ -47,13 +47,13 @@ class FaceWindow:
     def length(self) -> int:
         return len(self._track)
 
-    def at(self, index: int) -> PlacedFace | None:
+    def at(self, index: int) -> FrameFace | None:
         """The face in footage frame ``index``, None where it is not to be seen."""
         run, k = self._run(index), index % RUN
         if not run.present[k]:
             return None
         pose = Pose(run.pose.scale[k : k + 1], run.pose.rotation[k : k + 1], run.pose.shift[k : k + 1])
-        return PlacedFace(run.points[k, :, :2], run.meshes[k], pose, float(run.strength[k]))
+        return FrameFace(run.points[k, :, :2], run.meshes[k], pose, float(run.strength[k]))
 
     def rotations(self, indices: Sequence[int]) -> Float32:
         """How the head is turned in each of the frames, (n, 3, 3), the nearest known way where it is not seen."""

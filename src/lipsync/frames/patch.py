@@ -11,7 +11,7 @@ from typing import cast
 import cv2
 import numpy as np
 
-from lipsync.frames.rgb import doubled
+from lipsync.frames.rgb import upsample_chroma
 from lipsync.types import Float32, Picture, Plane
 
 
@@ -47,10 +47,10 @@ def read_patch(picture: Picture, box: Box) -> Plane:
     size = (box.width, box.height)
     half = slice(box.top // 2, (box.bottom + 1) // 2), slice(box.left // 2, (box.right + 1) // 2)
     luma = picture.y[box.top : box.bottom, box.left : box.right]
-    return cast(Plane, cv2.merge([luma, *(doubled(plane[half], size) for plane in (picture.u, picture.v))]))
+    return cast(Plane, cv2.merge([luma, *(upsample_chroma(plane[half], size) for plane in (picture.u, picture.v))]))
 
 
-def whole_values(patch: Float32, depth: int) -> Plane:
+def quantise(patch: Float32, depth: int) -> Plane:
     """A patch (h, w, 3) as code values of 8 bits, or of more in 16."""
     whole = np.clip(np.rint(patch), 0, (1 << depth) - 1)
     return whole.astype(np.uint8) if depth == 8 else whole.astype(np.uint16)

@@ -22,7 +22,7 @@ def planes_of(frame: VideoFrame) -> list[Plane]:
     return views
 
 
-def own_planes(planes: list[Plane]) -> list[Plane]:
+def contiguous_copy(planes: list[Plane]) -> list[Plane]:
     """Writable copies of three planes in one block of memory, as ``frame_of`` takes them."""
     block = np.empty(sum(plane.size for plane in planes), planes[0].dtype)
     copies: list[Plane] = []
@@ -33,9 +33,9 @@ def own_planes(planes: list[Plane]) -> list[Plane]:
     return copies
 
 
-def own_copy(picture: Picture) -> Picture:
+def writable_copy(picture: Picture) -> Picture:
     """The same picture in memory of its own, writable."""
-    y, u, v = own_planes([picture.y, picture.u, picture.v])
+    y, u, v = contiguous_copy([picture.y, picture.u, picture.v])
     return replace(picture, y=y, u=u, v=v)
 
 

@@ -38,7 +38,7 @@ def warp_rgb(picture: Picture, matrix: Float32, size: tuple[int, int], fine: boo
         luma = _warp(picture.y, matrix, size, black)
         half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
         halved = _to_chroma(matrix)
-        chroma = [doubled(_warp(plane, halved, half, grey), size) for plane in (picture.u, picture.v)]
+        chroma = [upsample_chroma(_warp(plane, halved, half, grey), size) for plane in (picture.u, picture.v)]
     return _to_rgb([luma, *chroma], picture)
 
 
@@ -110,7 +110,7 @@ def _to_chroma(matrix: Float32) -> Float32:
     return np.column_stack([turn, shift]).astype(np.float32)
 
 
-def doubled(plane: Plane, size: tuple[int, int]) -> Plane:
+def upsample_chroma(plane: Plane, size: tuple[int, int]) -> Plane:
     """A chroma plane at twice its size, interpolated, cut to ``size`` (width, height)."""
     even = (plane.shape[1] * 2, plane.shape[0] * 2)
     return _plane(cv2.resize(plane, even, interpolation=cv2.INTER_LINEAR)[: size[1], : size[0]])

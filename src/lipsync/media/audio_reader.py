@@ -29,7 +29,7 @@ FULL_SCALE = 0.999
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AudioStats:
     """What listening through found: ``duration`` in seconds, ``peak`` of full scale, share of samples at full scale."""
 
     duration: Fraction
@@ -37,13 +37,13 @@ class Sound:
     clipped_share: float
 
 
-class Voice:
+class SpeechAudio:
     """A sound that was listened to: ``facts`` about it, and ``samples`` of it as engines hear it, at 16 kHz.
 
     They lie in a file, so that every engine can hear them again without decoding, in memory that does not grow.
     """
 
-    def __init__(self, file: IO[bytes], facts: Sound, samples: int) -> None:
+    def __init__(self, file: IO[bytes], facts: AudioStats, samples: int) -> None:
         self._file = file
         self._turn = threading.Lock()
         self.facts = facts
@@ -78,7 +78,7 @@ def resampled(
 
 
 @contextmanager
-def listen(clip: Clip, *, allow_clipped: bool) -> Iterator[Voice]:
+def listen(clip: Clip, *, allow_clipped: bool) -> Iterator[SpeechAudio]:
     """Listen through the sound once.
 
     Raises NoAudioStream, MediaTruncated, SoundInvalid, SoundTooShort, DiskFull, and SoundClipped unless it is allowed.
@@ -92,7 +92,7 @@ def listen(clip: Clip, *, allow_clipped: bool) -> Iterator[Voice]:
                 with scratch_errors():
                     file.write(np.ascontiguousarray(part.to_ndarray()[0], np.float32).tobytes())
                 samples += part.samples
-        yield Voice(file, check.result(allow_clipped), samples)
+        yield SpeechAudio(file, check.result(allow_clipped), samples)
 
 
 def _frames(clip: Clip) -> Generator[AudioFrame | None, None, None]:
@@ -124,7 +124,7 @@ class _Check:
             self._peak = max(self._peak, float(block.max(initial=0)))
             self._clipped += int((block >= FULL_SCALE).sum())
 
-    def result(self, allow_clipped: bool) -> Sound:
+    def result(self, allow_clipped: bool) -> AudioStats:
         duration = Fraction(self._samples, self._info.rate)
         if duration < SHORTEST:
             raise SoundTooShort(f"{self._path}: {float(duration) * 1000:.0f} ms of sound are too short")
@@ -133,4 +133,4 @@ class _Check:
             raise SoundClipped(
                 f"{self._path}: {share:.0%} of the sound is clipped; --allow-clipped uses it all the same"
             )
-        return Sound(duration, self._peak, share)
+        return AudioStats(duration, self._peak, share)

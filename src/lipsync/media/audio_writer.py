@@ -25,7 +25,7 @@ FALLBACK_RATE = 48_000
 DEEP = "s32"  # what FLAC keeps 24 bits of; by itself it would take 16
 
 
-class SoundTrack:
+class AudioEncoder:
     """The first sound of ``clip`` as a stream, at its own rate and channels where the encoder has them; else at 48 kHz,
     or in stereo. It comes ``early`` seconds earlier, its beginning cut off and silence at its end; later if negative.
     """

@@ -14,7 +14,7 @@ from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
 from lipsync.errors import NoVideoStream, OptionInvalid
-from lipsync.media.audio_writer import SoundTrack
+from lipsync.media.audio_writer import AudioEncoder
 from lipsync.media.encoding import Encoding
 from lipsync.media.probe import open_media, picture_stream
 from lipsync.media.timing import check_whole
@@ -33,23 +33,23 @@ def check_offset(offset: Fraction) -> None:
         raise OptionInvalid(f"{told}: the sound is shifted by 1 to {LARGEST} whole milliseconds, either way")
 
 
-def variant_path(output: Path, offset: Fraction) -> Path:
+def av_offset_path(output: Path, offset: Fraction) -> Path:
     """``talk.mp4`` becomes ``talk-sound-80ms-earlier.mp4``, or later if ``offset`` is negative."""
-    return output.with_stem(f"{output.stem}-{variant_name(offset)}")
+    return output.with_stem(f"{output.stem}-{av_offset_name(offset)}")
 
 
-def variant_paths(outputs: Iterable[Path], offsets: Iterable[Fraction]) -> list[Path]:
-    """``variant_path`` of each output with each offset."""
+def av_offset_paths(outputs: Iterable[Path], offsets: Iterable[Fraction]) -> list[Path]:
+    """``av_offset_path`` of each output with each offset."""
     wanted = list(offsets)
-    return [variant_path(output, offset) for output in outputs for offset in wanted]
+    return [av_offset_path(output, offset) for output in outputs for offset in wanted]
 
 
-def variant_name(offset: Fraction) -> str:
+def av_offset_name(offset: Fraction) -> str:
     """``sound-80ms-earlier``, or later if ``offset`` is negative."""
     return f"sound-{abs(round(offset * 1000))}ms-{'earlier' if offset > 0 else 'later'}"
 
 
-def write_variant(finished: Path, output: Path, *, sound: Clip, offset: Fraction, encoding: Encoding) -> None:
+def write_av_offset_copy(finished: Path, output: Path, *, sound: Clip, offset: Fraction, encoding: Encoding) -> None:
     """Write the picture of ``finished`` with the sound of ``sound`` so that the mouth is ``offset`` seconds later than
     the sound: its beginning is cut off, silence is at its end; the other way round if ``offset`` is negative.
 
@@ -69,7 +69,7 @@ def write_variant(finished: Path, output: Path, *, sound: Clip, offset: Fraction
             options = {} if part.suffix == ".mkv" else {"movflags": "+faststart"}
             with av.open(str(part), "w", options=options) as out:
                 picture = _picture(finished, source)
-                _merge(picture, _copied(picture, out), SoundTrack(out, sound, encoding, offset), out)
+                _merge(picture, _copied(picture, out), AudioEncoder(out, sound, encoding, offset), out)
             os.replace(part, output)
     finally:
         part.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def _copied(picture: VideoStream, out: OutputContainer) -> VideoStream:
     return stream
 
 
-def _merge(picture: VideoStream, copy: VideoStream, voice: SoundTrack, out: OutputContainer) -> None:
+def _merge(picture: VideoStream, copy: VideoStream, voice: AudioEncoder, out: OutputContainer) -> None:
     with closing(voice):
         for packet in cast(InputContainer, picture.container).demux(picture):
             if not packet.size:  # the last one only says that it was the last

@@ -17,7 +17,7 @@ VISUAL_ENTRY = 78  # bytes of a visual sample entry's own fields, after its head
 NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 
 
-def mark_aperture(path: Path, coded: tuple[int, int], shown: tuple[int, int]) -> None:
+def write_clean_aperture(path: Path, coded: tuple[int, int], shown: tuple[int, int]) -> None:
     """Tell players to show the top left ``shown`` (width, height) of ``coded``. The index must lie at the file's end.
 
     Raises EncodeFailed if the file isn't built as expected.

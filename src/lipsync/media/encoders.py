@@ -12,12 +12,12 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from lipsync.errors import OptionInvalid
-from lipsync.media.encoding import CHOICES, Encoding
+from lipsync.media.encoding import PRESETS, Encoding
 
 FORMATS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska"}  # FFmpeg's muxers
 SUFFIXES = tuple(FORMATS)
 SOUNDS = ("aac", "flac", "pcm_s24le")
-PLAYED = {  # from which files players take it, which is less than what FFmpeg would put it into
+CONTAINERS = {  # from which files players take it, which is less than what FFmpeg would put it into
     "h264": SUFFIXES,
     "hevc": (".mp4", ".mov", ".mkv"),
     "av1": (".mp4", ".mkv"),
@@ -34,7 +34,7 @@ LAMBDA = 118  # FF_QP2LAMBDA, by which FFmpeg multiplies -q:v
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class EncoderProfile:
     """How an encoder says things. ``quality``: options for a CRF. ``preset``: the option's name, None: it has none.
     ``presets``: what libx264's are here, from the fastest on; empty: they have the same names."""
 
@@ -61,26 +61,28 @@ def _percent(crf: int) -> dict[str, str]:
     return {"flags": "+qscale", "global_quality": str(LAMBDA * max(1, 100 - 2 * crf))}
 
 
-DIALECTS = {
-    "libx264": Dialect(_x264),
-    "libx265": Dialect(_crf, more={"x265-params": "log-level=error"}),
-    "libsvtav1": Dialect(_crf, presets=("12", "10", "8", "8", "7", "6", "5", "4", "3")),
-    "libvpx-vp9": Dialect(_crf, preset=None, more={"b": "0"}),
-    "prores_ks": Dialect(lambda crf: {}, "profile", ("hq",) * 9, {"vendor": "apl0"}),
-    "nvenc": Dialect(
+PROFILES = {
+    "libx264": EncoderProfile(_x264),
+    "libx265": EncoderProfile(_crf, more={"x265-params": "log-level=error"}),
+    "libsvtav1": EncoderProfile(_crf, presets=("12", "10", "8", "8", "7", "6", "5", "4", "3")),
+    "libvpx-vp9": EncoderProfile(_crf, preset=None, more={"b": "0"}),
+    "prores_ks": EncoderProfile(lambda crf: {}, "profile", ("hq",) * 9, {"vendor": "apl0"}),
+    "nvenc": EncoderProfile(
         lambda crf: {"rc": "vbr", "cq": str(max(1, crf)), "b": "0"},
         presets=("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p7"),
     ),
-    "qsv": Dialect(lambda crf: {"global_quality": str(max(1, crf)), "b": "0"}, presets=("veryfast",) * 2 + STEPS[2:]),
-    "amf": Dialect(_fixed, "quality", ("speed",) * 3 + ("balanced",) * 3 + ("quality",) * 3),
-    "videotoolbox": Dialect(_percent, preset=None),
+    "qsv": EncoderProfile(
+        lambda crf: {"global_quality": str(max(1, crf)), "b": "0"}, presets=("veryfast",) * 2 + STEPS[2:]
+    ),
+    "amf": EncoderProfile(_fixed, "quality", ("speed",) * 3 + ("balanced",) * 3 + ("quality",) * 3),
+    "videotoolbox": EncoderProfile(_percent, preset=None),
 }
 
 
 def options_of(encoding: Encoding) -> dict[str, str]:
     """What the encoder is told; nothing if it isn't one of those known here."""
     family = encoding.codec.rpartition("_")[2]
-    dialect = DIALECTS.get(encoding.codec) or DIALECTS.get(family)
+    dialect = PROFILES.get(encoding.codec) or PROFILES.get(family)
     if dialect is None:
         return {}
     options = {**dialect.quality(encoding.crf), **dialect.more}
@@ -114,7 +116,7 @@ def suffixes_of(encoding: Encoding) -> tuple[str, ...]:
 
 def available() -> tuple[str, ...]:
     """Names of the choices whose encoders open here; each is tried, some 50 ms altogether without hardware."""
-    return tuple(name for name, choice in CHOICES.items() if _opens(choice.encoding))
+    return tuple(name for name, choice in PRESETS.items() if _opens(choice.encoding))
 
 
 def check_encoding(encoding: Encoding) -> None:
@@ -139,21 +141,21 @@ def quieten(codec: str) -> None:
 
 def _refusal(encoding: Encoding) -> str:
     try:
-        _open(Encoding(encoding.codec), plainly=True)
+        _open(Encoding(encoding.codec), nearest=True)
     except (av.error.FFmpegError, av.codec.codec.UnknownCodecError, ValueError):
         return f"the encoder {encoding.codec} is not to be had on this machine"
     wish = f"CRF {encoding.crf}, preset {encoding.preset}, pixel format {encoding.pixel_format or 'default'}"
     return f"the encoder {encoding.codec} does not take these settings: {wish}"
 
 
-def _open(encoding: Encoding, plainly: bool = False) -> None:
+def _open(encoding: Encoding, nearest: bool = False) -> None:
     quieten(encoding.codec)
     context = av.CodecContext.create(encoding.codec, "w")
     if not isinstance(context, VideoCodecContext):
         raise OptionInvalid(f"{encoding.codec} encodes no pictures")
     context.width, context.height, context.framerate = 320, 240, Fraction(25)
     context.pix_fmt = pixel_format_of(encoding, 8)
-    context.options = {} if plainly else options_of(encoding)
+    context.options = {} if nearest else options_of(encoding)
     context.open()
 
 
@@ -170,7 +172,7 @@ def _is_hardware(codec: str) -> bool:
 
 
 def _suffixes(codec: str) -> tuple[str, ...]:
-    told = PLAYED.get(family_of(codec))
+    told = CONTAINERS.get(family_of(codec))
     return tuple(suffix for suffix in SUFFIXES if codec in _muxed(suffix)) if told is None else told
 
 

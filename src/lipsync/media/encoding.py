@@ -26,7 +26,7 @@ class Encoding:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EncodingPreset:
     """A named encoding. ``purpose``: one line for a person. ``suffix``: of files that it is best put into."""
 
     encoding: Encoding
@@ -34,30 +34,38 @@ class Choice:
     suffix: str = ".mp4"
 
 
-CHOICES = {
-    "fast": Choice(Encoding(), "H.264 of high quality in the shortest time"),
-    "q17": Choice(Encoding(preset="slow"), "H.264 of high quality for masters, slowly"),
-    "q20": Choice(Encoding(crf=20, preset="slow"), "H.264 of good quality for publishing, slowly"),
-    "small": Choice(Encoding(crf=26, preset="medium", audio_bitrate=128_000), "H.264 in small files for previews"),
-    "hevc": Choice(Encoding("libx265", 20, "fast"), "HEVC: a third of H.264's size; Apple's and newer players take it"),
-    "av1": Choice(Encoding("libsvtav1", 24, "6"), "AV1: the smallest files; browsers and players from 2020 on take it"),
-    "prores": Choice(Encoding("prores_ks", preset="hq", sound="pcm_s24le"), "ProRes 422 HQ for video editing", ".mov"),
-    "lossless": Choice(Encoding(crf=0, sound="flac"), "H.264 without any loss, for archives", ".mkv"),
-    "nvenc": Choice(Encoding("h264_nvenc", 19, "p6"), "H.264 by an NVIDIA card"),
-    "hevc-nvenc": Choice(Encoding("hevc_nvenc", 22, "p6"), "HEVC by an NVIDIA card"),
-    "av1-nvenc": Choice(Encoding("av1_nvenc", 26, "p6"), "AV1 by an NVIDIA card, RTX 40 or newer"),
-    "qsv": Choice(Encoding("h264_qsv", 19, "slow"), "H.264 by an Intel graphics unit"),
-    "hevc-qsv": Choice(Encoding("hevc_qsv", 21, "slow"), "HEVC by an Intel graphics unit"),
-    "av1-qsv": Choice(Encoding("av1_qsv", 24, "slow"), "AV1 by an Intel graphics unit, Arc or newer"),
-    "amf": Choice(Encoding("h264_amf", 19, "quality"), "H.264 by an AMD card"),
-    "hevc-amf": Choice(Encoding("hevc_amf", 21, "quality"), "HEVC by an AMD card"),
-    "videotoolbox": Choice(Encoding("h264_videotoolbox", 17), "H.264 by Apple silicon"),
-    "hevc-videotoolbox": Choice(Encoding("hevc_videotoolbox", 19), "HEVC by Apple silicon"),
+PRESETS = {
+    "fast": EncodingPreset(Encoding(), "H.264 of high quality in the shortest time"),
+    "q17": EncodingPreset(Encoding(preset="slow"), "H.264 of high quality for masters, slowly"),
+    "q20": EncodingPreset(Encoding(crf=20, preset="slow"), "H.264 of good quality for publishing, slowly"),
+    "small": EncodingPreset(
+        Encoding(crf=26, preset="medium", audio_bitrate=128_000), "H.264 in small files for previews"
+    ),
+    "hevc": EncodingPreset(
+        Encoding("libx265", 20, "fast"), "HEVC: a third of H.264's size; Apple's and newer players take it"
+    ),
+    "av1": EncodingPreset(
+        Encoding("libsvtav1", 24, "6"), "AV1: the smallest files; browsers and players from 2020 on take it"
+    ),
+    "prores": EncodingPreset(
+        Encoding("prores_ks", preset="hq", sound="pcm_s24le"), "ProRes 422 HQ for video editing", ".mov"
+    ),
+    "lossless": EncodingPreset(Encoding(crf=0, sound="flac"), "H.264 without any loss, for archives", ".mkv"),
+    "nvenc": EncodingPreset(Encoding("h264_nvenc", 19, "p6"), "H.264 by an NVIDIA card"),
+    "hevc-nvenc": EncodingPreset(Encoding("hevc_nvenc", 22, "p6"), "HEVC by an NVIDIA card"),
+    "av1-nvenc": EncodingPreset(Encoding("av1_nvenc", 26, "p6"), "AV1 by an NVIDIA card, RTX 40 or newer"),
+    "qsv": EncodingPreset(Encoding("h264_qsv", 19, "slow"), "H.264 by an Intel graphics unit"),
+    "hevc-qsv": EncodingPreset(Encoding("hevc_qsv", 21, "slow"), "HEVC by an Intel graphics unit"),
+    "av1-qsv": EncodingPreset(Encoding("av1_qsv", 24, "slow"), "AV1 by an Intel graphics unit, Arc or newer"),
+    "amf": EncodingPreset(Encoding("h264_amf", 19, "quality"), "H.264 by an AMD card"),
+    "hevc-amf": EncodingPreset(Encoding("hevc_amf", 21, "quality"), "HEVC by an AMD card"),
+    "videotoolbox": EncodingPreset(Encoding("h264_videotoolbox", 17), "H.264 by Apple silicon"),
+    "hevc-videotoolbox": EncodingPreset(Encoding("hevc_videotoolbox", 19), "HEVC by Apple silicon"),
 }
 
 
 def encoding_named(name: str) -> Encoding:
     """The choice of that name. Raises OptionInvalid; whether it can be had here says ``encoders.check_encoding``."""
-    if name not in CHOICES:
-        raise OptionInvalid(f"there is no encoding named {name}; there are {', '.join(CHOICES)}")
-    return CHOICES[name].encoding
+    if name not in PRESETS:
+        raise OptionInvalid(f"there is no encoding named {name}; there are {', '.join(PRESETS)}")
+    return PRESETS[name].encoding

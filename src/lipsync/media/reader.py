@@ -13,17 +13,17 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from lipsync.errors import NoVideoStream
-from lipsync.frames.planes import own_copy, own_planes, planes_of
+from lipsync.frames.planes import contiguous_copy, planes_of, writable_copy
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import open_media, picture_stream, video_of
 from lipsync.media.transform import framed
-from lipsync.types import Clip, Framing, Picture, VideoInfo
+from lipsync.types import Clip, FrameTransform, Picture, VideoInfo
 
 HELD = 96 << 20  # bytes of pictures held at once when footage runs backwards
 FEWEST = 12  # of them, however large they are
 
 
-def bounced(i: int, n: int) -> int:
+def ping_pong_index(i: int, n: int) -> int:
     """Frame of ``n`` frames of footage that output frame ``i`` shows: 0 1 … n-1 n-2 … 1 0 1 …"""
     if n == 1:
         return 0
@@ -31,16 +31,18 @@ def bounced(i: int, n: int) -> int:
     return place if place < n else 2 * n - 2 - place
 
 
-def looped(i: int, n: int) -> int:
+def loop_index(i: int, n: int) -> int:
     """The same for footage that begins anew, with a jump, where it ends: 0 1 … n-1 0 1 …"""
     return i % n
 
 
-def read(clip: Clip, *, start: int = 0, stop: int | None = None, lent: bool = False) -> Generator[Picture, None, None]:
+def read(
+    clip: Clip, *, start: int = 0, stop: int | None = None, read_only: bool = False
+) -> Generator[Picture, None, None]:
     """The clip's pictures from frame ``start`` up to ``stop``, upright, in 4:2:0 of 8 or 10 bits, at its constant rate.
 
     Where the file's own times are uneven, frames are shown again or left out. The same number gives the same picture
-    wherever reading starts. A clip's ``framing`` is applied. ``lent``: the pictures are only to be looked at, which
+    wherever reading starts. A clip's ``framing`` is applied. ``read_only``: the pictures are only to be looked at, which
     spares copies.
 
     Raises NoVideoStream, MediaTruncated, and what ``open_media`` raises.
@@ -53,15 +55,15 @@ def read(clip: Clip, *, start: int = 0, stop: int | None = None, lent: bool = Fa
                 shown = (min(number, start), frame)
                 continue
             for index in range(max(shown[0], start), number if stop is None else min(number, stop)):
-                yield _picture(index, shown[1], clip, video, lent)
+                yield _picture(index, shown[1], clip, video, read_only)
             if stop is not None and number >= stop:
                 return
             shown = (max(number, shown[0]), frame)
     if shown is not None and shown[0] >= start:
-        yield _picture(shown[0], shown[1], clip, video, lent)
+        yield _picture(shown[0], shown[1], clip, video, read_only)
 
 
-def bounce(clip: Clip, count: int, length: int, held: int = HELD) -> Generator[Picture, None, None]:
+def ping_pong(clip: Clip, count: int, length: int, held: int = HELD) -> Generator[Picture, None, None]:
     """``count`` pictures of footage of ``length`` frames: forwards, backwards, forwards …
 
     Backwards it is read in runs of so many pictures as take ``held`` bytes.
@@ -86,7 +88,7 @@ def loop(clip: Clip, count: int, length: int) -> Generator[Picture, None, None]:
 def _again_and_again(clip: Clip, count: int) -> Iterator[Picture]:
     (only,) = read(clip, stop=1)
     for _ in range(count):
-        yield own_copy(only)
+        yield writable_copy(only)
 
 
 def _back_and_forth(clip: Clip, length: int, held: int) -> Generator[Picture, None, None]:
@@ -163,7 +165,7 @@ def _number(frame: VideoFrame, clip: Clip) -> int | None:
     return round((frame.pts * frame.time_base - video.start) * video.rate)
 
 
-def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, lent: bool) -> Picture:
+def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, read_only: bool) -> Picture:
     if clip.still:
         frame = _opaque(frame)
     turns = video.rotation // 90
@@ -172,16 +174,16 @@ def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, lent: 
         planes = [np.rot90(plane, turns) for plane in planes]
     if clip.framing is not None:
         planes = framed(planes, clip.framing)
-    if not lent or turns:
-        planes = own_planes(planes)
-    if lent:
+    if not read_only or turns:
+        planes = contiguous_copy(planes)
+    if read_only:
         for plane in planes:
             plane.flags.writeable = False
     y, u, v = planes
     return Picture(index, y, u, v, 8 if video.depth == 8 else 10, video.colour)
 
 
-def _planar(frame: VideoFrame, video: VideoInfo, framing: Framing | None) -> VideoFrame:
+def _planar(frame: VideoFrame, video: VideoInfo, framing: FrameTransform | None) -> VideoFrame:
     """The coded frame in 4:2:0 of 8 or 10 bits, at the clip's size, its colours meaning what they meant."""
     name = "yuv420p" if video.depth == 8 else "yuv420p10le"
     width, height = (video.width, video.height) if framing is None else framing.whole

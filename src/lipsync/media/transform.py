@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from lipsync.errors import OptionInvalid
-from lipsync.frames.rgb import HD_LINES, UNSPECIFIED, doubled
+from lipsync.frames.rgb import HD_LINES, UNSPECIFIED, upsample_chroma
 from lipsync.media.probe import BT709, SMALLEST, video_of
-from lipsync.types import Clip, Framing, Plane
+from lipsync.types import Clip, FrameTransform, Plane
 
 WHOLE = (0, -1, 0, -1)  # a crop that leaves everything
 
@@ -22,12 +22,12 @@ def reframed(
     shrink: int = 1,
     turned: bool = False,
     crop: tuple[int, int, int, int] = WHOLE,
-    plainly: bool = False,
+    nearest: bool = False,
 ) -> Clip:
     """The clip as it is read with pictures ``shrink`` times smaller, then turned clockwise by 90 degrees, then cut.
 
-    ``crop``: top, bottom, left, right in pixels of what is left by then; -1 is the bottom or right edge. ``plainly``:
-    see ``Framing``. The clip itself if nothing is asked for. Raises NoVideoStream, OptionInvalid.
+    ``crop``: top, bottom, left, right in pixels of what is left by then; -1 is the bottom or right edge. ``nearest``:
+    see ``FrameTransform``. The clip itself if nothing is asked for. Raises NoVideoStream, OptionInvalid.
     """
     if shrink == 1 and not turned and crop == WHOLE:
         return clip
@@ -42,20 +42,20 @@ def reframed(
         raise OptionInvalid(f"a crop from {top}, {left} to {bottom}, {right} does not fit into {width}x{height}")
     if min(bottom - top, right - left) < SMALLEST:
         raise OptionInvalid(f"{clip.path}: {right - left}x{bottom - top} would be left, too small to find a mouth in")
-    framing = Framing((video.width, video.height), (top, bottom, left, right), shrink, turned, plainly)
+    framing = FrameTransform((video.width, video.height), (top, bottom, left, right), shrink, turned, nearest)
     colour = video.colour
-    if not plainly and colour.matrix == UNSPECIFIED and video.height >= HD_LINES:
+    if not nearest and colour.matrix == UNSPECIFIED and video.height >= HD_LINES:
         colour = replace(colour, matrix=BT709.matrix)  # a smaller picture would be taken to have other colours
     shown = replace(video, width=right - left, height=bottom - top, sample_aspect=sample, colour=colour)
     return replace(clip, video=shown, framing=framing)
 
 
-def framed(planes: list[Plane], framing: Framing) -> list[Plane]:
+def framed(planes: list[Plane], framing: FrameTransform) -> list[Plane]:
     """The three planes of a picture of 4:2:0 as the framing wants them."""
     width, height = (length // framing.shrink for length in framing.whole)
     sizes = [(width, height), *[((width + 1) // 2, (height + 1) // 2)] * 2]
     if framing.shrink > 1:
-        how = cv2.INTER_LINEAR if framing.plainly else cv2.INTER_AREA
+        how = cv2.INTER_LINEAR if framing.nearest else cv2.INTER_AREA
         planes = [cast(Plane, cv2.resize(p, size, interpolation=how)) for p, size in zip(planes, sizes, strict=True)]
     if framing.turned:
         planes = [np.rot90(plane, -1) for plane in planes]
@@ -75,6 +75,6 @@ def _cut(planes: list[Plane], crop: tuple[int, int, int, int]) -> list[Plane]:
 def _cut_between(plane: Plane, crop: tuple[int, int, int, int], whole: tuple[int, int], size: tuple[int, int]) -> Plane:
     """A chroma plane of a picture of ``whole`` (width, height), cut where the crop splits its samples, to ``size``."""
     top, bottom, left, right = crop
-    full = doubled(cast(Plane, np.ascontiguousarray(plane)), whole)[top:bottom, left:right]
+    full = upsample_chroma(cast(Plane, np.ascontiguousarray(plane)), whole)[top:bottom, left:right]
     even = cv2.copyMakeBorder(full, 0, full.shape[0] % 2, 0, full.shape[1] % 2, cv2.BORDER_REPLICATE)
     return cast(Plane, cv2.resize(even, size, interpolation=cv2.INTER_AREA))

@@ -28,8 +28,8 @@ from lipsync.errors import (
 )
 from lipsync.files import FULL
 from lipsync.frames.planes import frame_of, planes_of
-from lipsync.media.audio_writer import SoundTrack
-from lipsync.media.clean_aperture import mark_aperture
+from lipsync.media.audio_writer import AudioEncoder
+from lipsync.media.clean_aperture import write_clean_aperture
 from lipsync.media.encoders import (
     SUFFIXES,
     check_encoding,
@@ -144,7 +144,7 @@ class _Writer:
         self._coded = _coded(self._video)
         self._stream = _video_stream(out, self._video, encoding, self._coded)
         self._colour = _colour(self._video, encoding.codec)
-        self._voice = SoundTrack(out, sound, encoding)
+        self._voice = AudioEncoder(out, sound, encoding)
         self._count = 0
 
     def add(self, picture: Picture) -> None:
@@ -164,7 +164,7 @@ class _Writer:
             self.close()
             shown = (self._video.width, self._video.height)
             if self._coded != shown and self._part.suffix != ".mkv":
-                mark_aperture(self._part, self._coded, shown)
+                write_clean_aperture(self._part, self._coded, shown)
             size = self._part.stat().st_size
         crop = (self._coded[0] - shown[0], self._coded[1] - shown[1])
         return Written(self._output, self._count, *shown, crop, size)

@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """One published file. ``homes``: addresses to try in order; ``licence``: what it is shown as before a download.
+class ModelInfo:
+    """One published file. ``mirrors``: addresses to try in order; ``licence``: what it is shown as before a download.
 
     ``others``: SHA-256 of further files in which the same weights were published, known when they are imported.
     ``kind``: what they are for: generator (of mouths), restorer (of faces), upscaler (of pictures).
@@ -19,7 +19,7 @@ class Weights:
     file: str
     size: int
     sha256: str
-    homes: tuple[str, ...]
+    mirrors: tuple[str, ...]
     licence: str
     others: tuple[str, ...] = ()
     kind: str = "generator"
@@ -32,9 +32,9 @@ REAL_ESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 FACES = "trained on FFHQ, a set of photos for non-commercial use"
 RESEARCH = "research and personal use only, not commercial: trained on the BBC's LRS2 footage, whose terms say so"
 
-CATALOGUE: Mapping[str, Weights] = MappingProxyType(
+CATALOGUE: Mapping[str, ModelInfo] = MappingProxyType(
     {
-        "wav2lip": Weights(
+        "wav2lip": ModelInfo(
             "wav2lip",
             "wav2lip.pth",
             435_807_851,
@@ -45,7 +45,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             ),
             RESEARCH,
         ),
-        "wav2lip-gan": Weights(
+        "wav2lip-gan": ModelInfo(
             "wav2lip-gan",
             "wav2lip_gan.pth",
             435_801_865,
@@ -57,7 +57,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             RESEARCH,
             ("180cfd49d31d47f195d5bfc62830ffe2c40724b7bbbce6faadc73ac6ab1a3b8e",),  # TorchScript: Wav2Lip-SD-GAN.pt
         ),
-        "gfpgan-1.4": Weights(
+        "gfpgan-1.4": ModelInfo(
             "gfpgan-1.4",
             "gfpgan_1.4.onnx",
             340_299_087,
@@ -66,7 +66,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             f"Apache-2.0; {FACES}",
             kind="restorer",
         ),
-        "codeformer": Weights(
+        "codeformer": ModelInfo(
             "codeformer",
             "codeformer.onnx",
             376_951_650,
@@ -75,7 +75,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             f"S-Lab License 1.0, not commercial; {FACES}",
             kind="restorer",
         ),
-        "gpen-bfr-512": Weights(
+        "gpen-bfr-512": ModelInfo(
             "gpen-bfr-512",
             "gpen_bfr_512.onnx",
             284_340_240,
@@ -84,7 +84,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             f"Alibaba's terms for GPEN, not commercial; {FACES}",
             kind="restorer",
         ),
-        "restoreformer-plus-plus": Weights(
+        "restoreformer-plus-plus": ModelInfo(
             "restoreformer-plus-plus",
             "restoreformer_plus_plus.onnx",
             294_264_812,
@@ -93,7 +93,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             f"Apache-2.0; {FACES}",
             kind="restorer",
         ),
-        "realesrgan-x2plus": Weights(
+        "realesrgan-x2plus": ModelInfo(
             "realesrgan-x2plus",
             "RealESRGAN_x2plus.pth",
             67_061_725,
@@ -102,7 +102,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             "BSD-3-Clause",
             kind="upscaler",
         ),
-        "realesrgan-x4plus": Weights(
+        "realesrgan-x4plus": ModelInfo(
             "realesrgan-x4plus",
             "RealESRGAN_x4plus.pth",
             67_040_989,
@@ -111,7 +111,7 @@ CATALOGUE: Mapping[str, Weights] = MappingProxyType(
             "BSD-3-Clause",
             kind="upscaler",
         ),
-        "realesr-general-x4v3": Weights(
+        "realesr-general-x4v3": ModelInfo(
             "realesr-general-x4v3",
             "realesr-general-x4v3.pth",
             4_885_111,

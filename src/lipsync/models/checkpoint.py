@@ -81,16 +81,16 @@ class Checkpoint:
             raise CheckpointMismatch(
                 f"{self.path}: the weights of another network; {missing[0]} is missing, and {len(missing) - 1} more"
             )
-        fitted = {}
+        cast_inputs = {}
         for name, shape in expected.items():
             tensor = self.tensors[name]
             if tensor.shape != shape:
                 raise CheckpointMismatch(f"{self.path}: {name} has the shape {tensor.shape} instead of {shape}")
             with np.errstate(over="ignore"):  # infinite is not finite either
-                fitted[name] = np.asarray(tensor, np.float32)
-            if not np.isfinite(fitted[name]).all():
+                cast_inputs[name] = np.asarray(tensor, np.float32)
+            if not np.isfinite(cast_inputs[name]).all():
                 raise CheckpointInvalid(f"{self.path}: {name} holds values that are no numbers")
-        return fitted
+        return cast_inputs
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -26,7 +26,7 @@ FIRST_KIND = "generator"  # of graphs that were converted before their kind was 
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Converter:
     """How files of one network become graphs that run.
 
     ``name``: the network's, for a person; ``kind``: what it is for; ``version``: graphs of another one are made anew;
@@ -71,7 +71,7 @@ def kind_of(store: Store, sha256: str) -> str | None:
     return None if record is None else str(record.get("kind", FIRST_KIND))
 
 
-def cached(store: Store, sha256: str, name: str, recipes: Sequence[Recipe]) -> Network | None:
+def cached(store: Store, sha256: str, name: str, recipes: Sequence[Converter]) -> Network | None:
     """The network if it was converted by one of these recipes, and all its files are there in their size."""
     folder = folder_of(store, sha256)
     record = _record(folder)
@@ -97,7 +97,7 @@ def verify_network(network: Network, monitor: Monitor) -> None:
 
 
 def convert_once(
-    path: Path, sha256: str, store: Store, name: str, recipes: Sequence[Recipe], monitor: Monitor
+    path: Path, sha256: str, store: Store, name: str, recipes: Sequence[Converter], monitor: Monitor
 ) -> Network:
     """The network of this file, from the store if it is there and undamaged. Two at once convert it once.
 
@@ -132,7 +132,7 @@ def _record(folder: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _recipe_of(record: dict[str, Any], recipes: Sequence[Recipe]) -> Recipe | None:
+def _recipe_of(record: dict[str, Any], recipes: Sequence[Converter]) -> Converter | None:
     """Which of the recipes made the graphs, if it would make them so today."""
     kind, version = record.get("kind", FIRST_KIND), record.get("version")
     named = [recipe for recipe in recipes if (recipe.kind, recipe.version) == (kind, version)]
@@ -147,7 +147,7 @@ def _damaged(network: Network, monitor: Monitor) -> bool:
     return False
 
 
-def _convert(path: Path, folder: Path, recipes: Sequence[Recipe], monitor: Monitor) -> None:
+def _convert(path: Path, folder: Path, recipes: Sequence[Converter], monitor: Monitor) -> None:
     """Made beside its place and moved there when it is whole and has run once."""
     aside = folder.with_name(f"{folder.name}.part")
     with write_errors(aside):
@@ -168,7 +168,7 @@ def _convert(path: Path, folder: Path, recipes: Sequence[Recipe], monitor: Monit
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _read(path: Path, recipes: Sequence[Recipe]) -> tuple[Recipe, str, Any]:
+def _read(path: Path, recipes: Sequence[Converter]) -> tuple[Converter, str, Any]:
     """The first recipe that knows what is in the file. Raises what it raises, else CheckpointMismatch."""
     meant = _marked(path, recipes) if len(recipes) > 1 else recipes
     if len(meant) == 1:
@@ -182,7 +182,7 @@ def _read(path: Path, recipes: Sequence[Recipe]) -> tuple[Recipe, str, Any]:
     raise CheckpointMismatch(f"{path}: fits none of the networks that are known. {'; '.join(reasons)}")
 
 
-def _marked(path: Path, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
+def _marked(path: Path, recipes: Sequence[Converter]) -> Sequence[Converter]:
     """The recipes for what a file of PyTorch says that it is, so that they can tell what is wrong with it."""
     with file_errors(path), path.open("rb") as file:
         if looks_like_onnx(file.read(2)):
@@ -192,8 +192,8 @@ def _marked(path: Path, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
 
 
 def _write_graphs(
-    path: Path, folder: Path, recipes: Sequence[Recipe], monitor: Monitor, began: float
-) -> tuple[Recipe, dict[str, object]]:
+    path: Path, folder: Path, recipes: Sequence[Converter], monitor: Monitor, began: float
+) -> tuple[Converter, dict[str, object]]:
     """All graphs, one in memory at a time. Gives what is recorded of them."""
     monitor.report(Progress("convert", 0, None, 0.0))
     recipe, form, weights = _read(path, recipes)

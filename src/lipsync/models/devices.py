@@ -19,7 +19,7 @@ import numpy as np
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, LipsyncError, ModelMissing, OptionInvalid
 from lipsync.files import scratch_errors
-from lipsync.models.session import Session, Setup, Shapes
+from lipsync.models.session import Session, SessionOptions, Shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,16 @@ class Runtime:
     precision: str
 
 
-Factory = Callable[[bytes | Path, Setup], Session]
+Factory = Callable[[bytes | Path, SessionOptions], Session]
 
 
-def _openvino(model: bytes | Path, setup: Setup) -> Session:
+def _openvino(model: bytes | Path, setup: SessionOptions) -> Session:
     from lipsync.models.openvino_session import open_openvino
 
     return open_openvino(model, setup)
 
 
-def _onnxruntime(model: bytes | Path, setup: Setup) -> Session:
+def _onnxruntime(model: bytes | Path, setup: SessionOptions) -> Session:
     from lipsync.models.onnxruntime_session import open_onnxruntime
 
     return open_onnxruntime(model, setup)
@@ -122,7 +122,7 @@ def open_session(
     if cache_dir is not None:
         with scratch_errors():
             cache_dir.mkdir(parents=True, exist_ok=True)
-    return DEVICES[device](model, Setup(device, precision, shapes, threads, streams, cache_dir))
+    return DEVICES[device](model, SessionOptions(device, precision, shapes, threads, streams, cache_dir))
 
 
 def _known(what: str, word: str, choices: Sequence[str]) -> None:

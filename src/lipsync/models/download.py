@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lipsync.errors import DownloadFailed
 from lipsync.files import write_errors
-from lipsync.models.catalogue import Weights
+from lipsync.models.catalogue import ModelInfo
 from lipsync.monitor import Monitor, Progress
 
 BLOCK = 1 << 20
@@ -26,7 +26,7 @@ class _Unusable(Exception):
     """This home does not give the file."""
 
 
-def download(weights: Weights, target: Path, monitor: Monitor) -> None:
+def download(weights: ModelInfo, target: Path, monitor: Monitor) -> None:
     """Bring the file to ``target``; what came so far is kept beside it in ``.part`` and gone on with next time.
 
     Raises DownloadFailed with what each home said, DiskFull, OutputUnwritable, Cancelled.
@@ -35,7 +35,7 @@ def download(weights: Weights, target: Path, monitor: Monitor) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     said = []
-    for home in weights.homes:
+    for home in weights.mirrors:
         try:
             _from_home(home, weights, part, monitor)
         except _Unusable as exc:
@@ -60,7 +60,7 @@ def sha256_of(path: Path, monitor: Monitor) -> str:
     return digest.hexdigest()
 
 
-def _from_home(home: str, weights: Weights, part: Path, monitor: Monitor) -> None:
+def _from_home(home: str, weights: ModelInfo, part: Path, monitor: Monitor) -> None:
     failures = 0
     while (had := _size(part)) < weights.size:
         problem = _go_on(home, weights, part, had, monitor)
@@ -72,7 +72,7 @@ def _from_home(home: str, weights: Weights, part: Path, monitor: Monitor) -> Non
         raise _Unusable("what came has another checksum")
 
 
-def _go_on(home: str, weights: Weights, part: Path, had: int, monitor: Monitor) -> str:
+def _go_on(home: str, weights: ModelInfo, part: Path, had: int, monitor: Monitor) -> str:
     """Ask for what is missing and add it; the whole again if the server does not know ranges. Gives what went wrong."""
     request = urllib.request.Request(home, headers={"Range": f"bytes={had}-"} if had else {})
     try:
@@ -87,7 +87,7 @@ def _go_on(home: str, weights: Weights, part: Path, had: int, monitor: Monitor) 
     return ""
 
 
-def _start(answer: http.client.HTTPResponse, weights: Weights, had: int) -> int:
+def _start(answer: http.client.HTTPResponse, weights: ModelInfo, had: int) -> int:
     """The place in the file of the answer's first byte, if the answer can be the file."""
     partial = answer.status == HTTPStatus.PARTIAL_CONTENT
     if partial and not answer.headers.get("Content-Range", "").startswith(f"bytes {had}-"):
@@ -101,7 +101,7 @@ def _start(answer: http.client.HTTPResponse, weights: Weights, had: int) -> int:
     return start
 
 
-def _store(answer: http.client.HTTPResponse, part: Path, start: int, weights: Weights, monitor: Monitor) -> None:
+def _store(answer: http.client.HTTPResponse, part: Path, start: int, weights: ModelInfo, monitor: Monitor) -> None:
     began, done = time.monotonic(), start
     with write_errors(part):
         file = part.open("ab" if start else "wb")

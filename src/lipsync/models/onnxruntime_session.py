@@ -18,7 +18,7 @@ import numpy as np
 from lipsync.errors import DeviceUnavailable, InferenceFailed, LipsyncError, ModelCorrupt
 from lipsync.files import scratch_errors
 from lipsync.models.oom import failure, is_out_of_memory
-from lipsync.models.session import Array, Session, Setup, described, fitted, is_tflite, shape_map
+from lipsync.models.session import Array, Session, SessionOptions, cast_inputs, described, is_tflite, shape_map
 
 _PROVIDERS: Final[Mapping[str, str]] = {
     "onnxruntime": "CPUExecutionProvider",
@@ -38,7 +38,7 @@ _TYPES: Final[Mapping[str, str]] = {"float": "float32", "double": "float64"}  # 
 _SILENT: Final = 4  # log nothing but what ends the process: failures come as exceptions, and stderr is not ours
 
 
-def open_onnxruntime(model: bytes | Path, setup: Setup) -> Session:
+def open_onnxruntime(model: bytes | Path, setup: SessionOptions) -> Session:
     """An ONNX network on the device of that name.
 
     Raises ModelCorrupt, OutOfMemory, and DeviceUnavailable where the device or its precision is not to be had.
@@ -62,7 +62,7 @@ def open_onnxruntime(model: bytes | Path, setup: Setup) -> Session:
 
 
 class _OnnxRuntimeSession:
-    def __init__(self, session: Any, setup: Setup) -> None:
+    def __init__(self, session: Any, setup: SessionOptions) -> None:
         ports = session.get_inputs()
         self._session = session
         self._types = [_dtype(port.type) for port in ports]
@@ -77,7 +77,7 @@ class _OnnxRuntimeSession:
         self._turn: AbstractContextManager[Any] = Lock() if setup.device == "directml" else nullcontext()
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        feed = dict(zip(self._names, fitted(inputs, self._types), strict=True))
+        feed = dict(zip(self._names, cast_inputs(inputs, self._types), strict=True))
         for name, shape in self._fixed.items():
             if feed[name].shape != shape:
                 raise InferenceFailed(f"input {name} of the network has the shape {shape}, {feed[name].shape} given")
@@ -89,7 +89,7 @@ class _OnnxRuntimeSession:
             raise failure(exc, InferenceFailed, "the network failed") from exc
 
 
-def _precision(setup: Setup, types: Sequence[np.dtype[Any]]) -> str:
+def _precision(setup: SessionOptions, types: Sequence[np.dtype[Any]]) -> str:
     """What it computes in: a processor in fp32 always, cards in what the graph says, TensorRT in what it was told."""
     if setup.device == "onnxruntime":
         return "fp32"
@@ -110,7 +110,7 @@ def _fits(shape: Sequence[int], port: Sequence[int | str | None]) -> bool:
     )
 
 
-def _options(runtime: Any, setup: Setup) -> Any:
+def _options(runtime: Any, setup: SessionOptions) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = _SILENT
     # Runs share one pool, and each brings its own thread: together no more than were allowed. Named in any case: left
@@ -128,7 +128,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _providers(model: bytes | Path, setup: Setup) -> list[tuple[str, dict[str, str]]]:
+def _providers(model: bytes | Path, setup: SessionOptions) -> list[tuple[str, dict[str, str]]]:
     """The device's provider with its options, then what computes the nodes that it does not have."""
     kept = _kept(model, setup.cache_dir) if setup.cache_dir and setup.device in ("tensorrt", "coreml") else None
     # Memory as asked for, not doubled; no search through all algorithms at every new batch size; fp32 is no TF32.
@@ -167,7 +167,7 @@ def _source(model: bytes | Path) -> bytes | str:
     return str(model) if isinstance(model, Path) else model
 
 
-def _refusal(exc: BaseException, runtime: Any, model: bytes | Path, setup: Setup) -> LipsyncError:
+def _refusal(exc: BaseException, runtime: Any, model: bytes | Path, setup: SessionOptions) -> LipsyncError:
     """Why a network could not be opened: memory, the network, or the device if the processor opens it well."""
     if setup.device != "onnxruntime" and not is_out_of_memory(exc):
         options = _options(runtime, setup)

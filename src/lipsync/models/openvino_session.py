@@ -17,7 +17,7 @@ import numpy as np
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, OutOfMemory
 from lipsync.files import scratch_errors
 from lipsync.models.oom import failure
-from lipsync.models.session import Array, Session, Setup, described, fitted, is_tflite, shape_map
+from lipsync.models.session import Array, Session, SessionOptions, cast_inputs, described, is_tflite, shape_map
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, Core, Model
@@ -26,7 +26,7 @@ _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _FAILURES: Final = (RuntimeError, TypeError, ValueError, MemoryError)
 
 
-def open_openvino(model: bytes | Path, setup: Setup) -> Session:
+def open_openvino(model: bytes | Path, setup: SessionOptions) -> Session:
     """A network (ONNX or TensorFlow Lite) on the processor.
 
     Raises ModelCorrupt, OutOfMemory, and DeviceUnavailable where the processor does not have the precision.
@@ -45,7 +45,7 @@ class _OpenVinoSession:
     For that case the network's file is read again; of a network given as bytes, the bytes are kept.
     """
 
-    def __init__(self, model: bytes | Path, setup: Setup) -> None:
+    def __init__(self, model: bytes | Path, setup: SessionOptions) -> None:
         self._model, self._setup = model, setup
         self._lock = Lock()
         self._compiled: _Compiled | None = _compile(model, setup)
@@ -93,7 +93,7 @@ class _Compiled:
             self._free.put(compiled.create_infer_request())
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        arrays = fitted(inputs, self._types)
+        arrays = cast_inputs(inputs, self._types)
         request = self._free.get()
         try:
             request.infer(arrays, share_inputs=True, share_outputs=True)
@@ -109,7 +109,7 @@ def _owned(shared: Array) -> Array:
     return np.array(shared, np.float32 if np.issubdtype(shared.dtype, np.floating) else shared.dtype)
 
 
-def _compile(model: bytes | Path, setup: Setup) -> _Compiled:
+def _compile(model: bytes | Path, setup: SessionOptions) -> _Compiled:
     """Raises ModelCorrupt, OutOfMemory."""
     core = shared_core()
     network = _read(core, model)
@@ -121,7 +121,7 @@ def _compile(model: bytes | Path, setup: Setup) -> _Compiled:
         raise failure(exc, ModelCorrupt, f"the network {described(model)} cannot be set up") from exc
 
 
-def _options(setup: Setup) -> dict[str, Any]:
+def _options(setup: SessionOptions) -> dict[str, Any]:
     # Without a wish for the precision, processors with bf16 use it and others do not: results would differ by machine.
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[setup.precision]}
     options |= {"PERFORMANCE_HINT": "LATENCY"} if setup.streams == 1 else {"NUM_STREAMS": setup.streams}

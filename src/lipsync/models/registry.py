@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lipsync.errors import CheckpointMismatch, ModelMissing, OptionInvalid
 from lipsync.files import write_errors
-from lipsync.models.catalogue import Weights
+from lipsync.models.catalogue import ModelInfo
 from lipsync.models.checkpoint import file_errors
-from lipsync.models.conversion import Network, Recipe, cached, convert_once, discard, kind_of, verify_network
+from lipsync.models.conversion import Converter, Network, cached, convert_once, discard, kind_of, verify_network
 from lipsync.models.download import sha256_of
 from lipsync.models.store import Store, write_whole
 from lipsync.monitor import Monitor
@@ -23,7 +23,7 @@ READY, DOWNLOADED, OUTDATED, ABSENT = "ready", "downloaded", "outdated", "not he
 
 
 @dataclass(frozen=True, slots=True)
-class Shelved:
+class RegisteredModel:
     """What the store knows under one name.
 
     ``state``: ready to run, downloaded and not yet converted, outdated (converted by another version of this program),
@@ -32,7 +32,7 @@ class Shelved:
 
     name: str
     state: str
-    entry: Weights | None
+    entry: ModelInfo | None
     network: Network | None
     download: Path | None
 
@@ -59,10 +59,10 @@ class _Import:
     source: Path
 
 
-class Shelf:
+class ModelRegistry:
     """The networks in a store that some recipes are for. ``reserved``: names that no import may have."""
 
-    def __init__(self, store: Store, recipes: Sequence[Recipe], reserved: Collection[str] = ()) -> None:
+    def __init__(self, store: Store, recipes: Sequence[Converter], reserved: Collection[str] = ()) -> None:
         self._store, self._recipes, self._reserved = store, recipes, reserved
         self._kinds = {recipe.kind for recipe in recipes}
 
@@ -118,12 +118,12 @@ class Shelf:
             _discard_unused(store, {before.sha256})
         return network
 
-    def items(self) -> list[Shelved]:
+    def items(self) -> list[RegisteredModel]:
         """Everything that the catalogue or an import gave a name to."""
         catalogue = self._store.catalogue
         return [self.item(name) for name in (*catalogue, *sorted(set(_imports(self._store)) - set(catalogue)))]
 
-    def item(self, name: str) -> Shelved:
+    def item(self, name: str) -> RegisteredModel:
         """What the store knows under this name. Raises ModelMissing if nobody gave it to anything."""
         store = self._store
         recorded = _recorded(store, name)
@@ -132,11 +132,11 @@ class Shelf:
         sha256 = recorded.sha256 if recorded else store.entry(name).sha256
         network = self._cached(sha256, name) if recorded or download else None
         if network is not None:
-            return Shelved(name, READY, entry, network, download)
+            return RegisteredModel(name, READY, entry, network, download)
         state = OUTDATED if recorded else DOWNLOADED if download else ABSENT
-        return Shelved(name, state, entry, None, download)
+        return RegisteredModel(name, state, entry, None, download)
 
-    def verify(self, item: Shelved, monitor: Monitor) -> None:
+    def verify(self, item: RegisteredModel, monitor: Monitor) -> None:
         """Read all that is here of it. Raises ModelCorrupt, Cancelled."""
         if item.download is not None:
             self._store.verify(item.name, monitor)

@@ -34,7 +34,7 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class RunInfo:
     """How a network was computed: on which device, in which precision, at most how many frames at once in the end.
 
     ``notes``: what did not go as planned, for a person. ``networks``: name and SHA-256 of the weights.
@@ -48,7 +48,7 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class SessionOptions:
     """What ``open_session`` was asked for, as every device gets it."""
 
     device: str
@@ -59,7 +59,7 @@ class Setup:
     cache_dir: Path | None = None
 
 
-def fitted(inputs: Sequence[Array], types: Sequence[np.dtype[Any]]) -> list[Array]:
+def cast_inputs(inputs: Sequence[Array], types: Sequence[np.dtype[Any]]) -> list[Array]:
     """The arrays as a network with inputs of these types takes them.
 
     Raises InferenceFailed for another number of arrays, or numbers that would lose their kind (text, float to integer).

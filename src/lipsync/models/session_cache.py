@@ -9,12 +9,12 @@ from pathlib import Path
 from threading import Lock
 
 from lipsync.models.devices import Runtime, choose_runtime, open_session
-from lipsync.models.session import Session, Setup
+from lipsync.models.session import Session, SessionOptions
 
 MOST = 12
 
 
-class Networks:
+class SessionCache:
     """Opens each network once for all who ask for the same. Safe from several threads.
 
     At most ``most`` stay open: those that were asked for last. ``clock`` counts seconds.
@@ -41,7 +41,7 @@ class Networks:
         cache_dir: Path | None = None,
     ) -> Session:
         """What ``devices.open_session`` gives for the same, and raises; a file that was changed is another one."""
-        setup = Setup(device, precision, shapes, threads, streams, cache_dir)
+        setup = SessionOptions(device, precision, shapes, threads, streams, cache_dir)
         key = (_identity(model), setup)
         with self._lock:
             if key in self._opened:

@@ -16,7 +16,7 @@ import platformdirs
 
 from lipsync.errors import LicenceNotAccepted, ModelCorrupt, ModelMissing
 from lipsync.files import write_errors
-from lipsync.models.catalogue import CATALOGUE, Weights
+from lipsync.models.catalogue import CATALOGUE, ModelInfo
 from lipsync.models.checkpoint import file_errors
 from lipsync.models.download import download, sha256_of
 from lipsync.monitor import Monitor
@@ -34,17 +34,17 @@ def default_folder() -> Path:
 class Store:
     """Weights by name, in one folder. Looking at them never touches the network; ``fetch`` alone does."""
 
-    def __init__(self, folder: Path, catalogue: Mapping[str, Weights] = CATALOGUE) -> None:
+    def __init__(self, folder: Path, catalogue: Mapping[str, ModelInfo] = CATALOGUE) -> None:
         self.folder = folder
         self.catalogue = catalogue
 
-    def entry(self, name: str) -> Weights:
+    def entry(self, name: str) -> ModelInfo:
         """The catalogue's entry; ModelMissing if there is none of that name."""
         if name not in self.catalogue:
             raise ModelMissing(f"there are no weights called {name}; there are {', '.join(self.catalogue)}")
         return self.catalogue[name]
 
-    def known(self, sha256: str) -> Weights | None:
+    def known(self, sha256: str) -> ModelInfo | None:
         """The catalogue's entry whose weights a file with this checksum holds."""
         entries = self.catalogue.values()
         return next((entry for entry in entries if sha256 in (entry.sha256, *entry.others)), None)

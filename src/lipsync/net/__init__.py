@@ -10,14 +10,14 @@ from lipsync.errors import OptionInvalid
 from lipsync.monitor import Monitor
 from lipsync.net.limits import Fetched, Limits, check_media
 from lipsync.net.partial_file import discard
-from lipsync.net.transport import Means, S3Access
+from lipsync.net.transport import S3Access, Transport
 from lipsync.net.url import redact
 
-__all__ = ["FETCHERS", "Fetched", "Limits", "Means", "S3Access", "check_media", "discard", "fetch", "redact"]
+__all__ = ["FETCHERS", "Fetched", "Limits", "S3Access", "Transport", "check_media", "discard", "fetch", "redact"]
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
-Fetcher = Callable[[str, Path, Limits, Monitor, str | None, Means], Fetched]
+Fetcher = Callable[[str, Path, Limits, Monitor, str | None, Transport], Fetched]
 
 
 def _http() -> Fetcher:
@@ -42,7 +42,7 @@ def fetch(
     monitor: Monitor,
     *,
     sha256: str | None = None,
-    means: Means | None = None,
+    transport: Transport | None = None,
 ) -> Fetched:
     """Bring the file at an address to ``target``, whole or not at all; progress in bytes as the stage ``fetch``.
 
@@ -58,4 +58,4 @@ def fetch(
         raise OptionInvalid(f"{redact(address)}: not an address that begins with {', '.join(FETCHERS)}")
     if sha256 is not None and not SHA256.fullmatch(sha256):
         raise OptionInvalid("sha256: not 64 hexadecimal digits")
-    return FETCHERS[scheme]()(address, target, limits, monitor, sha256, means or Means())
+    return FETCHERS[scheme]()(address, target, limits, monitor, sha256, transport or Transport())

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TypeVar
 
-from lipsync.net.deadline import SLICE, Patience
+from lipsync.net.deadline import SLICE, Deadline
 from lipsync.net.url import Address
 
 T = TypeVar("T")
@@ -23,13 +23,13 @@ BUFFER = 1 << 16
 UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 
-class Wire(io.RawIOBase):
+class Connection(io.RawIOBase):
     """A socket as a raw file that never blocks for longer than a slice. Raises OSError, Cancelled."""
 
-    def __init__(self, sock: socket.socket, patience: Patience) -> None:
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         super().__init__()
         self._sock = sock
-        self._patience = patience
+        self._patience = deadline
 
     def readable(self) -> bool:
         return True
@@ -79,19 +79,19 @@ class Wire(io.RawIOBase):
         self._patience.waited(time.monotonic() - began)
 
 
-def connect(address: Address, machines: Sequence[str], tls: ssl.SSLContext | None, patience: Patience) -> Wire:
+def connect(address: Address, resolve: Sequence[str], tls: ssl.SSLContext | None, deadline: Deadline) -> Connection:
     """Connect to the first of the machines that answers. Raises OSError, Cancelled."""
-    patience.begin()
+    deadline.begin()
     problem = OSError("there is no machine of that name")
-    for machine in machines:
+    for machine in resolve:
         try:
-            sock = _open(machine, address.port, patience.seconds / len(machines), patience)
+            sock = _open(machine, address.port, deadline.seconds / len(resolve), deadline)
         except OSError as exc:
             problem = exc
             continue
         with ExitStack() as stack:
-            wire = stack.enter_context(Wire(sock, patience))
-            patience.begin()
+            wire = stack.enter_context(Connection(sock, deadline))
+            deadline.begin()
             if address.scheme == "https":
                 wire.secure(tls or ssl.create_default_context(), address.host)
             stack.pop_all()
@@ -99,7 +99,7 @@ def connect(address: Address, machines: Sequence[str], tls: ssl.SSLContext | Non
     raise problem
 
 
-def _open(machine: str, port: int, share: float, patience: Patience) -> socket.socket:
+def _open(machine: str, port: int, share: float, deadline: Deadline) -> socket.socket:
     """A connected socket that does not block, within its ``share`` of the patience in seconds."""
     family = socket.AF_INET6 if ":" in machine else socket.AF_INET
     with ExitStack() as stack:
@@ -110,7 +110,7 @@ def _open(machine: str, port: int, share: float, patience: Patience) -> socket.s
             raise OSError(code, os.strerror(code))
         ends = time.monotonic() + share
         while not _ready(sock, selectors.EVENT_WRITE):
-            patience.waited(SLICE)
+            deadline.waited(SLICE)
             if time.monotonic() > ends:
                 raise TimeoutError("no connection")
         if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):

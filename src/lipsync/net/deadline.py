@@ -16,7 +16,7 @@ SLICE = 0.2  # seconds between two looks at whether to stop
 SLOWEST = 1024  # bytes a second; who sends less wants to hold the line, not to deliver
 
 
-class Patience:
+class Deadline:
     """Counts only the time that is spent waiting, so that a slow disk is not taken for a slow server."""
 
     def __init__(self, limits: Limits, monitor: Monitor) -> None:
@@ -27,7 +27,7 @@ class Patience:
 
     @property
     def seconds(self) -> float:
-        return self._limits.patience
+        return self._limits.deadline
 
     def begin(self) -> None:
         """From here on wait anew: for the connection, the answer, the file."""

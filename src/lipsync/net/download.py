@@ -18,20 +18,20 @@ from urllib.parse import quote, urljoin
 from lipsync.errors import AddressForbidden, FetchFailed, OptionInvalid
 from lipsync.monitor import Monitor, Progress
 from lipsync.net.connection import connect
-from lipsync.net.deadline import Patience
+from lipsync.net.deadline import Deadline
 from lipsync.net.limits import Fetched, Limits, check_bytes
-from lipsync.net.machines import machines
-from lipsync.net.partial_file import Part
+from lipsync.net.partial_file import PartialFile
+from lipsync.net.resolve import resolve
 from lipsync.net.response import (
     check_status,
     content_type_of,
-    goes_on,
+    is_resumable,
     network_errors,
-    refused,
+    permanent_failure,
     size_of,
-    version_of,
+    validator_of,
 )
-from lipsync.net.transport import Means
+from lipsync.net.transport import Transport
 from lipsync.net.url import SAFE, Address, parse, redact
 
 PARTS = (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
@@ -47,35 +47,35 @@ REDIRECTS = (
 
 
 def fetch_http(
-    address: str, target: Path, limits: Limits, monitor: Monitor, sha256: str | None, means: Means
+    address: str, target: Path, limits: Limits, monitor: Monitor, sha256: str | None, transport: Transport
 ) -> Fetched:
     """Bring the file at an http or https address to ``target``. Raises as ``lipsync.net.fetch`` does."""
     place = parse(address)
-    return Errand(redact(address), limits, monitor, means).run(place, target, place.url, sha256)
+    return HttpDownload(redact(address), limits, monitor, transport).run(place, target, place.url, sha256)
 
 
-class Errand:
+class HttpDownload:
     """One fetch. ``source`` is what it is called in errors: the address that was given, without its secrets."""
 
-    def __init__(self, source: str, limits: Limits, monitor: Monitor, means: Means) -> None:
+    def __init__(self, source: str, limits: Limits, monitor: Monitor, transport: Transport) -> None:
         self._source = source
         self._limits = limits
         self._monitor = monitor
-        self._means = means
-        self._patience = Patience(limits, monitor)
+        self._means = transport
+        self._patience = Deadline(limits, monitor)
 
     def run(self, address: Address, target: Path, identity: str, sha256: str | None) -> Fetched:
         """Bring the file, going on with what an earlier errand for the same ``identity`` brought."""
-        with Part(target, identity, self._monitor) as part, network_errors(self._source), ExitStack() as stack:
+        with PartialFile(target, identity, self._monitor) as part, network_errors(self._source), ExitStack() as stack:
             answer = stack.enter_context(closing(self._reach(address, part)))
-            if part.size and answer.status in PARTS and not goes_on(answer, part):
+            if part.size and answer.status in PARTS and not is_resumable(answer, part):
                 part.restart(None)
                 answer = stack.enter_context(closing(self._reach(address, part)))
             check_status(self._source, answer)
             self._take(answer, part)
             return part.deliver(sha256, content_type_of(answer))
 
-    def _reach(self, address: Address, part: Part) -> HTTPResponse:
+    def _reach(self, address: Address, part: PartialFile) -> HTTPResponse:
         """The answer to the question for the rest of the file, wherever it was sent on to."""
         for _ in range(self._limits.most_redirects + 1):
             answer = self._ask(address, part)
@@ -84,7 +84,9 @@ class Errand:
                 return answer
             with closing(answer):
                 address = self._led_on(address, location)
-        raise refused(f"{self._source}: redirected more than {self._limits.most_redirects} times (most_redirects)")
+        raise permanent_failure(
+            f"{self._source}: redirected more than {self._limits.most_redirects} times (most_redirects)"
+        )
 
     def _led_on(self, address: Address, location: str) -> Address:
         """Where the server sends us. Raises AddressForbidden, FetchFailed."""
@@ -92,15 +94,15 @@ class Errand:
             # http.client hands the header's bytes on as Latin-1, whatever they are.
             led = parse(urljoin(address.url, quote(location.encode("latin-1"), safe=SAFE)))
         except (OptionInvalid, ValueError):
-            raise refused(f"{self._source}: redirected to what is not an http or https address") from None
+            raise permanent_failure(f"{self._source}: redirected to what is not an http or https address") from None
         if address.scheme == "https" and led.scheme != "https":
             raise AddressForbidden(f"{self._source}: redirected from https to http, which is not followed")
         same = led.origin == address.origin
         return replace(led, authorization=address.authorization if same else None)
 
-    def _ask(self, address: Address, part: Part) -> HTTPResponse:
+    def _ask(self, address: Address, part: PartialFile) -> HTTPResponse:
         with ExitStack() as stack:
-            found = machines(self._source, address, self._limits, self._means, self._patience)
+            found = resolve(self._source, address, self._limits, self._means, self._patience)
             wire = stack.enter_context(closing(connect(address, found, self._means.tls, self._patience)))
             wire.send(_question(address, part))
             self._patience.begin()
@@ -112,12 +114,12 @@ class Errand:
             stack.pop_all()
             return answer
 
-    def _take(self, answer: HTTPResponse, part: Part) -> None:
+    def _take(self, answer: HTTPResponse, part: PartialFile) -> None:
         """Write the file as it comes. Raises InputTooLarge before more is written than may be."""
         if answer.status != HTTPStatus.PARTIAL_CONTENT:
-            part.restart(version_of(answer))
+            part.restart(validator_of(answer))
         elif not part.size:
-            raise refused(f"{self._source}: the server sends a part of the file that nobody asked for")
+            raise permanent_failure(f"{self._source}: the server sends a part of the file that nobody asked for")
         total, had = size_of(answer), part.size
         check_bytes(self._source, total or 0, self._limits)
         began, reported = time.monotonic(), 0.0
@@ -135,13 +137,13 @@ class Errand:
         if total is not None and part.size < total:
             raise FetchFailed(f"{self._source}: the connection ended after {part.size} of {total} bytes")
 
-    def _report(self, part: Part, had: int, total: int | None, seconds: float) -> None:
+    def _report(self, part: PartialFile, had: int, total: int | None, seconds: float) -> None:
         # As if what was here already had come at the same speed, so that the rate is the connection's.
         came = max(1, part.size - had)
         self._monitor.report(Progress("fetch", part.size, total, seconds * part.size / came))
 
 
-def _question(address: Address, part: Part) -> bytes:
+def _question(address: Address, part: PartialFile) -> bytes:
     lines = [
         f"GET {address.target} HTTP/1.1",
         f"Host: {address.authority}",

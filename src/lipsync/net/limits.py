@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Limits:
     """What an input may measure: bytes of the file, seconds of footage or sound, pixels of one picture.
 
-    ``patience``: seconds without a byte; ``most_seconds_in_all``: for one fetch, redirects included. ``allowed_hosts``:
+    ``deadline``: seconds without a byte; ``most_seconds_in_all``: for one fetch, redirects included. ``allowed_hosts``:
     host names, addresses and networks (``10.1.0.0/16``) that are open although they would be forbidden.
 
     Raises SettingInvalid.
@@ -27,7 +27,7 @@ class Limits:
     most_seconds: float = 3600.0
     most_pixels: int = 8192 * 4320
     most_redirects: int = 5
-    patience: float = 30.0
+    deadline: float = 30.0
     most_seconds_in_all: float = 1800.0
     allowed_hosts: tuple[str, ...] = ()
 

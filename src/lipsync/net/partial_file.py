@@ -20,14 +20,14 @@ BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class Validator:
     """How a server names one state of a file: the header ``name`` (ETag, Last-Modified) and its value."""
 
     name: str
     value: str
 
 
-class Part:
+class PartialFile:
     """``target``.part. Raises DiskFull, OutputUnwritable wherever it writes.
 
     On leaving, what came is kept if another attempt may go on with it, and removed otherwise. ``identity`` names what
@@ -42,7 +42,7 @@ class Part:
         self._delivered = False
         self._stack = ExitStack()
         self._digest = hashlib.sha256()
-        self.version: Version | None = None
+        self.version: Validator | None = None
         self.size = 0
 
     def __enter__(self) -> Self:
@@ -66,7 +66,7 @@ class Part:
         if not self._delivered and (final or self.version is None or not self.size):
             discard(self._target)
 
-    def restart(self, version: Version | None) -> None:
+    def restart(self, version: Validator | None) -> None:
         """Forget what came; from here on it is the file's state ``version`` that comes."""
         # In this order: a part never stands beside the note of another state.
         with write_errors(self._path):
@@ -96,12 +96,12 @@ class Part:
         self._delivered = True
         return Fetched(self._target, self.size, found, content_type)
 
-    def _noted(self) -> Version | None:
+    def _noted(self) -> Validator | None:
         """The state of the file that an earlier attempt began with, if it was the same file."""
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             same = note["identity"] == self._identity
-            return Version(str(note["name"]), str(note["value"])) if same else None
+            return Validator(str(note["name"]), str(note["value"])) if same else None
         except (OSError, ValueError, LookupError, TypeError):  # none, or damaged: begin anew
             return None
 

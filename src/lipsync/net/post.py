@@ -12,11 +12,11 @@ from typing import cast
 from lipsync.errors import Cancelled, OptionInvalid
 from lipsync.monitor import Monitor
 from lipsync.net.connection import connect
-from lipsync.net.deadline import Patience
+from lipsync.net.deadline import Deadline
 from lipsync.net.limits import Limits
-from lipsync.net.machines import machines
+from lipsync.net.resolve import resolve
 from lipsync.net.response import network_errors, words
-from lipsync.net.transport import Means
+from lipsync.net.transport import Transport
 from lipsync.net.url import Address, parse, redact
 
 MOST = 4096  # bytes of an answer that are read
@@ -35,21 +35,21 @@ class Answer:
 
 
 def post(
-    address: str, content: bytes, headers: Mapping[str, str], limits: Limits, monitor: Monitor, means: Means
+    address: str, content: bytes, headers: Mapping[str, str], limits: Limits, monitor: Monitor, transport: Transport
 ) -> Answer:
     """Send ``content`` to an http or https address, once; redirects are not followed. Any answer is an answer.
 
-    Of the limits count ``patience``, ``most_seconds_in_all`` and ``allowed_hosts``. Raises OptionInvalid,
+    Of the limits count ``deadline``, ``most_seconds_in_all`` and ``allowed_hosts``. Raises OptionInvalid,
     AddressForbidden, FetchFailed where no answer came, Cancelled.
     """
     place = parse(address)
     message = _message(place, content, headers)
-    source, patience = redact(address), Patience(limits, monitor)
+    source, deadline = redact(address), Deadline(limits, monitor)
     with network_errors(source), ExitStack() as stack:
-        found = machines(source, place, limits, means, patience)
-        wire = stack.enter_context(closing(connect(place, found, means.tls, patience)))
+        found = resolve(source, place, limits, transport, deadline)
+        wire = stack.enter_context(closing(connect(place, found, transport.tls, deadline)))
         wire.send(message)
-        patience.begin()
+        deadline.begin()
         # It needs nothing of a socket but makefile().
         answer = stack.enter_context(closing(HTTPResponse(cast(socket.socket, wire), method="POST")))
         answer.begin()

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 
 from lipsync.errors import FetchFailed
-from lipsync.net.partial_file import Part, Version
+from lipsync.net.partial_file import PartialFile, Validator
 
 OK = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION)
 LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
@@ -23,7 +23,7 @@ PACKED = ("gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd")
 LONGEST_WORDS = 120
 
 
-def refused(message: str) -> FetchFailed:
+def permanent_failure(message: str) -> FetchFailed:
     """The failure of a fetch that would fail the same way if it were tried again."""
     error = FetchFailed(message)
     error.retryable = False  # type: ignore[misc]  # this one differs from its class, which has only one code
@@ -36,7 +36,7 @@ def network_errors(source: str) -> Iterator[None]:
     try:
         yield
     except ssl.SSLCertVerificationError as exc:
-        raise refused(f"{source}: the server's certificate is not trusted: {exc.verify_message}") from exc
+        raise permanent_failure(f"{source}: the server's certificate is not trusted: {exc.verify_message}") from exc
     except (OSError, HTTPException) as exc:
         problem = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise FetchFailed(f"{source}: the connection failed: {words(problem) or type(exc).__name__}") from exc
@@ -47,7 +47,9 @@ def check_status(source: str, answer: HTTPResponse) -> None:
     if answer.status in (*OK, HTTPStatus.PARTIAL_CONTENT):
         packed = words(answer.headers.get("Content-Encoding", "")).lower()
         if any(name.strip() in PACKED for name in packed.split(",")):
-            raise refused(f"{source}: the server sends the file packed ({packed}), which it was asked not to do")
+            raise permanent_failure(
+                f"{source}: the server sends the file packed ({packed}), which it was asked not to do"
+            )
         return
     said = f"{source}: the server says {answer.status} {words(answer.reason)}".rstrip()
     if after := words(answer.headers.get("Retry-After", "")):
@@ -56,25 +58,25 @@ def check_status(source: str, answer: HTTPResponse) -> None:
         said += f" (the bucket is in the region {region})"
     if answer.status in LATER or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise FetchFailed(said)
-    raise refused(said)
+    raise permanent_failure(said)
 
 
-def version_of(answer: HTTPResponse) -> Version | None:
+def validator_of(answer: HTTPResponse) -> Validator | None:
     """What names this state of the file beyond doubt (RFC 9110, 8.8): a strong tag, or a date that is not fresh."""
     tag = answer.headers.get("ETag", "")
     if STRONG_TAG.fullmatch(tag):
-        return Version("ETag", tag)
+        return Validator("ETag", tag)
     changed, sent = answer.headers.get("Last-Modified", ""), answer.headers.get("Date", "")
     if not tag and DATE.fullmatch(changed) and DATE.fullmatch(sent):
         try:
             settled = parsedate_to_datetime(sent) - parsedate_to_datetime(changed) >= timedelta(seconds=1)
         except (ValueError, TypeError, OverflowError):  # no dates, or only one of them with a time zone
             return None
-        return Version("Last-Modified", changed) if settled else None
+        return Validator("Last-Modified", changed) if settled else None
     return None
 
 
-def goes_on(answer: HTTPResponse, part: Part) -> bool:
+def is_resumable(answer: HTTPResponse, part: PartialFile) -> bool:
     """Whether the answer is the rest of the part, of the same state of the file."""
     span = SPAN.fullmatch(answer.headers.get("Content-Range", ""))
     if answer.status != HTTPStatus.PARTIAL_CONTENT or part.version is None or span is None:

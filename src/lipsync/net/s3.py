@@ -9,10 +9,10 @@ from typing import Any
 
 from lipsync.errors import AddressForbidden, ExtraMissing, OptionInvalid
 from lipsync.monitor import Monitor
-from lipsync.net.download import Errand
+from lipsync.net.download import HttpDownload
 from lipsync.net.limits import Fetched, Limits
-from lipsync.net.response import refused, words
-from lipsync.net.transport import Means, S3Access
+from lipsync.net.response import permanent_failure, words
+from lipsync.net.transport import S3Access, Transport
 from lipsync.net.url import parse, redact
 
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -20,16 +20,18 @@ LONGEST_KEY = 1024  # bytes, S3's own limit
 VALID = 3600  # seconds that a signature holds; only the beginning of a fetch needs it
 
 
-def fetch_s3(address: str, target: Path, limits: Limits, monitor: Monitor, sha256: str | None, means: Means) -> Fetched:
+def fetch_s3(
+    address: str, target: Path, limits: Limits, monitor: Monitor, sha256: str | None, transport: Transport
+) -> Fetched:
     """Bring the object at ``s3://bucket/key`` to ``target``. Raises as ``lipsync.net.fetch`` does."""
     bucket, key = bucket_and_key(address)
-    if bucket not in means.s3.buckets:
+    if bucket not in transport.s3.buckets:
         raise AddressForbidden(f"s3://{bucket}: not one of the buckets that may be read (LIPSYNC_INPUT_BUCKETS)")
-    signed = parse(_sign(bucket, key, means.s3))
+    signed = parse(_sign(bucket, key, transport.s3))
     # Whoever runs the service chose the endpoint, which is often a machine of the own network.
     limits = replace(limits, allowed_hosts=(*limits.allowed_hosts, signed.host))
     identity = f"{signed.scheme}://{signed.authority} {bucket} {key}"
-    return Errand(redact(address), limits, monitor, means).run(signed, target, identity, sha256)
+    return HttpDownload(redact(address), limits, monitor, transport).run(signed, target, identity, sha256)
 
 
 def bucket_and_key(address: str) -> tuple[str, str]:
@@ -70,4 +72,4 @@ def _sign(bucket: str, key: str, access: S3Access) -> str:
         )
         return str(client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": key}, ExpiresIn=VALID))
     except (BotoCoreError, ValueError) as exc:
-        raise refused(f"s3://{bucket}: the question to S3 cannot be signed: {words(str(exc))}") from exc
+        raise permanent_failure(f"s3://{bucket}: the question to S3 cannot be signed: {words(str(exc))}") from exc

@@ -26,7 +26,7 @@ class S3Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class Transport:
     """How names become addresses, whom to trust (the system's authorities if None), and the keys to S3."""
 
     resolver: Resolver = system_resolver

@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lipsync.media.audio_reader import Voice, listen
+from lipsync.media.audio_reader import SpeechAudio, listen
 from lipsync.monitor import Monitor, Progress
 from lipsync.pipeline.job import Job
 from lipsync.types import Clip
 
 
 @contextmanager
-def heard(sound: Clip, job: Job, monitor: Monitor) -> Iterator[Voice]:
+def analyse_audio(sound: Clip, job: Job, monitor: Monitor) -> Iterator[SpeechAudio]:
     """The sound as engines hear it. Raises what ``media.audio.listen`` raises, and Cancelled."""
     began = time.monotonic()
     with listen(sound, allow_clipped=job.allow_clipped) as voice:

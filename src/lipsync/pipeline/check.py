@@ -6,9 +6,9 @@ from lipsync.engines import ENGINES, check_choice
 from lipsync.engines.base import Engine
 from lipsync.enhancers import check_enhancer
 from lipsync.errors import OptionInvalid
-from lipsync.media.av_offset import check_offset, variant_paths
+from lipsync.media.av_offset import av_offset_paths, check_offset
 from lipsync.media.writer import check_output, check_place
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import Enhancement, Job
 
@@ -26,7 +26,7 @@ def check(job: Job) -> None:
         check_offset(offset)
     for output in {*job.outputs, *job.plain_outputs}:
         check_output(output, (job.face, job.audio), job.encoding)
-    for output in variant_paths(job.outputs, job.offsets):
+    for output in av_offset_paths(job.outputs, job.offsets):
         check_place(output, (job.face, job.audio))
 
 
@@ -35,6 +35,6 @@ def check_enhancement(wish: Enhancement) -> None:
     check_enhancer(wish.restorer, None if wish.upscaler is None else (wish.factor, wish.upscaler), wish.options)
 
 
-def open_engines(job: Job, networks: Networks, monitor: Monitor) -> list[Engine]:
+def open_engines(job: Job, networks: SessionCache, monitor: Monitor) -> list[Engine]:
     """The job's engines, each new. Raises ModelError, ExtraMissing."""
     return [ENGINES[name](job.options, networks, monitor) for name in job.engines]

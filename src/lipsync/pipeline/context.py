@@ -10,7 +10,7 @@ from pathlib import Path
 from lipsync.engines.base import Scene
 from lipsync.faces.track import Track
 from lipsync.frames.rgb import BT601, HD_LINES, UNSPECIFIED
-from lipsync.media.audio_reader import Voice
+from lipsync.media.audio_reader import SpeechAudio
 from lipsync.media.probe import video_of
 from lipsync.media.writer import Written, write
 from lipsync.pipeline.job import Job
@@ -19,13 +19,13 @@ from lipsync.types import Clip, Picture
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class RenderContext:
     """A job with all that was found out about its inputs."""
 
     job: Job
     footage: Clip
     sound: Clip
-    voice: Voice
+    voice: SpeechAudio
     track: Track
     plan: Plan
 

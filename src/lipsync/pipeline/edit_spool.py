@@ -14,12 +14,12 @@ from typing import IO
 
 import numpy as np
 
-from lipsync.enhancers.base import Edit
+from lipsync.enhancers.base import EditedFrame
 from lipsync.errors import InferenceFailed, LipsyncError
 from lipsync.files import scratch_errors
 from lipsync.frames.difference import changed_box
 from lipsync.frames.patch import Box
-from lipsync.frames.planes import own_copy
+from lipsync.frames.planes import writable_copy
 from lipsync.types import Picture, Plane
 
 HEAD = struct.Struct("<5q")  # the box, and how many bytes follow
@@ -38,7 +38,7 @@ class EditSpool:
         self.edited = 0
         self.failure: LipsyncError | None = None
 
-    def record(self, frames: Iterable[Edit]) -> Generator[Edit, None, None]:
+    def record(self, frames: Iterable[EditedFrame]) -> Generator[EditedFrame, None, None]:
         """The same frames, each written down as it passes, for as long as there is space."""
         for frame in frames:
             if self.failure is None:
@@ -46,7 +46,7 @@ class EditSpool:
             self.edited += frame.edited
             yield frame
 
-    def _keep(self, frame: Edit) -> None:
+    def _keep(self, frame: EditedFrame) -> None:
         try:
             with scratch_errors():
                 self._file.write(_packed(frame) if frame.edited else NOTHING)
@@ -55,7 +55,7 @@ class EditSpool:
             with suppress(OSError):  # the space is the result's now
                 os.truncate(self._file.fileno(), 0)
 
-    def replay(self, pictures: Iterable[Picture]) -> Generator[Edit, None, None]:
+    def replay(self, pictures: Iterable[Picture]) -> Generator[EditedFrame, None, None]:
         """The recorded frames anew, from the same pictures of the footage, which stay as they are.
 
         Raises ``failure``, DiskFull, OutputUnwritable, InferenceFailed.
@@ -72,14 +72,14 @@ class EditSpool:
                 left, top, right, bottom, size = HEAD.unpack(head)
                 content = self._file.read(size)
             if not size:
-                yield Edit(picture, picture, False)
+                yield EditedFrame(picture, picture, False)
                 continue
-            after = own_copy(picture)
+            after = writable_copy(picture)
             _unpack(content, after, Box(left, top, right, bottom))
-            yield Edit(after, picture, True)
+            yield EditedFrame(after, picture, True)
 
 
-def _packed(frame: Edit) -> bytes:
+def _packed(frame: EditedFrame) -> bytes:
     box = changed_box(frame.before, frame.picture)
     if box is None:
         return NOTHING

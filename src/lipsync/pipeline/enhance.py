@@ -12,24 +12,24 @@ from pathlib import Path
 from typing import TypeVar
 
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler
-from lipsync.enhancers.base import Edit, FaceEnhancer, Upscaler
+from lipsync.enhancers.base import EditedFrame, FaceEnhancer, Upscaler
 from lipsync.errors import Cancelled, LipsyncError, OutOfMemory, TimedOut
 from lipsync.media.prefetch import prefetch
 from lipsync.media.writer import Written
-from lipsync.models.session import Conditions
-from lipsync.models.session_cache import Networks
+from lipsync.models.session import RunInfo
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor, Progress
-from lipsync.pipeline.context import Take
+from lipsync.pipeline.context import RenderContext
 from lipsync.pipeline.edit_spool import EditSpool
-from lipsync.pipeline.job import Enhanced, Enhancement, Step
-from lipsync.pipeline.model_registry import Finder
-from lipsync.pipeline.synthesise import Line
+from lipsync.pipeline.job import Enhanced, Enhancement, EnhanceStatus
+from lipsync.pipeline.model_registry import WeightsResolver
+from lipsync.pipeline.synthesise import EngineChain
 from lipsync.types import Picture
 
 T = TypeVar("T")
 
 
-class Deadline(Monitor):
+class EnhanceDeadline(Monitor):
     """The job's monitor, and the end of the time for enhancing all results, which begins with the first frame."""
 
     def __init__(self, monitor: Monitor, seconds: float | None) -> None:
@@ -46,7 +46,7 @@ class Deadline(Monitor):
         if self._limit is not None and self._began and time.monotonic() - self._began > self._limit:
             raise TimedOut(f"enhancing took longer than {self._limit:.0f} s")
 
-    def watched(self, items: Iterable[T], frames: int, part: Part) -> Iterator[T]:
+    def watched(self, items: Iterable[T], frames: int, part: Position) -> Iterator[T]:
         """The ``frames`` items of one result, each reported as one of those of all results."""
         self._began = self._began or time.monotonic()
         for done, item in enumerate(items, part.place * frames + 1):
@@ -56,7 +56,7 @@ class Deadline(Monitor):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Position:
     """Which of all results is at hand."""
 
     place: int
@@ -64,7 +64,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
+class Enhancers:
     """What a job is enhanced with, ready to run.
 
     ``names``: what each is called, of the enhancer of the ``face`` and of the whole ``picture``;
@@ -74,28 +74,28 @@ class Kit:
 
     face: FaceEnhancer | None = None
     upscaler: Upscaler | None = None
-    deadline: Deadline | None = None
+    deadline: EnhanceDeadline | None = None
     missing: LipsyncError | None = None
     note: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def conditions(self) -> dict[str, Conditions]:
+    def conditions(self) -> dict[str, RunInfo]:
         """How each of them computed."""
         told = {"face": self.face, "picture": self.upscaler}
         found = {part: it.conditions for part, it in told.items() if it is not None}
         return {part: replace(how, networks=self._networks(part, how)) for part, how in found.items() if how}
 
-    def _networks(self, part: str, how: Conditions) -> tuple[tuple[str, str], ...]:
+    def _networks(self, part: str, how: RunInfo) -> tuple[tuple[str, str], ...]:
         name = self.names[part]
         return (*how.networks, (name, self.weights[name])) if name in self.weights else how.networks
 
 
-def open_kit(enhancement: Enhancement, networks: Networks, monitor: Monitor) -> Kit:
+def load_enhancers(enhancement: Enhancement, networks: SessionCache, monitor: Monitor) -> Enhancers:
     """The enhancers that are asked for. Raises ModelError, ExtraMissing, OutOfMemory if they are required."""
     options, name, factor = enhancement.options, enhancement.restorer, enhancement.factor
-    find, deadline = Finder(options.models, monitor), Deadline(monitor, enhancement.seconds)
+    find, deadline = WeightsResolver(options.models, monitor), EnhanceDeadline(monitor, enhancement.seconds)
     face, larger, note, names = None, None, None, dict[str, str]()
     try:
         if name is not None:
@@ -107,19 +107,21 @@ def open_kit(enhancement: Enhancement, networks: Networks, monitor: Monitor) -> 
     except LipsyncError as error:
         if enhancement.required:
             raise
-        return Kit(missing=error)
-    return Kit(face, larger, deadline, note=note, names=names, weights=find.found)
+        return Enhancers(missing=error)
+    return Enhancers(face, larger, deadline, note=note, names=names, weights=find.found)
 
 
-def enhance(take: Take, line: Line, kit: Kit, output: Path, part: Part) -> tuple[Enhanced, Written | None]:
+def enhance(
+    context: RenderContext, chain: EngineChain, enhancers: Enhancers, output: Path, part: Position
+) -> tuple[Enhanced, Written | None]:
     """Make the enhanced file of one engine; if that fails, tell why. Raises Cancelled alone."""
-    spool, deadline = line.spool, kit.deadline
-    if kit.missing is not None:
-        return _failed(kit.missing), None
-    if spool is None or deadline is None or (kit.upscaler is None and not spool.edited):
-        return Enhanced(Step.SKIPPED, message="no frame was edited, so there is nothing to enhance"), None
+    spool, deadline = chain.spool, enhancers.deadline
+    if enhancers.missing is not None:
+        return _failed(enhancers.missing), None
+    if spool is None or deadline is None or (enhancers.upscaler is None and not spool.edited):
+        return Enhanced(EnhanceStatus.SKIPPED, message="no frame was edited, so there is nothing to enhance"), None
     try:
-        written = _write(take, spool, kit, output, deadline, part)
+        written = _write(context, spool, enhancers, output, deadline, part)
     except Cancelled:
         raise
     except LipsyncError as error:
@@ -128,29 +130,40 @@ def enhance(take: Take, line: Line, kit: Kit, output: Path, part: Part) -> tuple
         return _failed(OutOfMemory("memory ran out while enhancing")), None
     except Exception as error:  # the lip-sync is not lost to what comes after it
         logging.getLogger(__name__).exception("enhancing failed unexpectedly")
-        return Enhanced(Step.FAILED, "bug", " ".join(f"unexpected {type(error).__name__}: {error}".split())), None
-    return Enhanced(Step.COMPLETED, None, kit.note, kit.conditions, kit.names), written
+        return Enhanced(
+            EnhanceStatus.FAILED, "bug", " ".join(f"unexpected {type(error).__name__}: {error}".split())
+        ), None
+    return Enhanced(EnhanceStatus.COMPLETED, None, enhancers.note, enhancers.conditions, enhancers.names), written
 
 
 def _failed(error: LipsyncError) -> Enhanced:
-    return Enhanced(Step.FAILED, error.code, str(error))
+    return Enhanced(EnhanceStatus.FAILED, error.code, str(error))
 
 
-def _write(take: Take, spool: EditSpool, kit: Kit, output: Path, deadline: Deadline, part: Part) -> Written:
+def _write(
+    context: RenderContext,
+    spool: EditSpool,
+    enhancers: Enhancers,
+    output: Path,
+    deadline: EnhanceDeadline,
+    part: Position,
+) -> Written:
     with ExitStack() as stack:
-        pictures = stack.enter_context(prefetch(take.pictures()))
-        edits: Generator[Edit, None, None] = stack.enter_context(closing(spool.replay(pictures)))
-        if kit.face is not None:
-            edits = stack.enter_context(closing(kit.face.enhance(edits, take.track)))
-        larger = stack.enter_context(closing(_larger(edits, kit.upscaler, take)))
-        ready = stack.enter_context(prefetch(deadline.watched(larger, take.plan.frames, part)))
-        factor = 1 if kit.upscaler is None else kit.upscaler.factor
-        (written,) = take.write(((picture,) for picture in ready), [output], factor)
+        pictures = stack.enter_context(prefetch(context.pictures()))
+        edits: Generator[EditedFrame, None, None] = stack.enter_context(closing(spool.replay(pictures)))
+        if enhancers.face is not None:
+            edits = stack.enter_context(closing(enhancers.face.enhance(edits, context.track)))
+        larger = stack.enter_context(closing(_larger(edits, enhancers.upscaler, context)))
+        ready = stack.enter_context(prefetch(deadline.watched(larger, context.plan.frames, part)))
+        factor = 1 if enhancers.upscaler is None else enhancers.upscaler.factor
+        (written,) = context.write(((picture,) for picture in ready), [output], factor)
     return written
 
 
-def _larger(edits: Iterable[Edit], upscaler: Upscaler | None, take: Take) -> Generator[Picture, None, None]:
-    starts, shot = [shot.start for shot in take.track.shots], -1
+def _larger(
+    edits: Iterable[EditedFrame], upscaler: Upscaler | None, context: RenderContext
+) -> Generator[Picture, None, None]:
+    starts, shot = [shot.start for shot in context.track.shots], -1
     for edit in edits:
         if upscaler is None:
             yield edit.picture

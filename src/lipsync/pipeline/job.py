@@ -13,7 +13,7 @@ from lipsync.engines.base import EngineOptions
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.media.encoding import Encoding
 from lipsync.media.transform import WHOLE
-from lipsync.models.session import Conditions
+from lipsync.models.session import RunInfo
 
 FINAL_VARIANT, PLAIN_VARIANT = (
     "final",
@@ -83,7 +83,7 @@ class Job:
         return tuple(output.with_stem(f"{output.stem}-{PLAIN_VARIANT}") for output in self.outputs)
 
 
-class Step(StrEnum):
+class EnhanceStatus(StrEnum):
     """How far an enhancement is."""
 
     PENDING = "pending"
@@ -99,10 +99,10 @@ class Enhanced:
     or what would have been better. ``names``: by what the ``face`` and the ``picture`` were enhanced, ``conditions``:
     how these computed."""
 
-    step: Step
+    step: EnhanceStatus
     code: str | None = None
     message: str | None = None
-    conditions: Mapping[str, Conditions] = field(default_factory=dict)
+    conditions: Mapping[str, RunInfo] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -116,13 +116,13 @@ class Enhanced:
 class EngineResult:
     """One file of one engine. ``edited``: frames that were changed; ``conditions``: how it was computed.
 
-    ``variant``: FINAL_VARIANT; PLAIN_VARIANT, where an enhanced one lies beside it; or what ``variant_name`` calls it.
+    ``variant``: FINAL_VARIANT; PLAIN_VARIANT, where an enhanced one lies beside it; or what ``av_offset_name`` calls it.
     """
 
     engine: str
     output: Path
     edited: int
-    conditions: Conditions | None
+    conditions: RunInfo | None
     variant: str = FINAL_VARIANT
     width: int = 0
     height: int = 0
@@ -167,7 +167,7 @@ class Result:
         return self.outputs[0].edited
 
 
-class Receiver(Protocol):
+class OutputObserver(Protocol):
     """Who is told of each file as soon as it is complete, while the job goes on."""
 
     def made(self, output: EngineResult) -> None:
@@ -177,7 +177,7 @@ class Receiver(Protocol):
         """The enhancement of another result begins, or all of it has ended."""
 
 
-class Nobody:
+class NullObserver:
     """A receiver that waits for the result."""
 
     def made(self, output: EngineResult) -> None:

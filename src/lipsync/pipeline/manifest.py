@@ -18,7 +18,7 @@ from lipsync import __version__
 from lipsync.faces.landmarker import bundled_checksum
 from lipsync.media.probe import probe
 from lipsync.models.download import sha256_of
-from lipsync.models.session import Conditions
+from lipsync.models.session import RunInfo
 from lipsync.models.store import write_whole
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import EngineResult, Job, Result
@@ -104,7 +104,7 @@ def _steps(job: Job, result: Result) -> Iterator[dict[str, Any]]:
             yield {"name": name, "seconds": round(seconds, 3)} | ({"by": how[name]} if name in how else {})
 
 
-def _by_engine(result: Result) -> Iterator[tuple[str, Conditions | None]]:
+def _by_engine(result: Result) -> Iterator[tuple[str, RunInfo | None]]:
     return ((made.engine, made.conditions) for made in result.outputs)
 
 

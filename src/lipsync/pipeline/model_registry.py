@@ -8,21 +8,21 @@ from typing import Final
 from lipsync.engines import ENGINES
 from lipsync.engines.wav2lip.convert import GENERATOR
 from lipsync.enhancers import RESTORERS, UPSCALERS
+from lipsync.enhancers.converters import CONVERTERS as FOR_ENHANCERS
 from lipsync.enhancers.converters import NETWORK, NETWORK_HALF
-from lipsync.enhancers.converters import RECIPES as FOR_ENHANCERS
-from lipsync.models.registry import Shelf
+from lipsync.models.registry import ModelRegistry
 from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor
 
-RECIPES: Final = (GENERATOR, *FOR_ENHANCERS)
+CONVERTERS: Final = (GENERATOR, *FOR_ENHANCERS)
 
 
-def shelf_of(store: Store) -> Shelf:
+def registry_of(store: Store) -> ModelRegistry:
     """Everything in the store, of every kind."""
-    return Shelf(store, RECIPES, reserved=(*ENGINES, *RESTORERS, *UPSCALERS))
+    return ModelRegistry(store, CONVERTERS, reserved=(*ENGINES, *RESTORERS, *UPSCALERS))
 
 
-class Finder:
+class WeightsResolver:
     """Finds an enhancer's graph in the store, and remembers what it found: names and SHA-256 of the weights."""
 
     def __init__(self, folder: Path | None, monitor: Monitor) -> None:
@@ -36,7 +36,7 @@ class Finder:
         """
         kind = self._store.entry(name).kind  # whatever was imported under the name has to be of it
         recipes = [recipe for recipe in FOR_ENHANCERS if recipe.kind == kind]
-        network = Shelf(self._store, recipes).find(name, self._monitor)
+        network = ModelRegistry(self._store, recipes).find(name, self._monitor)
         self.found[name] = network.sha256
         halved = network.graph(NETWORK_HALF)
         return halved if half and halved.is_file() else network.graph(NETWORK)

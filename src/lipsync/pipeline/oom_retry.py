@@ -16,7 +16,7 @@ FACTORS = (1, 2, 4)  # how many times smaller than the footage
 TOO_SMALL = (NoFaceFound, OptionInvalid, PictureTooSmall)  # what a picture that was made smaller may fail with
 
 
-def first_that_fits(attempt: Callable[[int], T], first: int) -> T:
+def retry_smaller_on_oom(attempt: Callable[[int], T], first: int) -> T:
     """The result of the first attempt for which memory suffices, from the factor ``first`` on.
 
     Any other failure ends it at once. Raises OutOfMemory if the smallest picture is too large, or too small to work on.
@@ -44,7 +44,7 @@ def _without_frames(exc: BaseException) -> BaseException:
     return exc
 
 
-def shrunk(job: Job, factor: int) -> Job:
+def downscaled(job: Job, factor: int) -> Job:
     """The job with a picture ``factor`` times smaller than the footage, and all that is told in its pixels."""
     if factor == job.resize_factor:
         return job

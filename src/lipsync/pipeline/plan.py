@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from lipsync.engines.wav2lip.mel import original_starts
-from lipsync.media.audio_reader import Voice
-from lipsync.media.reader import bounce, bounced, loop, looped
+from lipsync.media.audio_reader import SpeechAudio
+from lipsync.media.reader import loop, loop_index, ping_pong, ping_pong_index
 from lipsync.pipeline.job import Job
 from lipsync.types import Clip, Picture
 
@@ -24,14 +24,14 @@ class Plan:
 
     def shown(self, i: int, length: int) -> int:
         """The frame of ``length`` frames of footage that output frame ``i`` shows."""
-        return looped(i, length) if self.loops else bounced(i, length)
+        return loop_index(i, length) if self.loops else ping_pong_index(i, length)
 
     def pictures(self, footage: Clip, length: int) -> Generator[Picture, None, None]:
         """The footage's pictures, in the order of the output."""
-        return (loop if self.loops else bounce)(footage, self.frames, length)
+        return (loop if self.loops else ping_pong)(footage, self.frames, length)
 
 
-def plan(job: Job, voice: Voice, rate: Fraction) -> Plan:
+def plan(job: Job, voice: SpeechAudio, rate: Fraction) -> Plan:
     """The result lasts as long as the sound; as the original did it, up to 200 ms less."""
     if job.options.faithful:
         frames = len(original_starts(voice.samples, rate))

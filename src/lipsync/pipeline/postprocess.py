@@ -6,19 +6,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lipsync.files import write_errors
-from lipsync.media.av_offset import variant_name, variant_path, write_variant
+from lipsync.media.av_offset import av_offset_name, av_offset_path, write_av_offset_copy
 from lipsync.media.writer import Written
 from lipsync.monitor import Monitor, watched
-from lipsync.pipeline.context import Take
-from lipsync.pipeline.enhance import Kit, Part, enhance
-from lipsync.pipeline.job import FINAL_VARIANT, PLAIN_VARIANT, EngineResult, Enhanced, Receiver, Step
-from lipsync.pipeline.synthesise import Line
+from lipsync.pipeline.context import RenderContext
+from lipsync.pipeline.enhance import Enhancers, Position, enhance
+from lipsync.pipeline.job import FINAL_VARIANT, PLAIN_VARIANT, EngineResult, Enhanced, EnhanceStatus, OutputObserver
+from lipsync.pipeline.synthesise import EngineChain
 
-WORST = (Step.FAILED, Step.COMPLETED, Step.SKIPPED)  # of several engines' steps, the first of these that there is
+WORST = (
+    EnhanceStatus.FAILED,
+    EnhanceStatus.COMPLETED,
+    EnhanceStatus.SKIPPED,
+)  # of several engines' steps, the first of these that there is
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class Postprocessed:
     """All files, the final ones first, and what became of the enhancement; None if nobody asked for it."""
 
     outputs: tuple[EngineResult, ...]
@@ -26,68 +30,76 @@ class Finished:
 
 
 def finish(
-    take: Take,
-    lines: Sequence[Line],
-    kit: Kit | None,
+    context: RenderContext,
+    chains: Sequence[EngineChain],
+    enhancers: Enhancers | None,
     written: Sequence[Written],
     edited: Sequence[int],
     monitor: Monitor,
-    receiver: Receiver,
-) -> Finished:
+    observer: OutputObserver,
+) -> Postprocessed:
     """Tell of the lip-sync's files, and make what else was asked for.
 
     Raises DiskFull, OutputUnwritable, EncodeFailed for the copies, Cancelled, and what the receiver raises.
     """
     plain = [
         _told(
-            EngineResult(name, file.path, count, line.engine.conditions, PLAIN_VARIANT if kit else FINAL_VARIANT),
+            EngineResult(
+                name, file.path, count, chain.engine.conditions, PLAIN_VARIANT if enhancers else FINAL_VARIANT
+            ),
             file,
-            take,
+            context,
         )
-        for name, file, count, line in zip(take.job.engines, written, edited, lines, strict=True)
+        for name, file, count, chain in zip(context.job.engines, written, edited, chains, strict=True)
     ]
     for output in plain:
-        receiver.made(output)
-    done = Finished(tuple(plain)) if kit is None else _enhanced(take, lines, kit, plain, receiver)
+        observer.made(output)
+    done = Postprocessed(tuple(plain)) if enhancers is None else _enhanced(context, chains, enhancers, plain, observer)
     finals = done.outputs[: len(plain)]
-    if not take.job.offsets:
+    if not context.job.offsets:
         return done
-    copies = watched(_copies(take, finals, receiver), monitor, "offsets", len(finals) * len(take.job.offsets))
+    copies = watched(_copies(context, finals, observer), monitor, "offsets", len(finals) * len(context.job.offsets))
     return replace(done, outputs=(*done.outputs, *copies))
 
 
 def _enhanced(
-    take: Take, lines: Sequence[Line], kit: Kit, plain: Sequence[EngineResult], receiver: Receiver
-) -> Finished:
+    context: RenderContext,
+    chains: Sequence[EngineChain],
+    enhancers: Enhancers,
+    plain: Sequence[EngineResult],
+    observer: OutputObserver,
+) -> Postprocessed:
     finals, others, ends = [], [], []
-    for place, (line, before, output) in enumerate(zip(lines, plain, take.job.outputs, strict=True)):
-        receiver.enhancing(Enhanced(Step.PROCESSING))
-        end, written = enhance(take, line, kit, output, Part(place, len(lines)))
+    for place, (chain, before, output) in enumerate(zip(chains, plain, context.job.outputs, strict=True)):
+        observer.enhancing(Enhanced(EnhanceStatus.PROCESSING))
+        end, written = enhance(context, chain, enhancers, output, Position(place, len(chains)))
         ends.append(end)
         if written is None:
             with write_errors(output):
                 before.output.replace(output)
             finals.append(replace(before, output=output))
             continue
-        finals.append(_told(replace(before, variant=FINAL_VARIANT), written, take))
+        finals.append(_told(replace(before, variant=FINAL_VARIANT), written, context))
         others.append(before)
-        receiver.made(finals[-1])
+        observer.made(finals[-1])
     end = min(ends, key=lambda one: WORST.index(one.step))
-    receiver.enhancing(end)
-    return Finished((*finals, *others), end)
+    observer.enhancing(end)
+    return Postprocessed((*finals, *others), end)
 
 
-def _copies(take: Take, finals: Sequence[EngineResult], receiver: Receiver) -> Iterator[EngineResult]:
+def _copies(context: RenderContext, finals: Sequence[EngineResult], observer: OutputObserver) -> Iterator[EngineResult]:
     for final in finals:
-        for offset in take.job.offsets:
-            output = variant_path(final.output, offset)
-            write_variant(final.output, output, sound=take.sound, offset=offset, encoding=take.job.encoding)
-            copy = replace(final, output=output, variant=variant_name(offset))
-            receiver.made(copy)
+        for offset in context.job.offsets:
+            output = av_offset_path(final.output, offset)
+            write_av_offset_copy(
+                final.output, output, sound=context.sound, offset=offset, encoding=context.job.encoding
+            )
+            copy = replace(final, output=output, variant=av_offset_name(offset))
+            observer.made(copy)
             yield copy
 
 
-def _told(output: EngineResult, file: Written, take: Take) -> EngineResult:
+def _told(output: EngineResult, file: Written, context: RenderContext) -> EngineResult:
     """With what the file is like."""
     return replace(
         output,
@@ -95,5 +107,5 @@ def _told(output: EngineResult, file: Written, take: Take) -> EngineResult:
         width=file.width,
         height=file.height,
         crop=file.crop,
-        duration=take.voice.facts.duration,
+        duration=context.voice.facts.duration,
     )

@@ -6,26 +6,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lipsync.engines.base import Engine
-from lipsync.media.audio_reader import Sound
+from lipsync.media.audio_reader import AudioStats
 from lipsync.media.writer import Written
 from lipsync.monitor import Monitor
-from lipsync.pipeline.context import Take
-from lipsync.pipeline.job import Job, Result, Step
+from lipsync.pipeline.context import RenderContext
+from lipsync.pipeline.job import EnhanceStatus, Job, Result
 from lipsync.pipeline.peak import peak_memory
-from lipsync.pipeline.postprocess import Finished
-from lipsync.pipeline.synthesise import Row
+from lipsync.pipeline.postprocess import Postprocessed
+from lipsync.pipeline.synthesise import FrameSet
 from lipsync.types import Picture
 
 NOTABLE_CLIPPING = 0.01  # share of the samples at full scale
 
 
-class Tally:
+class EditCounter:
     """Counts, for each engine, the frames that were edited among those that pass by."""
 
     def __init__(self, engines: int) -> None:
         self.edited = [0] * engines
 
-    def count(self, rows: Iterable[Row]) -> Iterator[tuple[Picture, ...]]:
+    def count(self, rows: Iterable[FrameSet]) -> Iterator[tuple[Picture, ...]]:
         for row in rows:
             for place, frame in enumerate(row):
                 self.edited[place] += frame.edited
@@ -36,24 +36,24 @@ class Tally:
 class Made:
     """What one attempt at a job gave: its files, and how many frames each engine edited.
 
-    ``take``: with the job as it was done, maybe with a smaller picture than was asked for; its track knows the
+    ``context``: with the job as it was done, maybe with a smaller picture than was asked for; its track knows the
     frames with a face, but no more their landmarks. ``first``: the lip-sync's first file.
     """
 
-    take: Take
+    context: RenderContext
     engines: Sequence[Engine]
     first: Written
-    finished: Finished
+    finished: Postprocessed
     edited: Sequence[int]
 
     @property
     def faces(self) -> int:
         """The frames of the output in which the followed face was seen or bridged."""
-        track, plan = self.take.track, self.take.plan
+        track, plan = self.context.track, self.context.plan
         return sum(bool(track.present[plan.shown(i, len(track))]) for i in range(plan.frames))
 
 
-def report(job: Job, made: Made, sound: Sound, monitor: Monitor, seconds: float) -> Result:
+def report(job: Job, made: Made, sound: AudioStats, monitor: Monitor, seconds: float) -> Result:
     """The result of a job that took ``seconds`` in all."""
     final = made.finished.outputs[0]
     return Result(
@@ -62,10 +62,10 @@ def report(job: Job, made: Made, sound: Sound, monitor: Monitor, seconds: float)
         faces=made.faces,
         width=final.width,
         height=final.height,
-        rate=made.take.rate,
+        rate=made.context.rate,
         duration=sound.duration,
         crop=final.crop,
-        resize_factor=made.take.job.resize_factor,
+        resize_factor=made.context.job.resize_factor,
         seconds=monitor.seconds | {"total": seconds},
         peak_memory=peak_memory(),
         warnings=tuple(_warnings(job, made, sound)),
@@ -73,7 +73,7 @@ def report(job: Job, made: Made, sound: Sound, monitor: Monitor, seconds: float)
     )
 
 
-def _warnings(job: Job, made: Made, sound: Sound) -> Iterator[str]:
+def _warnings(job: Job, made: Made, sound: AudioStats) -> Iterator[str]:
     frames, enhanced = made.first.frames, made.finished.enhanced
     if sound.clipped_share > NOTABLE_CLIPPING:
         yield f"{sound.clipped_share:.0%} of the sound is clipped"
@@ -85,12 +85,12 @@ def _warnings(job: Job, made: Made, sound: Sound) -> Iterator[str]:
             if not edited:
                 yield f"{name}: no frame was changed"
             yield from (f"{name}: {note}" for note in engine.conditions.notes)
-    factor = made.take.job.resize_factor
+    factor = made.context.job.resize_factor
     if factor > job.resize_factor:
         yield f"memory ran out; the picture is {factor} times smaller than the footage"
-    if enhanced is not None and enhanced.step is not Step.COMPLETED:
+    if enhanced is not None and enhanced.step is not EnhanceStatus.COMPLETED:
         yield f"not enhanced: {enhanced.message}"
     if enhanced is not None:
-        if enhanced.step is Step.COMPLETED and enhanced.message:
+        if enhanced.step is EnhanceStatus.COMPLETED and enhanced.message:
             yield enhanced.message
         yield from (note for conditions in enhanced.conditions.values() for note in conditions.notes)

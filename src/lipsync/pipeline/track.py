@@ -9,18 +9,18 @@ from lipsync.engines.base import Engine
 from lipsync.errors import NoFrames
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.track import Track, TrackBuilder
-from lipsync.faces.tracker import Sighting, follow
+from lipsync.faces.tracker import TrackedFrame, follow
 from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import video_of
 from lipsync.media.reader import read
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor, watched
 from lipsync.types import Clip, Picture
 
 
 @contextmanager
 def track_faces(
-    footage: Clip, limit: int, select: str, engines: Sequence[Engine], networks: Networks, monitor: Monitor
+    footage: Clip, limit: int, select: str, engines: Sequence[Engine], networks: SessionCache, monitor: Monitor
 ) -> Iterator[Track]:
     """Follow one face through at most ``limit`` frames and let the engines look at each.
 
@@ -28,7 +28,7 @@ def track_faces(
     """
     video = video_of(footage)
     with ExitStack() as stack:
-        pictures = stack.enter_context(prefetch(read(footage, stop=limit, lent=True)))
+        pictures = stack.enter_context(prefetch(read(footage, stop=limit, read_only=True)))
         builder = stack.enter_context(TrackBuilder())
         needed = any(engine.needs_faces for engine in engines)
         seen = stack.enter_context(closing(_sightings(pictures, select if needed else None, networks)))
@@ -42,9 +42,11 @@ def track_faces(
         yield track
 
 
-def _sightings(pictures: Iterator[Picture], select: str | None, networks: Networks) -> Generator[Sighting, None, None]:
+def _sightings(
+    pictures: Iterator[Picture], select: str | None, networks: SessionCache
+) -> Generator[TrackedFrame, None, None]:
     if select is None:
-        yield from (Sighting(picture, None, False) for picture in pictures)
+        yield from (TrackedFrame(picture, None, False) for picture in pictures)
         return
     with Landmarker.open(networks) as landmarker:
         yield from follow(pictures, landmarker, select)

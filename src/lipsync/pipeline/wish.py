@@ -10,7 +10,7 @@ from lipsync.errors import OptionInvalid
 from lipsync.pipeline.job import Enhancement
 
 
-def enhancement_of(
+def parse_enhancement(
     enhance: str | None,
     upscale: str | None,
     options: EnhancerOptions,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.models.session import Session
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.speech.features import BANDS, BLOCK, SILENCE, features
 from lipsync.types import Float32
 
@@ -76,7 +76,7 @@ def motion_checksum() -> str:
     return hashlib.sha256(_network()).hexdigest()
 
 
-def open_motion(networks: Networks, threads: int = 1) -> MotionModel:
+def open_motion(networks: SessionCache, threads: int = 1) -> MotionModel:
     """The package's own network, ready to run. Raises ModelMissing, ModelCorrupt."""
     return MotionModel(networks.open(_network(), threads=threads), load_basis())
 

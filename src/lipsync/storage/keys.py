@@ -25,7 +25,7 @@ RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # devices, w
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ResultFields:
     """What a key is made of. ``when``: the task's creation, so that a retry finds the same key.
 
     ``suffix`` starts with a dot. ``name``: what the input was called, with or without folders.
@@ -50,7 +50,7 @@ class KeyTemplate:
         used = _fields(text)
         if missing := [name for name in NEEDED if name not in used]:
             raise SettingInvalid(f"{KEY_TEMPLATE} lacks {{{missing[0]}}}: results would replace one another")
-        longest = Result("t" * PART, "e" * PART, ".abcdefgh", datetime(2000, 1, 1, tzinfo=UTC), "s" * PART)
+        longest = ResultFields("t" * PART, "e" * PART, ".abcdefgh", datetime(2000, 1, 1, tzinfo=UTC), "s" * PART)
         try:
             key = cls(text).render(longest)
         except OptionInvalid as exc:
@@ -59,7 +59,7 @@ class KeyTemplate:
             raise SettingInvalid(f"{KEY_TEMPLATE} could make keys of {len(key)} characters; {LONGEST} are allowed")
         return cls(text)
 
-    def render(self, result: Result) -> str:
+    def render(self, result: ResultFields) -> str:
         """The key. Raises OptionInvalid if the task, the engine or the suffix is not fit to stand in one."""
         if not NAME.fullmatch(result.task) or not NAME.fullmatch(result.engine):
             raise OptionInvalid(f"{result.task!r} and {result.engine!r} cannot be part of a file's name")

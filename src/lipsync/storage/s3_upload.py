@@ -26,7 +26,7 @@ class _Stopped(BaseException):
     """Somebody asked to stop. No Exception, as botocore takes each of those for a failure of the network."""
 
 
-class Section:
+class FileSection:
     """A part of a file, read as if it were a file of its own."""
 
     def __init__(self, file: BinaryIO, start: int, size: int, monitor: Monitor) -> None:
@@ -67,7 +67,7 @@ def upload(
         try:
             monitor.check()
             if size <= PART:
-                _whole(client, place, Section(file, 0, size, monitor), size, extra, monitor)
+                _whole(client, place, FileSection(file, 0, size, monitor), size, extra, monitor)
             else:
                 _in_parts(client, place, file, size, extra, monitor)
         except _Stopped:
@@ -75,7 +75,7 @@ def upload(
 
 
 def _whole(
-    client: Any, place: Mapping[str, str], body: Section, size: int, extra: Mapping[str, Any], monitor: Monitor
+    client: Any, place: Mapping[str, str], body: FileSection, size: int, extra: Mapping[str, Any], monitor: Monitor
 ) -> None:
     began = time.monotonic()
     client.put_object(**place, **extra, Body=body)
@@ -103,7 +103,7 @@ def _send_parts(
     began, step, parts = time.monotonic(), part_size(size), []
     for number, start in enumerate(range(0, size, step), 1):
         length = min(step, size - start)
-        body = Section(file, start, length, monitor)
+        body = FileSection(file, start, length, monitor)
         parts.append({"PartNumber": number, "ETag": client.upload_part(**named, PartNumber=number, Body=body)["ETag"]})
         monitor.report(Progress(STAGE, start + length, size, time.monotonic() - began))
         monitor.check()

@@ -11,14 +11,24 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lipsync.errors import LeaseLost, TransitionForbidden
-from lipsync.pipeline.job import FINAL_VARIANT, Step
+from lipsync.pipeline.job import FINAL_VARIANT, EnhanceStatus
 from lipsync.tasks.rows import enhancement_of, enhancement_values, task_of
 from lipsync.tasks.tables import TaskRow
-from lipsync.tasks.task import RUNNING, Enhancement, Manifest, Output, Performance, Problem, Progress, Status, Task
-from lipsync.tasks.transitions import Changes
+from lipsync.tasks.task import (
+    RUNNING,
+    EnhancementRecord,
+    Manifest,
+    Output,
+    Performance,
+    Progress,
+    Status,
+    Task,
+    TaskFailure,
+)
+from lipsync.tasks.transitions import Transitions
 
 
-class Claims(Changes):
+class Claims(Transitions):
     """A worker's name has to be its own and new with each start: who has the name has the lease.
 
     All but ``claim`` raise TaskMissing, LeaseLost if the worker has the task no more, and TransitionForbidden.
@@ -70,15 +80,17 @@ class Claims(Changes):
             others = [other for other in row.outputs if named(other) != (output.engine, output.variant)]
             return self._change(session, row, now, outputs=[*others, asdict(output)])
 
-    def enhance(self, task_id: str, worker: str, step: Step, problem: Problem | None, now: datetime) -> Task:
+    def enhance(
+        self, task_id: str, worker: str, step: EnhanceStatus, problem: TaskFailure | None, now: datetime
+    ) -> Task:
         """Note how far the step after the lip-sync is, and why it failed or was skipped."""
         with self._writing() as session:
             row = self._held(session, task_id, worker)
             began = enhancement_of(row).started_at
-            if step is Step.PROCESSING:
-                told = Enhancement(step, started_at=began or now)
+            if step is EnhanceStatus.PROCESSING:
+                told = EnhancementRecord(step, started_at=began or now)
             else:
-                told = Enhancement(step, began, now, problem)
+                told = EnhancementRecord(step, began, now, problem)
             return self._change(session, row, now, enhancement=enhancement_values(told))
 
     def set_manifest(self, task_id: str, worker: str, manifest: Manifest, now: datetime) -> Task:
@@ -98,7 +110,7 @@ class Claims(Changes):
             return self._move(session, row, Status.COMPLETED, now, problem=None, **took)
 
     def fail(
-        self, task_id: str, worker: str, problem: Problem, now: datetime, retry_in: timedelta | None = None
+        self, task_id: str, worker: str, problem: TaskFailure, now: datetime, retry_in: timedelta | None = None
     ) -> Task:
         """Failed; with ``retry_in`` and attempts left, queued again for then, or cancelled if that was asked for."""
         with self._writing() as session:

@@ -15,7 +15,7 @@ from lipsync.errors import OptionInvalid, StorageFailed, TransitionForbidden
 from lipsync.tasks.rows import idempotency_digest, new_row, request_digest, task_of
 from lipsync.tasks.tables import TaskRow
 from lipsync.tasks.task import FINAL, NewTask, Status, Task
-from lipsync.tasks.transitions import Changes
+from lipsync.tasks.transitions import Transitions
 
 ATTEMPTS = 3
 UNFINISHED = [status for status in Status if status not in FINAL]
@@ -23,7 +23,7 @@ UNFINISHED = [status for status in Status if status not in FINAL]
 Admit: TypeAlias = Callable[[int], None]
 
 
-class Requests(Changes):
+class Commands(Transitions):
     """Each is one transaction. All but ``create`` raise TaskMissing.
 
     ``admit`` is told how many unfinished tasks the task's API key has before there is one more. What it raises is

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, select
 from lipsync.tasks.rows import delivery_of
 from lipsync.tasks.tables import DeliveryRow, TaskRow
 from lipsync.tasks.task import Delivery
-from lipsync.tasks.transitions import Changes, new_delivery
+from lipsync.tasks.transitions import Transitions, new_delivery
 
 HOLD = timedelta(seconds=60)  # for one call; a sender that dies is followed by another after that
 
@@ -23,7 +23,7 @@ class Due(Delivery):
     key_id: str | None
 
 
-class Deliveries(Changes):
+class Deliveries(Transitions):
     """At least once: a sender that dies between the call and its record makes it again, under the same id."""
 
     def enqueue_delivery(self, task_id: str, url: str, event: str, body: str, now: datetime) -> Delivery:

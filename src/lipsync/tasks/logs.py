@@ -10,13 +10,13 @@ from sqlalchemy import func, select
 from lipsync.tasks.rows import line_of
 from lipsync.tasks.tables import LogRow
 from lipsync.tasks.task import LogLine
-from lipsync.tasks.transitions import Changes
+from lipsync.tasks.transitions import Transitions
 
 LONGEST = 10_000  # characters of a message
 LAST = 2**63 - 1  # the largest number that a column holds
 
 
-class Logs(Changes):
+class Logs(Transitions):
     """Lines are numbered within their task, from 1 on."""
 
     def log(self, task_id: str, level: str, message: str, now: datetime, output: str | None = None) -> LogLine:

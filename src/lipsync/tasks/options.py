@@ -13,10 +13,10 @@ from lipsync.engines.base import EngineOptions
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.errors import OptionInvalid
 from lipsync.media.av_offset import check_offset
-from lipsync.media.encoding import CHOICES, Encoding, encoding_named
+from lipsync.media.encoding import PRESETS, Encoding, encoding_named
 from lipsync.pipeline.check import check_enhancement
 from lipsync.pipeline.job import Enhancement, Job
-from lipsync.pipeline.wish import enhancement_of
+from lipsync.pipeline.wish import parse_enhancement
 from lipsync.tasks.task import JSON, Task
 
 DEFAULTS: Mapping[str, JSON] = {
@@ -48,7 +48,7 @@ def job_of(task: Task, video: Path, audio: Path, folder: Path, models: Path | No
         return Job(
             video,
             audio,
-            folder / f"result{CHOICES[str(told['encode'])].suffix}",
+            folder / f"result{PRESETS[str(told['encode'])].suffix}",
             engines=task.engines,
             select=str(told["select"]),
             encoding=_encoding(told),
@@ -97,7 +97,7 @@ def _encoding(told: Mapping[str, Any]) -> Encoding:
 
 def _enhancement(told: Mapping[str, Any], models: Path | None, seconds: float | None) -> Enhancement | None:
     options = EnhancerOptions(fidelity=float(told["fidelity"]), models=models)
-    wish = enhancement_of(told["enhance"], told["upscale"], options, seconds=seconds, required=False)
+    wish = parse_enhancement(told["enhance"], told["upscale"], options, seconds=seconds, required=False)
     if wish is not None:
         check_enhancement(wish)
     return wish

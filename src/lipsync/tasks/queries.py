@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, or_, select
 
 from lipsync.errors import OptionInvalid, TaskMissing
-from lipsync.pipeline.job import Step
+from lipsync.pipeline.job import EnhanceStatus
 from lipsync.tasks.database import Database
 from lipsync.tasks.rows import task_of
 from lipsync.tasks.tables import TaskRow
@@ -65,13 +65,13 @@ class Queries(Database):
         with self._reading() as session:
             return dict.fromkeys(Status, 0) | dict(session.execute(statement).all())
 
-    def enhancements(self) -> dict[Step, int]:
+    def enhancements(self) -> dict[EnhanceStatus, int]:
         """How many tasks that asked for an enhancement are how far with it."""
         step = TaskRow.enhancement["step"].as_string()
         statement = select(step, func.count()).where(step.is_not(None)).group_by(step)
         with self._reading() as session:
             found = session.execute(statement).all()
-        return dict.fromkeys(Step, 0) | {Step(name): count for name, count in found}
+        return dict.fromkeys(EnhanceStatus, 0) | {EnhanceStatus(name): count for name, count in found}
 
     def oldest_waiting(self) -> datetime | None:
         """Since when the queued task that has waited longest could run; None: none waits. May lie in the future."""

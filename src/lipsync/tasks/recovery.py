@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 from lipsync.errors import WorkerLost
 from lipsync.tasks.rows import task_of
 from lipsync.tasks.tables import TaskRow
-from lipsync.tasks.task import FINAL, RUNNING, Problem, Status, Task
-from lipsync.tasks.transitions import Changes
+from lipsync.tasks.task import FINAL, RUNNING, Status, Task, TaskFailure
+from lipsync.tasks.transitions import Transitions
 
 SILENCE = timedelta(seconds=60)  # after which an announcement that nobody followed is made again
 
 
-class Recovery(Changes):
+class Recovery(Transitions):
     """Any number of processes may do this at once."""
 
     def reap(self, now: datetime, *, silence: timedelta = SILENCE, limit: int = 1000) -> list[str]:
@@ -68,5 +68,5 @@ class Recovery(Changes):
             return
         spent = row.attempts >= row.max_attempts
         message = f"its worker stopped answering in attempt {row.attempts} of {row.max_attempts}"
-        problem = asdict(Problem(WorkerLost.code, message, not spent))
+        problem = asdict(TaskFailure(WorkerLost.code, message, not spent))
         self._move(session, row, Status.FAILED if spent else Status.QUEUED, now, problem=problem)

@@ -11,23 +11,23 @@ from datetime import datetime
 from typing import Any
 
 from lipsync.errors import OptionInvalid
-from lipsync.pipeline.job import Step
+from lipsync.pipeline.job import EnhanceStatus
 from lipsync.tasks.tables import DeliveryRow, KeyRow, LogRow, TaskRow
 from lipsync.tasks.task import (
     JSON,
     Delivery,
-    Enhancement,
+    EnhancementRecord,
     Key,
     LogLine,
     Manifest,
     NewTask,
     Output,
     Performance,
-    Problem,
     Progress,
     Source,
     Status,
     Task,
+    TaskFailure,
 )
 
 ENHANCING = ("enhance", "upscale")  # the options that ask for it
@@ -75,7 +75,9 @@ def new_row(new: NewTask, request: str, idempotency: str | None, max_attempts: i
         cancel_requested=False,
         timings={},
         outputs=[],
-        enhancement=enhancement_values(Enhancement(Step.PENDING)) if asks_enhancement(new.options) else None,
+        enhancement=enhancement_values(EnhancementRecord(EnhanceStatus.PENDING))
+        if asks_enhancement(new.options)
+        else None,
         revision=1,
         idempotency=idempotency,
         request=request,
@@ -111,7 +113,7 @@ def task_of(row: TaskRow) -> Task:
         cancel_requested=row.cancel_requested,
         progress=None if row.progress is None else Progress(**row.progress),
         timings=row.timings,
-        problem=None if row.problem is None else Problem(**row.problem),
+        problem=None if row.problem is None else TaskFailure(**row.problem),
         outputs=tuple(Output(**output) for output in row.outputs),
         performance=None if row.performance is None else Performance(**row.performance),
         revision=row.revision,
@@ -121,17 +123,17 @@ def task_of(row: TaskRow) -> Task:
     )
 
 
-def enhancement_of(row: TaskRow) -> Enhancement:
+def enhancement_of(row: TaskRow) -> EnhancementRecord:
     """How far the step after the lip-sync is."""
     if row.enhancement is None:
-        return Enhancement()
+        return EnhancementRecord()
     told = row.enhancement
     began, ended = (told[name] and datetime.fromisoformat(told[name]) for name in ENHANCEMENT_TIMES)
-    problem = None if told["problem"] is None else Problem(**told["problem"])
-    return Enhancement(Step(told["step"]), began, ended, problem)
+    problem = None if told["problem"] is None else TaskFailure(**told["problem"])
+    return EnhancementRecord(EnhanceStatus(told["step"]), began, ended, problem)
 
 
-def enhancement_values(enhancement: Enhancement) -> dict[str, Any]:
+def enhancement_values(enhancement: EnhancementRecord) -> dict[str, Any]:
     """The same as the row keeps it."""
     moments = {name: getattr(enhancement, name) for name in ENHANCEMENT_TIMES}
     times = {name: None if moment is None else moment.isoformat() for name, moment in moments.items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lipsync.tasks.claims import Claims
-from lipsync.tasks.commands import Requests
+from lipsync.tasks.commands import Commands
 from lipsync.tasks.database import ANSWER, connected
 from lipsync.tasks.deliveries import Deliveries
 from lipsync.tasks.keys import Keys
@@ -19,7 +19,7 @@ from lipsync.tasks.task import Task
 __all__ = ["TaskStore", "migrate", "open_store"]
 
 
-class TaskStore(Requests, Claims, Recovery, Queries, Logs, Deliveries, Keys):
+class TaskStore(Commands, Claims, Recovery, Queries, Logs, Deliveries, Keys):
     """Each call is one transaction, and any number of threads and processes may call; nothing reads the clock.
 
     All raise StorageFailed (retryable) where the database does not answer.

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from lipsync.errors import TransitionForbidden
-from lipsync.pipeline.job import FINAL_VARIANT, Step
+from lipsync.pipeline.job import FINAL_VARIANT, EnhanceStatus
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -94,7 +94,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class TaskFailure:
     """Why a task failed: the code of an error class and one line for a person."""
 
     code: str
@@ -103,13 +103,13 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Enhancement:
+class EnhancementRecord:
     """How far the step after the lip-sync is; it is skipped where nobody asked for it."""
 
-    step: Step = Step.SKIPPED
+    step: EnhanceStatus = EnhanceStatus.SKIPPED
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    problem: Problem | None = None
+    problem: TaskFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +174,11 @@ class Task:
     cancel_requested: bool
     progress: Progress | None
     timings: Mapping[str, float]
-    problem: Problem | None
+    problem: TaskFailure | None
     outputs: tuple[Output, ...]
     performance: Performance | None
     revision: int
-    enhancement: Enhancement = Enhancement()
+    enhancement: EnhancementRecord = EnhancementRecord()
     manifest: Manifest | None = None
     reserved: tuple[str, ...] = ()
 

@@ -9,14 +9,14 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from lipsync.errors import TaskMissing, TransitionForbidden
-from lipsync.pipeline.job import Step
+from lipsync.pipeline.job import EnhanceStatus
 from lipsync.tasks.database import Database
 from lipsync.tasks.rows import enhancement_of, enhancement_values, new_id, task_of
 from lipsync.tasks.tables import DeliveryRow, TaskRow
-from lipsync.tasks.task import FINAL, Enhancement, Status, Task, check_transition
+from lipsync.tasks.task import FINAL, EnhancementRecord, Status, Task, check_transition
 
 
-class Changes(Database):
+class Transitions(Database):
     """A change locks the row, looks, and writes what was looked at or nothing."""
 
     def _row(self, session: Session, task_id: str) -> TaskRow:
@@ -62,15 +62,15 @@ class Changes(Database):
 def _ended(row: TaskRow, now: datetime) -> dict[str, Any] | None:
     """What is left of the step after the lip-sync when the task has ended: it does not go on."""
     told = enhancement_of(row)
-    if told.step not in (Step.PENDING, Step.PROCESSING):
+    if told.step not in (EnhanceStatus.PENDING, EnhanceStatus.PROCESSING):
         return row.enhancement
-    step = Step.SKIPPED if told.step is Step.PENDING else Step.FAILED
-    return enhancement_values(Enhancement(step, told.started_at, now))
+    step = EnhanceStatus.SKIPPED if told.step is EnhanceStatus.PENDING else EnhanceStatus.FAILED
+    return enhancement_values(EnhancementRecord(step, told.started_at, now))
 
 
 def _waiting(row: TaskRow) -> dict[str, Any] | None:
     """The step after the lip-sync before the task begins anew; None if nobody asked for it."""
-    return None if row.enhancement is None else enhancement_values(Enhancement(Step.PENDING))
+    return None if row.enhancement is None else enhancement_values(EnhancementRecord(EnhanceStatus.PENDING))
 
 
 def new_delivery(task_id: str, url: str, event: str, body: str, now: datetime) -> DeliveryRow:

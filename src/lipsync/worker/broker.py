@@ -21,7 +21,7 @@ PATIENCE = 5  # seconds for the broker to answer
 BEAT = 20  # seconds of silence, twice, after which RabbitMQ and a worker take each other for gone
 
 
-class Doorbell:
+class TaskNotifier:
     """Rings for tasks. Safe from several threads."""
 
     def __init__(self, app: Celery) -> None:

@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from lipsync.files import make_folder, write_errors
-from lipsync.models.session_cache import Networks
-from lipsync.net import Limits, Means, S3Access
+from lipsync.models.session_cache import SessionCache
+from lipsync.net import Limits, S3Access, Transport
 from lipsync.settings import Settings
 from lipsync.storage import STORAGES
 from lipsync.storage.base import LocalOptions, S3Options, Storage, StorageOptions
@@ -20,7 +20,7 @@ from lipsync.tasks.secrets import link_secret
 from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.task import Status
 from lipsync.tasks.webhooks import body_of
-from lipsync.worker.execute import Workplace
+from lipsync.worker.execute import WorkerContext
 from lipsync.worker.lease import TimeLimits
 
 SECRET_FILE = "secret"
@@ -28,7 +28,7 @@ PRIVATE = 0o700
 
 
 @contextmanager
-def workplace(settings: Settings) -> Iterator[Workplace]:
+def worker_context(settings: Settings) -> Iterator[WorkerContext]:
     """The store brought up to date, the storage tried out, the rest as the settings have it.
 
     Raises SettingInvalid, StorageFailed, OutputUnwritable.
@@ -36,14 +36,14 @@ def workplace(settings: Settings) -> Iterator[Workplace]:
     with ExitStack() as stack:
         storage = stack.enter_context(open_storage(settings))
         storage.check()
-        yield Workplace(
+        yield WorkerContext(
             worker=f"worker-{secrets.token_hex(4)}",  # clients see it, so nothing of this machine is in it
             store=stack.enter_context(open_tasks(settings)),
             storage=storage,
             folder=settings.data_dir / "work",
             uploads=settings.data_dir / "uploads",
             limits=limits_of(settings),
-            means=Means(s3=_s3_inputs(settings)),
+            transport=Transport(s3=_s3_inputs(settings)),
             keys=KeyTemplate.parse(settings.key_template),
             models=settings.models_dir,
             lease=timedelta(seconds=settings.lease_seconds),
@@ -51,7 +51,7 @@ def workplace(settings: Settings) -> Iterator[Workplace]:
             pause=timedelta(seconds=settings.retry_seconds),
             now=now,
             gpu=settings.gpu,
-            networks=Networks(),
+            networks=SessionCache(),
         )
 
 

@@ -25,25 +25,25 @@ from lipsync.errors import (
 )
 from lipsync.files import make_folder
 from lipsync.media.probe import probe
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
-from lipsync.net import Limits, Means, check_media, fetch
-from lipsync.pipeline.job import Result, Step
+from lipsync.net import Limits, Transport, check_media, fetch
+from lipsync.pipeline.job import EnhanceStatus, Result
 from lipsync.pipeline.run import run
 from lipsync.storage.base import Storage
 from lipsync.storage.keys import KeyTemplate
 from lipsync.tasks.options import job_of
 from lipsync.tasks.store import TaskStore
-from lipsync.tasks.task import FINAL, Performance, Problem, Source, Status, Task
-from lipsync.worker.lease import Hold, Stop, TaskLog, TimeLimits
+from lipsync.tasks.task import FINAL, Performance, Source, Status, Task, TaskFailure
+from lipsync.worker.lease import LeaseKeeper, StopReason, TaskLog, TimeLimits
 from lipsync.worker.publish import Publisher
 from lipsync.worker.vram import VideoMemory, VideoMemoryWatch
 
-LAST_WORDS = 15.0  # seconds for the store to take down why a task was given up
+FINAL_REPORT_TIMEOUT = 15.0  # seconds for the store to take down why a task was given up
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class WorkerContext:
     """What a worker has to work with.
 
     ``worker``: its name, new with each start; ``folder``: for work in progress; ``uploads``: where uploaded inputs lie;
@@ -59,7 +59,7 @@ class Workplace:
     folder: Path
     uploads: Path
     limits: Limits
-    means: Means
+    transport: Transport
     keys: KeyTemplate
     models: Path | None
     lease: timedelta
@@ -67,13 +67,13 @@ class Workplace:
     pause: timedelta
     now: Callable[[], datetime]
     gpu: int | None = None
-    networks: Networks = field(default_factory=Networks)
+    networks: SessionCache = field(default_factory=SessionCache)
 
 
 def execute(
     task: Task,
-    at: Workplace,
-    started: Callable[[Hold], None] = lambda hold: None,
+    at: WorkerContext,
+    started: Callable[[LeaseKeeper], None] = lambda hold: None,
     stuck: Callable[[], None] = lambda: None,
 ) -> None:
     """Bring a task that ``at.worker`` has claimed to its end, or back to the queue. Raises nothing that is its own
@@ -92,7 +92,7 @@ def execute(
         end.given_up(hold, _stack_of(here))
         stuck()
 
-    hold = Hold(task, at.worker, at.store, at.lease, _patient(at.times), at.now, stuck=given_up)
+    hold = LeaseKeeper(task, at.worker, at.store, at.lease, _patient(at.times), at.now, stuck=given_up)
     with hold:
         started(hold)
         try:
@@ -108,9 +108,9 @@ def _patient(times: TimeLimits) -> TimeLimits:
     return replace(times, stages={**times.stages, **later})
 
 
-def _to_the_end(task: Task, at: Workplace, hold: Hold, end: _End) -> None:
+def _to_the_end(task: Task, at: WorkerContext, hold: LeaseKeeper, end: _End) -> None:
     try:
-        with _desk(at.folder / task.id, hold) as desk, VideoMemoryWatch(at.gpu) as video_memory:
+        with _work_dir(at.folder / task.id, hold) as desk, VideoMemoryWatch(at.gpu) as video_memory:
             result = _work(task, at, hold, desk, video_memory)
         hold.tell()
         end.completed(result, video_memory.seen)
@@ -119,18 +119,18 @@ def _to_the_end(task: Task, at: Workplace, hold: Hold, end: _End) -> None:
     except (LeaseLost, TaskMissing):
         raise
     except LipsyncError as error:
-        problem = Problem(error.code, str(error), error.retryable)
+        problem = TaskFailure(error.code, str(error), error.retryable)
         end.failed(problem, logging.WARNING if isinstance(error, InputError) else logging.ERROR)
     except Exception as error:  # noqa: BLE001 - a task is never left hanging; its log has the whole story
         at.store.log(task.id, "error", traceback.format_exc(), at.now())
         text = f"unexpected {type(error).__name__}: {error}"
-        end.failed(Problem("bug", " ".join(text.split()), retryable=False), logging.ERROR)
+        end.failed(TaskFailure("bug", " ".join(text.split()), retryable=False), logging.ERROR)
 
 
 class _End:
     """How an attempt at a task ends: in the store, and in one line of the log."""
 
-    def __init__(self, task: Task, at: Workplace) -> None:
+    def __init__(self, task: Task, at: WorkerContext) -> None:
         self._task, self._at = task, at
         self._began = time.monotonic()
         self.log = TaskLog(__name__, task.id)
@@ -145,26 +145,26 @@ class _End:
         at.store.finish(task.id, at.worker, performance, timings, at.now())
         told = "completed after %.1f s: %d frames, %.1f frames/s"
         enhanced = result.enhanced
-        if enhanced is None or enhanced.step is not Step.FAILED:
+        if enhanced is None or enhanced.step is not EnhanceStatus.FAILED:
             self.log.info(told, seconds, result.frames, rate)
         else:
             lacking = (enhanced.message, enhanced.code)
             self.log.warning(f"{told}; not enhanced: %s [%s]", seconds, result.frames, rate, *lacking)
 
-    def stopped(self, hold: Hold) -> None:
+    def stopped(self, hold: LeaseKeeper) -> None:
         task, at, why = self._task, self._at, hold.stop
-        if why is Stop.TIMED_OUT:
-            self.failed(Problem(TimedOut.code, hold.overrun, TimedOut.retryable), logging.ERROR)
-        elif why is Stop.CANCELLED:
+        if why is StopReason.TIMED_OUT:
+            self.failed(TaskFailure(TimedOut.code, hold.overrun, TimedOut.retryable), logging.ERROR)
+        elif why is StopReason.CANCELLED:
             at.store.cancelled(task.id, at.worker, at.now())
             self.log.info("cancelled after %.1f s", self._seconds())
-        elif why is Stop.RELEASED:
+        elif why is StopReason.RELEASED:
             at.store.release(task.id, at.worker, at.now())
             self.log.info("handed back after %.1f s", self._seconds())
         else:
             raise LeaseLost(f"the task {task.id} is no more {at.worker}'s")
 
-    def failed(self, problem: Problem, level: int) -> None:
+    def failed(self, problem: TaskFailure, level: int) -> None:
         """``level``: of the log's line, if it is not tried again."""
         task, at = self._task, self._at
         pause = at.pause * 2 ** (task.attempts - 1) if problem.retryable else None
@@ -178,18 +178,18 @@ class _End:
         else:
             self.log.log(level, "%s after %.1f s: %s [%s]", *told)
 
-    def given_up(self, hold: Hold, stack: str) -> None:
+    def given_up(self, hold: LeaseKeeper, stack: str) -> None:
         """Take down why, unless the store makes us wait; a task that is merely to be handed back is left to recovery,
         which counts the attempt, for it may hang again."""
-        words = threading.Thread(target=self._last_words, args=(hold, stack), name="last words", daemon=True)
+        words = threading.Thread(target=self._final_report, args=(hold, stack), name="last words", daemon=True)
         words.start()
-        words.join(LAST_WORDS)
+        words.join(FINAL_REPORT_TIMEOUT)
 
-    def _last_words(self, hold: Hold, stack: str) -> None:
+    def _final_report(self, hold: LeaseKeeper, stack: str) -> None:
         task, at = self._task, self._at
         try:
             at.store.log(task.id, "error", f"{hold.stop}, but it did not stop; it was at\n{stack}", at.now())
-            if hold.stop in (Stop.TIMED_OUT, Stop.CANCELLED):
+            if hold.stop in (StopReason.TIMED_OUT, StopReason.CANCELLED):
                 self.stopped(hold)
         except LipsyncError as error:  # it may have ended at this very moment
             self.log.error("what became of it cannot be taken down: %s [%s]", error, error.code)
@@ -198,7 +198,7 @@ class _End:
         return time.monotonic() - self._began
 
 
-def _work(task: Task, at: Workplace, hold: Hold, desk: Path, memory: VideoMemoryWatch) -> Result:
+def _work(task: Task, at: WorkerContext, hold: LeaseKeeper, desk: Path, memory: VideoMemoryWatch) -> Result:
     monitor = hold.monitor
 
     def enter(stage: Status) -> None:
@@ -206,8 +206,8 @@ def _work(task: Task, at: Workplace, hold: Hold, desk: Path, memory: VideoMemory
             at.store.advance(task.id, at.worker, stage, at.now())
             hold.enter(stage)
 
-    video = _brought(task.video, desk / "video", at, monitor)
-    audio = _brought(task.audio, desk / "audio", at, monitor)
+    video = _fetch_input(task.video, desk / "video", at, monitor)
+    audio = _fetch_input(task.audio, desk / "audio", at, monitor)
     for path in (video, audio):
         check_media(probe(path), at.limits)
     enter(Status.PROCESSING)
@@ -220,11 +220,11 @@ def _work(task: Task, at: Workplace, hold: Hold, desk: Path, memory: VideoMemory
     return result
 
 
-def _brought(source: Source, target: Path, at: Workplace, monitor: Monitor) -> Path:
+def _fetch_input(source: Source, target: Path, at: WorkerContext, monitor: Monitor) -> Path:
     """The input as a file: one that was uploaded lies where it lies."""
     if source.kind == "upload":
         return at.uploads / source.location
-    return fetch(source.location, target, at.limits, monitor, sha256=source.sha256, means=at.means).path
+    return fetch(source.location, target, at.limits, monitor, sha256=source.sha256, transport=at.transport).path
 
 
 def _stack_of(thread: int) -> str:
@@ -234,7 +234,7 @@ def _stack_of(thread: int) -> str:
 
 
 @contextmanager
-def _desk(folder: Path, hold: Hold) -> Iterator[Path]:
+def _work_dir(folder: Path, hold: LeaseKeeper) -> Iterator[Path]:
     """A folder for the task, gone afterwards, unless what came in so far will be of use to the next attempt.
 
     Who lost the task leaves the folder alone: whoever has the task now may be at work in it.
@@ -250,11 +250,11 @@ def _desk(folder: Path, hold: Hold) -> Iterator[Path]:
         keep = True
         raise
     finally:
-        if not keep and hold.stop is not Stop.LOST:
+        if not keep and hold.stop is not StopReason.LOST:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep(folder: Path, store: TaskStore) -> list[str]:
+def remove_orphans(folder: Path, store: TaskStore) -> list[str]:
     """Remove what workers that died left of tasks that are over, or that nobody knows; gives the tasks' names."""
     swept = []
     for left in sorted(folder.iterdir()) if folder.is_dir() else []:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from lipsync.errors import LeaseLost, StorageFailed, TaskMissing
 from lipsync.monitor import Monitor
-from lipsync.monitor import Progress as Step
+from lipsync.monitor import Progress as EnhanceStatus
 from lipsync.tasks.store import TaskStore
 from lipsync.tasks.task import Progress, Status, Task
 
@@ -22,7 +22,7 @@ BEAT = 0.8  # seconds between two signs of life, and before a wish to cancel is 
 GRACE = 30.0  # seconds that the work has to stop in, once it was told to
 
 
-class Stop(StrEnum):
+class StopReason(StrEnum):
     """Why the work has to stop."""
 
     CANCELLED = "cancelled"  # somebody asked for it
@@ -54,7 +54,7 @@ class TaskLog(logging.LoggerAdapter[logging.Logger]):
         return super().process(f"task {self._task_id}: {msg}", kwargs)
 
 
-class Hold:
+class LeaseKeeper:
     """Renews the lease in a thread for as long as the ``with`` lasts. ``monitor`` is the work's, and ``stop`` tells why
     it was cancelled.
 
@@ -76,7 +76,7 @@ class Hold:
     ) -> None:
         self._task, self._worker, self._store, self._lease, self._now = task, worker, store, lease, now
         self._times, self._stuck = times, stuck
-        self._step: Step | None = None
+        self._step: EnhanceStatus | None = None
         self._began = self._renewed = time.monotonic()
         self._stage = (Status.DOWNLOADING, self._began)
         self._told_to_stop: float | None = None
@@ -84,7 +84,7 @@ class Hold:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="hold", daemon=True)
         self.monitor = Monitor(self._note)
-        self.stop: Stop | None = None
+        self.stop: StopReason | None = None
         self.overrun = ""
 
     def __enter__(self) -> Self:
@@ -97,7 +97,7 @@ class Hold:
 
     def release(self) -> None:
         """Ask the work to stop, for the task to be handed back. Safe in a signal handler."""
-        self._end(Stop.RELEASED)
+        self._end(StopReason.RELEASED)
 
     @property
     def stage(self) -> Status:
@@ -113,7 +113,7 @@ class Hold:
         with self._telling:  # else a beat that began earlier would put an older step in its place
             self._beat()
 
-    def _note(self, step: Step) -> None:
+    def _note(self, step: EnhanceStatus) -> None:
         self._step = step
 
     def _keep(self) -> None:
@@ -135,7 +135,7 @@ class Hold:
         ):
             if time.monotonic() - began > most:
                 self.overrun = self.overrun or f"{what} took longer than {most:.0f} s"
-                self._end(Stop.TIMED_OUT)
+                self._end(StopReason.TIMED_OUT)
 
     def _overdue(self) -> bool:
         return self._told_to_stop is not None and time.monotonic() - self._told_to_stop > self._times.grace
@@ -147,16 +147,16 @@ class Hold:
         try:
             task = self._store.heartbeat(self._task.id, self._worker, self._lease, told, self._now())
         except (LeaseLost, TaskMissing):
-            self._end(Stop.LOST)
+            self._end(StopReason.LOST)
         except StorageFailed:  # the database may come back before the lease has run out
             if time.monotonic() - self._renewed > self._lease.total_seconds():
-                self._end(Stop.LOST)
+                self._end(StopReason.LOST)
         else:
             self._renewed = began
             if task.cancel_requested:
-                self._end(Stop.CANCELLED)
+                self._end(StopReason.CANCELLED)
 
-    def _end(self, why: Stop) -> None:
+    def _end(self, why: StopReason) -> None:
         self.stop = self.stop or why
         self._told_to_stop = self._told_to_stop or time.monotonic()
         self.monitor.cancel()

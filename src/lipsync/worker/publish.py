@@ -10,20 +10,19 @@ from typing import Any
 from lipsync.files import write_errors
 from lipsync.monitor import Monitor
 from lipsync.net.url import redact
-from lipsync.pipeline.job import FINAL_VARIANT, EngineResult, Enhanced, Job, Result, Step
+from lipsync.pipeline.job import FINAL_VARIANT, EngineResult, Enhanced, EnhanceStatus, Job, Result
 from lipsync.pipeline.manifest import manifest_of
 from lipsync.storage.base import CONTENT_TYPES, Storage, Stored
-from lipsync.storage.keys import KeyTemplate
-from lipsync.storage.keys import Result as Named
+from lipsync.storage.keys import KeyTemplate, ResultFields
 from lipsync.tasks.store import TaskStore
-from lipsync.tasks.task import Manifest, Output, Problem, Source, Status, Task
+from lipsync.tasks.task import Manifest, Output, Source, Status, Task, TaskFailure
 from lipsync.worker.vram import VideoMemory
 
 MANIFEST = "manifest"
 
 
 class Publisher:
-    """Hears of a job's files; see ``pipeline.job.Receiver``. ``enter`` tells the store which stage begins.
+    """Hears of a job's files; see ``pipeline.job.OutputObserver``. ``enter`` tells the store which stage begins.
 
     All raise StorageFailed, LeaseLost, TaskMissing, TransitionForbidden, Cancelled.
     """
@@ -54,12 +53,12 @@ class Publisher:
         self._published[output.engine, output.variant] = stored
 
     def enhancing(self, enhanced: Enhanced) -> None:
-        if enhanced.step is Step.PROCESSING:
+        if enhanced.step is EnhanceStatus.PROCESSING:
             self._enter(Status.ENHANCING)
-        told = None if enhanced.step is Step.COMPLETED else enhanced.message
-        problem = None if told is None else Problem(enhanced.code or enhanced.step.value, told, retryable=False)
+        told = None if enhanced.step is EnhanceStatus.COMPLETED else enhanced.message
+        problem = None if told is None else TaskFailure(enhanced.code or enhanced.step.value, told, retryable=False)
         self._store.enhance(self._task.id, self._worker, enhanced.step, problem, self._now())
-        if enhanced.step is not Step.PROCESSING:
+        if enhanced.step is not EnhanceStatus.PROCESSING:
             self._enter(Status.UPLOADING)  # what is left to be made is made in no time
 
     def manifest(self, job: Job, result: Result, path: Path, memory: VideoMemory | None) -> None:
@@ -83,7 +82,7 @@ class Publisher:
 
     def _put(self, path: Path, name: str, monitor: Monitor) -> Stored:
         source = self._task.video.location.rpartition("/")[2]
-        key = self._keys.render(Named(self._task.id, name, path.suffix, self._task.created_at, source))
+        key = self._keys.render(ResultFields(self._task.id, name, path.suffix, self._task.created_at, source))
         self._store.reserve(self._task.id, self._worker, key, self._now())
         return self._storage.put(path, key, CONTENT_TYPES[path.suffix], monitor)
 

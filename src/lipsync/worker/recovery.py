@@ -11,7 +11,7 @@ from pathlib import Path
 from lipsync.errors import LipsyncError
 from lipsync.tasks.store import TaskStore
 from lipsync.worker.background import repeated
-from lipsync.worker.execute import sweep
+from lipsync.worker.execute import remove_orphans
 
 EVERY = 2.0  # seconds
 SWEEP = 60.0  # seconds between two looks at what lies in the folder of work
@@ -67,7 +67,7 @@ def sweeping(folder: Path, store: TaskStore, every: float = SWEEP) -> Iterator[N
     def once() -> float:
         log = logging.getLogger(__name__)
         try:
-            if swept := sweep(folder, store):
+            if swept := remove_orphans(folder, store):
                 log.info("%d old folders removed", len(swept))
         except LipsyncError as error:
             log.warning("sweeping: %s [%s]", error, error.code)

@@ -17,10 +17,10 @@ from celery.exceptions import SecurityWarning
 
 from lipsync.errors import LipsyncError, StorageFailed
 from lipsync.settings import Settings
-from lipsync.worker.broker import TASK, Doorbell, make_app
-from lipsync.worker.context import secret_of, workplace
-from lipsync.worker.execute import Workplace, execute, sweep
-from lipsync.worker.lease import Hold, TaskLog
+from lipsync.worker.broker import TASK, TaskNotifier, make_app
+from lipsync.worker.context import secret_of, worker_context
+from lipsync.worker.execute import WorkerContext, execute, remove_orphans
+from lipsync.worker.lease import LeaseKeeper, TaskLog
 from lipsync.worker.recovery import recovering, sweeping
 from lipsync.worker.retention import pruning
 from lipsync.worker.warmth import cooling
@@ -36,20 +36,20 @@ def run_worker(settings: Settings) -> None:
     The process ends with status 70 when its work does not stop although it was told to: whoever supervises it starts
     a new one. Raises SettingInvalid, StorageFailed, OutputUnwritable before it starts.
     """
-    with workplace(settings) as at:
-        swept = sweep(at.folder, at.store)
+    with worker_context(settings) as at:
+        swept = remove_orphans(at.folder, at.store)
         here = socket.gethostname(), os.getpid()
         logging.getLogger(__name__).info("%s on %s, process %d: %d old folders removed", at.worker, *here, len(swept))
         app = make_app(settings.broker_url, settings.data_dir / "queue")
-        shift = Shift(at)
+        shift = WorkerLoop(at)
         add_task(app, shift)
         signals.setup_logging.connect(leave_the_log, weak=False)
         signals.worker_shutting_down.connect(shift.end, weak=False)
-        bell = Doorbell(app)
-        ring_once(at, bell)
+        bell = TaskNotifier(app)
+        notify_once(at, bell)
         with (
             recovering(at.store, bell.ring, at.now, crowded=bell.crowded) as stop_ringing,
-            delivering(at.store, secret_of(settings), at.limits, at.means, at.now),
+            delivering(at.store, secret_of(settings), at.limits, at.transport, at.now),
             sweeping(at.folder, at.store),
             pruning(at.store, at.storage, at.uploads, timedelta(days=settings.retention_days), at.now),
             cooling(at.networks, settings.keep_networks_seconds),
@@ -77,7 +77,7 @@ def quiet_worker(app: Celery) -> Any:
     return Quiet(pool="threads", concurrency=1, quiet=True, **ALONE)
 
 
-def ring_once(at: Workplace, bell: Doorbell) -> None:
+def notify_once(at: WorkerContext, bell: TaskNotifier) -> None:
     """For whatever has waited longest: a message may have been lost with the worker before this one."""
     try:
         for task_id in at.store.reap(at.now(), silence=timedelta(0), limit=1):
@@ -86,7 +86,7 @@ def ring_once(at: Workplace, bell: Doorbell) -> None:
         logging.getLogger(__name__).warning("%s [%s]", error, error.code)
 
 
-def add_task(app: Celery, shift: Shift) -> None:
+def add_task(app: Celery, shift: WorkerLoop) -> None:
     """The one thin task: somebody rang."""
 
     def rung(task_id: str) -> None:
@@ -106,13 +106,13 @@ def leave() -> None:
     os._exit(STUCK)
 
 
-class Shift:
+class WorkerLoop:
     """What one worker does between its start and its end. ``stuck`` has to end the process."""
 
-    def __init__(self, at: Workplace, stuck: Callable[[], None] = leave) -> None:
+    def __init__(self, at: WorkerContext, stuck: Callable[[], None] = leave) -> None:
         self._at, self._stuck = at, stuck
         self._turn = threading.Lock()
-        self._hold: Hold | None = None
+        self._hold: LeaseKeeper | None = None
         self._last: list[Callable[[], None]] = []
         self._over = False
 
@@ -142,7 +142,7 @@ class Shift:
             if self._hold is not None:
                 self._hold.release()
 
-    def _started(self, hold: Hold) -> None:
+    def _started(self, hold: LeaseKeeper) -> None:
         with self._turn:
             self._hold = hold
             if self._over:

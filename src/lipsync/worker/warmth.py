@@ -6,14 +6,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.worker.background import repeated
 
 EVERY = 30.0  # seconds
 
 
 @contextmanager
-def cooling(networks: Networks, idle: float, every: float = EVERY) -> Iterator[None]:
+def cooling(networks: SessionCache, idle: float, every: float = EVERY) -> Iterator[None]:
     """Unload what nobody asked for during the last ``idle`` seconds, for as long as the ``with`` lasts."""
     log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from http import HTTPStatus
 
 from lipsync.errors import AddressForbidden, Cancelled, FetchFailed, LipsyncError, OptionInvalid
 from lipsync.monitor import Monitor
-from lipsync.net import Limits, Means
+from lipsync.net import Limits, Transport
 from lipsync.net.post import Answer, post
 from lipsync.tasks.deliveries import Due
 from lipsync.tasks.secrets import check_secret, webhook_secret
@@ -41,7 +41,7 @@ def delivering(
     store: TaskStore,
     secret: str,
     limits: Limits,
-    means: Means,
+    transport: Transport,
     now: Callable[[], datetime],
     every: float = EVERY,
 ) -> Iterator[None]:
@@ -49,7 +49,7 @@ def delivering(
 
     ``secret``: the service's own, of which each API key's is made. Raises SettingInvalid if there is no secret.
     """
-    sender = _Sender(store, secret, limits, means, now, Monitor(), random.random)
+    sender = _Sender(store, secret, limits, transport, now, Monitor(), random.random)
     with ThreadPoolExecutor(AT_ONCE, "webhook") as pool:
         calls = _Calls(sender, pool)
         with repeated("webhooks", lambda: _go_on(calls, every)):
@@ -63,7 +63,7 @@ def deliver_due(
     store: TaskStore,
     secret: str,
     limits: Limits,
-    means: Means,
+    transport: Transport,
     now: Callable[[], datetime],
     monitor: Monitor | None = None,
     chance: Callable[[], float] = random.random,
@@ -73,7 +73,7 @@ def deliver_due(
     Of the limits count ``allowed_hosts``, and the times where they are shorter than ``PATIENCE``. ``chance``: from 0 to
     1, for ``JITTER``. Raises StorageFailed, SettingInvalid if there is no secret.
     """
-    sender, count = _Sender(store, secret, limits, means, now, monitor or Monitor(), chance), 0
+    sender, count = _Sender(store, secret, limits, transport, now, monitor or Monitor(), chance), 0
     with ThreadPoolExecutor(AT_ONCE, "webhook") as pool:
         calls = _Calls(sender, pool)
         while (begun := calls.begin()) or calls.under_way:
@@ -89,7 +89,7 @@ class _Sender:
     store: TaskStore
     secret: str
     limits: Limits
-    means: Means
+    transport: Transport
     now: Callable[[], datetime]
     monitor: Monitor
     chance: Callable[[], float]
@@ -190,14 +190,14 @@ def asked_for(answer: Answer, now: datetime) -> timedelta:
 
 def _call(call: Due, sender: _Sender) -> _Outcome:
     body, limits = call.body.encode(), sender.limits
-    patience = min(limits.patience, PATIENCE)
-    limits = replace(limits, patience=patience, most_seconds_in_all=min(limits.most_seconds_in_all, PATIENCE))
+    deadline = min(limits.deadline, PATIENCE)
+    limits = replace(limits, deadline=deadline, most_seconds_in_all=min(limits.most_seconds_in_all, PATIENCE))
     secret = webhook_secret(sender.secret, call.key_id)
     headers = headers_of(secret, call.id, call.event, body, sender.now())
     chance = sender.chance()
     later = _pause(call.attempts, chance)
     try:
-        answer = post(call.url, body, headers, limits, sender.monitor, sender.means)
+        answer = post(call.url, body, headers, limits, sender.monitor, sender.transport)
     except (AddressForbidden, OptionInvalid) as error:
         return _Outcome(error=str(error))
     except FetchFailed as error:  # also a certificate that is not trusted: it may be renewed by then

@@ -4,7 +4,7 @@ import http
 
 import pytest
 
-from lipsync.api.errors import REFUSALS, SERVER_ERROR, STATUS, phrase, title_of
+from lipsync.api.errors import API_ERRORS, SERVER_ERROR, STATUS, phrase, title_of
 from lipsync.errors import LipsyncError
 from lipsync.tasks.store import open_store
 
@@ -28,9 +28,9 @@ def test_a_status_is_one_of_a_failure_and_what_may_pass_is_not_the_clients_fault
 
 
 def test_codes_of_refusals_are_not_those_of_errors():
-    shared = set(REFUSALS) & {kind.code for kind in STATUS}
+    shared = set(API_ERRORS) & {kind.code for kind in STATUS}
     assert shared <= {"file_missing"}
-    assert all(phrase(status) for status, _ in REFUSALS.values())
+    assert all(phrase(status) for status, _ in API_ERRORS.values())
 
 
 @pytest.mark.parametrize(

@@ -5,30 +5,30 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lipsync.api.errors import Refusal
-from lipsync.api.rate_limits import Buckets
-from lipsync.api.slots import Slots
+from lipsync.api.errors import ApiError
+from lipsync.api.rate_limits import RateLimiter
+from lipsync.api.slots import ConcurrencyLimiter
 
 
 def test_a_bucket_fills_again_at_its_rate():
-    buckets = Buckets(per_minute=2)
+    buckets = RateLimiter(per_minute=2)
     buckets.take("a", 0)
     buckets.take("a", 0)
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         buckets.take("a", 10)
     assert caught.value.headers == {"Retry-After": "20"}
     buckets.take("b", 10)
     buckets.take("a", 31)
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         buckets.take("a", 31)
 
 
 def test_a_clock_that_goes_back_gives_and_takes_nothing():
-    buckets = Buckets(per_minute=1)
+    buckets = RateLimiter(per_minute=1)
     buckets.take("a", 100)
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         buckets.take("a", 50)
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         buckets.take("a", 51)
 
 
@@ -95,9 +95,9 @@ def test_an_admin_has_others_tasks_tried_again_however_many_they_have(build):
 
 
 def test_of_a_few_slots_each_is_taken_by_one_and_free_when_that_one_ends():
-    slots = Slots(2)
+    slots = ConcurrencyLimiter(2)
     with slots.one("a"), slots.one("a"):
-        with pytest.raises(Refusal) as caught, slots.one("a"):
+        with pytest.raises(ApiError) as caught, slots.one("a"):
             pass
         assert (caught.value.code, caught.value.headers) == ("streams_exceeded", {"Retry-After": "30"})
         with slots.one("b"):

@@ -48,7 +48,7 @@ def test_every_reference_leads_somewhere(document):
 
 
 def test_a_new_task_has_an_example_that_is_good(document, house):
-    example = document["components"]["schemas"]["Wish"]["examples"][0]
+    example = document["components"]["schemas"]["TaskRequest"]["examples"][0]
     assert house.client.post("/v1/tasks", json=example, headers=house.key()).status_code == 201
 
 

@@ -10,9 +10,9 @@ from lipsync.api.requests import Encode, Engine, Options
 from lipsync.engines import ENGINES
 from lipsync.engines.base import EngineOptions
 from lipsync.enhancers import RESTORERS, UPSCALERS
-from lipsync.media.encoding import CHOICES
+from lipsync.media.encoding import PRESETS
 from lipsync.tasks.options import DEFAULTS
-from lipsync.tasks.task import Problem, Status
+from lipsync.tasks.task import Status, TaskFailure
 
 LOCAL = {
     "device",
@@ -124,7 +124,7 @@ def test_the_options_are_those_of_the_engines(house):
     assert told["engines"] == list(ENGINES)
     assert (set(told["restorers"]), set(told["upscalers"])) == (set(RESTORERS), set(UPSCALERS))
     assert told["options"]["properties"]["crf"]["anyOf"][0]["maximum"] == 51
-    assert set(Encode.__args__) == set(CHOICES)
+    assert set(Encode.__args__) == set(PRESETS)
     house.new(house.key(), options=told["defaults"])
 
 
@@ -195,7 +195,7 @@ def test_trying_again(house):
     task = house.new(headers)["id"]
     assert house.client.post(f"/v1/tasks/{task}/retry", headers=headers).status_code == 409
     house.store.claim(task, "w", house.lease, house.clock())
-    house.store.fail(task, "w", Problem("no_face_found", "nobody is there", False), house.clock())
+    house.store.fail(task, "w", TaskFailure("no_face_found", "nobody is there", False), house.clock())
     failed = house.client.get(f"/v1/tasks/{task}", headers=headers).json()
     assert failed["error"] == {"code": "no_face_found", "message": "nobody is there", "retryable": False}
     again = house.client.post(f"/v1/tasks/{task}/retry", headers=headers)

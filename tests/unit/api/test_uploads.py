@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lipsync.api.upload_store import Shelf
+from lipsync.api.upload_store import UploadStore
 from lipsync.errors import DiskFull
 
 CONTENT = bytes(range(256)) * 10_000  # 2.5 MB
@@ -83,7 +83,7 @@ def test_an_upload_is_kept_as_long_as_tasks_are_from_its_last_use_on(build):
     house = build(retention_days=1)
     headers = house.key()
     upload = house.client.post("/v1/uploads", content=b"x", headers=headers).json()["id"]
-    shelf = Shelf(house.folder / "uploads", 10, 10)
+    shelf = UploadStore(house.folder / "uploads", 10, 10)
     came = shelf.find(upload, house.store.list_keys()[0].id, house.clock()).changed_at
     assert came is not None
     assert shelf.prune(came + timedelta(hours=23), timedelta(days=1)) == []

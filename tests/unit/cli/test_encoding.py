@@ -6,7 +6,7 @@ import pytest
 
 from lipsync.cli.sync import add_encoding_to, encoding_of
 from lipsync.errors import OptionInvalid
-from lipsync.media.encoding import CHOICES, Encoding
+from lipsync.media.encoding import PRESETS, Encoding
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     [
         ("", Encoding()),
         ("--encode q17", Encoding(preset="slow")),
-        ("--encode prores", CHOICES["prores"].encoding),
+        ("--encode prores", PRESETS["prores"].encoding),
         ("--encode q17 --crf 12", Encoding(crf=12, preset="slow")),
         ("--codec libx265 --preset medium", Encoding("libx265", 17, "medium")),
         ("--encode hevc --pixel-format yuv422p", Encoding("libx265", 20, "fast", "yuv422p")),
@@ -39,4 +39,4 @@ def test_a_choice_that_there_is_not_is_refused(parser):
 
 def test_the_help_names_every_choice(parser):
     text = " ".join(parser.format_help().replace("-\n", "-").split())
-    assert all(f"{name}," in text or f"{name} " in text or f"{name};" in text for name in CHOICES)
+    assert all(f"{name}," in text or f"{name} " in text or f"{name};" in text for name in PRESETS)

@@ -9,9 +9,9 @@ import pytest
 
 from lipsync.cli import main
 from lipsync.cli.runtime import JsonLines
-from lipsync.pipeline.job import Step
+from lipsync.pipeline.job import EnhanceStatus
 from lipsync.tasks.store import migrate, open_store
-from lipsync.tasks.task import NewTask, Problem, Source
+from lipsync.tasks.task import NewTask, Source, TaskFailure
 
 
 @pytest.fixture(autouse=True)
@@ -102,8 +102,8 @@ def test_how_far_enhancing_is_stands_in_what_is_told_of_a_task(capsys, tmp_path)
     with open_store(f"sqlite:///{tmp_path / 'data' / 'tasks.db'}") as store:
         task = store.create(NewTask(source, source, ("passthrough",), {"upscale": "2"}), now=now)
         store.claim(task.id, "w", timedelta(minutes=1), now)
-        store.enhance(task.id, "w", Step.PROCESSING, None, now)
-        store.enhance(task.id, "w", Step.FAILED, Problem("out_of_memory", "full", False), now)
+        store.enhance(task.id, "w", EnhanceStatus.PROCESSING, None, now)
+        store.enhance(task.id, "w", EnhanceStatus.FAILED, TaskFailure("out_of_memory", "full", False), now)
     for told in (["--json"], []):
         assert main(["tasks", "show", task.id, *told]) == 0
     first, *rest = capsys.readouterr().out.splitlines()

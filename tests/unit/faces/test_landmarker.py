@@ -6,7 +6,7 @@ import pytest
 from lipsync.faces.geometry import CHIN, LEFT_EYE, RIGHT_EYE, eye_distance
 from lipsync.faces.landmarker import Landmarker, tile_boxes
 from lipsync.faces.region import Region, region_of
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 
 
 def test_a_face_is_found_with_eyes_and_chin_in_their_places(landmarker, photo, to_picture):
@@ -77,7 +77,7 @@ def test_tiles_overlap_and_cover_the_picture():
 
 
 def test_a_closed_landmarker_takes_no_more_work(to_picture):
-    with Landmarker.open(Networks(), threads=1) as opened:
+    with Landmarker.open(SessionCache(), threads=1) as opened:
         pass
     with pytest.raises(RuntimeError):
         opened.landmarks_later(to_picture(np.zeros((64, 64, 3), np.uint8)), Region(32, 32, 32, 0))

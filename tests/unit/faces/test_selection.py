@@ -6,7 +6,7 @@ import pytest
 
 from lipsync.errors import OptionInvalid
 from lipsync.faces.region import region_of
-from lipsync.faces.selection import SAME_PERSON, Person, choose, signature, unlikeness
+from lipsync.faces.selection import SAME_PERSON, Person, choose, distance, signature
 from lipsync.types import Face
 
 
@@ -38,7 +38,7 @@ def test_a_face_is_like_itself_in_another_place_light_and_size(landmarker, moved
     one = to_picture(moved())
     other = to_picture((moved(at=(120, 140), zoom=1.3, turn=0.2) * 0.8).astype(np.uint8))
     signatures = [signature(picture, landmarker.find(picture)[0]) for picture in (one, other)]
-    assert unlikeness(signatures[:1], signatures[1])[0] < SAME_PERSON / 2
+    assert distance(signatures[:1], signatures[1])[0] < SAME_PERSON / 2
 
 
 def test_a_face_of_other_proportions_and_colour_is_somebody_else(landmarker, photo, to_picture):

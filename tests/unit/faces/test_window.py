@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lipsync.faces.track import TrackBuilder
-from lipsync.faces.window import FADE, FaceWindow
+from lipsync.faces.window import FADE, SmoothedFaces
 from lipsync.speech.motion import load_basis
 from lipsync.types import Face
 
@@ -25,7 +25,7 @@ def window(rest):
             points[:468] = rest * 60 + (100 + i, 80, 0)
             builder.add(None if 40 <= i < 70 else Face(points, 1.0), cut=False)
         with builder.finish(Fraction(25)) as track:
-            yield FaceWindow(track, rest)
+            yield SmoothedFaces(track, rest)
 
 
 def test_each_frame_has_its_own_face(window):
@@ -54,7 +54,7 @@ def test_at_a_cut_the_new_mouth_is_there_at_once(rest):
             points[:468] = rest * 60 + (100, 80, 0)
             builder.add(None if 20 <= i < 35 else Face(points, 1.0), cut=i in (20, 35))
         with builder.finish(Fraction(25)) as track:
-            window = FaceWindow(track, rest)
+            window = SmoothedFaces(track, rest)
             assert [window.at(i).strength for i in (*range(15, 20), *range(35, 40))] == [1] * 10
 
 

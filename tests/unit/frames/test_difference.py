@@ -7,7 +7,7 @@ import pytest
 
 from lipsync.frames.difference import changed_box, changed_mask
 from lipsync.frames.patch import Box
-from lipsync.frames.planes import own_copy
+from lipsync.frames.planes import writable_copy
 from lipsync.types import Colour, Picture
 
 
@@ -19,31 +19,31 @@ def picture() -> Picture:
 
 
 def test_the_box_holds_every_changed_sample_and_is_even(picture):
-    after = own_copy(picture)
+    after = writable_copy(picture)
     after.y[31:40, 51:61] ^= 1
     assert changed_box(picture, after) == Box(50, 30, 62, 40)
 
 
 def test_chroma_counts_as_well(picture):
-    after = own_copy(picture)
+    after = writable_copy(picture)
     after.v[10, 20] ^= 1
     assert changed_box(picture, after) == Box(40, 20, 42, 22)
 
 
 def test_what_is_the_same_has_no_box(picture):
-    assert changed_box(picture, own_copy(picture)) is None
+    assert changed_box(picture, writable_copy(picture)) is None
 
 
 def test_a_change_at_the_edge_of_a_picture_of_odd_size_stays_inside():
     y, u = np.zeros((33, 35), np.uint8), np.zeros((17, 18), np.uint8)
     before = Picture(0, y, u, u.copy(), 8, Colour())
-    after = own_copy(before)
+    after = writable_copy(before)
     after.y[32, 34] = 9
     assert changed_box(before, after) == Box(34, 32, 35, 33)
 
 
 def test_the_mask_is_full_inside_fades_to_the_edge_and_is_nothing_outside(picture):
-    after = own_copy(picture)
+    after = writable_copy(picture)
     after.y[20:60, 30:90] ^= 1
     after.y[40, 60] = picture.y[40, 60]  # by chance the same
     mask = changed_mask(picture, after, Box(20, 10, 100, 70), softness=6.0)

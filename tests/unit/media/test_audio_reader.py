@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from lipsync.errors import MediaTruncated, SoundClipped, SoundInvalid, SoundTooShort
-from lipsync.media.audio_reader import SPEECH_RATE, Sound, listen
+from lipsync.media.audio_reader import SPEECH_RATE, AudioStats, listen
 from lipsync.media.probe import probe
 from lipsync.types import Clip
 
 
-def check_sound(clip: Clip, *, allow_clipped: bool) -> Sound:
+def check_sound(clip: Clip, *, allow_clipped: bool) -> AudioStats:
     with listen(clip, allow_clipped=allow_clipped) as voice:
         return voice.facts
 

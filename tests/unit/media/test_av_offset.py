@@ -10,8 +10,8 @@ import pytest
 
 from lipsync.errors import MediaTruncated, OptionInvalid, OutputUnwritable
 from lipsync.media.audio_reader import resampled
-from lipsync.media.av_offset import check_offset, variant_path, write_variant
-from lipsync.media.encoding import CHOICES, Encoding
+from lipsync.media.av_offset import av_offset_path, check_offset, write_av_offset_copy
+from lipsync.media.encoding import PRESETS, Encoding
 from lipsync.media.probe import audio_of, probe, video_of
 from lipsync.media.reader import read
 from lipsync.media.writer import write
@@ -88,9 +88,9 @@ def header(path: Path) -> tuple[object, ...]:
 @pytest.mark.parametrize("offset", [80, -80])
 @pytest.mark.parametrize(("name", "suffix"), FILES)
 def test_only_the_sound_is_another_and_by_exactly_the_offset(tmp_path, noise, finished, name, suffix, offset):
-    sound, encoding = noise(), CHOICES[name].encoding
+    sound, encoding = noise(), PRESETS[name].encoding
     exact, variant = finished(sound, encoding, suffix, colour=(1, 1, 1, 1)), tmp_path / f"variant{suffix}"
-    write_variant(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    write_av_offset_copy(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
     assert pictures(variant) == pictures(exact)
     assert header(variant) == header(exact)
     assert abs(earlier_by(exact, variant) - 48 * offset) <= 1
@@ -104,18 +104,18 @@ def test_only_the_sound_is_another_and_by_exactly_the_offset(tmp_path, noise, fi
 @pytest.mark.parametrize("offset", [1, 120, -1, -120])
 @pytest.mark.parametrize(("name", "suffix"), [("fast", ".mp4"), ("prores", ".mov"), ("lossless", ".mkv")])
 def test_every_offset_rate_and_number_of_channels(tmp_path, noise, finished, rate, channels, offset, name, suffix):
-    sound, encoding = noise(rate, channels), CHOICES[name].encoding
+    sound, encoding = noise(rate, channels), PRESETS[name].encoding
     exact, variant = finished(sound, encoding, suffix), tmp_path / f"variant{suffix}"
-    write_variant(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    write_av_offset_copy(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
     assert abs(earlier_by(exact, variant) - round(rate * ms(offset))) <= 1
     assert probe(variant).audio == probe(exact).audio
 
 
 @pytest.mark.parametrize("offset", [120, -120])
 def test_there_is_silence_where_no_sound_is_left(tmp_path, noise, finished, offset):
-    sound, encoding = noise(), CHOICES["prores"].encoding
+    sound, encoding = noise(), PRESETS["prores"].encoding
     exact, variant = finished(sound, encoding, ".mov"), tmp_path / "variant.mov"
-    write_variant(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    write_av_offset_copy(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
     heard, original, size = samples(variant), samples(exact), 5760
     if offset > 0:
         assert np.array_equal(heard[:-size], original[size:])
@@ -127,9 +127,9 @@ def test_there_is_silence_where_no_sound_is_left(tmp_path, noise, finished, offs
 
 @pytest.mark.parametrize("offset", [120, -120])
 def test_sound_shorter_than_the_offset_becomes_silence(tmp_path, noise, finished, offset):
-    sound, encoding = noise(seconds=0.1), CHOICES["prores"].encoding
+    sound, encoding = noise(seconds=0.1), PRESETS["prores"].encoding
     exact, variant = finished(sound, encoding, ".mov", frames=3), tmp_path / "variant.mov"
-    write_variant(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    write_av_offset_copy(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
     assert not samples(variant).any()
     assert len(samples(variant)) == len(samples(exact))
 
@@ -138,7 +138,7 @@ def test_sound_shorter_than_the_offset_becomes_silence(tmp_path, noise, finished
 def test_the_aperture_is_kept_and_the_index_stands_in_front(tmp_path, noise, finished, suffix):
     sound = noise()
     exact, variant = finished(sound, Encoding(), suffix, size=(193, 97)), tmp_path / f"variant{suffix}"
-    write_variant(exact, variant, sound=sound, offset=ms(40), encoding=Encoding())
+    write_av_offset_copy(exact, variant, sound=sound, offset=ms(40), encoding=Encoding())
     before, after = exact.read_bytes(), variant.read_bytes()
     place, copied = before.index(b"clap"), after.index(b"clap")
     assert after[copied : copied + 36] == before[place : place + 36]
@@ -148,11 +148,11 @@ def test_the_aperture_is_kept_and_the_index_stands_in_front(tmp_path, noise, fin
 
 @pytest.mark.parametrize(("name", "suffix"), [("fast", ".mkv"), ("av1", ".mp4"), ("prores", ".mov")])
 def test_the_shape_of_pixels_is_kept(tmp_path, noise, finished, name, suffix):
-    sound, encoding = noise(), CHOICES[name].encoding
+    sound, encoding = noise(), PRESETS[name].encoding
     square, exact, variant = finished(sound, encoding, suffix), tmp_path / f"wide{suffix}", tmp_path / f"new{suffix}"
     wide = replace(probe(square), video=replace(video_of(probe(square)), sample_aspect=Fraction(4, 3)))
     write(zip(read(wide), strict=True), [exact], footage=wide, sound=sound, frames=30, encoding=encoding)
-    write_variant(exact, variant, sound=sound, offset=ms(40), encoding=encoding)
+    write_av_offset_copy(exact, variant, sound=sound, offset=ms(40), encoding=encoding)
     assert video_of(probe(exact)).sample_aspect == Fraction(4, 3)
     assert probe(variant).video == probe(exact).video
 
@@ -167,7 +167,7 @@ def test_what_is_told_about_the_file_is_kept(tmp_path, noise, finished):
             if packet.size:
                 packet.stream = copies[packet.stream_index]
                 out.mux(packet)
-    write_variant(told, variant, sound=sound, offset=ms(40), encoding=Encoding())
+    write_av_offset_copy(told, variant, sound=sound, offset=ms(40), encoding=Encoding())
     with av.open(str(variant)) as container:
         assert container.metadata["comment"] == "made by a machine"
 
@@ -180,7 +180,7 @@ def test_other_offsets_are_refused(offset):
 
 @pytest.mark.parametrize(("offset", "name"), [(80, "talk-sound-80ms-earlier.mp4"), (-5, "talk-sound-5ms-later.mp4")])
 def test_a_variant_is_named_for_what_one_hears(offset, name):
-    assert variant_path(Path("a", "talk.mp4"), ms(offset)) == Path("a", name)
+    assert av_offset_path(Path("a", "talk.mp4"), ms(offset)) == Path("a", name)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, noise, finished,
     exact = finished(sound, Encoding(), ".mp4")
     before = sorted(p.name for p in tmp_path.iterdir())
     with pytest.raises(error):
-        write_variant(exact, tmp_path / output, sound=sound, offset=ms(offset), encoding=Encoding())
+        write_av_offset_copy(exact, tmp_path / output, sound=sound, offset=ms(offset), encoding=Encoding())
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
@@ -207,6 +207,6 @@ def test_an_old_variant_is_replaced_only_by_a_whole_one(tmp_path, noise, finishe
     content = exact.read_bytes()
     exact.write_bytes(content[: len(content) // 3])
     with pytest.raises(MediaTruncated):
-        write_variant(exact, variant, sound=sound, offset=ms(40), encoding=Encoding())
+        write_av_offset_copy(exact, variant, sound=sound, offset=ms(40), encoding=Encoding())
     assert variant.read_bytes() == b"the old one"
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]

@@ -9,7 +9,7 @@ import pytest
 
 from lipsync.frames.planes import planes_of
 from lipsync.media.probe import probe
-from lipsync.media.reader import bounce, bounced, read
+from lipsync.media.reader import ping_pong, ping_pong_index, read
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_pictures_are_nobody_elses(tmp_path, make_video):
 
 def test_lent_pictures_are_the_same_and_read_only(tmp_path, make_video):
     clip = probe(make_video(tmp_path / "a.mp4", frames=8))
-    for own, lent in zip(read(clip), read(clip, lent=True), strict=True):
-        assert (own.y == lent.y).all()
+    for own, read_only in zip(read(clip), read(clip, read_only=True), strict=True):
+        assert (own.y == read_only.y).all()
         assert own.y.flags.writeable
-        assert not lent.y.flags.writeable
+        assert not read_only.y.flags.writeable
         with pytest.raises(ValueError, match="read-only"):
-            lent.u[:] = 0
+            read_only.u[:] = 0
 
 
 def test_uneven_times_come_at_an_even_rate(tmp_path, make_video, number_of):
@@ -148,22 +148,22 @@ def test_broken_packets_keep_the_picture_before(tmp_path, make_video, number_of)
 
 
 def test_bounced():
-    assert [bounced(i, 4) for i in range(10)] == [0, 1, 2, 3, 2, 1, 0, 1, 2, 3]
-    assert [bounced(i, 1) for i in range(3)] == [0, 0, 0]
-    assert [bounced(i, 2) for i in range(5)] == [0, 1, 0, 1, 0]
+    assert [ping_pong_index(i, 4) for i in range(10)] == [0, 1, 2, 3, 2, 1, 0, 1, 2, 3]
+    assert [ping_pong_index(i, 1) for i in range(3)] == [0, 0, 0]
+    assert [ping_pong_index(i, 2) for i in range(5)] == [0, 1, 0, 1, 0]
 
 
 @pytest.mark.parametrize("held", [0, 30 * 192 * 96, 1 << 30])
 def test_footage_that_is_too_short_runs_back_and_forth(tmp_path, make_video, number_of, held):
     clip = probe(make_video(tmp_path / "a.mp4", frames=37))
-    pictures = list(bounce(clip, 120, 37, held))
-    assert [p.index for p in pictures] == [bounced(i, 37) for i in range(120)]
+    pictures = list(ping_pong(clip, 120, 37, held))
+    assert [p.index for p in pictures] == [ping_pong_index(i, 37) for i in range(120)]
     assert [number_of(p.y) for p in pictures] == [p.index for p in pictures]
 
 
 def test_a_photo_stands_still(tmp_path, save_photo):
     clip = probe(save_photo(tmp_path / "a.png", np.full((64, 64, 3), 90, np.uint8)))
-    one, two, three = bounce(clip, 3, 1)
+    one, two, three = ping_pong(clip, 3, 1)
     one.y[:] = 0
     assert two.y.all()
     assert (two.y == three.y).all()

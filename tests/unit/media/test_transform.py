@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.errors import OptionInvalid
 from lipsync.media.probe import probe, video_of
-from lipsync.media.reader import bounce, loop, looped, read
+from lipsync.media.reader import loop, loop_index, ping_pong, read
 from lipsync.media.transform import reframed
 
 
@@ -21,13 +21,13 @@ def test_nothing_asked_for_changes_nothing(footage):
     assert reframed(footage) is footage
 
 
-@pytest.mark.parametrize("plainly", [True, False])
+@pytest.mark.parametrize("nearest", [True, False])
 @pytest.mark.parametrize("shrink", [2, 3])
-def test_pictures_become_smaller(footage, shrink, plainly):
-    small = reframed(footage, shrink=shrink, plainly=plainly)
+def test_pictures_become_smaller(footage, shrink, nearest):
+    small = reframed(footage, shrink=shrink, nearest=nearest)
     assert (video_of(small).width, video_of(small).height) == (192 // shrink, 96 // shrink)
     large, little = next(read(footage)), next(read(small))
-    how = cv2.INTER_LINEAR if plainly else cv2.INTER_AREA
+    how = cv2.INTER_LINEAR if nearest else cv2.INTER_AREA
     assert (little.y == cv2.resize(large.y, (192 // shrink, 96 // shrink), interpolation=how)).all()
     assert little.u.shape == (-(-96 // shrink // 2), -(-192 // shrink // 2))
 
@@ -77,7 +77,7 @@ def test_smaller_pictures_keep_the_colours_of_large_ones_that_do_not_name_theirs
     large = probe(make_video(tmp_path / "hd.mp4", frames=2, size=(960, 720)))
     assert video_of(large).colour.matrix == 2
     assert video_of(reframed(large, shrink=2)).colour.matrix == 1
-    assert video_of(reframed(large, shrink=2, plainly=True)).colour.matrix == 2
+    assert video_of(reframed(large, shrink=2, nearest=True)).colour.matrix == 2
     assert video_of(reframed(probe(make_video(tmp_path / "sd.mp4", frames=2)), shrink=2)).colour.matrix == 2
 
 
@@ -88,7 +88,7 @@ def test_a_crop_that_does_not_fit_is_told(footage, crop):
 
 
 def test_footage_begins_anew(footage, number_of):
-    assert [looped(i, 5) for i in range(7)] == [0, 1, 2, 3, 4, 0, 1]
+    assert [loop_index(i, 5) for i in range(7)] == [0, 1, 2, 3, 4, 0, 1]
     assert [number_of(p.y) for p in loop(footage, 12, 5)] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
     assert [p.index for p in loop(footage, 3, 1)] == [0, 0, 0]
-    assert [number_of(p.y) for p in bounce(reframed(footage, shrink=2), 7, 5)] == [0, 1, 2, 3, 4, 3, 2]
+    assert [number_of(p.y) for p in ping_pong(reframed(footage, shrink=2), 7, 5)] == [0, 1, 2, 3, 4, 3, 2]

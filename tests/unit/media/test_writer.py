@@ -9,7 +9,7 @@ import pytest
 from lipsync.errors import EncodeFailed, OptionInvalid, OutputIsInput, OutputUnwritable
 from lipsync.media.encoding import Encoding
 from lipsync.media.probe import audio_of, probe, video_of
-from lipsync.media.reader import bounce, read
+from lipsync.media.reader import ping_pong, read
 from lipsync.media.writer import check_output, write
 
 
@@ -25,7 +25,7 @@ def tone(tmp_path, make_sound):
 @pytest.fixture
 def transcode(tmp_path):
     def make(footage, sound, frames: int, name: str = "out.mp4", encoding: Encoding | None = None):
-        pictures = bounce(footage, frames, video_of(footage).frames)
+        pictures = ping_pong(footage, frames, video_of(footage).frames)
         encoding = encoding or Encoding()
         rows, to = zip(pictures, strict=True), [tmp_path / name]
         return write(rows, to, footage=footage, sound=sound, frames=frames, encoding=encoding)[0]

@@ -88,8 +88,8 @@ def test_weights_come_out_by_name(write, wrapped):
     assert (checkpoint.tensors["a.weight"] == WEIGHT).all()
     assert (checkpoint.tensors["a.bias"] == BIAS).all()
     assert int(checkpoint.tensors["a.count"]) == 7
-    fitted = checkpoint.fit(SHAPES)
-    assert {name: (array.shape, array.dtype) for name, array in fitted.items()} == {
+    cast_inputs = checkpoint.fit(SHAPES)
+    assert {name: (array.shape, array.dtype) for name, array in cast_inputs.items()} == {
         name: (shape, np.float32) for name, shape in SHAPES.items()
     }
 

@@ -11,8 +11,8 @@ import pytest
 from lipsync.engines import ENGINES
 from lipsync.engines.wav2lip.architecture import expected_weights
 from lipsync.engines.wav2lip.convert import GENERATOR
+from lipsync.enhancers.converters import CONVERTERS as FOR_ENHANCERS
 from lipsync.enhancers.converters import NETWORK, NETWORK_HALF
-from lipsync.enhancers.converters import RECIPES as FOR_ENHANCERS
 from lipsync.errors import (
     CheckpointInvalid,
     CheckpointMismatch,
@@ -20,10 +20,10 @@ from lipsync.errors import (
     NotACheckpoint,
     OptionInvalid,
 )
-from lipsync.models.catalogue import Weights
+from lipsync.models.catalogue import ModelInfo
 from lipsync.models.conversion import RECORD
 from lipsync.models.download import sha256_of
-from lipsync.models.registry import Shelf
+from lipsync.models.registry import ModelRegistry
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 
@@ -34,8 +34,8 @@ EVERYTHING = (GENERATOR, *FOR_ENHANCERS)
 
 
 @pytest.fixture
-def shelf(tmp_path) -> Shelf:
-    return Shelf(Store(tmp_path / "models"), EVERYTHING, reserved=ENGINES)
+def shelf(tmp_path) -> ModelRegistry:
+    return ModelRegistry(Store(tmp_path / "models"), EVERYTHING, reserved=ENGINES)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_what_is_published_tells_its_kind_before_it_is_here(shelf):
 
 def test_an_upscaler_is_no_generator_and_the_reverse(tmp_path, shelf, files):
     shelf.import_file(files["srvgg"], "mine", QUIET)
-    generators = Shelf(Store(tmp_path / "models"), (GENERATOR,))
+    generators = ModelRegistry(Store(tmp_path / "models"), (GENERATOR,))
     with pytest.raises(CheckpointMismatch, match="mine holds a network of another kind: upscaler, not generator"):
         generators.find("mine")
     with pytest.raises(CheckpointMismatch, match="upscaler, not generator"):
@@ -108,20 +108,20 @@ def test_an_upscaler_is_no_generator_and_the_reverse(tmp_path, shelf, files):
     old = Store(tmp_path / "old")
     as_generator(old, files)
     with pytest.raises(CheckpointMismatch, match="generator, not restorer, upscaler"):
-        Shelf(old, FOR_ENHANCERS).find("old")
+        ModelRegistry(old, FOR_ENHANCERS).find("old")
 
 
 def test_a_download_of_another_kind_is_told_before_it_is_read(tmp_path):
-    entry = Weights("large", "large.pth", 3, "0" * 64, ("https://nowhere",), "none", kind="upscaler")
+    entry = ModelInfo("large", "large.pth", 3, "0" * 64, ("https://nowhere",), "none", kind="upscaler")
     store = Store(tmp_path, {"large": entry})
     store.place("large").write_bytes(b"abc")
     with pytest.raises(CheckpointMismatch, match="upscaler, not generator"):
-        Shelf(store, (GENERATOR,)).find("large")
+        ModelRegistry(store, (GENERATOR,)).find("large")
 
 
 def test_a_name_of_nothing_tells_what_is_published_of_the_kind(tmp_path):
     with pytest.raises(ModelMissing) as caught:
-        Shelf(Store(tmp_path), (GENERATOR,)).find("nonsense")
+        ModelRegistry(Store(tmp_path), (GENERATOR,)).find("nonsense")
     assert "fetch wav2lip|wav2lip-gan --accept-license" in str(caught.value)
     assert "import FILE --name nonsense" in str(caught.value)
 
@@ -170,9 +170,9 @@ def test_what_was_converted_before_there_were_kinds_is_a_generator(tmp_path, fil
     store = Store(tmp_path / "models")
     as_generator(store, files)
     for recipes in ((GENERATOR,), EVERYTHING):
-        network = Shelf(store, recipes).find("old")
+        network = ModelRegistry(store, recipes).find("old")
         assert (network.kind, network.form) == ("generator", "torch zip")
-    assert [item.kind for item in Shelf(store, EVERYTHING).items() if item.name == "old"] == ["generator"]
+    assert [item.kind for item in ModelRegistry(store, EVERYTHING).items() if item.name == "old"] == ["generator"]
 
 
 def test_graphs_of_a_network_that_is_known_no_more_are_made_anew(shelf, files):

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from lipsync.errors import ModelMissing, OptionInvalid
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ class Clock:
 
 
 def test_a_network_is_opened_once_for_all_who_ask_for_the_same(doubler):
-    networks = Networks()
+    networks = SessionCache()
     first = networks.open(doubler, threads=1)
     assert networks.open(bytes(bytearray(doubler)), threads=1) is first
     (result,) = first.run([np.ones(3, np.float32)])
@@ -41,13 +41,13 @@ def test_a_network_is_opened_once_for_all_who_ask_for_the_same(doubler):
 
 @pytest.mark.parametrize("setup", [{"threads": 2}, {"threads": 1, "shapes": (3,)}, {"threads": 1, "streams": 2}])
 def test_another_setup_is_another_network(doubler, setup):
-    networks = Networks()
+    networks = SessionCache()
     assert networks.open(doubler, **setup) is not networks.open(doubler, threads=1)
     assert len(networks) == 2
 
 
 def test_a_file_that_was_changed_is_opened_anew(doubler, tmp_path):
-    path, networks = tmp_path / "network.onnx", Networks()
+    path, networks = tmp_path / "network.onnx", SessionCache()
     path.write_bytes(doubler)
     first = networks.open(path)
     assert networks.open(path) is first
@@ -56,7 +56,7 @@ def test_a_file_that_was_changed_is_opened_anew(doubler, tmp_path):
 
 
 def test_those_that_were_asked_for_last_stay(doubler):
-    networks = Networks(most=2)
+    networks = SessionCache(most=2)
     one, two = (networks.open(doubler, threads=1, streams=streams) for streams in (1, 2))
     assert networks.open(doubler, threads=1, streams=1) is one
     networks.open(doubler, threads=1, streams=3)
@@ -67,7 +67,7 @@ def test_those_that_were_asked_for_last_stay(doubler):
 
 def test_what_nobody_asks_for_is_forgotten_and_works_on_for_who_has_it(doubler):
     clock = Clock()
-    networks = Networks(clock=clock)
+    networks = SessionCache(clock=clock)
     old = networks.open(doubler, threads=1)
     clock.now = 50.0
     new = networks.open(doubler, threads=1, streams=2)
@@ -79,7 +79,7 @@ def test_what_nobody_asks_for_is_forgotten_and_works_on_for_who_has_it(doubler):
 
 
 def test_what_runs_best_is_found_out_once():
-    networks = Networks()
+    networks = SessionCache()
     assert networks.runtime("cpu", "auto") is networks.runtime("cpu", "auto")
     with pytest.raises(OptionInvalid):
         networks.runtime("abacus", "auto")
@@ -87,4 +87,4 @@ def test_what_runs_best_is_found_out_once():
 
 def test_a_network_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ModelMissing):
-        Networks().open(tmp_path / "gone.onnx")
+        SessionCache().open(tmp_path / "gone.onnx")

@@ -23,7 +23,7 @@ from lipsync.errors import (
     ModelMissing,
     OutputUnwritable,
 )
-from lipsync.models.catalogue import CATALOGUE, Weights
+from lipsync.models.catalogue import CATALOGUE, ModelInfo
 from lipsync.models.store import Store, default_folder, locked
 from lipsync.monitor import Monitor, Progress
 
@@ -123,7 +123,7 @@ def server() -> Iterator[Callable[..., list[str]]]:
 def store(tmp_path, server) -> Callable[..., Store]:
     def make(*replies: Reply) -> Store:
         digest = hashlib.sha256(CONTENT).hexdigest()
-        entry = Weights("w", "w.pth", len(CONTENT), digest, tuple(server(*replies)), "for research only")
+        entry = ModelInfo("w", "w.pth", len(CONTENT), digest, tuple(server(*replies)), "for research only")
         made = Store(tmp_path / "models", {"w": entry})
         made.accept("w")
         return made
@@ -221,7 +221,7 @@ def test_a_part_that_the_server_does_not_know_is_thrown_away(store):
 
 def test_nobody_answers(store):
     shelf = store(whole)
-    entry = replace(shelf.entry("w"), homes=("http://127.0.0.1:9/w",))
+    entry = replace(shelf.entry("w"), mirrors=("http://127.0.0.1:9/w",))
     deaf = Store(shelf.place("w").parent, {"w": entry})
     with pytest.raises(DownloadFailed, match="the connection failed"):
         deaf.fetch("w", Monitor())
@@ -330,5 +330,5 @@ def test_the_catalogue_is_plausible():
         assert entry.size > 1 << 20
         assert entry.kind in KINDS
         assert entry.licence
-        assert entry.homes
-        assert all(home.startswith("https://") and home.endswith(entry.file) for home in entry.homes)
+        assert entry.mirrors
+        assert all(home.startswith("https://") and home.endswith(entry.file) for home in entry.mirrors)

@@ -104,4 +104,4 @@ def secure_web(certificate: Path) -> Iterator[Web]:
 @pytest.fixture
 def limits() -> Limits:
     """Loopback is open, and nobody waits long."""
-    return Limits(patience=1.0, most_seconds_in_all=20.0, allowed_hosts=("127.0.0.1",))
+    return Limits(deadline=1.0, most_seconds_in_all=20.0, allowed_hosts=("127.0.0.1",))

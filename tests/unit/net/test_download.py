@@ -28,7 +28,7 @@ from lipsync.errors import (
     OutputUnwritable,
 )
 from lipsync.monitor import Monitor, Progress
-from lipsync.net import Limits, Means, discard, fetch
+from lipsync.net import Limits, Transport, discard, fetch
 
 CONTENT = bytes(range(256)) * 8_000  # 2 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -372,7 +372,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: " + TAG.encode() + 
 def test_a_server_that_holds_the_line_is_left(web, limits, target, way, before):
     began = time.monotonic()
     with pytest.raises(FetchFailed, match="came") as caught:
-        fetch(web.give(way(web, before)), target, replace(limits, patience=0.5), Monitor())
+        fetch(web.give(way(web, before)), target, replace(limits, deadline=0.5), Monitor())
     assert caught.value.retryable
     assert time.monotonic() - began < 3
 
@@ -385,7 +385,7 @@ def test_a_fetch_is_stopped_while_the_server_is_silent(web, limits, target, way,
     timer.start()
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        fetch(web.give(way(web, before)), target, replace(limits, patience=15), monitor)
+        fetch(web.give(way(web, before)), target, replace(limits, deadline=15), monitor)
     assert time.monotonic() - began < 1.5
     timer.join()
     assert bool(left(target)) == (len(before) > len(HEAD) or (way is trickles and before == HEAD))
@@ -398,13 +398,13 @@ def test_a_machine_that_swallows_everything_is_left_and_the_wait_for_it_can_be_s
         port = full.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
             with pytest.raises(FetchFailed, match=r"no connection|came"):
-                fetch(f"http://127.0.0.1:{port}/", target, replace(limits, patience=0.5), Monitor())
+                fetch(f"http://127.0.0.1:{port}/", target, replace(limits, deadline=0.5), Monitor())
             monitor = Monitor()
             timer = threading.Timer(0.2, monitor.cancel)
             timer.start()
             began = time.monotonic()
             with pytest.raises(Cancelled):
-                fetch(f"http://127.0.0.1:{port}/", target, replace(limits, patience=15), monitor)
+                fetch(f"http://127.0.0.1:{port}/", target, replace(limits, deadline=15), monitor)
             assert time.monotonic() - began < 1.5
             timer.join()
 
@@ -464,9 +464,9 @@ def test_a_redirect_with_letters_that_are_not_ascii_is_followed_byte_by_byte(web
     ],
 )
 def test_a_redirect_to_where_nothing_may_be_fetched_is_refused(web, limits, target, location, kind):
-    means = Means(resolver=lambda host, port: ("192.168.1.1",))
+    transport = Transport(resolver=lambda host, port: ("192.168.1.1",))
     with pytest.raises(kind) as caught:
-        fetch(web.give(to(location.format(port=web.port))), target, limits, Monitor(), means=means)
+        fetch(web.give(to(location.format(port=web.port))), target, limits, Monitor(), transport=transport)
     assert not caught.value.retryable
     assert len(web.asked) == 1
     assert left(target) == []
@@ -483,14 +483,14 @@ def test_redirects_end(web, limits, target):
 
 
 def test_credentials_stay_with_the_host_that_they_are_for(web, limits, target):
-    means = Means(resolver=lambda host, port: ("127.0.0.1",))
+    transport = Transport(resolver=lambda host, port: ("127.0.0.1",))
     web.give(to(f"http://other.test:{web.port}/w.mp4"))
     web.give(to("/x.mp4"), "/w.mp4")
     web.give(whole, "/x.mp4")
-    fetch(web.url("/v.mp4", "films.test", "me:geheim@"), target, limits, Monitor(), means=means)
+    fetch(web.url("/v.mp4", "films.test", "me:geheim@"), target, limits, Monitor(), transport=transport)
     assert web.heard("Authorization") == ["Basic bWU6Z2VoZWlt", None, None]
     web.give(to("/x.mp4"))
-    fetch(web.url("/v.mp4", "films.test", "me:geheim@"), target, limits, Monitor(), means=means)
+    fetch(web.url("/v.mp4", "films.test", "me:geheim@"), target, limits, Monitor(), transport=transport)
     assert web.heard("Authorization")[3:] == ["Basic bWU6Z2VoZWlt"] * 2
 
 
@@ -507,7 +507,7 @@ def test_no_failure_tells_the_password(web, limits, target, reply, caplog):
 
 
 def test_a_forbidden_address_is_not_connected_to(web, target):
-    closed = Limits(patience=1.0)
+    closed = Limits(deadline=1.0)
     for url in (web.url(), web.url(host="localhost"), web.url(host="LOCALHOST."), web.url(host="[::ffff:127.0.0.1]")):
         with pytest.raises(AddressForbidden):
             fetch(url, target, closed, Monitor())
@@ -517,9 +517,9 @@ def test_a_forbidden_address_is_not_connected_to(web, target):
 
 
 def test_one_forbidden_machine_among_several_forbids_the_host(web, limits, target):
-    means = Means(resolver=lambda host, port: ("127.0.0.1", "10.0.0.1"))
+    transport = Transport(resolver=lambda host, port: ("127.0.0.1", "10.0.0.1"))
     with pytest.raises(AddressForbidden):
-        fetch(web.url(host="films.test"), target, limits, Monitor(), means=means)
+        fetch(web.url(host="films.test"), target, limits, Monitor(), transport=transport)
     assert web.asked == []
 
 
@@ -532,18 +532,18 @@ def test_a_name_that_changes_after_the_check_is_asked_for_only_once(web, limits,
         return next(answers)
 
     web.give(whole)
-    fetch(web.url(host="Films.test"), target, limits, Monitor(), sha256=SHA256, means=Means(resolver=rebinding))
+    fetch(web.url(host="Films.test"), target, limits, Monitor(), sha256=SHA256, transport=Transport(resolver=rebinding))
     assert asked == [("films.test", web.port)]
     assert web.heard("Host") == [f"films.test:{web.port}"]
     with pytest.raises(AddressForbidden):
-        fetch(web.url(host="films.test"), target, limits, Monitor(), means=Means(resolver=rebinding))
+        fetch(web.url(host="films.test"), target, limits, Monitor(), transport=Transport(resolver=rebinding))
 
 
 def test_the_next_machine_is_asked_where_the_first_does_not_answer(web, target):
-    both = Limits(patience=2.0, allowed_hosts=("127.0.0.0/8",))
-    means = Means(resolver=lambda host, port: ("127.0.0.9", "127.0.0.1"))
+    both = Limits(deadline=2.0, allowed_hosts=("127.0.0.0/8",))
+    transport = Transport(resolver=lambda host, port: ("127.0.0.9", "127.0.0.1"))
     web.give(whole)
-    fetch(web.url(host="films.test"), target, both, Monitor(), sha256=SHA256, means=means)
+    fetch(web.url(host="films.test"), target, both, Monitor(), sha256=SHA256, transport=transport)
 
 
 def test_a_host_that_is_not_found(limits, target):
@@ -552,7 +552,7 @@ def test_a_host_that_is_not_found(limits, target):
 
     for resolver in (unknown, lambda host, port: ()):
         with pytest.raises(FetchFailed):
-            fetch("http://films.test/v.mp4", target, limits, Monitor(), means=Means(resolver=resolver))
+            fetch("http://films.test/v.mp4", target, limits, Monitor(), transport=Transport(resolver=resolver))
 
 
 def test_a_name_server_that_does_not_answer_is_left_and_can_be_stopped(limits, target):
@@ -562,13 +562,13 @@ def test_a_name_server_that_does_not_answer_is_left_and_can_be_stopped(limits, t
         over.wait(20)
         return ()
 
-    monitor, means = Monitor(), Means(resolver=silent)
+    monitor, transport = Monitor(), Transport(resolver=silent)
     with pytest.raises(FetchFailed, match="was not found: nothing came"):
-        fetch("http://films.test/v.mp4", target, replace(limits, patience=0.4), monitor, means=means)
+        fetch("http://films.test/v.mp4", target, replace(limits, deadline=0.4), monitor, transport=transport)
     monitor.cancel()
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        fetch("http://films.test/v.mp4", target, limits, monitor, means=means)
+        fetch("http://films.test/v.mp4", target, limits, monitor, transport=transport)
     assert time.monotonic() - began < 1.5
     over.set()
 
@@ -579,9 +579,9 @@ def test_proxies_of_the_environment_are_not_used(web, limits, target, monkeypatc
     fetch(web.give(whole), target, limits, Monitor(), sha256=SHA256)
 
 
-def trusting(certificate: Path) -> Means:
+def trusting(certificate: Path) -> Transport:
     context = ssl.create_default_context(cafile=str(certificate))
-    return Means(resolver=lambda host, port: ("127.0.0.1",), tls=context)
+    return Transport(resolver=lambda host, port: ("127.0.0.1",), tls=context)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(secure_web, limits, target):
@@ -594,20 +594,20 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(secure_web, limits, ta
 
 def test_a_trusted_certificate_has_to_be_that_of_the_host(secure_web, limits, target, certificate):
     secure_web.give(whole)
-    means = trusting(certificate)
+    transport = trusting(certificate)
     for host in ("films.test", "127.0.0.1"):
-        fetch(secure_web.url(host=host, scheme="https"), target, limits, Monitor(), sha256=SHA256, means=means)
+        fetch(secure_web.url(host=host, scheme="https"), target, limits, Monitor(), sha256=SHA256, transport=transport)
     with pytest.raises(FetchFailed, match="certificate is not trusted"):
-        fetch(secure_web.url(host="other.test", scheme="https"), target, limits, Monitor(), means=means)
+        fetch(secure_web.url(host="other.test", scheme="https"), target, limits, Monitor(), transport=transport)
 
 
 def test_a_redirect_from_https_to_http_is_refused(secure_web, web, limits, target, certificate):
     secure_web.give(to(web.give(whole)))
     with pytest.raises(AddressForbidden, match="from https to http"):
-        fetch(secure_web.url(scheme="https"), target, limits, Monitor(), means=trusting(certificate))
+        fetch(secure_web.url(scheme="https"), target, limits, Monitor(), transport=trusting(certificate))
     assert web.asked == []
     web.give(to(secure_web.give(whole).replace("http:", "https:")))
-    fetch(web.url(), target, limits, Monitor(), sha256=SHA256, means=trusting(certificate))
+    fetch(web.url(), target, limits, Monitor(), sha256=SHA256, transport=trusting(certificate))
 
 
 def test_an_encrypted_file_that_is_cut_where_nothing_tells_its_length_is_not_whole(
@@ -615,14 +615,14 @@ def test_an_encrypted_file_that_is_cut_where_nothing_tells_its_length_is_not_who
 ):
     secure_web.give(lambda h: send(h, 200, CONTENT, -1))
     with pytest.raises(FetchFailed, match="the connection failed"):
-        fetch(secure_web.url(scheme="https"), target, limits, Monitor(), means=trusting(certificate))
+        fetch(secure_web.url(scheme="https"), target, limits, Monitor(), transport=trusting(certificate))
 
 
 def test_a_server_that_does_not_shake_hands_is_left(web, limits, target):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
         with pytest.raises(FetchFailed, match="nothing came for"):
-            fetch(url, target, replace(limits, patience=0.5), Monitor())
+            fetch(url, target, replace(limits, deadline=0.5), Monitor())
     with pytest.raises(FetchFailed, match="the connection failed"):
         fetch(web.url(scheme="https"), target, limits, Monitor())
 

@@ -20,7 +20,7 @@ from lipsync.errors import (
     OptionInvalid,
 )
 from lipsync.monitor import Monitor
-from lipsync.net import Limits, Means, S3Access, fetch
+from lipsync.net import Limits, S3Access, Transport, fetch
 from lipsync.net.s3 import bucket_and_key
 
 CONTENT = bytes(range(256)) * 8_000  # 2 MB
@@ -44,8 +44,8 @@ def access(endpoint) -> S3Access:
 
 
 @pytest.fixture
-def means(access) -> Means:
-    return Means(s3=access)
+def transport(access) -> Transport:
+    return Transport(s3=access)
 
 
 @pytest.fixture
@@ -64,53 +64,53 @@ def client(endpoint) -> Iterator[Any]:
 
 
 ADDRESS = "s3://films/a/ü & b+c.mp4"
-CLOSED = Limits(patience=5.0)
+CLOSED = Limits(deadline=5.0)
 
 
 @pytest.mark.usefixtures("client")
-def test_an_object_comes_in_whole(means, tmp_path):
-    fetched = fetch(ADDRESS, tmp_path / "v.mp4", CLOSED, Monitor(), sha256=SHA256, means=means)
+def test_an_object_comes_in_whole(transport, tmp_path):
+    fetched = fetch(ADDRESS, tmp_path / "v.mp4", CLOSED, Monitor(), sha256=SHA256, transport=transport)
     assert (fetched.bytes, fetched.sha256, fetched.content_type) == (len(CONTENT), SHA256, "video/mp4")
     assert fetched.path.read_bytes() == CONTENT
     assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
 
 
-def test_what_was_stopped_goes_on_while_the_object_is_the_same(client, means, tmp_path):
+def test_what_was_stopped_goes_on_while_the_object_is_the_same(client, transport, tmp_path):
     target, part = tmp_path / "v.mp4", tmp_path / "v.mp4.part"
     monitor = Monitor(lambda progress: monitor.cancel())
     with pytest.raises(Cancelled):
-        fetch(ADDRESS, target, CLOSED, monitor, means=means)
+        fetch(ADDRESS, target, CLOSED, monitor, transport=transport)
     had = part.stat().st_size
     assert 0 < had < len(CONTENT)
     part.write_bytes(b"x" * had)  # so that it shows in the result what was gone on with
-    assert fetch(ADDRESS, target, CLOSED, Monitor(), means=means).bytes == len(CONTENT)
+    assert fetch(ADDRESS, target, CLOSED, Monitor(), transport=transport).bytes == len(CONTENT)
     assert target.read_bytes() == b"x" * had + CONTENT[had:]
 
 
-def test_an_object_that_changed_begins_anew(client, means, tmp_path):
+def test_an_object_that_changed_begins_anew(client, transport, tmp_path):
     target = tmp_path / "v.mp4"
     monitor = Monitor(lambda progress: monitor.cancel())
     with pytest.raises(Cancelled):
-        fetch(ADDRESS, target, CLOSED, monitor, means=means)
+        fetch(ADDRESS, target, CLOSED, monitor, transport=transport)
     client.put_object(Bucket="films", Key="a/ü & b+c.mp4", Body=CONTENT[::-1])
-    fetch(ADDRESS, target, CLOSED, Monitor(), means=means)
+    fetch(ADDRESS, target, CLOSED, Monitor(), transport=transport)
     assert target.read_bytes() == CONTENT[::-1]
 
 
 @pytest.mark.usefixtures("client")
-def test_limits_and_checksums_hold(means, tmp_path):
+def test_limits_and_checksums_hold(transport, tmp_path):
     with pytest.raises(InputTooLarge, match="most_bytes"):
-        fetch(ADDRESS, tmp_path / "v", replace(CLOSED, most_bytes=1000), Monitor(), means=means)
+        fetch(ADDRESS, tmp_path / "v", replace(CLOSED, most_bytes=1000), Monitor(), transport=transport)
     with pytest.raises(ChecksumMismatch):
-        fetch(ADDRESS, tmp_path / "v", CLOSED, Monitor(), sha256="0" * 64, means=means)
+        fetch(ADDRESS, tmp_path / "v", CLOSED, Monitor(), sha256="0" * 64, transport=transport)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("client")
 @pytest.mark.parametrize("address", ["s3://films/nothing.mp4", "s3://no-such-bucket/a.mp4"])
-def test_an_object_that_is_not_there(means, tmp_path, address):
+def test_an_object_that_is_not_there(transport, tmp_path, address):
     with pytest.raises(FetchFailed, match=f"{address}: the server says 404") as caught:
-        fetch(address, tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+        fetch(address, tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert not caught.value.retryable
     assert "geheim" not in f"{caught.value!r}".lower()
 
@@ -123,14 +123,14 @@ def test_an_object_of_somebody_else_is_not_asked_for_again(web, limits, tmp_path
         handler.end_headers()
 
     web.give(denied, "/films/v.mp4")
-    means = Means(s3=S3Access(REGION, web.url(""), "AKIAGEHEIM", "geheim", "geheim", BUCKETS))
+    transport = Transport(s3=S3Access(REGION, web.url(""), "AKIAGEHEIM", "geheim", "geheim", BUCKETS))
     with pytest.raises(FetchFailed, match=r"403 Forbidden \(the bucket is in the region us-west-2\)") as caught:
-        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert not caught.value.retryable
     assert "X-Amz-Signature" in web.asked[0][0]
-    means = Means(s3=S3Access(REGION, web.url(""), buckets=BUCKETS, anonymous=True))
+    transport = Transport(s3=S3Access(REGION, web.url(""), buckets=BUCKETS, anonymous=True))
     with pytest.raises(FetchFailed):
-        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert web.asked[1][0] == "/films/v.mp4"
 
 
@@ -141,9 +141,9 @@ def test_an_endpoint_that_leads_elsewhere_is_not_trusted_there(web, tmp_path):
         handler.end_headers()
 
     web.give(leads, "/films/v.mp4")
-    means = Means(s3=S3Access(REGION, web.url(""), "a", "b", buckets=BUCKETS))
+    transport = Transport(s3=S3Access(REGION, web.url(""), "a", "b", buckets=BUCKETS))
     with pytest.raises(AddressForbidden):
-        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
 
 
 @pytest.mark.parametrize(
@@ -162,24 +162,24 @@ def test_amazons_host_of_the_region_is_asked(tmp_path, region, bucket, host):
         asked.append((name, port))
         raise OSError("not today")
 
-    means = Means(resolver=deaf, s3=S3Access(region, None, "a", "b", buckets=(bucket,)))
+    transport = Transport(resolver=deaf, s3=S3Access(region, None, "a", "b", buckets=(bucket,)))
     with pytest.raises(FetchFailed, match="was not found: not today") as caught:
-        fetch(f"s3://{bucket}/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+        fetch(f"s3://{bucket}/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert caught.value.retryable
     assert asked == [(host, 443)]
 
 
 def test_only_the_buckets_that_were_named_are_read(access, tmp_path):
-    means = Means(s3=replace(access, buckets=("films",)))
+    transport = Transport(s3=replace(access, buckets=("films",)))
     with pytest.raises(AddressForbidden, match=r"s3://other: not one of the buckets .* \(LIPSYNC_INPUT_BUCKETS\)"):
-        fetch("s3://other/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+        fetch("s3://other/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
 
 
 @pytest.mark.usefixtures("client")
 def test_no_bucket_is_read_where_none_was_named(access, tmp_path):
-    means = Means(s3=replace(access, buckets=()))
+    transport = Transport(s3=replace(access, buckets=()))
     with pytest.raises(AddressForbidden, match="LIPSYNC_INPUT_BUCKETS"):
-        fetch(ADDRESS, tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+        fetch(ADDRESS, tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -190,23 +190,25 @@ def test_keys_that_are_missing_are_told(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     pytest.importorskip("boto3")
-    means = Means(s3=S3Access(REGION, buckets=BUCKETS))
+    transport = Transport(s3=S3Access(REGION, buckets=BUCKETS))
     with pytest.raises(FetchFailed, match=r"cannot be signed: .*credentials") as caught:
-        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert not caught.value.retryable
 
 
 def test_an_endpoint_that_is_no_address_is_told(tmp_path):
     pytest.importorskip("boto3")
-    means = Means(s3=S3Access(REGION, "films.test", "a", "b", buckets=BUCKETS))
+    transport = Transport(s3=S3Access(REGION, "films.test", "a", "b", buckets=BUCKETS))
     with pytest.raises(FetchFailed, match="cannot be signed"):
-        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=means)
+        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
 
 
 def test_without_boto3_it_is_told_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(ExtraMissing, match="pip install"):
-        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), means=Means(s3=S3Access(buckets=BUCKETS)))
+        fetch(
+            "s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=Transport(s3=S3Access(buckets=BUCKETS))
+        )
 
 
 @pytest.mark.parametrize(
@@ -242,4 +244,4 @@ def test_an_object_is_a_bucket_and_a_key():
 
 
 def test_secrets_are_not_in_the_repr():
-    assert "geheim" not in repr(Means(s3=S3Access(REGION, None, "geheim", "geheim", "geheim")))
+    assert "geheim" not in repr(Transport(s3=S3Access(REGION, None, "geheim", "geheim", "geheim")))

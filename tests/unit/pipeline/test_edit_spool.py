@@ -7,9 +7,9 @@ import io
 import numpy as np
 import pytest
 
-from lipsync.enhancers.base import Edit
+from lipsync.enhancers.base import EditedFrame
 from lipsync.errors import DiskFull, InferenceFailed
-from lipsync.frames.planes import own_copy
+from lipsync.frames.planes import writable_copy
 from lipsync.pipeline.edit_spool import EditSpool
 from lipsync.types import Colour, Picture
 
@@ -22,11 +22,11 @@ def picture(index: int, depth: int = 8, size: tuple[int, int] = (64, 96)) -> Pic
     return Picture(index, *planes, depth, Colour())
 
 
-def edited(before: Picture, rows: slice, columns: slice) -> Edit:
-    after = own_copy(before)
+def edited(before: Picture, rows: slice, columns: slice) -> EditedFrame:
+    after = writable_copy(before)
     after.y[rows, columns] ^= 5
     after.u[rows.start // 2, columns.start // 2] ^= 3
-    return Edit(after, before, True)
+    return EditedFrame(after, before, True)
 
 
 @pytest.mark.parametrize(("depth", "size"), [(8, (64, 96)), (10, (64, 96)), (8, (65, 97))])
@@ -34,11 +34,11 @@ def test_what_was_recorded_comes_back_to_the_bit_and_the_footage_stays(depth, si
     footage = [picture(k, depth, size) for k in range(4)]
     frames = [
         edited(footage[0], slice(10, 30), slice(21, 40)),
-        Edit(footage[1], footage[1], False),
+        EditedFrame(footage[1], footage[1], False),
         edited(footage[2], slice(60, size[0]), slice(90, size[1])),
-        Edit(own_copy(footage[3]), footage[3], True),
+        EditedFrame(writable_copy(footage[3]), footage[3], True),
     ]
-    kept = [own_copy(before) for before in footage]
+    kept = [writable_copy(before) for before in footage]
     spool = EditSpool(io.BytesIO())
     assert list(spool.record(iter(frames))) == frames
     replayed = list(spool.replay(iter(footage)))

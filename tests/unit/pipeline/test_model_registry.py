@@ -9,7 +9,7 @@ from lipsync.errors import CheckpointMismatch, ModelMissing, OptionInvalid
 from lipsync.models.catalogue import CATALOGUE
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
-from lipsync.pipeline.model_registry import RECIPES, Finder, shelf_of
+from lipsync.pipeline.model_registry import CONVERTERS, WeightsResolver, registry_of
 
 pytest.importorskip("onnx", reason="makes the networks")
 
@@ -20,7 +20,7 @@ QUIET = Monitor()
 def folder(tmp_path_factory, write_checkpoint, upscaler_weights, face_restorer):
     """A store with an upscaler and a restorer."""
     made = tmp_path_factory.mktemp("files")
-    shelf = shelf_of(Store(made / "models"))
+    shelf = registry_of(Store(made / "models"))
     upscaler = write_checkpoint(made / "a.pth", upscaler_weights("srvgg", 4))
     shelf.import_file(upscaler, "realesr-general-x4v3", QUIET)
     shelf.import_file(upscaler, "gpen-bfr-512", QUIET)
@@ -30,7 +30,7 @@ def folder(tmp_path_factory, write_checkpoint, upscaler_weights, face_restorer):
 
 
 def test_half_precision_is_found_where_it_is_asked_for_and_was_made(folder):
-    find = Finder(folder, QUIET)
+    find = WeightsResolver(folder, QUIET)
     assert find("realesr-general-x4v3", False).name == "network.onnx"
     assert find("realesr-general-x4v3", True).name == "network-half.onnx"
     assert find("gfpgan-1.4", False).name == find("gfpgan-1.4", True).name == "network.onnx"
@@ -40,24 +40,24 @@ def test_half_precision_is_found_where_it_is_asked_for_and_was_made(folder):
 @pytest.mark.parametrize("name", ["codeformer", "realesrgan-x2plus"])
 def test_what_is_missing_tells_how_it_is_to_be_had(folder, name):
     with pytest.raises(ModelMissing) as caught:
-        Finder(folder, QUIET)(name, False)
+        WeightsResolver(folder, QUIET)(name, False)
     assert f"lipsync models fetch {name} --accept-license" in str(caught.value)
     assert f"lipsync models import FILE --name {name}" in str(caught.value)
 
 
 def test_an_upscaler_under_a_restorers_name_is_told(folder):
     with pytest.raises(CheckpointMismatch, match="gpen-bfr-512 holds a network of another kind: upscaler"):
-        Finder(folder, QUIET)("gpen-bfr-512", False)
+        WeightsResolver(folder, QUIET)("gpen-bfr-512", False)
 
 
 def test_all_that_can_be_stored_is_published_and_of_its_kind():
     stored = {name for name, entry in CATALOGUE.items() if entry.kind != "generator"}
     assert {name for name, entry in CATALOGUE.items() if entry.kind == "restorer"} == set(RESTORERS)
     assert stored <= {*RESTORERS, *UPSCALERS}
-    assert {entry.kind for entry in CATALOGUE.values()} == {recipe.kind for recipe in RECIPES}
+    assert {entry.kind for entry in CATALOGUE.values()} == {recipe.kind for recipe in CONVERTERS}
 
 
 @pytest.mark.parametrize("name", ["lanczos", "span", "realesr-animevideov3", "rewrite"])
 def test_an_import_that_nothing_would_look_for_is_refused(folder, tmp_path, name):
     with pytest.raises(OptionInvalid, match="takes no weights"):
-        shelf_of(Store(folder)).import_file(tmp_path / "any.pth", name, QUIET)
+        registry_of(Store(folder)).import_file(tmp_path / "any.pth", name, QUIET)

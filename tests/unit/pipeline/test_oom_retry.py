@@ -7,7 +7,7 @@ import pytest
 from lipsync.engines.base import EngineOptions
 from lipsync.errors import InferenceFailed, NoFaceFound, OptionInvalid, OutOfMemory, PictureTooSmall
 from lipsync.pipeline.job import Job
-from lipsync.pipeline.oom_retry import first_that_fits, shrunk, without_framing
+from lipsync.pipeline.oom_retry import downscaled, retry_smaller_on_oom, without_framing
 
 
 @pytest.mark.parametrize("error", [OutOfMemory, MemoryError])
@@ -20,13 +20,13 @@ def test_the_next_smaller_picture_when_memory_runs_out(error):
             raise error("full")
         return f"made after {factor}"
 
-    assert first_that_fits(attempt, 1) == "made after 4"
+    assert retry_smaller_on_oom(attempt, 1) == "made after 4"
     assert tried == [1, 2, 4]
 
 
 def test_the_first_that_fits_is_taken():
-    assert first_that_fits(lambda factor: factor, 1) == 1
-    assert first_that_fits(lambda factor: factor, 3) == 3
+    assert retry_smaller_on_oom(lambda factor: factor, 1) == 1
+    assert retry_smaller_on_oom(lambda factor: factor, 3) == 3
 
 
 def test_when_nothing_fits_it_says_so():
@@ -34,9 +34,9 @@ def test_when_nothing_fits_it_says_so():
         raise OutOfMemory("full")
 
     with pytest.raises(OutOfMemory, match="4 times smaller"):
-        first_that_fits(attempt, 2)
+        retry_smaller_on_oom(attempt, 2)
     with pytest.raises(OutOfMemory, match="8 times smaller"):
-        first_that_fits(attempt, 8)
+        retry_smaller_on_oom(attempt, 8)
 
 
 @pytest.mark.parametrize("error", [InferenceFailed, RuntimeError])
@@ -48,7 +48,7 @@ def test_any_other_failure_ends_it_at_once(error):
         raise error("CUDA error: an illegal memory access was encountered")
 
     with pytest.raises(error):
-        first_that_fits(attempt, 1)
+        retry_smaller_on_oom(attempt, 1)
     assert tried == [1]
 
 
@@ -58,13 +58,13 @@ def test_a_picture_that_became_too_small_is_still_a_lack_of_memory(error):
         raise OutOfMemory("full") if factor == 1 else error("too small")
 
     with pytest.raises(OutOfMemory, match="2 times smaller"):
-        first_that_fits(attempt, 1)
+        retry_smaller_on_oom(attempt, 1)
 
     def too_small_from_the_start(factor: int) -> None:
         raise error("too small")
 
     with pytest.raises(error):
-        first_that_fits(too_small_from_the_start, 1)
+        retry_smaller_on_oom(too_small_from_the_start, 1)
 
 
 def test_a_failure_does_not_hold_what_filled_the_memory():
@@ -91,19 +91,19 @@ def test_a_failure_does_not_hold_what_filled_the_memory():
         raise RuntimeError("bad allocation")
 
     with pytest.raises(OutOfMemory):
-        first_that_fits(attempt, 1)
+        retry_smaller_on_oom(attempt, 1)
     assert len(alive) == 3
 
 
 def test_what_is_told_in_pixels_shrinks_with_the_picture():
     options = EngineOptions(box=(100, 300, 80, 240), pads=(0, 20, 10, 10))
     job = Job(Path("a"), Path("b"), Path("c.mp4"), crop=(20, -1, 40, 600), options=options)
-    small = shrunk(job, 2)
+    small = downscaled(job, 2)
     assert small.resize_factor == 2
     assert small.crop == (10, -1, 20, 300)
     assert small.options.box == (50, 150, 40, 120)
     assert small.options.pads == (0, 10, 5, 5)
-    assert shrunk(job, 1) is job
+    assert downscaled(job, 1) is job
     assert without_framing(small).crop == (0, -1, 0, -1)
     assert without_framing(small).resize_factor == 1
-    assert shrunk(Job(Path("a"), Path("b"), Path("c.mp4")), 4).options.box is None
+    assert downscaled(Job(Path("a"), Path("b"), Path("c.mp4")), 4).options.box is None

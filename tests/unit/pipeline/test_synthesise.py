@@ -11,7 +11,7 @@ from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.plan import plan
-from lipsync.pipeline.synthesise import shared_out
+from lipsync.pipeline.synthesise import tee_frames
 from lipsync.types import Colour, Picture
 
 
@@ -23,7 +23,7 @@ def pictures(count: int, read: list[int]):
 
 def test_everybody_gets_every_picture_in_memory_of_their_own():
     read: list[int] = []
-    one, other, third = shared_out(pictures(6, read), 3)
+    one, other, third = tee_frames(pictures(6, read), 3)
     ahead = list(islice(one, 4))
     for picture in ahead:
         picture.y[:] = 99
@@ -36,16 +36,16 @@ def test_everybody_gets_every_picture_in_memory_of_their_own():
 
 def test_one_alone_gets_the_pictures_themselves():
     given = list(pictures(3, []))
-    (only,) = shared_out(iter(given), 1)
+    (only,) = tee_frames(iter(given), 1)
     assert all(a is b for a, b in zip(only, given, strict=True))
 
 
 def test_the_result_lasts_as_long_as_the_sound_or_as_the_original_made_it(voice):
     job = Job(Path("a"), Path("b"), Path("c.mp4"))
     faithful = Job(Path("a"), Path("b"), Path("c.mp4"), engines=("wav2lip",), options=EngineOptions(faithful=True))
-    with listen(probe(voice), allow_clipped=False) as heard:
-        ours, theirs = (plan(j, heard, Fraction(25)) for j in (job, faithful))
-        still = plan(Job(Path("a"), Path("b"), Path("c.mp4"), static=True), heard, Fraction(25))
+    with listen(probe(voice), allow_clipped=False) as analyse_audio:
+        ours, theirs = (plan(j, analyse_audio, Fraction(25)) for j in (job, faithful))
+        still = plan(Job(Path("a"), Path("b"), Path("c.mp4"), static=True), analyse_audio, Fraction(25))
     assert (ours.frames, ours.limit) == (50, 50)
     assert [ours.shown(i, 4) for i in range(8)] == [0, 1, 2, 3, 2, 1, 0, 1]
     assert (theirs.frames, theirs.limit) == (47, 47)

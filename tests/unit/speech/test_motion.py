@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lipsync.faces import geometry
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.speech.features import RATE
 from lipsync.speech.motion import Basis, MotionModel, load_basis, open_motion
 from lipsync.types import Float32
@@ -17,7 +17,7 @@ CINEMA = Fraction(25)
 
 @pytest.fixture(scope="module")
 def model() -> MotionModel:
-    return open_motion(Networks())
+    return open_motion(SessionCache())
 
 
 @pytest.fixture(scope="module")

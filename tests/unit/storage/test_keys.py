@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from lipsync.errors import OptionInvalid, SettingInvalid
-from lipsync.storage.keys import KeyTemplate, Result, check_key, safe_stem
+from lipsync.storage.keys import KeyTemplate, ResultFields, check_key, safe_stem
 
 WHEN = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
 
 
-def result(**changes: object) -> Result:
+def result(**changes: object) -> ResultFields:
     fields = {"task": "0f3a", "engine": "wav2lip-gan", "suffix": ".mp4", "when": WHEN, "name": "My film.mov"} | changes
-    return Result(**fields)
+    return ResultFields(**fields)
 
 
 @pytest.mark.parametrize(

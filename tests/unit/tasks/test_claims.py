@@ -13,10 +13,10 @@ import pytest
 
 from lipsync.errors import LeaseLost, TaskMissing, TransitionForbidden
 from lipsync.tasks.store import open_store
-from lipsync.tasks.task import Problem, Progress, Status
+from lipsync.tasks.task import Progress, Status, TaskFailure
 
 LATER = timedelta(seconds=10)
-BUSY = Problem("fetch_failed", "the address did not answer", True)
+BUSY = TaskFailure("fetch_failed", "the address did not answer", True)
 
 CLAIM_ALL = """
 import sys

@@ -13,9 +13,9 @@ import pytest
 from lipsync.errors import OptionInvalid, TaskMissing, TransitionForbidden
 from lipsync.tasks.rows import new_id
 from lipsync.tasks.store import migrate, open_store
-from lipsync.tasks.task import NewTask, Problem, Source, Status
+from lipsync.tasks.task import NewTask, Source, Status, TaskFailure
 
-BAD = Problem("no_face_found", "nobody is there", False)
+BAD = TaskFailure("no_face_found", "nobody is there", False)
 
 
 class Full(Exception):

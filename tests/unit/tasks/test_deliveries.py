@@ -13,7 +13,7 @@ from lipsync.errors import TaskMissing
 from lipsync.tasks.database import connected
 from lipsync.tasks.store import open_store
 from lipsync.tasks.tables import TaskRow
-from lipsync.tasks.task import Problem
+from lipsync.tasks.task import TaskFailure
 
 HOOK = "http://h/hook"
 MINUTE = timedelta(minutes=1)
@@ -21,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 
 def test_the_end_of_a_task_enqueues_its_webhook(store, running, waiting, lease, now):
     stopped = store.request_cancel(waiting(webhook=HOOK).id, now)
-    failed = store.fail(running(webhook=HOOK).id, "w", Problem("x", "y", False), now)
+    failed = store.fail(running(webhook=HOOK).id, "w", TaskFailure("x", "y", False), now)
     lost = running(webhook=HOOK, max_attempts=1)
     store.reap(now + lease)
     store.request_cancel(waiting().id, now)
@@ -33,7 +33,7 @@ def test_the_end_of_a_task_enqueues_its_webhook(store, running, waiting, lease, 
 
 def test_no_webhook_is_enqueued_on_the_way(store, running, now):
     task = running(webhook=HOOK)
-    store.fail(task.id, "w", Problem("x", "y", True), now, MINUTE)
+    store.fail(task.id, "w", TaskFailure("x", "y", True), now, MINUTE)
     assert not store.deliveries(task.id)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from lipsync.errors import OptionInvalid
-from lipsync.pipeline.job import Step
+from lipsync.pipeline.job import EnhanceStatus
 from lipsync.tasks.task import Page, Status
 
 
@@ -64,8 +64,8 @@ def test_enhancements_are_counted_where_one_was_asked_for(store, waiting, runnin
     waiting()
     waiting(options={"upscale": "2"})
     task = running(options={"upscale": "2"})
-    store.enhance(task.id, task.lease_owner, Step.FAILED, None, now)
-    assert store.enhancements() == dict.fromkeys(Step, 0) | {Step.PENDING: 1, Step.FAILED: 1}
+    store.enhance(task.id, task.lease_owner, EnhanceStatus.FAILED, None, now)
+    assert store.enhancements() == dict.fromkeys(EnhanceStatus, 0) | {EnhanceStatus.PENDING: 1, EnhanceStatus.FAILED: 1}
 
 
 def test_how_long_the_queue_has_waited(store, waiting, running, now):

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from lipsync.errors import LeaseLost
-from lipsync.tasks.task import RUNNING, Problem, Status
+from lipsync.tasks.task import RUNNING, Status, TaskFailure
 
 SILENCE = timedelta(seconds=60)
 WORK = """
@@ -53,7 +53,7 @@ def test_workers_that_die_again_and_again_fail_the_task(store, running, lease, n
     assert store.reap(now + lease) == []
     failed = store.get(task.id)
     assert (failed.status, failed.finished_at) == (Status.FAILED, now + lease)
-    assert failed.problem == Problem("worker_lost", "its worker stopped answering in attempt 1 of 1", False)
+    assert failed.problem == TaskFailure("worker_lost", "its worker stopped answering in attempt 1 of 1", False)
 
 
 def test_a_lost_task_that_was_to_stop_is_cancelled(store, running, lease, now):

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from lipsync.errors import LeaseLost, TaskMissing, TransitionForbidden
 from lipsync.tasks.store import TaskStore
-from lipsync.tasks.task import FINAL, RUNNING, TRANSITIONS, Output, Performance, Problem, Progress, Status, Task
+from lipsync.tasks.task import FINAL, RUNNING, TRANSITIONS, Output, Performance, Progress, Status, Task, TaskFailure
 
-BUSY = Problem("fetch_failed", "the address did not answer", True)
-REFUSALS = (LeaseLost, TaskMissing, TransitionForbidden)
+BUSY = TaskFailure("fetch_failed", "the address did not answer", True)
+API_ERRORS = (LeaseLost, TaskMissing, TransitionForbidden)
 
 
 class Crowd:
@@ -29,7 +29,7 @@ class Crowd:
         """One random call; its name."""
         self.now += timedelta(seconds=self.random.randrange(20))
         name, call = self.random.choice(self._calls(task_id, self.random.choice("aaaabc")))
-        with suppress(REFUSALS):
+        with suppress(API_ERRORS):
             call()
         return name
 

@@ -13,7 +13,7 @@ import pytest
 
 from lipsync.errors import SettingInvalid
 from lipsync.tasks.store import TaskStore, migrate, open_store
-from lipsync.tasks.task import NewTask, Output, Problem, Source
+from lipsync.tasks.task import NewTask, Output, Source, TaskFailure
 from lipsync.tasks.webhooks import body_of, headers_of, sign, verify
 
 SECRET = "geheim"
@@ -34,7 +34,7 @@ def store(tmp_path) -> Iterator[TaskStore]:
 def test_the_body_tells_what_became_of_a_task(store):
     made = store.create(NEW, idempotency_key=None, now=START, max_attempts=3)
     store.claim(made.id, "w", SECOND, START)
-    task = store.fail(made.id, "w", Problem("no_face_found", "niemand – nobody", False), START)
+    task = store.fail(made.id, "w", TaskFailure("no_face_found", "niemand – nobody", False), START)
     body = body_of(task)
     assert json.loads(body) == {
         "event": "task.failed",

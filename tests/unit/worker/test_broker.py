@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from lipsync.errors import StorageFailed
-from lipsync.worker.broker import PATIENCE, QUEUE, Doorbell, make_app
+from lipsync.worker.broker import PATIENCE, QUEUE, TaskNotifier, make_app
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def silent() -> Iterator[int]:
 
 @pytest.mark.parametrize("broker", ["redis://127.0.0.1:{}/0", "amqp://guest:guest@127.0.0.1:{}//"])
 def test_a_broker_that_hangs_hangs_nobody_who_rings(broker, silent, tmp_path):
-    bell = Doorbell(make_app(broker.format(silent), tmp_path))
+    bell = TaskNotifier(make_app(broker.format(silent), tmp_path))
     began = time.monotonic()
     with pytest.raises(StorageFailed, match=r"timed out|Timeout") as caught:
         bell.ring("0" * 32)
@@ -31,7 +31,7 @@ def test_a_broker_that_hangs_hangs_nobody_who_rings(broker, silent, tmp_path):
 
 @pytest.mark.parametrize("broker", ["redis://127.0.0.1:9/0", "amqp://guest:guest@127.0.0.1:9//"])
 def test_a_broker_that_is_not_there_is_told_at_once(broker, tmp_path):
-    bell = Doorbell(make_app(broker, tmp_path))
+    bell = TaskNotifier(make_app(broker, tmp_path))
     began = time.monotonic()
     with pytest.raises(StorageFailed, match="refused"):
         bell.ring("0" * 32)
@@ -41,10 +41,10 @@ def test_a_broker_that_is_not_there_is_told_at_once(broker, tmp_path):
 @pytest.mark.parametrize("broker", ["redis://127.0.0.1:9/0", "amqp://guest:guest@127.0.0.1:9//"])
 def test_who_looks_how_many_messages_wait_is_told_too(broker, tmp_path):
     with pytest.raises(StorageFailed, match="refused"):
-        Doorbell(make_app(broker, tmp_path)).crowded()
+        TaskNotifier(make_app(broker, tmp_path)).crowded()
 
 
 def test_on_one_machine_the_bell_is_a_file(tmp_path):
-    Doorbell(make_app("", tmp_path)).ring("0" * 32)
+    TaskNotifier(make_app("", tmp_path)).ring("0" * 32)
     (message,) = (tmp_path / "messages").iterdir()
     assert message.name.endswith(f".{QUEUE}.msg")

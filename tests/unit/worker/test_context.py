@@ -8,7 +8,7 @@ from lipsync.settings import Settings
 from lipsync.storage.base import LocalOptions
 from lipsync.storage.local import LocalStorage
 from lipsync.tasks.secrets import link_secret
-from lipsync.worker.context import open_storage, secret_of, workplace
+from lipsync.worker.context import open_storage, secret_of, worker_context
 
 
 def settings(folder, **given) -> Settings:
@@ -18,7 +18,7 @@ def settings(folder, **given) -> Settings:
 def test_a_workers_name_tells_nothing_of_its_machine_and_is_another_each_time(tmp_path):
     names = set()
     for _ in range(2):
-        with workplace(settings(tmp_path)) as at:
+        with worker_context(settings(tmp_path)) as at:
             names.add(at.worker)
     assert len(names) == 2
     for name in names:
@@ -26,10 +26,10 @@ def test_a_workers_name_tells_nothing_of_its_machine_and_is_another_each_time(tm
 
 
 def test_a_worker_reads_the_buckets_that_the_settings_name_and_no_other(tmp_path):
-    with workplace(settings(tmp_path)) as at:
-        assert at.means.s3.buckets == ()
-    with workplace(settings(tmp_path, input_buckets="films, voices")) as at:
-        assert at.means.s3.buckets == ("films", "voices")
+    with worker_context(settings(tmp_path)) as at:
+        assert at.transport.s3.buckets == ()
+    with worker_context(settings(tmp_path, input_buckets="films, voices")) as at:
+        assert at.transport.s3.buckets == ("films", "voices")
 
 
 def test_links_are_signed_with_what_is_made_of_the_secret(tmp_path):

@@ -20,8 +20,8 @@ import pytest
 from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.errors import EncodeFailed, LeaseLost, NoFaceFound, StorageFailed
 from lipsync.media.probe import probe, video_of
-from lipsync.net import Limits, Means
-from lipsync.pipeline.job import Step
+from lipsync.net import Limits, Transport
+from lipsync.pipeline.job import EnhanceStatus
 from lipsync.storage.base import LocalOptions, Stored
 from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.local import LocalStorage
@@ -29,8 +29,8 @@ from lipsync.tasks.prune import prune
 from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.task import Enhancement, NewTask, Progress, Source, Status, Task
 from lipsync.types import Picture
-from lipsync.worker.execute import Workplace, execute, sweep
-from lipsync.worker.lease import Hold, TimeLimits
+from lipsync.worker.execute import WorkerContext, execute, remove_orphans
+from lipsync.worker.lease import LeaseKeeper, TimeLimits
 
 LEASE = timedelta(seconds=30)
 
@@ -75,17 +75,17 @@ def store(tmp_path) -> Iterator[TaskStore]:
 
 
 @pytest.fixture
-def place(tmp_path, store) -> Workplace:
+def place(tmp_path, store) -> WorkerContext:
     (tmp_path / "published").mkdir()
     storage = LocalStorage.open(LocalOptions(tmp_path / "published", "http://localhost:8000", "a secret of the tests"))
-    return Workplace(
+    return WorkerContext(
         worker="tester",
         store=store,
         storage=storage,
         folder=tmp_path / "work",
         uploads=tmp_path,
         limits=Limits(allowed_hosts=("127.0.0.1",), most_seconds=3600),
-        means=Means(),
+        transport=Transport(),
         keys=KeyTemplate.parse("{task}/{engine}{suffix}"),
         models=None,
         lease=LEASE,
@@ -109,12 +109,12 @@ def claimed(store, files) -> Callable[..., Task]:
     return make
 
 
-def published(place: Workplace) -> list[str]:
+def published(place: WorkerContext) -> list[str]:
     folder = place.folder.parent / "published"
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix == ".mp4")
 
 
-def nothing_is_left(place: Workplace) -> bool:
+def nothing_is_left(place: WorkerContext) -> bool:
     return not place.folder.exists() or not list(place.folder.iterdir())
 
 
@@ -264,12 +264,12 @@ def test_a_fault_of_ours_fails_the_task_and_is_in_its_log(place, store, claimed)
 
 
 @pytest.fixture
-def running(place, store) -> Iterator[Callable[..., tuple[Hold, threading.Thread]]]:
+def running(place, store) -> Iterator[Callable[..., tuple[LeaseKeeper, threading.Thread]]]:
     """Execute a task in a thread; gives its hold once it is at work on the pictures."""
     threads = []
 
-    def run(task: Task, at: Workplace = place) -> tuple[Hold, threading.Thread]:
-        holds: list[Hold] = []
+    def run(task: Task, at: WorkerContext = place) -> tuple[LeaseKeeper, threading.Thread]:
+        holds: list[LeaseKeeper] = []
         thread = threading.Thread(target=execute, args=(task, at, holds.append))
         thread.start()
         threads.append(thread)
@@ -364,9 +364,9 @@ def test_what_dead_workers_left_is_swept_away(place, store, claimed):
     for name in (alive.id, over.id, "nobody-knows"):
         (place.folder / name).mkdir(parents=True, exist_ok=True)
         (place.folder / name / "video.part").write_bytes(b"half")
-    assert sorted(sweep(place.folder, store)) == sorted([over.id, "nobody-knows"])
+    assert sorted(remove_orphans(place.folder, store)) == sorted([over.id, "nobody-knows"])
     assert [path.name for path in place.folder.iterdir()] == [alive.id]
-    assert sweep(Path("/nowhere"), store) == []
+    assert remove_orphans(Path("/nowhere"), store) == []
 
 
 class Stubborn:
@@ -382,11 +382,11 @@ class Stubborn:
 
 
 @pytest.fixture
-def hanging(place) -> Iterator[Callable[..., tuple[list[Hold], threading.Event]]]:
+def hanging(place) -> Iterator[Callable[..., tuple[list[LeaseKeeper], threading.Event]]]:
     """Execute a task that hangs in its storage; gives its hold, and what is set when it is given up."""
     storages, threads = [], []
 
-    def run(task: Task, seconds: float = 600) -> tuple[list[Hold], threading.Event]:
+    def run(task: Task, seconds: float = 600) -> tuple[list[LeaseKeeper], threading.Event]:
         storage, holds, stuck = Stubborn(), [], threading.Event()
         at = replace(place, storage=storage, times=TimeLimits(seconds, grace=0.5))
         thread = threading.Thread(target=execute, args=(task, at, holds.append, stuck.set))
@@ -493,7 +493,7 @@ def test_a_task_that_was_stopped_is_one_line_of_the_log(place, store, claimed, l
         task = claimed(audio="long.wav")
         if stop == "cancel":
             store.request_cancel(task.id, now())
-        execute(task, place, (lambda hold: None) if stop == "cancel" else Hold.release)
+        execute(task, place, (lambda hold: None) if stop == "cancel" else LeaseKeeper.release)
         _, last = lines(logged, task)
         assert last[0] == "INFO"
         assert re.fullmatch(rf"{text} after [\d.]+ s", last[1])
@@ -505,7 +505,7 @@ def outputs_of(task: Task) -> dict[tuple[str, str], tuple[int, int]]:
 
 def test_the_enhanced_result_is_published_beside_the_plain_one(place, store, claimed):
     task = claimed(upscale="2:lanczos")
-    assert store.get(task.id).enhancement.step is Step.PENDING
+    assert store.get(task.id).enhancement.step is EnhanceStatus.PENDING
     execute(task, place)
     done = store.get(task.id)
     assert (done.status, done.problem) == (Status.COMPLETED, None)
@@ -513,7 +513,7 @@ def test_the_enhanced_result_is_published_beside_the_plain_one(place, store, cla
     assert published(place) == [f"{task.id}/passthrough-plain.mp4", f"{task.id}/passthrough.mp4"]
     large = video_of(probe(place.folder.parent / "published" / f"{task.id}/passthrough.mp4"))
     assert (large.width, large.height, large.frames) == (384, 192, 50)
-    assert (done.enhancement.step, done.enhancement.problem) == (Step.COMPLETED, None)
+    assert (done.enhancement.step, done.enhancement.problem) == (EnhanceStatus.COMPLETED, None)
     assert task.created_at < done.enhancement.started_at < done.enhancement.finished_at <= done.finished_at
     assert "enhance" in done.timings
     assert nothing_is_left(place)
@@ -525,7 +525,7 @@ def test_if_enhancing_fails_the_task_is_completed_with_the_plain_result_and_says
     done = store.get(task.id)
     assert (done.status, done.problem) == (Status.COMPLETED, None)
     assert outputs_of(done) == {("passthrough", "plain"): (192, 96)}
-    assert (done.enhancement.step, done.enhancement.problem.code) == (Step.FAILED, "model_missing")
+    assert (done.enhancement.step, done.enhancement.problem.code) == (EnhanceStatus.FAILED, "model_missing")
     assert any(line.message.startswith("not enhanced: ") for line in store.logs(task.id))
 
 
@@ -563,14 +563,14 @@ def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(pla
             time.sleep(0.02)
         return larger(self, picture)
 
-    larger, holds = Lanczos.upscale, list[Hold]()
+    larger, holds = Lanczos.upscale, list[LeaseKeeper]()
     monkeypatch.setattr(Lanczos, "upscale", upscale)
     task = claimed(upscale="2:lanczos")
     execute(task, replace(place, times=TimeLimits(4 if why == "timed_out" else 600)), holds.append)
     after = store.get(task.id)
     statuses = {"cancelled": Status.CANCELLED, "released": Status.QUEUED, "timed_out": Status.FAILED}
     assert after.status is statuses[why]
-    assert after.enhancement.step is (Step.PENDING if why == "released" else Step.FAILED)
+    assert after.enhancement.step is (EnhanceStatus.PENDING if why == "released" else EnhanceStatus.FAILED)
     assert set(outputs_of(after)) == {("passthrough", "plain")}
     assert nothing_is_left(place)
 
@@ -589,15 +589,15 @@ def test_a_task_whose_enhancement_failed_says_so_in_its_last_line_and_its_manife
 def test_a_task_that_asks_for_no_enhancement_has_skipped_it(place, store, claimed):
     task = claimed()
     execute(task, place)
-    assert store.get(task.id).enhancement == Enhancement(Step.SKIPPED)
+    assert store.get(task.id).enhancement == Enhancement(EnhanceStatus.SKIPPED)
 
 
 def test_a_task_that_is_cancelled_before_it_is_enhanced_has_skipped_that(store, claimed):
     task = claimed(upscale="2:lanczos")
     store.cancelled(task.id, "tester", now())
-    assert store.get(task.id).enhancement.step is Step.SKIPPED
+    assert store.get(task.id).enhancement.step is EnhanceStatus.SKIPPED
     store.retry(task.id, now())
-    assert store.get(task.id).enhancement == Enhancement(Step.PENDING)
+    assert store.get(task.id).enhancement == Enhancement(EnhanceStatus.PENDING)
 
 
 def test_copies_with_another_offset_follow_the_exact_result(place, store, claimed):

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lipsync.monitor import Progress as Step
+from lipsync.monitor import Progress as EnhanceStatus
 from lipsync.tasks.task import Progress, Status, Task
-from lipsync.worker.lease import GRACE, Hold, Stop, TaskLog, TimeLimits
+from lipsync.worker.lease import GRACE, LeaseKeeper, StopReason, TaskLog, TimeLimits
 
 LEASE = timedelta(seconds=30)
 
@@ -29,16 +29,16 @@ def claimed(store, new) -> Task:
 
 
 @pytest.fixture
-def hold(store, claimed) -> Callable[..., Hold]:
-    def make(seconds: float = 600, grace: float = GRACE, stages=None, **options) -> Hold:
-        return Hold(claimed, "w", store, LEASE, TimeLimits(seconds, stages or {}, grace), now, **options)
+def hold(store, claimed) -> Callable[..., LeaseKeeper]:
+    def make(seconds: float = 600, grace: float = GRACE, stages=None, **options) -> LeaseKeeper:
+        return LeaseKeeper(claimed, "w", store, LEASE, TimeLimits(seconds, stages or {}, grace), now, **options)
 
     return make
 
 
 def test_the_lease_is_renewed_and_progress_told(store, claimed, hold):
     with hold() as held:
-        held.monitor.report(Step("render", 13, 75, 1.0))
+        held.monitor.report(EnhanceStatus("render", 13, 75, 1.0))
         time.sleep(2)
     after = store.get(claimed.id)
     assert after.lease_until > claimed.lease_until
@@ -48,7 +48,7 @@ def test_the_lease_is_renewed_and_progress_told(store, claimed, hold):
 
 def test_progress_can_be_told_at_once(store, claimed, hold):
     with hold() as held:
-        held.monitor.report(Step("upload", 5, 5, 1.0))
+        held.monitor.report(EnhanceStatus("upload", 5, 5, 1.0))
         held.tell()
         assert store.get(claimed.id).progress == Progress("upload", 5, 5)
 
@@ -62,7 +62,7 @@ def test_work_that_does_not_stop_is_given_up_and_its_lease_renewed_no_more(store
         left = store.get(claimed.id).lease_until
         time.sleep(2)
         assert store.get(claimed.id).lease_until == left
-    assert (held.stop, held.monitor.cancelled) == (Stop.TIMED_OUT, True)
+    assert (held.stop, held.monitor.cancelled) == (StopReason.TIMED_OUT, True)
     (record,) = caplog.records
     assert (record.levelname, record.task) == ("ERROR", claimed.id)
     assert record.getMessage() == f"task {claimed.id}: timed out, but the work did not stop within 1 s; it is given up"
@@ -76,7 +76,7 @@ def test_a_stage_has_a_limit_of_its_own_that_counts_from_its_beginning(hold):
         time.sleep(1)
         assert held.stop is None
         time.sleep(2)
-    assert (held.stop, held.overrun) == (Stop.TIMED_OUT, "processing took longer than 2 s")
+    assert (held.stop, held.overrun) == (StopReason.TIMED_OUT, "processing took longer than 2 s")
 
 
 def test_a_stage_that_was_left_in_time_has_no_limit_any_more(hold):
@@ -91,7 +91,7 @@ def test_work_that_stops_in_time_is_not_given_up(hold, caplog):
     with hold(grace=60, stuck=given_up.set) as held:
         held.release()
         time.sleep(2)
-    assert (held.stop, given_up.is_set(), caplog.records) == (Stop.RELEASED, False, [])
+    assert (held.stop, given_up.is_set(), caplog.records) == (StopReason.RELEASED, False, [])
 
 
 def test_work_that_was_never_told_to_stop_has_no_grace_to_lose(hold):

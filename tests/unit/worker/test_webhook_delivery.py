@@ -15,7 +15,7 @@ import pytest
 
 from lipsync.errors import OptionInvalid, SettingInvalid, StorageFailed
 from lipsync.monitor import Monitor
-from lipsync.net import Limits, Means
+from lipsync.net import Limits, Transport
 from lipsync.net.post import post
 from lipsync.tasks.secrets import webhook_secret
 from lipsync.tasks.store import TaskStore, migrate, open_store
@@ -27,7 +27,7 @@ from lipsync.worker.webhook_delivery import AT_ONCE, JITTER, PAUSES, SHARE, deli
 SECRET = "geheim"
 START = datetime(2026, 3, 4, 5, 6, 7, 890_123, UTC)
 SECOND = timedelta(seconds=1)
-LIMITS = Limits(patience=1.0, most_seconds_in_all=3.0, allowed_hosts=("127.0.0.1",))
+LIMITS = Limits(deadline=1.0, most_seconds_in_all=3.0, allowed_hosts=("127.0.0.1",))
 Reply = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -42,7 +42,7 @@ class Clock:
 
 
 @dataclass
-class Receiver:
+class OutputObserver:
     """The server's ``reply``, and what came: path, headers, body."""
 
     port: int
@@ -81,7 +81,7 @@ def endless(code: int) -> Reply:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver() -> Iterator[OutputObserver]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -105,7 +105,7 @@ def receiver() -> Iterator[Receiver]:
             """A client that hangs up is what some of these tests are about."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        told = Receiver(server.server_port)
+        told = OutputObserver(server.server_port)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -149,8 +149,8 @@ def ended(store, clock) -> Callable[[str], Task]:
 
 @pytest.fixture
 def deliver(store, clock) -> Callable[..., int]:
-    def call(limits: Limits = LIMITS, means: Means | None = None, chance: float = 0.0) -> int:
-        return deliver_due(store, SECRET, limits, means or Means(), clock, chance=lambda: chance)
+    def call(limits: Limits = LIMITS, transport: Transport | None = None, chance: float = 0.0) -> int:
+        return deliver_due(store, SECRET, limits, transport or Transport(), clock, chance=lambda: chance)
 
     return call
 
@@ -169,10 +169,10 @@ def eventually(true: Callable[[], bool]) -> None:
 
 def test_nobody_is_called_without_a_secret(store, clock, ended, receiver):
     task = ended(receiver.url())
-    with pytest.raises(SettingInvalid), delivering(store, "", LIMITS, Means(), clock):
+    with pytest.raises(SettingInvalid), delivering(store, "", LIMITS, Transport(), clock):
         pass
     with pytest.raises(SettingInvalid):
-        deliver_due(store, "", LIMITS, Means(), clock)
+        deliver_due(store, "", LIMITS, Transport(), clock)
     assert logged(store, task).attempts == 0
     assert receiver.connections == 0
 
@@ -389,7 +389,7 @@ def test_a_receiver_that_sends_a_byte_now_and_then_has_no_longer_than_any_other(
     receiver.reply = drips
     task = ended(receiver.url())
     began = time.monotonic()
-    deliver(Limits(patience=30.0, most_seconds_in_all=1.5, allowed_hosts=("127.0.0.1",)))
+    deliver(Limits(deadline=30.0, most_seconds_in_all=1.5, allowed_hosts=("127.0.0.1",)))
     assert time.monotonic() - began < 3
     assert logged(store, task).last_status is None
     assert logged(store, task).next_at is not None
@@ -401,7 +401,7 @@ def test_a_receiver_that_is_not_there_is_called_again(store, clock, ended, deliv
         raise OSError("unknown")
 
     task = ended(url)
-    deliver(means=Means(resolver=nobody))
+    deliver(transport=Transport(resolver=nobody))
     assert (logged(store, task).last_status, logged(store, task).next_at) == (None, clock() + PAUSES[0])
     assert logged(store, task).last_error
 
@@ -428,8 +428,8 @@ def test_a_forbidden_address_is_given_up_at_once(store, ended, deliver, url):
 
 def test_a_name_that_leads_to_a_forbidden_machine_is_refused_without_a_connection(store, ended, deliver, receiver):
     tasks = [ended(receiver.url(host="hook.test")), ended("http://127.0.0.1.:9/x")]
-    means = Means(resolver=lambda host, port: ("93.184.215.14", "127.0.0.1"))
-    deliver(Limits(), means)
+    transport = Transport(resolver=lambda host, port: ("93.184.215.14", "127.0.0.1"))
+    deliver(Limits(), transport)
     assert receiver.connections == 0
     assert [logged(store, task).next_at for task in tasks] == [None, None]
 
@@ -442,7 +442,7 @@ def test_a_name_is_looked_up_once_and_that_machine_is_called(store, ended, deliv
         return ("127.0.0.1",)
 
     task = ended(receiver.url(host="hook.test"))
-    deliver(Limits(allowed_hosts=("hook.test",)), Means(resolver=resolver))
+    deliver(Limits(allowed_hosts=("hook.test",)), Transport(resolver=resolver))
     assert asked == [("hook.test", receiver.port)]
     assert logged(store, task).last_status == 200
 
@@ -469,8 +469,8 @@ def test_a_server_that_stalls_does_not_hold_up_the_others(store, ended, receiver
     slow = [ended(receiver.url(host="slow.test")) for _ in range(3 * AT_ONCE)]
     quick = [ended(receiver.url(host="quick.test")) for _ in range(3 * AT_ONCE)]
     limits = Limits(allowed_hosts=("slow.test", "quick.test"))
-    means = Means(resolver=lambda host, port: ("127.0.0.1",))
-    with delivering(store, SECRET, limits, means, clock, every=0.01):
+    transport = Transport(resolver=lambda host, port: ("127.0.0.1",))
+    with delivering(store, SECRET, limits, transport, clock, every=0.01):
         began = time.monotonic()
         eventually(lambda: all(logged(store, task).delivered_at for task in quick))
         assert time.monotonic() - began < 5
@@ -479,7 +479,7 @@ def test_a_server_that_stalls_does_not_hold_up_the_others(store, ended, receiver
 
 def test_a_slot_that_is_free_is_used_at_once(store, ended, receiver, stalls, clock):
     receiver.reply = lambda handler: (stalls if handler.path == "/slow" else says(200))(handler)
-    with delivering(store, SECRET, Limits(allowed_hosts=("127.0.0.1",)), Means(), clock, every=0.01):
+    with delivering(store, SECRET, Limits(allowed_hosts=("127.0.0.1",)), Transport(), clock, every=0.01):
         slow = ended(receiver.url("/slow"))
         eventually(lambda: bool(receiver.came))
         quick = [ended(receiver.url("/quick")) for _ in range(3 * AT_ONCE)]
@@ -533,7 +533,7 @@ def test_a_task_that_was_deleted_meanwhile_takes_its_call_with_it(store, ended, 
 
 
 def test_while_it_delivers_what_comes_up_is_told(store, clock, ended, receiver):
-    with delivering(store, SECRET, LIMITS, Means(), clock, every=0.01):
+    with delivering(store, SECRET, LIMITS, Transport(), clock, every=0.01):
         tasks = [ended(receiver.url()) for _ in range(3 * AT_ONCE)]
         eventually(lambda: all(logged(store, task).delivered_at for task in tasks))
     ended(receiver.url())
@@ -544,7 +544,7 @@ def test_while_it_delivers_what_comes_up_is_told(store, clock, ended, receiver):
 def test_delivering_survives_a_store_that_does_not_answer(tmp_path, clock, receiver, caplog):
     url = f"sqlite:///{tmp_path}/later.db"
     new = NewTask(Source("url", "http://h/v"), Source("url", "http://h/a"), ("p",), {}, webhook=receiver.url())
-    with open_store(url, notify=body_of) as store, delivering(store, SECRET, LIMITS, Means(), clock, every=0.01):
+    with open_store(url, notify=body_of) as store, delivering(store, SECRET, LIMITS, Transport(), clock, every=0.01):
         eventually(lambda: StorageFailed.code in caplog.text)
         migrate(url)
         task = store.create(new, idempotency_key=None, now=clock(), max_attempts=3)
@@ -556,7 +556,7 @@ def test_delivering_ends_at_once_and_leaves_the_call_to_the_next(store, clock, e
     receiver.reply = stalls
     task = ended(receiver.url())
     patient = Limits(allowed_hosts=("127.0.0.1",))
-    with delivering(store, SECRET, patient, Means(), clock, every=0.01):
+    with delivering(store, SECRET, patient, Transport(), clock, every=0.01):
         eventually(lambda: bool(receiver.came))
         began = time.monotonic()
     assert time.monotonic() - began < 2
@@ -576,5 +576,5 @@ def test_what_came_of_a_call_is_logged_without_secrets(ended, deliver, receiver,
 
 def test_a_header_cannot_carry_another_one(receiver):
     with pytest.raises(OptionInvalid):
-        post(receiver.url(), b"", {"Lipsync-Event": "a\r\nX: y"}, LIMITS, Monitor(), Means())
+        post(receiver.url(), b"", {"Lipsync-Event": "a\r\nX: y"}, LIMITS, Monitor(), Transport())
     assert receiver.connections == 0

@@ -19,7 +19,7 @@ from lipsync.api.auth import Reader
 from lipsync.api.errors import problems
 from lipsync.api.responses import shown
 from lipsync.api.routes.tasks import Readable
-from lipsync.api.state import AtDesk, Desk
+from lipsync.api.state import AppState, StateDep
 from lipsync.errors import StorageFailed, TaskMissing
 from lipsync.tasks.task import FINAL, Task
 
@@ -60,7 +60,7 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def changes(task: Task, seen: int, desk: Desk, request: Request) -> AsyncIterator[bytes]:
+async def changes(task: Task, seen: int, desk: AppState, request: Request) -> AsyncIterator[bytes]:
     """Events for revisions after ``seen``, until the task has ended, is deleted, or the client goes."""
     told = time.monotonic()
     while True:
@@ -92,7 +92,7 @@ async def changes(task: Task, seen: int, desk: Desk, request: Request) -> AsyncI
 )
 async def events(
     task: Readable,
-    desk: AtDesk,
+    desk: StateDep,
     caller: Reader,
     request: Request,
     last_event_id: Annotated[str | None, Header(max_length=20, description="the last revision that came")] = None,

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 
-from lipsync.api.errors import Refusal, problems
-from lipsync.api.state import AtDesk, Desk
+from lipsync.api.errors import ApiError, problems
+from lipsync.api.state import AppState, StateDep
 from lipsync.errors import TaskMissing
 from lipsync.storage.base import CONTENT_TYPES
 from lipsync.storage.signing import verify
@@ -33,22 +33,22 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def find(key: str, expires: int, signature: str, desk: Desk) -> Path:
+def find(key: str, expires: int, signature: str, desk: AppState) -> Path:
     """The file behind a link. Raises Refusal, OptionInvalid."""
     from lipsync.storage.local import LocalStorage
 
     secret = desk.services.link_secret
     if not secret or not isinstance(desk.storage, LocalStorage):
-        raise Refusal("file_missing", "results are not published here")
+        raise ApiError("file_missing", "results are not published here")
     if not verify(key, expires, signature, secret, desk.now().timestamp()):
-        raise Refusal("link_invalid", "the task has a fresh link")
+        raise ApiError("link_invalid", "the task has a fresh link")
     path = desk.storage.path(key)
     if not path.is_file():
-        raise Refusal("file_missing", "it was deleted")
+        raise ApiError("file_missing", "it was deleted")
     return path
 
 
-def tag(key: str, path: Path, desk: Desk) -> str:
+def tag(key: str, path: Path, desk: AppState) -> str:
     """An entity tag: the SHA-256, which the task knows that the key names; else one that is weak."""
     for task_id in TASK.findall(key):
         try:
@@ -79,7 +79,7 @@ def part(header: str | None, size: int) -> tuple[int, int] | None:
     else:
         start, end = max(0, size - int(found[2])), size
     if start >= end:
-        raise Refusal("range_invalid", f"the file has {size} bytes", {"Content-Range": f"bytes */{size}"})
+        raise ApiError("range_invalid", f"the file has {size} bytes", {"Content-Range": f"bytes */{size}"})
     return start, end
 
 
@@ -92,7 +92,7 @@ def read(path: Path, start: int, end: int) -> Iterator[bytes]:
             yield block
 
 
-def serve(key: str, path: Path, desk: Desk, request: Request) -> Response:
+def serve(key: str, path: Path, desk: AppState, request: Request) -> Response:
     """The answer, of which HEAD gets the headers."""
     size, mark = path.stat().st_size, tag(key, path, desk)
     headers = {
@@ -118,12 +118,12 @@ def serve(key: str, path: Path, desk: Desk, request: Request) -> Response:
 
 
 @router.get("/v1/files/{key:path}", summary="Download a file", response_class=Response, responses=ANSWERS)
-def get(key: str, expires: Expires, signature: Signature, desk: AtDesk, request: Request) -> Response:
+def get(key: str, expires: Expires, signature: Signature, desk: StateDep, request: Request) -> Response:
     """Needs no API key: the link is signed, and good for a time."""
     return serve(key, find(key, expires, signature, desk), desk, request)
 
 
 @router.head("/v1/files/{key:path}", summary="Look at a file", response_class=Response, responses=ANSWERS)
-def head(key: str, expires: Expires, signature: Signature, desk: AtDesk, request: Request) -> Response:
+def head(key: str, expires: Expires, signature: Signature, desk: StateDep, request: Request) -> Response:
     """As the download, without the content."""
     return serve(key, find(key, expires, signature, desk), desk, request)

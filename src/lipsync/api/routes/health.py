@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
-from lipsync.api.auth import may_measure
-from lipsync.api.errors import Refusal, problems
+from lipsync.api.auth import allow_metrics
+from lipsync.api.errors import ApiError, problems
 from lipsync.api.metrics import task_lines
-from lipsync.api.state import AtDesk
+from lipsync.api.state import StateDep
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -31,10 +31,10 @@ def healthz() -> Health:
 
 
 @router.get("/readyz", summary="Can tasks be taken?", responses=problems(keyed=False))
-def readyz(desk: AtDesk) -> Health:
+def readyz(desk: StateDep) -> Health:
     """Whether the task store and the storage answer, as of a few seconds ago; 503 names those that do not."""
     if silent := desk.watch.silent():
-        raise Refusal("not_ready", f"no answer from: {', '.join(silent)}", {"Retry-After": "5"})
+        raise ApiError("not_ready", f"no answer from: {', '.join(silent)}", {"Retry-After": "5"})
     return Health()
 
 
@@ -42,11 +42,11 @@ def readyz(desk: AtDesk) -> Health:
     "/metrics",
     summary="Numbers for Prometheus",
     response_class=PlainTextResponse,
-    dependencies=[Depends(may_measure)],
+    dependencies=[Depends(allow_metrics)],
     openapi_extra={"security": [{}]},
     responses=problems(),
 )
-def metrics(desk: AtDesk) -> PlainTextResponse:
+def metrics(desk: StateDep) -> PlainTextResponse:
     """Without a key only from this machine, where the service listens on a loopback address; else for admins."""
     oldest = desk.store.oldest_waiting()
     waited = 0.0 if oldest is None else max(0.0, (desk.now() - oldest).total_seconds())

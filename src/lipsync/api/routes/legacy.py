@@ -10,16 +10,16 @@ from pydantic import BaseModel, ConfigDict
 
 from lipsync.api.auth import Reader, Writer
 from lipsync.api.errors import problems
-from lipsync.api.requests import FromUrl, WebAddress, Wish, new_task
+from lipsync.api.requests import FromUrl, TaskRequest, WebAddress, new_task
 from lipsync.api.responses import TaskId
 from lipsync.api.routes.tasks import owned, submit
-from lipsync.api.state import AtDesk
+from lipsync.api.state import StateDep
 from lipsync.tasks.task import Status
 
 router = APIRouter(tags=["older service"])
 
 
-class OlderWish(BaseModel):
+class LegacyTaskRequest(BaseModel):
     """Two addresses."""
 
     model_config = ConfigDict(strict=True)
@@ -27,14 +27,14 @@ class OlderWish(BaseModel):
     audio_url: WebAddress
 
 
-class OlderTask(BaseModel):
+class LegacyTask(BaseModel):
     """The task that was made."""
 
     success: Literal[True] = True
     task_id: TaskId
 
 
-class OlderStatus(BaseModel):
+class LegacyStatus(BaseModel):
     """How the task stands."""
 
     success: Literal[True] = True
@@ -47,18 +47,18 @@ class OlderStatus(BaseModel):
 
 
 @router.post("/lip_sync_task/", summary="Create a task (older service)", responses=problems(409, 413))
-def create(wish: OlderWish, desk: AtDesk, caller: Writer) -> OlderTask:
+def create(wish: LegacyTaskRequest, desk: StateDep, caller: Writer) -> LegacyTask:
     """As `POST /v1/tasks` with two addresses and nothing else."""
-    whole = Wish(video=FromUrl(url=wish.video_url), audio=FromUrl(url=wish.audio_url))
+    whole = TaskRequest(video=FromUrl(url=wish.video_url), audio=FromUrl(url=wish.audio_url))
     task, _ = submit(new_task(whole, desk.shelf, caller.key_id, desk.now()), desk, caller)
-    return OlderTask(task_id=task.id)
+    return LegacyTask(task_id=task.id)
 
 
 @router.get("/lip_sync_task/status", summary="Look at a task (older service)", responses=problems(404))
-def status(task_id: Annotated[str, Query(max_length=64)], desk: AtDesk, caller: Reader) -> OlderStatus:
+def status(task_id: Annotated[str, Query(max_length=64)], desk: StateDep, caller: Reader) -> LegacyStatus:
     """As `GET /v1/tasks/{task_id}`, in fewer words."""
     task = owned(task_id, desk, caller)
-    return OlderStatus(
+    return LegacyStatus(
         task_id=task.id,
         status=task.status,
         created_at=task.created_at,

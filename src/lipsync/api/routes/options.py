@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from lipsync.api.auth import Reader
 from lipsync.api.errors import problems
-from lipsync.api.requests import Guess, Options
+from lipsync.api.requests import EstimateRequest, Options
 from lipsync.engines import ENGINES
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler, parse_upscale
 from lipsync.tasks.options import check_options
@@ -56,7 +56,7 @@ def options(caller: Reader) -> OptionsView:
 
 
 @router.post("/v1/estimate", summary="How long it might take", responses=problems(413))
-def estimate(guess: Guess, caller: Reader) -> Estimate:
+def estimate(guess: EstimateRequest, caller: Reader) -> Estimate:
     """A rough guess: the real time may be half or twice that, and far less where there is a GPU."""
     check_options(guess.options.model_dump(mode="json"))
     frames = guess.seconds * RATE

@@ -11,10 +11,10 @@ from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from lipsync.api.auth import Caller, Reader, Writer
-from lipsync.api.errors import Refusal, problems
-from lipsync.api.requests import Wish, new_task
+from lipsync.api.errors import ApiError, problems
+from lipsync.api.requests import TaskRequest, new_task
 from lipsync.api.responses import DeliveryPage, LogPage, TaskPage, TaskView, delivery_view, line_view, shown
-from lipsync.api.state import AtDesk, Desk
+from lipsync.api.state import AppState, StateDep
 from lipsync.errors import LipsyncError, TaskMissing, TransitionForbidden
 from lipsync.pipeline.job import FINAL_VARIANT, PLAIN_VARIANT
 from lipsync.tasks.commands import Admit
@@ -41,7 +41,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(written), AfterValidator(sensi
 TaskPath = Annotated[str, Path(description="the task's id", max_length=64)]
 
 
-def owned(task_id: str, desk: Desk, caller: Caller) -> Task:
+def owned(task_id: str, desk: AppState, caller: Caller) -> Task:
     """The task. Raises TaskMissing for others' too: nobody learns that they are there."""
     task = desk.store.get(task_id)
     if not caller.owns(task):
@@ -49,11 +49,11 @@ def owned(task_id: str, desk: Desk, caller: Caller) -> Task:
     return task
 
 
-def readable(task_id: TaskPath, desk: AtDesk, caller: Reader) -> Task:
+def readable(task_id: TaskPath, desk: StateDep, caller: Reader) -> Task:
     return owned(task_id, desk, caller)
 
 
-def changeable(task_id: TaskPath, desk: AtDesk, caller: Writer) -> Task:
+def changeable(task_id: TaskPath, desk: StateDep, caller: Writer) -> Task:
     return owned(task_id, desk, caller)
 
 
@@ -65,7 +65,7 @@ Readable = Annotated[Task, Depends(readable)]
 Changeable = Annotated[Task, Depends(changeable)]
 
 
-def room(key_id: str | None, desk: Desk, caller: Caller) -> Admit | None:
+def room(key_id: str | None, desk: AppState, caller: Caller) -> Admit | None:
     """What raises Refusal if the key has as many unfinished tasks as are allowed; nothing for an admin with another's.
 
     The store asks it, for only there can nobody else be first by a moment.
@@ -75,12 +75,12 @@ def room(key_id: str | None, desk: Desk, caller: Caller) -> Admit | None:
     def check(unfinished: int) -> None:
         if unfinished >= most:
             told = f"{unfinished} tasks are not finished; {most} are allowed at once"
-            raise Refusal("tasks_exceeded", told, {"Retry-After": "30"})
+            raise ApiError("tasks_exceeded", told, {"Retry-After": "30"})
 
     return check if key_id == caller.key_id else None
 
 
-def announce(task: Task, desk: Desk) -> None:
+def announce(task: Task, desk: AppState) -> None:
     """Tell the workers. If that fails the task only starts later: the reaper tells them again."""
     try:
         desk.services.announce(task.id)
@@ -89,7 +89,7 @@ def announce(task: Task, desk: Desk) -> None:
         logging.getLogger("lipsync.api").warning("task %s was not announced: %s", task.id, exc)
 
 
-def submit(new: NewTask, desk: Desk, caller: Caller, idempotency_key: str | None = None) -> tuple[Task, bool]:
+def submit(new: NewTask, desk: AppState, caller: Caller, idempotency_key: str | None = None) -> tuple[Task, bool]:
     """The task, and whether it is a new one. Raises Refusal, TransitionForbidden, OptionInvalid."""
     now = desk.now()
     task = desk.store.create(
@@ -116,8 +116,8 @@ def submit(new: NewTask, desk: Desk, caller: Caller, idempotency_key: str | None
     },
 )
 def create(
-    wish: Wish,
-    desk: AtDesk,
+    wish: TaskRequest,
+    desk: StateDep,
     caller: Writer,
     response: Response,
     idempotency_key: Annotated[
@@ -135,7 +135,7 @@ def create(
 
 @router.get("/v1/tasks", summary="List tasks", responses=problems())
 def list_tasks(
-    desk: AtDesk,
+    desk: StateDep,
     caller: Reader,
     status: Status | None = None,
     created_after: Annotated[Moment | None, Query(description="excluded")] = None,
@@ -156,19 +156,19 @@ def list_tasks(
 
 
 @router.get("/v1/tasks/{task_id}", summary="Look at a task", responses=problems(404))
-def get_task(task: Readable, desk: AtDesk) -> TaskView:
+def get_task(task: Readable, desk: StateDep) -> TaskView:
     """The task as it is now, with fresh links to its results."""
     return shown(task, desk.storage)
 
 
 @router.post("/v1/tasks/{task_id}/cancel", summary="Cancel a task", responses=problems(404, 409))
-def cancel(task: Changeable, desk: AtDesk) -> TaskView:
+def cancel(task: Changeable, desk: StateDep) -> TaskView:
     """Cancelled at once if it waits, soon if it runs; 409 if it has ended."""
     return shown(desk.store.request_cancel(task.id, desk.now()), desk.storage)
 
 
 @router.post("/v1/tasks/{task_id}/retry", summary="Try a task again", responses=problems(404, 409))
-def retry(task: Changeable, desk: AtDesk, caller: Writer) -> TaskView:
+def retry(task: Changeable, desk: StateDep, caller: Writer) -> TaskView:
     """A failed or cancelled task waits again, with all its attempts; 409 for every other, 404 if an upload is gone."""
     if task.status in FINAL:
         desk.shelf.keep_inputs(task)
@@ -184,7 +184,7 @@ def retry(task: Changeable, desk: AtDesk, caller: Writer) -> TaskView:
     response_class=Response,
     responses=problems(404, 409),
 )
-def delete(task: Changeable, desk: AtDesk) -> None:
+def delete(task: Changeable, desk: StateDep) -> None:
     """Its results, its log and itself, if it has ended; 409 otherwise."""
     if task.status not in FINAL:
         raise TransitionForbidden(f"a task that is {task.status} cannot be deleted; cancel it first")
@@ -196,7 +196,7 @@ def delete(task: Changeable, desk: AtDesk) -> None:
 @router.get("/v1/tasks/{task_id}/logs", summary="Read a task's log", responses=problems(404))
 def logs(
     task: Readable,
-    desk: AtDesk,
+    desk: StateDep,
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="lines with higher numbers")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
 ) -> LogPage:
@@ -205,7 +205,7 @@ def logs(
 
 
 @router.get("/v1/tasks/{task_id}/deliveries", summary="Read a task's webhook calls", responses=problems(404))
-def deliveries(task: Readable, desk: AtDesk) -> DeliveryPage:
+def deliveries(task: Readable, desk: StateDep) -> DeliveryPage:
     """What became of each call."""
     return DeliveryPage(deliveries=[delivery_view(delivery) for delivery in desk.store.deliveries(task.id)])
 
@@ -220,7 +220,7 @@ def deliveries(task: Readable, desk: AtDesk) -> DeliveryPage:
 def output(
     task: Readable,
     engine: Annotated[str, Path(max_length=64)],
-    desk: AtDesk,
+    desk: StateDep,
     variant: Annotated[
         str | None, Query(max_length=64, description="as the task's outputs tell it; the final one if there is one")
     ] = None,
@@ -229,7 +229,7 @@ def output(
     found = {found.variant: found for found in task.outputs if found.engine == engine}
     best = found.get(variant) if variant else found.get(FINAL_VARIANT, found.get(PLAIN_VARIANT))
     if best is None:
-        raise Refusal("output_missing", f"the task has no {variant or 'output'} of an engine {engine}")
+        raise ApiError("output_missing", f"the task has no {variant or 'output'} of an engine {engine}")
     return fresh(best.key, desk)
 
 
@@ -240,13 +240,13 @@ def output(
     response_class=RedirectResponse,
     responses=LINKS,
 )
-def manifest(task: Readable, desk: AtDesk) -> RedirectResponse:
+def manifest(task: Readable, desk: StateDep) -> RedirectResponse:
     """Leads to a fresh link to the file that tells what was made of what, and how."""
     if task.manifest is None:
-        raise Refusal("output_missing", "the task has no manifest; it is published when the task is completed")
+        raise ApiError("output_missing", "the task has no manifest; it is published when the task is completed")
     return fresh(task.manifest.key, desk)
 
 
-def fresh(key: str, desk: Desk) -> RedirectResponse:
+def fresh(key: str, desk: AppState) -> RedirectResponse:
     """A way to a published file, which nobody keeps."""
     return RedirectResponse(desk.storage.url(key), headers={"Cache-Control": "no-store"})

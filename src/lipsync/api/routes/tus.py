@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lipsync.api.auth import Writer
-from lipsync.api.errors import Refusal, problems
+from lipsync.api.errors import ApiError, problems
 from lipsync.api.routes.uploads import UploadId, new_upload, pour
-from lipsync.api.state import AtDesk
+from lipsync.api.state import StateDep
 from lipsync.api.upload_store import Upload
 
 VERSION = "1.0.0"
@@ -32,7 +32,7 @@ BODY = {
 }
 
 
-class SpeaksTus:
+class TusMiddleware:
     """Around the application: every answer below the path, failures too, says which version is spoken.
 
     A client whose surroundings know no PATCH and DELETE sends POST, and the method in X-HTTP-Method-Override.
@@ -59,7 +59,7 @@ def check_version(
 ) -> None:
     """Raises Refusal unless the client speaks this version."""
     if tus_resumable != VERSION:
-        raise Refusal("tus_version", f"Tus-Resumable has to be {VERSION}", {"Tus-Version": VERSION})
+        raise ApiError("tus_version", f"Tus-Resumable has to be {VERSION}", {"Tus-Version": VERSION})
 
 
 router = APIRouter(tags=["uploads"])
@@ -70,7 +70,7 @@ Number = Annotated[str | None, Header(description="bytes", examples=["1048576"])
 def number(value: str | None, name: str) -> int:
     """A count of bytes. Raises Refusal."""
     if value is None or not value.isascii() or not value.isdigit() or len(value) > 18:
-        raise Refusal("tus_header", f"{name} has to be a number of bytes")
+        raise ApiError("tus_header", f"{name} has to be a number of bytes")
     return int(value)
 
 
@@ -81,9 +81,9 @@ def check_metadata(metadata: str) -> str:
             name, _, value = pair.strip().partition(" ")
             base64.b64decode(value, validate=True)
             if not name or not metadata.isascii() or len(metadata) > LONGEST:
-                raise Refusal("tus_header", "Upload-Metadata has a pair without a name, or is too long")
+                raise ApiError("tus_header", "Upload-Metadata has a pair without a name, or is too long")
     except (binascii.Error, ValueError) as exc:
-        raise Refusal("tus_header", "the values in Upload-Metadata have to be in base64") from exc
+        raise ApiError("tus_header", "the values in Upload-Metadata have to be in base64") from exc
     return metadata
 
 
@@ -93,11 +93,11 @@ def checksum_of(header: str | None) -> tuple[str, bytes | None]:
         return CHECKSUMS[0], None
     name, _, value = header.partition(" ")
     if name not in CHECKSUMS:
-        raise Refusal("tus_header", f"Upload-Checksum: {' and '.join(CHECKSUMS)} are known")
+        raise ApiError("tus_header", f"Upload-Checksum: {' and '.join(CHECKSUMS)} are known")
     try:
         return name, base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise Refusal("tus_header", "the value in Upload-Checksum has to be in base64") from exc
+        raise ApiError("tus_header", "the value in Upload-Checksum has to be in base64") from exc
 
 
 def expiry(upload: Upload) -> dict[str, str]:
@@ -108,7 +108,7 @@ def expiry(upload: Upload) -> dict[str, str]:
 @router.options(
     PATH, status_code=204, summary="What of tus is spoken", response_class=Response, responses=problems(keyed=False)
 )
-def options(desk: AtDesk) -> Response:
+def options(desk: StateDep) -> Response:
     """Version, extensions and limits, in headers."""
     told = {
         "Tus-Version": VERSION,
@@ -128,7 +128,7 @@ def options(desk: AtDesk) -> Response:
     responses=problems(412, 413, 507),
 )
 async def create(
-    desk: AtDesk, caller: Writer, upload_length: Number = None, upload_metadata: Annotated[str, Header()] = ""
+    desk: StateDep, caller: Writer, upload_length: Number = None, upload_metadata: Annotated[str, Header()] = ""
 ) -> Response:
     """The answer's Location is the upload's own path.
 
@@ -149,7 +149,7 @@ async def create(
     response_class=Response,
     responses=problems(404, 410, 412),
 )
-def head(upload_id: UploadId, desk: AtDesk, caller: Writer) -> Response:
+def head(upload_id: UploadId, desk: StateDep, caller: Writer) -> Response:
     """Length and offset, in headers."""
     upload = desk.shelf.find(upload_id, caller.key_id, desk.now())
     told = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length), "Cache-Control": "no-store"}
@@ -171,7 +171,7 @@ def head(upload_id: UploadId, desk: AtDesk, caller: Writer) -> Response:
 )
 async def patch(
     upload_id: UploadId,
-    desk: AtDesk,
+    desk: StateDep,
     caller: Writer,
     request: Request,
     upload_offset: Number = None,
@@ -179,7 +179,7 @@ async def patch(
 ) -> Response:
     """The body is the next part. With a checksum it is taken whole or not at all."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != PART:
-        raise Refusal("tus_content_type", f"the content type of a part has to be {PART}")
+        raise ApiError("tus_content_type", f"the content type of a part has to be {PART}")
     offset = number(upload_offset, "Upload-Offset")
     digest, wanted = checksum_of(upload_checksum)
     now = desk.now()
@@ -187,7 +187,7 @@ async def patch(
     with desk.shelf.writing(upload, offset, now, digest=digest, trusted=wanted is None) as incoming:
         await pour(request.stream(), incoming)
         if wanted is not None and incoming.digest() != wanted:
-            raise Refusal("tus_checksum", f"the part's {digest} is another one; send it again")
+            raise ApiError("tus_checksum", f"the part's {digest} is another one; send it again")
     if not incoming.left:
         upload = await run_in_threadpool(desk.shelf.whole, upload_id, caller.key_id, now)
     else:
@@ -203,7 +203,7 @@ async def patch(
     dependencies=SPOKEN,
     responses=problems(404, 410, 412, 423),
 )
-def delete(upload_id: UploadId, desk: AtDesk, caller: Writer) -> Response:
+def delete(upload_id: UploadId, desk: StateDep, caller: Writer) -> Response:
     """What came of it is thrown away."""
     desk.shelf.remove(upload_id, caller.key_id, desk.now())
     return Response(status_code=204)

@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 from lipsync.api.auth import Reader, Writer
 from lipsync.api.errors import problems
 from lipsync.api.responses import UploadView
-from lipsync.api.state import AtDesk, Desk
-from lipsync.api.upload_store import Incoming, Upload
+from lipsync.api.state import AppState, StateDep
+from lipsync.api.upload_store import Upload, UploadWriter
 from lipsync.errors import FileEmpty
 
 BLOCK = 1 << 20  # bytes that are written at once
@@ -29,8 +29,8 @@ BODY = {
 }
 
 
-async def pour(stream: AsyncIterator[bytes], incoming: Incoming) -> None:
-    """Write what comes, a block at a time, and see it onto the disk. Raises what ``Incoming.take`` raises.
+async def pour(stream: AsyncIterator[bytes], incoming: UploadWriter) -> None:
+    """Write what comes, a block at a time, and see it onto the disk. Raises what ``UploadWriter.take`` raises.
 
     Raises ClientDisconnect too, after what came before that was written.
     """
@@ -48,14 +48,14 @@ async def pour(stream: AsyncIterator[bytes], incoming: Incoming) -> None:
     await run_in_threadpool(incoming.settle)
 
 
-async def new_upload(desk: Desk, owner: str | None, length: int | None, metadata: str = "") -> Upload:
+async def new_upload(desk: AppState, owner: str | None, length: int | None, metadata: str = "") -> Upload:
     """A place for an upload; what is too old goes. Raises Refusal, DiskFull, OutputUnwritable."""
     now = desk.now()
     await run_in_threadpool(desk.shelf.prune, now, timedelta(days=desk.settings.retention_days))
     return await run_in_threadpool(desk.shelf.create, owner, length, now, metadata)
 
 
-async def receive(upload: Upload, desk: Desk, request: Request) -> Upload:
+async def receive(upload: Upload, desk: AppState, request: Request) -> Upload:
     """The whole body, or nothing stays of the upload. Raises Refusal, FileEmpty, DiskFull, OutputUnwritable."""
     done = None
     try:
@@ -79,7 +79,7 @@ async def receive(upload: Upload, desk: Desk, request: Request) -> Upload:
     responses=problems(413, 507),
 )
 async def create(
-    desk: AtDesk,
+    desk: StateDep,
     caller: Writer,
     request: Request,
     response: Response,
@@ -96,7 +96,7 @@ async def create(
 
 
 @router.get("/v1/uploads/{upload_id}", summary="Look at an upload", responses=problems(404, 409, 410, 423))
-def get(upload_id: UploadId, desk: AtDesk, caller: Reader) -> UploadView:
+def get(upload_id: UploadId, desk: StateDep, caller: Reader) -> UploadView:
     """An upload of the same key that is whole, however it came; 409 while it is not."""
     return view(desk.shelf.whole(upload_id, caller.key_id, desk.now()))
 
@@ -108,7 +108,7 @@ def get(upload_id: UploadId, desk: AtDesk, caller: Reader) -> UploadView:
     response_class=Response,
     responses=problems(404, 410, 423),
 )
-def delete(upload_id: UploadId, desk: AtDesk, caller: Writer) -> None:
+def delete(upload_id: UploadId, desk: StateDep, caller: Writer) -> None:
     """A task that needs it and has not begun will fail."""
     desk.shelf.remove(upload_id, caller.key_id, desk.now())
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from lipsync.api.auth import Writer
 from lipsync.api.errors import problems
-from lipsync.api.state import AtDesk
+from lipsync.api.state import StateDep
 
 router = APIRouter(tags=["tasks"])
 
@@ -22,7 +22,7 @@ class WebhookSecret(BaseModel):
 
 
 @router.get("/v1/webhook-secret", summary="Learn what signs webhook calls", responses=problems())
-def get(desk: AtDesk, caller: Writer, response: Response) -> WebhookSecret:
+def get(desk: StateDep, caller: Writer, response: Response) -> WebhookSecret:
     """The secret that signs the calls about this API key's tasks; every key has its own, which stays the same.
 
     A call is genuine if its header `Lipsync-Signature` is `v1=` and the hexadecimal HMAC-SHA256, keyed with this

@@ -5,13 +5,13 @@ from __future__ import annotations
 from lipsync.engines.base import Engine, EngineOptions
 from lipsync.engines.hybrid.engine import Hybrid
 from lipsync.engines.wav2lip import open_generator
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 
 WEIGHTS = ("wav2lip-gan", "wav2lip")  # the first that is here
 
 
-def open_engine(options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
+def open_engine(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
     """With the weights of ``options.checkpoint``, else of WEIGHTS.
 
     Raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory, Cancelled.

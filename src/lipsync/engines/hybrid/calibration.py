@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.engines.hybrid.mouth_reader import Reading, shown
+from lipsync.engines.hybrid.mouth_reader import MouthMeasurement, shown
 from lipsync.engines.wav2lip.crop import Crop, view
 from lipsync.faces.geometry import MESH
 from lipsync.faces.region import region_of
@@ -58,7 +58,7 @@ class Sample:
         kept = np.rint(small * 255).astype(np.uint8), face.landmarks[:MESH]
         self._kept[place : place + 1] = [kept]
 
-    def correction(self, reading: Reading) -> Correction | None:
+    def correction(self, reading: MouthMeasurement) -> Correction | None:
         """What corrects a reading of this footage; None if no face of it can be read."""
         pairs = [(reading.seen(np.multiply(v, 1 / 255, dtype=np.float32)), points) for v, points in self._kept]
         read = [(row, points) for row, points in pairs if row is not None]

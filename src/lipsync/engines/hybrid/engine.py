@@ -13,17 +13,17 @@ from contextlib import closing
 
 from lipsync.engines.base import EngineOptions, Rendered, Scene
 from lipsync.engines.hybrid.calibration import Sample
-from lipsync.engines.hybrid.mouth_reader import Reading, shown
+from lipsync.engines.hybrid.mouth_reader import MouthMeasurement, shown
 from lipsync.engines.hybrid.smoothing import half_window, steadied
 from lipsync.engines.rewrite.animator import AHEAD, Animator
-from lipsync.engines.wav2lip.compose import Place
-from lipsync.engines.wav2lip.inference import LipGenerator, Work, batch_for
+from lipsync.engines.wav2lip.compose import Placement
+from lipsync.engines.wav2lip.inference import FrameJob, GeneratorRunner, batch_for
 from lipsync.engines.wav2lip.inputs import Views
 from lipsync.faces.landmarker import AT_ONCE, Landmarker
 from lipsync.faces.region import region_of
-from lipsync.faces.window import FaceWindow
-from lipsync.models.session import Conditions
-from lipsync.models.session_cache import Networks
+from lipsync.faces.window import SmoothedFaces
+from lipsync.models.session import RunInfo
+from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import Basis, load_basis
 from lipsync.types import Face, Float32, Picture
 
@@ -36,7 +36,7 @@ class Hybrid:
 
     needs_faces = True
 
-    def __init__(self, generator: LipGenerator, options: EngineOptions, batch: int, networks: Networks) -> None:
+    def __init__(self, generator: GeneratorRunner, options: EngineOptions, batch: int, networks: SessionCache) -> None:
         self._generator, self._networks = generator, networks
         self._basis: Basis = load_basis()
         self._views, self._animator, self._sample = Views(options), Animator(self._basis), Sample()
@@ -44,7 +44,7 @@ class Hybrid:
         self._size = 1
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> RunInfo:
         return self._generator.conditions
 
     def observe(self, picture: Picture, face: Face | None) -> None:
@@ -83,14 +83,14 @@ class Hybrid:
                 yield row
 
     def _read(
-        self, done: Iterator[tuple[Work[Place | None], Float32 | None]], scene: Scene, landmarker: Landmarker
+        self, done: Iterator[tuple[FrameJob[Placement | None], Float32 | None]], scene: Scene, landmarker: Landmarker
     ) -> Generator[tuple[Picture, Float32 | None], None, None]:
         """Each picture with the motion that was made for it, None if it has no face; a few are read side by side."""
-        reading = Reading(landmarker, self._basis, self._animator.closed())
+        reading = MouthMeasurement(landmarker, self._basis, self._animator.closed())
         correction = self._sample.correction(reading)
-        window = FaceWindow(scene.track, self._basis.rest)
+        window = SmoothedFaces(scene.track, self._basis.rest)
 
-        def measured(work: Work[Place | None], made: Float32 | None, points: Float32 | None) -> Float32 | None:
+        def measured(work: FrameJob[Placement | None], made: Float32 | None, points: Float32 | None) -> Float32 | None:
             if made is None or work.place is None or points is None:
                 return None
             row = reading.seen(shown(work.picture, region_of(points), work.place.crop, made))

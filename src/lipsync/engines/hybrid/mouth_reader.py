@@ -43,7 +43,7 @@ def _lower_half() -> Float32:
     return np.asarray(np.minimum(down, across[::-1])[:, None] * np.minimum(across, across[::-1]), np.float32)
 
 
-class Reading:
+class MouthMeasurement:
     """Turns faces into motion. ``closed`` (468, 3): the speaker's closed mouth, which motion is told from."""
 
     def __init__(self, landmarker: Landmarker, basis: Basis, closed: Float32) -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from lipsync.faces.geometry import LIPS
-from lipsync.faces.smoothing import kept_share, local_fit
+from lipsync.faces.smoothing import local_fit, shrinkage
 from lipsync.speech.motion import Basis
 from lipsync.types import Float32
 
@@ -44,4 +44,4 @@ def _calm(rows: Float32, basis: Basis, half: int) -> Float32:
     """Fitted along time; what that leaves over stays where it is more than noise."""
     fit = local_fit(rows, half, ORDER)
     over = np.tensordot(rows - fit, basis.components[:, list(LIPS)], axes=(1, 0))
-    return np.asarray(fit + kept_share(np.asarray(over, np.float32), NOISE)[:, 0] * (rows - fit), np.float32)
+    return np.asarray(fit + shrinkage(np.asarray(over, np.float32), NOISE)[:, 0] * (rows - fit), np.float32)

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from lipsync.engines.base import Rendered
-from lipsync.engines.rewrite.donors import Casting, Donor, traits
+from lipsync.engines.rewrite.donors import Donor, DonorSelector, traits
 from lipsync.engines.rewrite.drawn_mouth import cavity_colour, drawn_donor
-from lipsync.engines.rewrite.footage_stats import Study
-from lipsync.engines.rewrite.render import Layer, render
+from lipsync.engines.rewrite.footage_stats import FootageStats
+from lipsync.engines.rewrite.render import WarpLayer, render
 from lipsync.engines.rewrite.shape import influence, opened
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.track import Track
-from lipsync.faces.window import FaceWindow
-from lipsync.media.reader import bounced
+from lipsync.faces.window import SmoothedFaces
+from lipsync.media.reader import ping_pong_index
 from lipsync.speech.motion import Basis
 from lipsync.types import Face, Float32, Picture
 
@@ -33,7 +33,7 @@ class Target:
     """One output frame's lower face: ``mesh`` (468, 3) in the face frame, and whose mouth fills it."""
 
     mesh: Float32
-    layers: tuple[Layer, ...]
+    layers: tuple[WarpLayer, ...]
 
 
 class Animator:
@@ -44,7 +44,7 @@ class Animator:
         weight = influence(basis.rest)
         self._influence = weight[:, None]
         self._triangles = skin_triangles(opened(basis.rest, OPEN), weight)
-        self._study = Study(basis.rest)
+        self._study = FootageStats(basis.rest)
 
     def observe(self, picture: Picture, face: Face | None) -> None:
         if face is not None:
@@ -62,7 +62,7 @@ class Animator:
         A picture is taken after its row, and ``ahead`` rows and a piece behind the last row that was taken, at most.
         """
         donors, cavity = self._cast()
-        window = FaceWindow(track, self._basis.rest)
+        window = SmoothedFaces(track, self._basis.rest)
         targets = self._targets(_looking_ahead(motion, ahead), donors, window)
         for target, picture in zip(targets, pictures, strict=True):
             yield Rendered(picture, self._render(picture, target, window, cavity))
@@ -73,14 +73,14 @@ class Animator:
         return [*study.shelf.donors, drawn_donor(study.closed(), study.skin(), cavity, study.depth)], cavity
 
     def _targets(
-        self, runs: Iterator[tuple[Float32, int]], donors: list[Donor], window: FaceWindow
+        self, runs: Iterator[tuple[Float32, int]], donors: list[Donor], window: SmoothedFaces
     ) -> Iterator[Target]:
-        closed, casting = self._study.closed(), Casting(donors)
+        closed, casting = self._study.closed(), DonorSelector(donors)
         previous: int | None = None
         first = 0
         for rows, count in runs:
             meshes = closed + self._basis.displacement(rows)
-            heads = window.rotations([bounced(first + k, window.length) for k in range(len(rows))])
+            heads = window.rotations([ping_pong_index(first + k, window.length) for k in range(len(rows))])
             looks = traits(meshes, heads)
             chosen = casting.choose(meshes, looks, min(count + 1, len(rows)))
             first += count
@@ -90,7 +90,7 @@ class Animator:
                 yield Target(meshes[i], _layers(donors, (before, chosen[i], after)))
                 previous = chosen[i]
 
-    def _render(self, picture: Picture, target: Target, window: FaceWindow, cavity: Float32) -> bool:
+    def _render(self, picture: Picture, target: Target, window: SmoothedFaces, cavity: Float32) -> bool:
         face = window.at(picture.index)
         if face is None:
             return False
@@ -101,11 +101,11 @@ class Animator:
         return render(picture, face.points, points, unit, self._triangles, target.layers, cavity)
 
 
-def _layers(donors: list[Donor], chosen: tuple[int, int, int]) -> tuple[Layer, ...]:
+def _layers(donors: list[Donor], chosen: tuple[int, int, int]) -> tuple[WarpLayer, ...]:
     shares: dict[int, float] = {}
     for number, share in zip(chosen, FADE, strict=True):
         shares[number] = shares.get(number, 0) + share
-    return tuple(Layer(donors[number].mouth, share) for number, share in shares.items())
+    return tuple(WarpLayer(donors[number].mouth, share) for number, share in shares.items())
 
 
 def _looking_ahead(motion: Iterator[Float32], ahead: int) -> Iterator[tuple[Float32, int]]:

@@ -55,7 +55,7 @@ def inner_gap(face: Float32) -> Float32:
     return np.asarray(np.linalg.norm(face[..., INNER_TOP, :] - face[..., INNER_BOTTOM, :], axis=-1), np.float32)
 
 
-class Shelf:
+class DonorPictures:
     """The donors of one footage."""
 
     def __init__(self, limit: int = SHELF, limit_bytes: int = SHELF_BYTES) -> None:
@@ -100,7 +100,7 @@ def _distances(a: Float32, b: Float32) -> Float32:
     return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=-1).mean(-1), np.float32)
 
 
-class Casting:
+class DonorSelector:
     """Chooses a donor for each frame: near in shape, open enough, and as steady as that allows (Viterbi)."""
 
     def __init__(self, donors: Sequence[Donor]) -> None:

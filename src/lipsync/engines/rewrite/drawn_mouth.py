@@ -9,7 +9,7 @@ import numpy as np
 from lipsync.engines.rewrite.donors import Donor, traits
 from lipsync.engines.rewrite.mouth import Lips, Mouth
 from lipsync.engines.rewrite.shape import opened
-from lipsync.frames.patch import whole_values
+from lipsync.frames.patch import quantise
 from lipsync.types import Float32
 
 WIDTH, GAP = 0.5, 0.24  # eye distances
@@ -57,7 +57,7 @@ def drawn_donor(closed: Float32, skin: Float32, cavity: Float32, depth: int) -> 
         PIXELS,
     )
     looks = traits(opened(closed, GAP)[None], np.eye(3, dtype=np.float32)[None])[0]
-    return Donor(Mouth(whole_values(picture, depth), lips, None), looks, GAP, DRAWN)
+    return Donor(Mouth(quantise(picture, depth), lips, None), looks, GAP, DRAWN)
 
 
 def _arches() -> tuple[Float32, Float32]:

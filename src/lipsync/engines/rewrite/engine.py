@@ -10,8 +10,8 @@ from contextlib import closing
 
 from lipsync.engines.base import Rendered, Scene
 from lipsync.engines.rewrite.animator import Animator
-from lipsync.models.session import Conditions
-from lipsync.models.session_cache import Networks
+from lipsync.models.session import RunInfo
+from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import MotionModel, motion_checksum, open_motion
 from lipsync.types import Face, Picture
 
@@ -26,14 +26,14 @@ class Rewrite:
         self._animator = Animator(motion.basis)
 
     @classmethod
-    def open(cls, networks: Networks) -> Rewrite:
+    def open(cls, networks: SessionCache) -> Rewrite:
         """With the network that the package brings; ModelMissing or ModelCorrupt if it is damaged."""
         return cls(open_motion(networks))
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> RunInfo:
         """Its network is small and runs as it was trained."""
-        return Conditions("cpu", "fp32", 1, networks=(("motion", motion_checksum()),))
+        return RunInfo("cpu", "fp32", 1, networks=(("motion", motion_checksum()),))
 
     def observe(self, picture: Picture, face: Face | None) -> None:
         self._animator.observe(picture, face)

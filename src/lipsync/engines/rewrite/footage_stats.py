@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from lipsync.engines.rewrite.donors import Shelf
+from lipsync.engines.rewrite.donors import DonorPictures
 from lipsync.engines.rewrite.shape import closed_mouth
 from lipsync.faces.geometry import MESH, fit_pose
 from lipsync.types import Face, Float32, Picture
@@ -16,7 +16,7 @@ GLANCE = 8  # frames between two looks at the skin
 CHEEKS = (50, 101, 205, 280, 330, 425)
 
 
-class Study:
+class FootageStats:
     """Fed with every frame of the first pass; its memory does not grow with the footage's length."""
 
     def __init__(self, rest: Float32) -> None:
@@ -24,7 +24,7 @@ class Study:
         self._faces: list[Float32] = []
         self._seen = 0
         self._random = np.random.default_rng(0)
-        self.shelf = Shelf()
+        self.shelf = DonorPictures()
         self._skins: deque[Float32] = deque(maxlen=SAMPLE)
         self.depth = 8
 

@@ -11,7 +11,7 @@ from lipsync.engines.rewrite.mouth import Lips, Mouth, measure_lips, show_inside
 from lipsync.engines.rewrite.warp import STILL, Raster, Triangles, with_ring
 from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
 from lipsync.frames.blend import colour_shift, outline_mask
-from lipsync.frames.patch import Box, box_around, read_patch, sampled, warp_picture, whole_values, write_patch
+from lipsync.frames.patch import Box, box_around, quantise, read_patch, sampled, warp_picture, write_patch
 from lipsync.types import Float32, Picture
 
 SOFTNESS = 0.006  # eye distances: the feather between lip and inside
@@ -20,7 +20,7 @@ COARSE = 24.0  # pixels of eye distance for each pixel from one place to the nex
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class WarpLayer:
     """One donor's mouth and its share of the picture; the shares of a frame add up to one."""
 
     mouth: Mouth
@@ -33,7 +33,7 @@ def render(
     target: Float32,
     unit: float,
     triangles: Triangles,
-    layers: Sequence[Layer],
+    layers: Sequence[WarpLayer],
     cavity: Float32,
 ) -> bool:
     """Move the mesh from ``source`` to ``target`` (468, 2), in pixels, in place. Returns whether anything changed.
@@ -56,7 +56,7 @@ def render(
         raster = Raster(new, triangles, moving, part, step=1)
         skin = read_patch(picture, part)
         mouth = _with_mouth(np.asarray(skin, np.float32), raster, part, new, unit, layers, cavity)
-        write_patch(picture, part, skin, whole_values(mouth, picture.depth))
+        write_patch(picture, part, skin, quantise(mouth, picture.depth))
     return True
 
 
@@ -70,7 +70,7 @@ def _within(part: Box, box: Box) -> tuple[slice, slice]:
 
 
 def _with_mouth(
-    skin: Float32, raster: Raster, part: Box, new: Float32, unit: float, layers: Sequence[Layer], cavity: Float32
+    skin: Float32, raster: Raster, part: Box, new: Float32, unit: float, layers: Sequence[WarpLayer], cavity: Float32
 ) -> Float32:
     """The moved skin (h, w, 3) of ``part`` with the donors' lips and insides laid over it."""
     outline = new[list(LIPS_OUTER)]

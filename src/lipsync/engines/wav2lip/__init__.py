@@ -10,12 +10,12 @@ from pathlib import Path
 from lipsync.engines.base import Engine, EngineOptions
 from lipsync.engines.wav2lip.convert import DECODER, DECODER_HALF, ENCODER, ENCODER_HALF, GENERATOR
 from lipsync.engines.wav2lip.engine import Wav2Lip
-from lipsync.engines.wav2lip.inference import STREAMS, LipGenerator
-from lipsync.engines.wav2lip.original import FaithfulWav2Lip
+from lipsync.engines.wav2lip.inference import STREAMS, GeneratorRunner
+from lipsync.engines.wav2lip.original import OriginalWav2Lip
 from lipsync.errors import ModelMissing
 from lipsync.models.conversion import Network
-from lipsync.models.registry import Shelf
-from lipsync.models.session_cache import Networks
+from lipsync.models.registry import ModelRegistry
+from lipsync.models.session_cache import SessionCache
 from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor
 
@@ -24,23 +24,23 @@ PROCESSORS, ON_PROCESSOR, ON_CARD = ("cpu", "onnxruntime"), 4, 16  # frames at o
 SLOW_TO_SET_UP = ("tensorrt", "coreml")  # OpenVINO gains 0.1 s by keeping what it compiled, and takes 130 MB for it
 
 
-def open_engine(name: str, options: EngineOptions, networks: Networks, monitor: Monitor) -> Engine:
+def open_engine(name: str, options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
     """The engine with the weights of that name, or those of ``options.checkpoint``.
 
     Raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory, Cancelled.
     """
     generator, batch = open_generator((name,), options, networks, monitor)
-    return (FaithfulWav2Lip if options.faithful else Wav2Lip)(generator, options, batch)
+    return (OriginalWav2Lip if options.faithful else Wav2Lip)(generator, options, batch)
 
 
 def open_generator(
-    names: Sequence[str], options: EngineOptions, networks: Networks, monitor: Monitor
-) -> tuple[LipGenerator, int]:
+    names: Sequence[str], options: EngineOptions, networks: SessionCache, monitor: Monitor
+) -> tuple[GeneratorRunner, int]:
     """The generator with the weights of ``options.checkpoint``, else of the first of the names that is in the store,
     and how many frames it is to compute at once. Raises what ``open_engine`` raises.
     """
     runtime = networks.runtime(options.device, options.precision)
-    shelf = Shelf(Store(options.models or default_folder()), (GENERATOR,))
+    shelf = ModelRegistry(Store(options.models or default_folder()), (GENERATOR,))
     network = _network(names, options.checkpoint, shelf, monitor)
     half = runtime.precision == "fp16"
     files = (ENCODER_HALF, DECODER_HALF) if half else (ENCODER, DECODER)
@@ -57,10 +57,10 @@ def open_generator(
         for file in files
     )
     batch = options.batch or (ON_PROCESSOR if runtime.device in PROCESSORS else ON_CARD)
-    return LipGenerator(encoder, decoder, (network.name, network.sha256)), batch
+    return GeneratorRunner(encoder, decoder, (network.name, network.sha256)), batch
 
 
-def _network(names: Sequence[str], checkpoint: str | None, shelf: Shelf, monitor: Monitor) -> Network:
+def _network(names: Sequence[str], checkpoint: str | None, shelf: ModelRegistry, monitor: Monitor) -> Network:
     if checkpoint is None:
         for name in names if len(names) > 1 else ():
             with suppress(ModelMissing):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lipsync.engines.wav2lip.crop import SIDE, Crop
 from lipsync.faces.geometry import JAW, LEFT_EYE, RIGHT_EYE
 from lipsync.frames.blend import colour_shift, outline_mask
-from lipsync.frames.patch import Box, box_around, read_patch, whole_values, write_patch
+from lipsync.frames.patch import Box, box_around, quantise, read_patch, write_patch
 from lipsync.frames.rgb import rgb_matrix
 from lipsync.types import Float32, Picture
 
@@ -24,7 +24,7 @@ RIM = 4  # pixels of the generator's picture, at its edge, that fade
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """Where a generated face goes. ``outline`` (n, 2): what is shown of it, in pixels of the frame; ``softness`` of its
     edge, pixels; ``strength`` 0..1: how much of it is shown."""
 
@@ -34,7 +34,7 @@ class Place:
     strength: float
 
 
-def place_of(crop: Crop, points: Float32, strength: float) -> Place:
+def place_of(crop: Crop, points: Float32, strength: float) -> Placement:
     """The place for a face whose mesh (>= 468, 2) is known, in pixels."""
     unit = float(np.linalg.norm(points[LEFT_EYE] - points[RIGHT_EYE]))
     jaw, upper = points[list(LOWER_JAW)], points[list(UNDER_NOSE)]
@@ -42,19 +42,19 @@ def place_of(crop: Crop, points: Float32, strength: float) -> Place:
     away = jaw - middle
     reach = np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-3)
     outline = np.concatenate([jaw + away / reach * (ROOM * unit), upper])
-    return Place(crop, outline.astype(np.float32), max(0.6, FEATHER * unit), strength)
+    return Placement(crop, outline.astype(np.float32), max(0.6, FEATHER * unit), strength)
 
 
-def place_in_box(crop: Crop) -> Place:
+def place_in_box(crop: Crop) -> Placement:
     """The place for a face of which nothing is known but its box: the lower half, rounded like a jaw."""
     angles = np.linspace(0, np.pi, 24)
     oval = np.stack([0.5 + 0.44 * np.cos(angles), 0.55 + 0.38 * np.sin(angles)], 1) * SIDE
     matrix = crop.matrix()
     outline = oval @ matrix[:, :2].T + matrix[:, 2]
-    return Place(crop, outline.astype(np.float32), max(0.6, 0.03 * crop.height), 1.0)
+    return Placement(crop, outline.astype(np.float32), max(0.6, 0.03 * crop.height), 1.0)
 
 
-def compose(picture: Picture, made: Float32, place: Place) -> bool:
+def compose(picture: Picture, made: Float32, place: Placement) -> bool:
     """Put a generated face (3, 96, 96), BGR in 0..1, into the picture. Returns whether anything changed."""
     box = box_around(place.outline, 3 * place.softness, picture)
     if box is None:
@@ -65,7 +65,7 @@ def compose(picture: Picture, made: Float32, place: Place) -> bool:
     shape = np.asarray(outline_mask(place.outline, box, place.softness) * seen, np.float32)
     look = look + colour_shift(around, look, shape, picture.depth)
     mask = shape * np.float32(place.strength)
-    after = whole_values(around + (look - around) * mask[..., None], picture.depth)
+    after = quantise(around + (look - around) * mask[..., None], picture.depth)
     write_patch(picture, box, before, after, mask)
     return bool((after != before).any())
 

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Final
 
 from lipsync.engines.wav2lip.architecture import Folded, decoder_graph, encoder_graph
-from lipsync.engines.wav2lip.smoke import smoke_run
+from lipsync.engines.wav2lip.smoke import smoke_test
 from lipsync.engines.wav2lip.weights import read_weights
-from lipsync.models.conversion import FIRST_KIND, Recipe
+from lipsync.models.conversion import FIRST_KIND, Converter
 
 ENCODER, DECODER, ENCODER_HALF, DECODER_HALF = "encoder.onnx", "decoder.onnx", "encoder-half.onnx", "decoder-half.onnx"
 GRAPHS: Mapping[str, tuple[Callable[[Folded, bool], bytes], bool]] = MappingProxyType(
@@ -30,8 +30,8 @@ def _make(graph: str, folded: Folded) -> bytes:
 
 
 def _smoke(folder: Path) -> None:
-    smoke_run(*(folder / graph for graph in GRAPHS))
+    smoke_test(*(folder / graph for graph in GRAPHS))
 
 
 MARK: Final = re.compile(r"face_(en|de)coder_blocks\.\d|^audio_encoder\.\d")
-GENERATOR: Final = Recipe("Wav2Lip", FIRST_KIND, 1, tuple(GRAPHS), read_weights, _make, _smoke, MARK)
+GENERATOR: Final = Converter("Wav2Lip", FIRST_KIND, 1, tuple(GRAPHS), read_weights, _make, _smoke, MARK)

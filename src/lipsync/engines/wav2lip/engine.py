@@ -8,22 +8,22 @@ from contextlib import closing
 
 from lipsync.engines.base import EngineOptions, Rendered, Scene
 from lipsync.engines.wav2lip.compose import compose
-from lipsync.engines.wav2lip.inference import LipGenerator, batch_for
+from lipsync.engines.wav2lip.inference import GeneratorRunner, batch_for
 from lipsync.engines.wav2lip.inputs import Views
-from lipsync.models.session import Conditions
+from lipsync.models.session import RunInfo
 from lipsync.types import Face, Picture
 
 
 class Wav2Lip:
     """One job's engine; see ``engines.base.Engine``."""
 
-    def __init__(self, generator: LipGenerator, options: EngineOptions, batch: int) -> None:
+    def __init__(self, generator: GeneratorRunner, options: EngineOptions, batch: int) -> None:
         self._generator, self._views = generator, Views(options)
         self._wished = self._batch = batch
         self.needs_faces = self._views.needs_faces
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> RunInfo:
         return self._generator.conditions
 
     def observe(self, picture: Picture, face: Face | None) -> None:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from lipsync.errors import InferenceFailed, OutOfMemory
-from lipsync.models.session import Array, Conditions, Session
+from lipsync.models.session import Array, RunInfo, Session
 from lipsync.types import Float32, Picture
 
 STREAMS = 2
@@ -22,12 +22,12 @@ LARGEST = 32  # frames in a batch: more are no faster, and are long to wait for 
 HELD = 128 << 20  # bytes of pictures that may wait for their mouths
 KEPT = 96 << 20  # bytes of face features kept for frames that are shown again
 
-Place = TypeVar("Place")
+Placement = TypeVar("Placement")
 Features = tuple[Array, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class GeneratorInput:
     """What the generator sees of a frame: ``face`` (6, 96, 96) as ``generator.encoder_graph`` takes it.
 
     Views of one ``key`` are the same, so that their features need be computed only once.
@@ -38,7 +38,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Work(Generic[Place]):
+class FrameJob(Generic[Placement]):
     """One frame on its way. ``mel`` (80, 16); ``view`` None: there is no face, and the frame passes through.
 
     ``place``: what the engine has to know to put the result into the picture.
@@ -46,11 +46,11 @@ class Work(Generic[Place]):
 
     picture: Picture
     mel: Float32
-    view: View | None
-    place: Place
+    view: GeneratorInput | None
+    place: Placement
 
 
-class LipGenerator:
+class GeneratorRunner:
     """Both halves of the network: sessions of the two graphs in ``generator``. ``weights``: their name and SHA-256."""
 
     def __init__(self, encoder: Session, decoder: Session, *weights: tuple[str, str]) -> None:
@@ -61,15 +61,15 @@ class LipGenerator:
         self._turn, self._encoding = threading.Lock(), threading.Lock()
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> RunInfo:
         notes: tuple[str, ...] = ()
         if self._batch < self._asked:
             notes = (f"memory ran short with {self._asked} frames at once; it went on with {self._batch}",)
-        return Conditions(self._decoder.device, self._decoder.precision, self._batch, notes, self._weights)
+        return RunInfo(self._decoder.device, self._decoder.precision, self._batch, notes, self._weights)
 
     def run(
-        self, works: Generator[Work[Place], None, None], batch: int, repeats: bool
-    ) -> Generator[tuple[Work[Place], Float32 | None], None, None]:
+        self, works: Generator[FrameJob[Placement], None, None], batch: int, repeats: bool
+    ) -> Generator[tuple[FrameJob[Placement], Float32 | None], None, None]:
         """Each piece of work, in order, with its picture (3, 96, 96), BGR in 0..1; None if there is no view.
 
         The works are closed at the end.
@@ -79,7 +79,7 @@ class LipGenerator:
         """
         self._asked = self._batch = batch
         self._kept = {} if repeats else None
-        waiting: deque[tuple[list[Work[Place]], Future[list[Float32]]]] = deque()
+        waiting: deque[tuple[list[FrameJob[Placement]], Future[list[Float32]]]] = deque()
         with closing(works), self._pool() as pool:
             for group in _groups(works, self._asked):
                 waiting.append((group, pool.submit(self._pictures, [w for w in group if w.view is not None])))
@@ -88,7 +88,7 @@ class LipGenerator:
             while waiting:
                 yield from _settled(*waiting.popleft())
 
-    def _pictures(self, group: list[Work[Place]]) -> list[Float32]:
+    def _pictures(self, group: list[FrameJob[Placement]]) -> list[Float32]:
         if not group:
             return []
         features = self._features([w.view for w in group if w.view is not None])
@@ -99,7 +99,7 @@ class LipGenerator:
             raise InferenceFailed("the network gave values that are no numbers")
         return list(pictures)
 
-    def _features(self, views: list[View]) -> list[Features]:
+    def _features(self, views: list[GeneratorInput]) -> list[Features]:
         kept = self._kept
         if kept is None:
             return self._encoded(views)
@@ -112,7 +112,7 @@ class LipGenerator:
                     kept[key] = tuple(scale.astype(self._kept_as) for scale in features)
             return [found[view.key] if view.key in found else kept[view.key] for view in views]
 
-    def _encoded(self, views: list[View]) -> list[Features]:
+    def _encoded(self, views: list[GeneratorInput]) -> list[Features]:
         scales = self._computed(self._encoder, [np.stack([view.face for view in views])])
         return [tuple(scale[k] for scale in scales) for k in range(len(views))]
 
@@ -149,13 +149,15 @@ def batch_for(picture: Picture, wish: int) -> int:
     return max(1, min(wish, LARGEST, HELD // ((STREAMS + 1) * size)))
 
 
-def _groups(works: Iterable[Work[Place]], size: int) -> Iterator[list[Work[Place]]]:
+def _groups(works: Iterable[FrameJob[Placement]], size: int) -> Iterator[list[FrameJob[Placement]]]:
     source = iter(works)
     while group := list(islice(source, size)):
         yield group
 
 
-def _settled(group: list[Work[Place]], pictures: Future[list[Float32]]) -> Iterator[tuple[Work[Place], Float32 | None]]:
+def _settled(
+    group: list[FrameJob[Placement]], pictures: Future[list[Float32]]
+) -> Iterator[tuple[FrameJob[Placement], Float32 | None]]:
     made = iter(pictures.result())
     for work in group:
         yield work, (None if work.view is None else next(made))

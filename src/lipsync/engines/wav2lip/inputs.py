@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable
 
 from lipsync.engines.base import EngineOptions, Scene
-from lipsync.engines.wav2lip.compose import Place, place_in_box, place_of
+from lipsync.engines.wav2lip.compose import Placement, place_in_box, place_of
 from lipsync.engines.wav2lip.crop import (
     UNDER_CHIN,
     Crop,
@@ -18,10 +18,10 @@ from lipsync.engines.wav2lip.crop import (
     generator_input,
     view,
 )
-from lipsync.engines.wav2lip.inference import View, Work
+from lipsync.engines.wav2lip.inference import FrameJob, GeneratorInput
 from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, trained_starts
 from lipsync.engines.wav2lip.reference import ClosedMouths
-from lipsync.faces.window import FaceWindow
+from lipsync.faces.window import SmoothedFaces
 from lipsync.speech.motion import load_basis
 from lipsync.speech.silence import silence
 from lipsync.types import Face, Float32, Picture, Shot
@@ -29,7 +29,7 @@ from lipsync.types import Face, Float32, Picture, Shot
 SHARES = 4  # steps in which the closed mouth comes and goes, so that a frame's few references can be told by name
 
 # Where the face goes and, where one is known, its mesh (468, 2) and the shot that it is in.
-Located = tuple[Place, Float32 | None, Shot | None]
+Located = tuple[Placement, Float32 | None, Shot | None]
 
 
 class Views:
@@ -54,7 +54,7 @@ class Views:
             self._closed.offer(picture, face.landmarks, crop)
         return crop
 
-    def works(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Work[Place | None], None, None]:
+    def works(self, pictures: Iterable[Picture], scene: Scene) -> Generator[FrameJob[Placement | None], None, None]:
         """The pictures, each with its sound and what the generator sees of it."""
         columns = mel_columns(scene.voice.blocks(scene.delay))
         windows = mel_windows(columns, trained_starts(scene.frames, scene.rate))
@@ -63,9 +63,9 @@ class Views:
         for picture, mel, share in zip(pictures, windows, quiet, strict=True):
             located = locate(picture.index)
             if located is None:
-                yield Work(picture, mel, None, None)
+                yield FrameJob(picture, mel, None, None)
             else:
-                yield Work(picture, mel, self._view(picture, *located, share), located[0])
+                yield FrameJob(picture, mel, self._view(picture, *located, share), located[0])
 
     def _locator(self, scene: Scene) -> Callable[[int], Located | None]:
         """What tells where the face is in a frame of the footage; None where it is not to be seen."""
@@ -73,7 +73,7 @@ class Views:
             return lambda index: self._always
         track = scene.track
         crops = self._crops.placed(track.present, track.shots, scene.rate, self._options.smooth)
-        window, starts = FaceWindow(track, load_basis().rest), [shot.start for shot in track.shots]
+        window, starts = SmoothedFaces(track, load_basis().rest), [shot.start for shot in track.shots]
 
         def locate(index: int) -> Located | None:
             face, crop = window.at(index), crops[index]
@@ -84,15 +84,17 @@ class Views:
 
         return locate
 
-    def _view(self, picture: Picture, place: Place, points: Float32 | None, shot: Shot | None, quiet: float) -> View:
+    def _view(
+        self, picture: Picture, place: Placement, points: Float32 | None, shot: Shot | None, quiet: float
+    ) -> GeneratorInput:
         """What the generator sees: the frame's own face and, the more silent it is, one whose mouth is closed."""
         face = view(picture, place.crop)
         share = round(quiet * SHARES) / SHARES
         closed = None if not share or points is None or shot is None else self._closed.nearest(points, shot)
         if closed is None:
-            return View(generator_input(face, face), (picture.index, None, 0.0))
+            return GeneratorInput(generator_input(face, face), (picture.index, None, 0.0))
         frame, other = closed
-        return View(generator_input(face, (1 - share) * face + share * other), (picture.index, frame, share))
+        return GeneratorInput(generator_input(face, (1 - share) * face + share * other), (picture.index, frame, share))
 
     def _padded(self, crop: Crop) -> Crop:
         return crop.padded(self._options.pads or (0, UNDER_CHIN * crop.height, 0, 0))

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from lipsync.engines.base import EngineOptions, Rendered, Scene
 from lipsync.engines.wav2lip.crop import SIDE, boxed, check_inside, detected_box
-from lipsync.engines.wav2lip.inference import LipGenerator, View, Work, batch_for
+from lipsync.engines.wav2lip.inference import FrameJob, GeneratorInput, GeneratorRunner, batch_for
 from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, original_starts
-from lipsync.frames.patch import Box, read_patch, whole_values, write_patch
+from lipsync.frames.patch import Box, quantise, read_patch, write_patch
 from lipsync.frames.rgb import BT601, UNSPECIFIED, rgb_matrix
-from lipsync.models.session import Conditions
+from lipsync.models.session import RunInfo
 from lipsync.types import Face, Float32, Picture
 
 PADS = (0, 10, 0, 0)
@@ -34,10 +34,10 @@ Boxes = NDArray[np.int64]  # (n, 4): left, top, right, bottom, the last two excl
 Bgr = NDArray[np.uint8]  # (h, w, 3)
 
 
-class FaithfulWav2Lip:
+class OriginalWav2Lip:
     """One job's engine; see ``engines.base.Engine``."""
 
-    def __init__(self, generator: LipGenerator, options: EngineOptions, batch: int) -> None:
+    def __init__(self, generator: GeneratorRunner, options: EngineOptions, batch: int) -> None:
         self._generator, self._options = generator, options
         self._boxes = array("q")  # four numbers of each frame
         self._wished = self._batch = batch
@@ -46,7 +46,7 @@ class FaithfulWav2Lip:
             boxed(options.box)
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> RunInfo:
         return self._generator.conditions
 
     def observe(self, picture: Picture, face: Face | None) -> None:
@@ -67,16 +67,18 @@ class FaithfulWav2Lip:
                     paste(work.picture, made, work.place)
                 yield Rendered(work.picture, edited=made is not None)
 
-    def _work(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Work[Box | None], None, None]:
+    def _work(self, pictures: Iterable[Picture], scene: Scene) -> Generator[FrameJob[Box | None], None, None]:
         columns = mel_columns(scene.voice.blocks(scene.delay))
         windows = mel_windows(columns, original_starts(scene.voice.samples, scene.rate))
         boxes = self._averaged()
         for picture, mel in zip(pictures, windows, strict=True):
             box = Box(*boxes[picture.index].tolist())
             if box.width < 1 or box.height < 1:
-                yield Work(picture, mel, None, None)
+                yield FrameJob(picture, mel, None, None)
             else:
-                yield Work(picture, mel, View(generator_input(read_bgr(picture, box)), picture.index), box)
+                yield FrameJob(
+                    picture, mel, GeneratorInput(generator_input(read_bgr(picture, box)), picture.index), box
+                )
 
     def _box(self, face: Face, width: int, height: int) -> tuple[int, int, int, int]:
         """The detector's whole pixels, with the pads, cut at the picture."""
@@ -143,7 +145,7 @@ def paste(picture: Picture, made: Float32, box: Box) -> None:
     before = read_patch(picture, wide)
     after = before.copy()
     inside = slice(box.top - wide.top, box.bottom - wide.top), slice(box.left - wide.left, box.right - wide.left)
-    after[inside] = whole_values(np.asarray(coded, np.float32), picture.depth)
+    after[inside] = quantise(np.asarray(coded, np.float32), picture.depth)
     replaced = np.zeros(before.shape[:2], np.float32)
     replaced[inside] = 1
     write_patch(picture, wide, before, after, replaced)

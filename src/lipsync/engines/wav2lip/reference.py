@@ -27,7 +27,7 @@ Cell = tuple[int, int, int]  # which stretch of the footage, and how the head is
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ClosedMouth:
     """One kept face: ``pixels`` (3, 96, 96) BGR, of the footage's frame ``frame``; ``turn`` (2,): where the nose is;
     ``gap``: how far the lips are apart; both in eye distances."""
 
@@ -44,7 +44,7 @@ class ClosedMouths:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Cell, Closed] = {}
+        self._kept: dict[Cell, ClosedMouth] = {}
         self._span = SPAN
 
     def offer(self, picture: Picture, landmarks: Landmarks, crop: Crop) -> None:
@@ -54,7 +54,7 @@ class ClosedMouths:
         if known is not None and gap >= BETTER * known.gap:
             return
         pixels = np.rint(view(picture, crop) * 255).astype(np.uint8)
-        self._kept[self._cell(picture.index, turn)] = Closed(pixels, picture.index, turn, gap)
+        self._kept[self._cell(picture.index, turn)] = ClosedMouth(pixels, picture.index, turn, gap)
         while len(self._kept) > MOST:
             self._join()
 

@@ -16,7 +16,7 @@ FLAT = 1e-3  # of 0..1: a picture that differs by less everywhere is one colour
 FARTHEST = 0.5 / 255  # between the two precisions, on average
 
 
-def smoke_run(encoder: Path, decoder: Path, encoder_half: Path, decoder_half: Path) -> None:
+def smoke_test(encoder: Path, decoder: Path, encoder_half: Path, decoder_half: Path) -> None:
     """Run the graphs on noise. Raises CheckpointInvalid if no picture comes out, or another in half precision."""
     out = _run(encoder, decoder)
     if out.shape != (BATCH, 3, SIDE, SIDE) or not np.isfinite(out).all():

@@ -40,7 +40,7 @@ def mean_around(values: Float32, side: float) -> Float32:
     return np.asarray(cv2.blur(values, (odd, odd), borderType=cv2.BORDER_REFLECT_101), np.float32)
 
 
-def lacking(
+def missing_detail(
     seen: Float32, source: Float32, pixel: float, kept: Float32 | None = None, certain: Float32 | None = None
 ) -> Float32:
     """What is to be added to ``seen`` to give it the fine structure of ``source``, which shows the same place.
@@ -101,7 +101,7 @@ def alike(seen: Float32, source: Float32, pixel: float) -> Float32:
     return blurred(np.asarray(cv2.erode(smooth, kernel), np.float32), pixel)
 
 
-def crisp(luma: Float32, pixel: float) -> Float32:
+def shock_filter(luma: Float32, pixel: float) -> Float32:
     """The same with its edges narrowed, none of them made higher, so that there are no halos; faint ones stay soft.
 
     Unsharp masking held between the least and the greatest value nearby, again and again, which is a shock filter

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsync.enhancers.base import Edit
-from lipsync.enhancers.detail.transfer import Memory, transfer
+from lipsync.enhancers.base import EditedFrame
+from lipsync.enhancers.detail.transfer import TemporalState, transfer
 from lipsync.enhancers.detail.warp import unit_of
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.region import region_of
 from lipsync.faces.smoothing import local_fit
 from lipsync.faces.track import Track
-from lipsync.faces.window import FaceWindow
-from lipsync.models.session import Conditions
+from lipsync.faces.window import SmoothedFaces
+from lipsync.models.session import RunInfo
 from lipsync.speech.motion import load_basis
 from lipsync.types import Face, Float32
 
@@ -34,7 +34,7 @@ class _Waiting:
     ``run``: frames of one run follow each other without a cut.
     """
 
-    edit: Edit
+    edit: EditedFrame
     source: Float32 | None
     found: Future[Face | None] | None
     run: int
@@ -52,10 +52,10 @@ class DetailTransfer:
         self._landmarker, self._strength = landmarker, strength
 
     @property
-    def conditions(self) -> Conditions | None:
+    def conditions(self) -> RunInfo | None:
         return None
 
-    def enhance(self, frames: Iterable[Edit], track: Track) -> Generator[Edit, None, None]:
+    def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
         if self._strength <= 0:
             yield from frames
             return
@@ -72,9 +72,9 @@ class DetailTransfer:
         for rest in range(place, len(window)):
             yield self._finished(window, rest, state)
 
-    def _looked_at(self, frames: Iterable[Edit], track: Track) -> Generator[_Waiting, None, None]:
+    def _looked_at(self, frames: Iterable[EditedFrame], track: Track) -> Generator[_Waiting, None, None]:
         """Every frame, its face being looked for."""
-        faces, starts = FaceWindow(track, load_basis().rest), [shot.start for shot in track.shots]
+        faces, starts = SmoothedFaces(track, load_basis().rest), [shot.start for shot in track.shots]
         run, last = 0, (0, 0)
         for edit in frames:
             index = edit.picture.index
@@ -86,11 +86,11 @@ class DetailTransfer:
             look = None if source is None else self._landmarker.landmarks_later(edit.picture, region_of(source))
             yield _Waiting(edit, source, look, run)
 
-    def _finished(self, window: deque[_Waiting], place: int, state: _State) -> Edit:
+    def _finished(self, window: deque[_Waiting], place: int, state: _State) -> EditedFrame:
         waiting = window[place]
         moved = _calm(window, place)
         if waiting.run != state.run or moved is None:
-            state.run, state.memory = waiting.run, Memory()
+            state.run, state.memory = waiting.run, TemporalState()
         if waiting.source is not None and moved is not None:
             strength = self._strength * moved.share
             transfer(waiting.edit, waiting.source, waiting.source + moved.by, strength, state.memory)
@@ -101,7 +101,7 @@ class _State:
     """What is remembered from one frame to the next of a run."""
 
     def __init__(self) -> None:
-        self.run, self.memory = 0, Memory()
+        self.run, self.memory = 0, TemporalState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,9 @@ def _calm(window: deque[_Waiting], place: int) -> _Moved | None:
     if not known:
         return None
     rows = np.stack([moved for _, moved in known]).reshape(len(known), -1)
-    fitted = local_fit(rows, AROUND, ORDER)
+    cast_inputs = local_fit(rows, AROUND, ORDER)
     nearest = min(range(len(known)), key=lambda n: abs(known[n][0] - place))
-    return _Moved(_kept(fitted[nearest].reshape(-1, 2), NOISE * unit_of(here.source)), len(known) / len(near))
+    return _Moved(_kept(cast_inputs[nearest].reshape(-1, 2), NOISE * unit_of(here.source)), len(known) / len(near))
 
 
 def _kept(moved: Float32, noise: float) -> Float32:

@@ -9,23 +9,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.enhancers.base import Edit
+from lipsync.enhancers.base import EditedFrame
 from lipsync.enhancers.detail.bands import (
     agreeing,
     alike,
     blurred,
-    crisp,
     energy,
     fine_energy,
     grain_of,
-    lacking,
+    missing_detail,
+    shock_filter,
     tiled,
 )
 from lipsync.enhancers.detail.warp import filled, source_map, unit_of
 from lipsync.faces.geometry import INNER_TOP, LIPS_INNER, LIPS_OUTER
 from lipsync.faces.region import Region, region_of
 from lipsync.frames.difference import changed_box, changed_mask
-from lipsync.frames.patch import Box, sampled, whole_values
+from lipsync.frames.patch import Box, quantise, sampled
 from lipsync.types import Float32, Picture, Plane
 
 GENERATED: Final = 96  # pixels across a face that a small generator makes
@@ -39,7 +39,7 @@ CALM_SHARE, CALM_EDGES, CALM_SOURCE = 0.5, 0.3, 0.1  # what a new frame counts f
 
 
 @dataclass(slots=True)
-class Memory:
+class TemporalState:
     """What the frames before showed, in one run without a cut.
 
     ``alike`` where the footage showed the same, within ``box`` and for a head in ``region``; ``sharp``: how sharp the
@@ -70,7 +70,7 @@ class _Frame:
     pixel: float
 
 
-def transfer(edit: Edit, source: Float32, shown: Float32, strength: float, memory: Memory) -> None:
+def transfer(edit: EditedFrame, source: Float32, shown: Float32, strength: float, memory: TemporalState) -> None:
     """Give the changed part of ``edit.picture`` the detail of ``edit.before``, in place.
 
     ``source``, ``shown`` (468, 2): the mesh of the one and of the other, in pixels. Only luma, which carries what the
@@ -87,10 +87,10 @@ def transfer(edit: Edit, source: Float32, shown: Float32, strength: float, memor
     mask = changed_mask(edit.before, picture, box, max(1.5, EDGE * unit)) * np.float32(strength)
     after = frame.seen + mask * (_detailed(frame, memory) - frame.seen)
     scale = np.float32(1 << (picture.depth - 8))
-    picture.y[box.top : box.bottom, box.left : box.right] = whole_values(after * scale, picture.depth)
+    picture.y[box.top : box.bottom, box.left : box.right] = quantise(after * scale, picture.depth)
 
 
-def _detailed(frame: _Frame, memory: Memory) -> Float32:
+def _detailed(frame: _Frame, memory: TemporalState) -> Float32:
     """The frame's box with all detail."""
     where = source_map(frame.shown, frame.source, frame.box)
     warped = np.asarray(sampled(cast(Plane, frame.before), where), np.float32)
@@ -98,7 +98,9 @@ def _detailed(frame: _Frame, memory: Memory) -> Float32:
     same = _same_place(frame, warped, certain, memory)
     nothing = cast(Float32, None)  # as in media.patch
     kept = cv2.remap(fine_energy(frame.before, frame.pixel), where, nothing, cv2.INTER_LINEAR)
-    textured = frame.seen + same * lacking(frame.seen, warped, frame.pixel, np.asarray(kept, np.float32), certain)
+    textured = frame.seen + same * missing_detail(
+        frame.seen, warped, frame.pixel, np.asarray(kept, np.float32), certain
+    )
     textured += np.sqrt(1 - same * same) * _grain(frame)
     lips = _soft(frame.shown, LIPS_OUTER, frame, 1.0)
     inside = _soft(frame.shown, LIPS_INNER, frame, 0.4)
@@ -113,11 +115,11 @@ def _narrowed(frame: _Frame, lips: Float32) -> Float32:
     added = np.zeros_like(lips)
     if width and height:
         part = frame.seen[rows, columns]
-        added[rows, columns] = (crisp(part, frame.pixel) - part) * lips[rows, columns]
+        added[rows, columns] = (shock_filter(part, frame.pixel) - part) * lips[rows, columns]
     return added
 
 
-def _same_place(frame: _Frame, warped: Float32, certain: Float32, memory: Memory) -> Float32:
+def _same_place(frame: _Frame, warped: Float32, certain: Float32, memory: TemporalState) -> Float32:
     """Where the warped footage can be believed to show what the frame does; inside of the mouth it has to agree."""
     unsure = _soft(frame.shown, LIPS_INNER, frame, 0.4) * (1 - certain)
     same = alike(frame.seen, warped, frame.pixel) * (1 - unsure)
@@ -135,7 +137,7 @@ def _same_place(frame: _Frame, warped: Float32, certain: Float32, memory: Memory
     return memory.alike
 
 
-def _share_of_edges(frame: _Frame, textured: Float32, edges: Float32, memory: Memory) -> float:
+def _share_of_edges(frame: _Frame, textured: Float32, edges: Float32, memory: TemporalState) -> float:
     """How much of ``edges`` makes the lips as sharp as the footage's have been, 0..1, changing slowly."""
     now, then = (_around_lips(mesh, frame) for mesh in (frame.shown, frame.source))
     sharp = float(np.square(energy(frame.before)[then]).mean()) if then.any() else 0.0

@@ -13,19 +13,19 @@ from typing import Final
 import cv2
 import numpy as np
 
-from lipsync.enhancers.base import Edit, EnhancerOptions
+from lipsync.enhancers.base import EditedFrame, EnhancerOptions
 from lipsync.enhancers.restore.align import square_matrix
-from lipsync.enhancers.restore.onnx_ports import Ports, ports_of
+from lipsync.enhancers.restore.onnx_ports import InputSignature, input_signature
 from lipsync.errors import InferenceFailed
 from lipsync.faces.geometry import LEFT_EYE, RIGHT_EYE
 from lipsync.faces.track import Track
-from lipsync.faces.window import FaceWindow
+from lipsync.faces.window import SmoothedFaces
 from lipsync.frames.blend import colour_shift
 from lipsync.frames.difference import changed_box, changed_mask
-from lipsync.frames.patch import Box, read_patch, whole_values, write_patch
+from lipsync.frames.patch import Box, quantise, read_patch, write_patch
 from lipsync.frames.rgb import rgb_matrix, warp_rgb
-from lipsync.models.session import Conditions, Session
-from lipsync.models.session_cache import Networks
+from lipsync.models.session import RunInfo, Session
+from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import load_basis
 from lipsync.types import Float32, Picture, Shot
 
@@ -43,7 +43,7 @@ class Restorer:
     """A network that restores faces: RGB (1, 3, side, side), -1..1, to the same."""
 
     session: Session
-    ports: Ports
+    ports: InputSignature
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ class Restoration:
         self._network, self._options = network, options
 
     @property
-    def conditions(self) -> Conditions | None:
-        return Conditions(self._network.session.device, self._network.session.precision, 1)
+    def conditions(self) -> RunInfo | None:
+        return RunInfo(self._network.session.device, self._network.session.precision, 1)
 
-    def enhance(self, frames: Iterable[Edit], track: Track) -> Generator[Edit, None, None]:
-        window, steady = FaceWindow(track, load_basis().rest), _Steady(track.shots)
-        waiting: deque[tuple[Edit, _Look | None, Future[Float32] | None]] = deque()
+    def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
+        window, steady = SmoothedFaces(track, load_basis().rest), _Steady(track.shots)
+        waiting: deque[tuple[EditedFrame, _Look | None, Future[Float32] | None]] = deque()
         pool = ThreadPoolExecutor(STREAMS, "restoring")
         try:
             for frame in frames:
@@ -87,7 +87,7 @@ class Restoration:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _look(self, frame: Edit, window: FaceWindow) -> _Look | None:
+    def _look(self, frame: EditedFrame, window: SmoothedFaces) -> _Look | None:
         """None where there is nothing to restore."""
         face = window.at(frame.picture.index) if frame.edited and self._options.strength else None
         box = None if face is None else changed_box(frame.before, frame.picture)
@@ -111,7 +111,7 @@ class Restoration:
         return np.asarray(detail * _rim(self._network.ports.side), np.float32)
 
 
-def open_restorer(find: Callable[[bool], Path], options: EnhancerOptions, networks: Networks) -> Restoration:
+def open_restorer(find: Callable[[bool], Path], options: EnhancerOptions, networks: SessionCache) -> Restoration:
     """With a network of the store. ``find``: its graph, in half precision or not.
 
     Raises ModelError, OptionInvalid, OutOfMemory.
@@ -119,7 +119,7 @@ def open_restorer(find: Callable[[bool], Path], options: EnhancerOptions, networ
     runtime = networks.runtime(options.device, options.precision)
     graph = find(runtime.precision == "fp16")
     session = networks.open(graph, device=runtime.device, precision=runtime.precision, streams=STREAMS)
-    return Restoration(Restorer(session, ports_of(graph)), options)
+    return Restoration(Restorer(session, input_signature(graph)), options)
 
 
 def _rim(side: int) -> Float32:
@@ -154,7 +154,7 @@ class _Steady:
         return abs(last - index) <= 1 and bisect_right(self._starts, last) == bisect_right(self._starts, index)
 
 
-def _settled(frame: Edit, look: _Look | None, made: Future[Float32] | None, steady: _Steady) -> Edit:
+def _settled(frame: EditedFrame, look: _Look | None, made: Future[Float32] | None, steady: _Steady) -> EditedFrame:
     if look is None or made is None:
         steady.forget()
         return frame
@@ -162,14 +162,14 @@ def _settled(frame: Edit, look: _Look | None, made: Future[Float32] | None, stea
     return frame
 
 
-def _paste(frame: Edit, look: _Look, detail: Float32) -> None:
+def _paste(frame: EditedFrame, look: _Look, detail: Float32) -> None:
     picture, box = frame.picture, look.box
     mask = changed_mask(frame.before, picture, box, max(1.0, FEATHER * look.unit))
     before = read_patch(picture, box)
     around = np.asarray(before, np.float32)
     added = around + _in_picture(detail, look.matrix, box, picture)
     added = added + colour_shift(around, added, mask, picture.depth)
-    after = whole_values(around + (added - around) * (mask * np.float32(look.strength))[..., None], picture.depth)
+    after = quantise(around + (added - around) * (mask * np.float32(look.strength))[..., None], picture.depth)
     write_patch(picture, box, before, after)
 
 

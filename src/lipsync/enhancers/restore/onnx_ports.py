@@ -23,7 +23,7 @@ FIXED: Final = {1: 8, 5: 4}  # bytes of a protobuf field by its wire type
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class InputSignature:
     """What a restorer takes: a face (1, 3, side, side) and, of some, how near to stay to it, in the shape ``told``."""
 
     side: int
@@ -47,11 +47,11 @@ def read_restorer(path: Path) -> tuple[str, Path]:
     graph = read_graph(path)
     if any(tensor.data_location == onnx_package().TensorProto.EXTERNAL for tensor in _tensors(graph)):
         raise CheckpointRefused(f"{path}: keeps its weights in another file; one file with all in it is wanted")
-    ports_of(path)
+    input_signature(path)
     return FORM, path
 
 
-def ports_of(path: Path) -> Ports:
+def input_signature(path: Path) -> InputSignature:
     """What a network takes, from its file; neither the onnx package is needed for that nor memory for the weights.
 
     Raises CheckpointMismatch if it is no restorer, CheckpointTruncated.
@@ -74,7 +74,7 @@ def ports_of(path: Path) -> Ports:
     told = [tuple(size or 1 for size in port.shape) for port in others]
     if any(port.kind not in (FLOAT, HALF, DOUBLE) for port in others) or any(set(shape) - {1} for shape in told):
         raise CheckpointMismatch(f"{path}: a network whose {FIDELITY} is not one number")
-    return Ports(side, *told)
+    return InputSignature(side, *told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from lipsync.enhancers.upscale.tiles import blank
-from lipsync.models.session import Conditions
+from lipsync.models.session import RunInfo
 from lipsync.types import Picture, Plane
 
 
@@ -18,7 +18,7 @@ class Lanczos:
         self.factor = factor
 
     @property
-    def conditions(self) -> Conditions | None:
+    def conditions(self) -> RunInfo | None:
         return None
 
     def begin(self) -> None:

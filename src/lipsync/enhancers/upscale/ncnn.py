@@ -17,11 +17,11 @@ import numpy as np
 
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.enhancers.upscale.ncnn_graph import onnx_of
-from lipsync.enhancers.upscale.tiled import Enlarger
+from lipsync.enhancers.upscale.tiled import UpscalerNetwork
 from lipsync.errors import DeviceUnavailable, ExtraMissing, InferenceFailed, ModelCorrupt, OutOfMemory
 from lipsync.models.download import sha256_of
-from lipsync.models.session import Array, Session, fitted
-from lipsync.models.session_cache import Networks
+from lipsync.models.session import Array, Session, cast_inputs
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 
 OWN_DEVICES: Final = ("ncnn", "vulkan")  # that ncnn runs itself: the processor, any card with Vulkan
@@ -32,7 +32,7 @@ VERSIONS: Final = {SPAN: "1.2.0", REALESRGAN: "2.0.0"}
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Which files of which package a network is. ``reach``, ``plain``: see ``upscale.Enlarger``."""
+    """Which files of which package a network is. ``reach``, ``plain``: see ``upscale.UpscalerNetwork``."""
 
     package: str
     stem: str
@@ -54,7 +54,7 @@ FILES: Final[Mapping[tuple[str, int], Files]] = {
 }
 
 
-def enlarger(name: str, factor: int, options: EnhancerOptions, networks: Networks) -> Enlarger:
+def enlarger(name: str, factor: int, options: EnhancerOptions, networks: SessionCache) -> UpscalerNetwork:
     """A network of FILES, which runs on any device of ``models.devices`` or of OWN_DEVICES.
 
     Raises ExtraMissing, ModelCorrupt, DeviceUnavailable, OptionInvalid.
@@ -64,7 +64,7 @@ def enlarger(name: str, factor: int, options: EnhancerOptions, networks: Network
     told = ((name, sha256_of(weights, Monitor())),)
     if options.device in OWN_DEVICES:
         session = open_ncnn(param, weights, options.device)
-        return Enlarger(lambda high, wide: session, files.factor, files.reach, files.plain, told)
+        return UpscalerNetwork(lambda high, wide: session, files.factor, files.reach, files.plain, told)
     runtime = networks.runtime(options.device, options.precision)
     graph = onnx_of(param, weights, runtime.precision == "fp16")
 
@@ -72,7 +72,7 @@ def enlarger(name: str, factor: int, options: EnhancerOptions, networks: Network
         shape = (1, 3, high, wide)
         return networks.open(graph, device=runtime.device, precision=runtime.precision, shapes=shape)
 
-    return Enlarger(ready, files.factor, files.reach, files.plain, told)
+    return UpscalerNetwork(ready, files.factor, files.reach, files.plain, told)
 
 
 def installed(name: str, factor: int) -> bool:
@@ -121,7 +121,7 @@ class _NcnnSession:
         self.device, self.precision = device, "fp16" if device == "vulkan" else "fp32"
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        (pictures,) = fitted(inputs, [np.dtype(np.float32)])
+        (pictures,) = cast_inputs(inputs, [np.dtype(np.float32)])
         return [np.stack([self._one(np.ascontiguousarray(picture)) for picture in pictures])]
 
     def _one(self, picture: Array) -> Array:

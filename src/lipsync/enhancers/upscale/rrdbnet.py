@@ -38,7 +38,7 @@ EARLIER: Final = (  # names of the first ESRGAN, and what they became
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class RrdbWeights:
     """``factor``: how many times larger it makes pictures; ``convolutions``: weight and bias by name."""
 
     factor: int
@@ -46,7 +46,7 @@ class Weights:
     convolutions: Mapping[str, tuple[Float32, Float32]]
 
 
-def read_rrdbnet(path: Path) -> tuple[str, Weights]:
+def read_rrdbnet(path: Path) -> tuple[str, RrdbWeights]:
     """The form in which the file was written, and what is in it.
 
     Raises what ``read_checkpoint`` raises, CheckpointMismatch if it is another network, CheckpointInvalid.
@@ -61,10 +61,10 @@ def read_rrdbnet(path: Path) -> tuple[str, Weights]:
     found = dict(_convolutions(path, tensors, first.shape[1], features, growth, blocks))
     if strangers := sorted({name.rpartition(".")[0] for name in tensors} - set(found)):
         raise CheckpointMismatch(f"{path}: not a plain RRDBNet; it has {strangers[0]} as well")
-    return form, Weights(FACTORS[first.shape[1]], blocks, found)
+    return form, RrdbWeights(FACTORS[first.shape[1]], blocks, found)
 
 
-def rrdbnet_graph(weights: Weights, half: bool = False) -> bytes:
+def rrdbnet_graph(weights: RrdbWeights, half: bool = False) -> bytes:
     """``picture`` (n, 3, h, w), RGB in 0..1, to ``larger`` (n, 3, factor h, factor w); h and w even for a factor of 2.
 
     ``half``: computed in half precision, input and output too. Raises ExtraMissing without onnx.
@@ -85,7 +85,7 @@ def rrdbnet_graph(weights: Weights, half: bool = False) -> bytes:
 class _Net(Graph):
     """The graph, of convolutions by name."""
 
-    def __init__(self, weights: Weights, half: bool) -> None:
+    def __init__(self, weights: RrdbWeights, half: bool) -> None:
         super().__init__(half)
         self._weights = weights
         self._share = self.constant(np.array(SHARE, np.float32))

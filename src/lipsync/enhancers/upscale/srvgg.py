@@ -27,7 +27,7 @@ FACTORS = (2, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class SrvggLayer:
     """A convolution and the slopes (n, 1, 1) of what is negative after it; None after the last."""
 
     weight: Float32
@@ -36,14 +36,14 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class SrvggWeights:
     """``factor``: how many times larger it makes pictures."""
 
     factor: int
-    layers: tuple[Layer, ...]
+    layers: tuple[SrvggLayer, ...]
 
 
-def read_srvgg(path: Path) -> tuple[str, Weights]:
+def read_srvgg(path: Path) -> tuple[str, SrvggWeights]:
     """The form in which the file was written, and what is in it.
 
     Raises what ``read_checkpoint`` raises, CheckpointMismatch if it is another network, CheckpointInvalid.
@@ -56,10 +56,10 @@ def read_srvgg(path: Path) -> tuple[str, Weights]:
     factor = round((last.shape[0] / COLOURS) ** 0.5) if last.ndim == 4 else 0
     if factor not in FACTORS or last.shape[0] != COLOURS * factor**2:
         raise CheckpointMismatch(f"{path}: the weights of a network that does not make pictures 2 or 4 times larger")
-    return form, Weights(factor, tuple(_layers(path, tensors, len(numbers))))
+    return form, SrvggWeights(factor, tuple(_layers(path, tensors, len(numbers))))
 
 
-def srvgg_graph(weights: Weights, half: bool = False) -> bytes:
+def srvgg_graph(weights: SrvggWeights, half: bool = False) -> bytes:
     """``picture`` (n, 3, h, w), RGB in 0..1, to ``larger`` (n, 3, factor h, factor w).
 
     ``half``: computed in half precision, input and output too. Raises ExtraMissing without onnx.
@@ -75,7 +75,7 @@ def srvgg_graph(weights: Weights, half: bool = False) -> bytes:
     return graph.model("srvgg", {"picture": (COLOURS, "h", "w")}, {"larger": (COLOURS, "H", "W")})
 
 
-def _layers(path: Path, tensors: Mapping[str, NDArray[np.generic]], count: int) -> list[Layer]:
+def _layers(path: Path, tensors: Mapping[str, NDArray[np.generic]], count: int) -> list[SrvggLayer]:
     """Convolutions at even numbers, slopes between them."""
     layers, inputs = [], COLOURS
     for number in range(0, count, 2):
@@ -89,6 +89,6 @@ def _layers(path: Path, tensors: Mapping[str, NDArray[np.generic]], count: int) 
         if number + 1 < count:
             told = f"body.{number + 1}.weight"
             slopes = finite(path, told, tensors[told], (outputs,)).reshape(outputs, 1, 1)
-        layers.append(Layer(weight, shift, slopes))
+        layers.append(SrvggLayer(weight, shift, slopes))
         inputs = outputs
     return layers

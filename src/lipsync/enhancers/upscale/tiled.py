@@ -16,8 +16,8 @@ from lipsync.enhancers.upscale.tiles import MARGIN, Grid, blank, grid, read_tile
 from lipsync.errors import InferenceFailed, OutOfMemory
 from lipsync.frames.rgb import rgb_matrix
 from lipsync.models.devices import Runtime
-from lipsync.models.session import Conditions, Session
-from lipsync.models.session_cache import Networks
+from lipsync.models.session import RunInfo, Session
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.types import Float32, Picture
 
@@ -30,7 +30,7 @@ REMEMBERED: Final = 0.9  # of the last picture's share, so that it does not jump
 
 
 @dataclass(frozen=True, slots=True)
-class Enlarger:
+class UpscalerNetwork:
     """A network that makes pictures larger: RGB (1, 3, h, w), 0..1, to (1, 3, factor h, factor w).
 
     ``open`` gives it ready for pictures of a height and width. ``reach``: how far, in pixels, what a pixel becomes
@@ -46,7 +46,7 @@ class Enlarger:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class UpscaleParams:
     """How a picture is to be enlarged: ``factor`` is the network's or less; ``side``: pixels of a tile, None: what
     suits the device; ``strength`` 0..1, of it over a plain enlargement; ``passes`` of the correction."""
 
@@ -67,7 +67,7 @@ class TiledUpscaler:
     it is asked to restore the middle of each picture from a smaller one, and counts for as much as it was right there.
     """
 
-    def __init__(self, network: Enlarger, wish: Wish, monitor: Monitor) -> None:
+    def __init__(self, network: UpscalerNetwork, wish: UpscaleParams, monitor: Monitor) -> None:
         self.factor = wish.factor
         self._network, self._wish, self._monitor = network, wish, monitor
         self._plain = Lanczos(wish.factor)
@@ -77,13 +77,13 @@ class TiledUpscaler:
         self._share: float | None = None
 
     @property
-    def conditions(self) -> Conditions | None:
+    def conditions(self) -> RunInfo | None:
         if self._session is None:
             return None
         notes: tuple[str, ...] = ()
         if self._side < self._asked:
             notes = (f"memory ran short with tiles of {self._asked} pixels; it went on with {self._side}",)
-        return Conditions(self._session.device, self._session.precision, 1, notes, self._network.weights)
+        return RunInfo(self._session.device, self._session.precision, 1, notes, self._network.weights)
 
     def begin(self) -> None:
         self._share = None
@@ -114,7 +114,7 @@ class TiledUpscaler:
             shown = read_tile(picture, top, left, (tiles.high, tiles.wide), self._network.reach)
             made = self._enlarged(session, shown, to_rgb)
             if strength < 1:
-                plain = enlarged(shown, self.factor)
+                plain = resize_lanczos(shown, self.factor)
                 made = plain + (made - plain) * np.float32(strength)
             cut = self._network.reach * self.factor - MARGIN
             write_tile(large, top * self.factor, left * self.factor, made[cut:-cut, cut:-cut])
@@ -150,7 +150,7 @@ class TiledUpscaler:
         large = np.ascontiguousarray(np.clip(made[0], 0, 1).transpose(1, 2, 0))  # SPAN makes great numbers of noise
         if self._network.factor != self.factor:
             large = cv2.resize(large, (wide, high), interpolation=cv2.INTER_AREA)
-        return faithful(np.asarray(cv2.transform(large, from_rgb(to_rgb)), np.float32), shown, self._wish.passes)
+        return back_project(np.asarray(cv2.transform(large, from_rgb(to_rgb)), np.float32), shown, self._wish.passes)
 
     def _trusted(self, session: Session, tiles: Grid, picture: Picture, to_rgb: Float32) -> float:
         """How much of the network and how much of a plain enlargement come nearest to the truth, 0..1."""
@@ -158,7 +158,9 @@ class TiledUpscaler:
         top, left = (max(0, length - side) // 4 * 2 for length, side in zip(picture.y.shape, (high, wide), strict=True))
         truth = read_tile(picture, top, left, (high, wide), reach)
         small = np.asarray(cv2.resize(truth, self._shape(tiles)[::-1], interpolation=cv2.INTER_AREA), np.float32)
-        plain = faithful(enlarged(small, self.factor), small, self._wish.passes)  # what the correction does counts not
+        plain = back_project(
+            resize_lanczos(small, self.factor), small, self._wish.passes
+        )  # what the correction does counts not
         inside = tuple(
             slice(reach, reach + min(side, length - first))  # beyond the picture's edge there is nothing true
             for side, length, first in zip((high, wide), picture.y.shape, (top, left), strict=True)
@@ -172,13 +174,13 @@ class TiledUpscaler:
         return max(0.0, self._share - FAINT) / (1 - FAINT)
 
 
-def enlarged(small: Float32, factor: int) -> Float32:
+def resize_lanczos(small: Float32, factor: int) -> Float32:
     """A tile (h, w, 3) made larger without a network."""
     size = (small.shape[1] * factor, small.shape[0] * factor)
     return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LANCZOS4), np.float32)
 
 
-def faithful(large: Float32, small: Float32, passes: int) -> Float32:
+def back_project(large: Float32, small: Float32, passes: int) -> Float32:
     """``large`` (f h, f w, 3), changed as little as makes it ``small`` (h, w, 3) when areas of it are averaged."""
     for _ in range(passes):
         missing = small - cv2.resize(large, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
@@ -193,8 +195,8 @@ def from_rgb(to_rgb: Float32) -> NDArray[np.float64]:
 
 
 def open_stored(
-    find: Callable[[bool], Path], factor: int, reach: int, runtime: Runtime, networks: Networks
-) -> Enlarger:
+    find: Callable[[bool], Path], factor: int, reach: int, runtime: Runtime, networks: SessionCache
+) -> UpscalerNetwork:
     """A network of the store. ``find``: its graph, in half precision or not. Raises ModelError, OutOfMemory."""
     graph = find(runtime.precision == "fp16")
 
@@ -202,4 +204,4 @@ def open_stored(
         shape = (1, 3, high, wide)
         return networks.open(graph, device=runtime.device, precision=runtime.precision, shapes=shape)
 
-    return Enlarger(ready, factor, reach)
+    return UpscalerNetwork(ready, factor, reach)

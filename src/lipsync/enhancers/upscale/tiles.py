@@ -9,7 +9,7 @@ from typing import cast
 import cv2
 import numpy as np
 
-from lipsync.frames.planes import own_planes
+from lipsync.frames.planes import contiguous_copy
 from lipsync.types import Float32, Picture, Plane
 
 EVEN = 4  # tiles' sides and corners are multiples of it: networks that fold pixels into channels want that
@@ -65,7 +65,7 @@ def blank(like: Picture, factor: int) -> Picture:
     height, width = (length * factor for length in like.y.shape)
     half = ((height + 1) // 2, (width + 1) // 2)
     nothing = np.zeros((), like.y.dtype)
-    y, u, v = own_planes([cast(Plane, np.broadcast_to(nothing, shape)) for shape in ((height, width), half, half)])
+    y, u, v = contiguous_copy([cast(Plane, np.broadcast_to(nothing, shape)) for shape in ((height, width), half, half)])
     return Picture(like.index, y, u, v, like.depth, like.colour)
 
 

@@ -16,9 +16,9 @@ from lipsync.faces.geometry import MESH, fit_pose, opening
 from lipsync.faces.region import region_of
 from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
-from lipsync.media.reader import bounce
-from lipsync.models.session import Conditions
-from lipsync.models.session_cache import Networks
+from lipsync.media.reader import ping_pong
+from lipsync.models.session import RunInfo
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
 from lipsync.speech.motion import load_basis
@@ -29,7 +29,7 @@ OPTIONS = EngineOptions()
 class Echo:
     """A generator that gives back the face that it is shown, as one batch of ``batch`` after the other."""
 
-    conditions = Conditions("cpu", "bf16", 4)
+    conditions = RunInfo("cpu", "bf16", 4)
 
     def __init__(self) -> None:
         self.closed = False
@@ -53,10 +53,10 @@ def echo():
 
 @pytest.fixture
 def house(echo, speaker, voice):
-    engine = Hybrid(echo, OPTIONS, 4, Networks())
+    engine = Hybrid(echo, OPTIONS, 4, SessionCache())
     footage = probe(speaker)
     with (
-        track_faces(footage, 1000, "largest", [engine], Networks(), Monitor()) as track,
+        track_faces(footage, 1000, "largest", [engine], SessionCache(), Monitor()) as track,
         listen(probe(voice), allow_clipped=False) as sound,
     ):
         yield engine, footage, Scene(track, sound, Fraction(25), 40)
@@ -67,7 +67,7 @@ def test_a_generator_that_changes_nothing_leaves_the_mouth_as_it_is(house, landm
     rest = load_basis().rest
     own = scene.track.landmarks(0, 40)
     gaps = []
-    for frame in engine.synthesise(bounce(footage, 40, 40), scene):
+    for frame in engine.synthesise(ping_pong(footage, 40, 40), scene):
         assert frame.edited
         face = landmarker.landmarks(frame.picture, region_of(own[frame.picture.index]))
         gaps.append(opening(fit_pose(face.landmarks[None], rest).to_face(face.landmarks[None, :MESH]))[0])
@@ -78,14 +78,14 @@ def test_a_generator_that_changes_nothing_leaves_the_mouth_as_it_is(house, landm
 
 def test_the_generator_runs_but_a_few_pictures_ahead(house, echo):
     engine, footage, scene = house
-    for given, _ in enumerate(engine.synthesise(bounce(footage, 40, 40), scene), 1):
+    for given, _ in enumerate(engine.synthesise(ping_pong(footage, 40, 40), scene), 1):
         assert echo.ahead <= given + 40
     assert echo.ahead == 40
 
 
 def test_left_early_it_closes_the_generator(house, echo):
     engine, footage, scene = house
-    frames = engine.synthesise(bounce(footage, 40, 40), scene)
+    frames = engine.synthesise(ping_pong(footage, 40, 40), scene)
     next(frames)
     frames.close()
     assert echo.closed
@@ -101,12 +101,12 @@ def test_wav2lip_gan_is_taken_first_then_wav2lip(models_dir, tmp_path):
         (folder / "imports").mkdir(parents=True)
         (folder / "graphs").symlink_to(models_dir / "graphs")
         (folder / "imports" / f"{keep}.json").write_text((models_dir / "imports" / f"{keep}.json").read_text())
-        assert open_engine(EngineOptions(models=folder), Networks(), Monitor()).needs_faces
+        assert open_engine(EngineOptions(models=folder), SessionCache(), Monitor()).needs_faces
 
 
 def test_without_weights_it_says_where_they_come_from(tmp_path):
     with pytest.raises(ModelMissing, match="lipsync models fetch wav2lip-gan --accept-license"):
-        open_engine(EngineOptions(models=tmp_path), Networks(), Monitor())
+        open_engine(EngineOptions(models=tmp_path), SessionCache(), Monitor())
 
 
 @pytest.mark.parametrize("options", [EngineOptions(faithful=True), EngineOptions(box=(0, 9, 0, 9))])

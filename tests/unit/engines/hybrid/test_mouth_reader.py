@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lipsync.engines.hybrid.calibration import SAMPLE, Sample, fitted
-from lipsync.engines.hybrid.mouth_reader import Reading, shown
+from lipsync.engines.hybrid.mouth_reader import MouthMeasurement, shown
 from lipsync.engines.rewrite.shape import close_lips
 from lipsync.engines.wav2lip.crop import aligned_box, view
 from lipsync.faces.geometry import LIPS, MESH, fit_pose, opening
@@ -42,7 +42,7 @@ def closed(face, basis):
 
 @pytest.fixture(scope="module")
 def reading(landmarker, basis, closed):
-    return Reading(landmarker, basis, closed)
+    return MouthMeasurement(landmarker, basis, closed)
 
 
 def gap(closed, basis, row):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.donors import Casting, Donor, Shelf, traits
+from lipsync.engines.rewrite.donors import Donor, DonorPictures, DonorSelector, traits
 from lipsync.engines.rewrite.drawn_mouth import cavity_colour, drawn_donor
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.shape import opened
@@ -42,7 +42,7 @@ def targets(rest, gaps):
 
 
 def test_the_shelf_keeps_different_mouths_and_drops_repeats(grey, rest):
-    shelf = Shelf()
+    shelf = DonorPictures()
     for gap in (0.0, 0.0, 0.1, 0.1, 0.2, 0.0):
         mesh = opened(rest, gap)
         shelf.offer(grey, placed(mesh), mesh, pose())
@@ -50,7 +50,7 @@ def test_the_shelf_keeps_different_mouths_and_drops_repeats(grey, rest):
 
 
 def test_the_shelf_stays_within_its_limit(grey, rest):
-    shelf = Shelf(limit=10)
+    shelf = DonorPictures(limit=10)
     for gap in np.linspace(0, 0.4, 100):
         mesh = opened(rest, float(gap))
         shelf.offer(grey, placed(mesh), mesh, pose())
@@ -59,7 +59,7 @@ def test_the_shelf_stays_within_its_limit(grey, rest):
 
 
 def test_the_shelf_stays_within_its_bytes(grey, rest):
-    shelf = Shelf(limit_bytes=100_000)
+    shelf = DonorPictures(limit_bytes=100_000)
     for gap in np.linspace(0, 0.4, 60):
         mesh = opened(rest, float(gap))
         shelf.offer(grey, placed(mesh), mesh, pose())
@@ -67,32 +67,32 @@ def test_the_shelf_stays_within_its_bytes(grey, rest):
 
 
 def test_a_mouth_outside_of_the_picture_is_left_out(grey, rest):
-    shelf = Shelf()
+    shelf = DonorPictures()
     shelf.offer(grey, placed(rest) + 1000, rest, pose())
     assert not shelf.donors
 
 
 def test_the_donor_nearest_in_shape_is_cast(rest, mouths):
-    chosen = Casting(mouths(0.0, 0.1, 0.2)).choose(*targets(rest, [0.01] * 8 + [0.19] * 8), 16)
+    chosen = DonorSelector(mouths(0.0, 0.1, 0.2)).choose(*targets(rest, [0.01] * 8 + [0.19] * 8), 16)
     assert chosen[0] == 0
     assert chosen[-1] == 2
 
 
 def test_a_flicker_of_the_target_does_not_change_the_donor(rest, mouths):
     gaps = [0.1 + 0.003 * (-1) ** k for k in range(20)]
-    chosen = Casting(mouths(0.095, 0.105)).choose(*targets(rest, gaps), 20)
+    chosen = DonorSelector(mouths(0.095, 0.105)).choose(*targets(rest, gaps), 20)
     assert len(set(chosen)) == 1
 
 
 def test_a_drawn_mouth_is_the_last_resort(rest, mouths):
     drawn = drawn_donor(rest, np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32), 8)
     wide = targets(rest, [0.2] * 4)
-    assert set(Casting([*mouths(0.18), drawn]).choose(*wide, 4)) == {0}
-    assert set(Casting([*mouths(0.004), drawn]).choose(*wide, 4)) == {1}
+    assert set(DonorSelector([*mouths(0.18), drawn]).choose(*wide, 4)) == {0}
+    assert set(DonorSelector([*mouths(0.004), drawn]).choose(*wide, 4)) == {1}
 
 
 def test_only_the_frames_asked_for_are_chosen_and_the_next_run_goes_on(rest, mouths):
-    casting = Casting(mouths(0.0, 0.2))
+    casting = DonorSelector(mouths(0.0, 0.2))
     assert casting.choose(*targets(rest, [0.2] * 6), 4) == [1] * 4
     assert casting.choose(*targets(rest, [0.2] * 3), 3) == [1] * 3
 

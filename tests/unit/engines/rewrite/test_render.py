@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.donors import Shelf
-from lipsync.engines.rewrite.render import Layer, render
+from lipsync.engines.rewrite.donors import DonorPictures
+from lipsync.engines.rewrite.render import WarpLayer, render
 from lipsync.engines.rewrite.shape import close_lips, influence, opened
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import MESH, fit_pose, opening
@@ -20,12 +20,12 @@ def reshape(smile, smile_points, rest, copy_of):
         picture = copy_of(smile)
         pose = fit_pose(smile_points[None], rest)
         own = pose.to_face(smile_points[None])[0]
-        shelf = Shelf()
+        shelf = DonorPictures()
         shelf.offer(picture, smile_points[:, :2], own, pose)
         weight = influence(rest)[:, None]
         mesh = (1 - weight) * own + weight * shape(own)
         target = pose.to_picture(mesh[None])[0, :, :2]
-        layers = [Layer(shelf.donors[0].mouth, 1.0)]
+        layers = [WarpLayer(shelf.donors[0].mouth, 1.0)]
         triangles = skin_triangles(opened(rest, 0.2), influence(rest))
         render(picture, smile_points[:, :2], target, float(pose.scale[0]), triangles, layers, DARK)
         return picture

@@ -9,7 +9,7 @@ from lipsync.engines.wav2lip.compose import LOWER_JAW, compose, place_in_box, pl
 from lipsync.engines.wav2lip.crop import aligned_box, boxed, view
 from lipsync.engines.wav2lip.reference import MOST, ClosedMouths
 from lipsync.faces.geometry import LIPS, MESH
-from lipsync.frames.planes import own_copy
+from lipsync.frames.planes import writable_copy
 from lipsync.types import Shot
 
 
@@ -25,7 +25,7 @@ def face(request, moved, to_picture, landmarker):
 
 def test_its_own_face_put_back_changes_little(face):
     picture, place, _ = face
-    after = own_copy(picture)
+    after = writable_copy(picture)
     assert compose(after, view(picture, place.crop), place)
     away = np.abs(after.y.astype(int) - picture.y)
     assert away.mean() < 0.4
@@ -34,7 +34,7 @@ def test_its_own_face_put_back_changes_little(face):
 
 def test_only_what_lies_between_lips_and_jaw_is_replaced(face):
     picture, place, landmarks = face
-    after = own_copy(picture)
+    after = writable_copy(picture)
     compose(after, np.zeros((3, 96, 96), np.float32), place)
     changed = np.abs(after.y.astype(int) - picture.y) > 2
     points = landmarks[:, :2].round().astype(int)
@@ -50,7 +50,7 @@ def test_only_what_lies_between_lips_and_jaw_is_replaced(face):
 
 def test_the_edge_is_soft(face):
     picture, place, landmarks = face
-    after = own_copy(picture)
+    after = writable_copy(picture)
     compose(after, view(picture, place.crop) * 0.2, replace(place, strength=0.5))
     change = after.y.astype(float) - picture.y
     steps = np.abs(np.diff(change, axis=1))
@@ -61,14 +61,14 @@ def test_the_edge_is_soft(face):
 def test_colours_are_matched_at_the_edge(face):
     picture, place, _ = face
     darker = np.clip(view(picture, place.crop) - 0.05, 0, 1)
-    after = own_copy(picture)
+    after = writable_copy(picture)
     compose(after, darker, place)
     assert abs(float((after.y.astype(float) - picture.y).mean())) < 0.3
 
 
 def test_nothing_is_shown_without_strength(face):
     picture, place, _ = face
-    after = own_copy(picture)
+    after = writable_copy(picture)
     assert not compose(after, np.zeros((3, 96, 96), np.float32), replace(place, strength=0.0))
     assert (after.y == picture.y).all()
 
@@ -76,13 +76,13 @@ def test_nothing_is_shown_without_strength(face):
 def test_a_face_outside_the_picture_is_left(face):
     picture, place, _ = face
     assert not compose(
-        own_copy(picture), np.zeros((3, 96, 96), np.float32), replace(place, outline=place.outline - 900)
+        writable_copy(picture), np.zeros((3, 96, 96), np.float32), replace(place, outline=place.outline - 900)
     )
 
 
 def test_a_face_of_which_only_the_box_is_known(to_picture, photo):
     picture = to_picture(photo, 0)
-    after = own_copy(picture)
+    after = writable_copy(picture)
     assert compose(after, np.zeros((3, 96, 96), np.float32), place_in_box(boxed((60, 190, 180, 280))))
     rows, columns = np.nonzero(after.y != picture.y)
     assert rows.min() > 60 + 50
@@ -97,7 +97,7 @@ def test_colours_are_matched_at_the_edge_however_much_of_the_mouth_is_shown(face
     made[:, 62:82, 30:66] *= 0.2  # a dark, open mouth
     chin = landmarks[[152, 148, 377], :2].round().astype(int)
     for strength in (1.0, 0.5, 0.2):
-        after = own_copy(picture)
+        after = writable_copy(picture)
         compose(after, made, replace(place, strength=strength))
         away = after.y.astype(int) - picture.y
         assert max(abs(int(away[y, x])) for x, y in chin) < 6

@@ -6,7 +6,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from lipsync.engines.wav2lip.inference import HELD, KEPT, LARGEST, STREAMS, LipGenerator, View, Work, batch_for
+from lipsync.engines.wav2lip.inference import (
+    HELD,
+    KEPT,
+    LARGEST,
+    STREAMS,
+    FrameJob,
+    GeneratorInput,
+    GeneratorRunner,
+    batch_for,
+)
 from lipsync.errors import InferenceFailed, OutOfMemory
 from lipsync.types import Colour, Picture
 
@@ -54,14 +63,14 @@ def picture(index: int = 0, size: int = 64) -> Picture:
 def works(indices, absent=()):
     for place, index in enumerate(indices):
         face = np.full((6, 96, 96), index, np.float32)
-        view = None if place in absent else View(face, index)
-        yield Work(picture(index), np.full((80, 16), 0.25, np.float32), view, f"place {place}")
+        view = None if place in absent else GeneratorInput(face, index)
+        yield FrameJob(picture(index), np.full((80, 16), 0.25, np.float32), view, f"place {place}")
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
 @pytest.mark.parametrize("repeats", [True, False])
 def test_every_frame_in_order_those_without_a_face_as_well(batch, repeats):
-    generator = LipGenerator(Encoder(), Decoder())
+    generator = GeneratorRunner(Encoder(), Decoder())
     done = list(generator.run(works(range(20), absent=(0, 7, 8, 19)), batch, repeats))
     assert [work.place for work, _ in done] == [f"place {k}" for k in range(20)]
     for place, (_, made) in enumerate(done):
@@ -74,24 +83,24 @@ def test_every_frame_in_order_those_without_a_face_as_well(batch, repeats):
 
 def test_nobody_at_all_computes_nothing():
     decoder = Decoder()
-    done = list(LipGenerator(Encoder(), decoder).run(works(range(5), absent=range(5)), 2, True))
+    done = list(GeneratorRunner(Encoder(), decoder).run(works(range(5), absent=range(5)), 2, True))
     assert len(done) == 5
     assert decoder.sizes == []
 
 
 def test_features_are_computed_once_for_frames_that_are_shown_again():
     encoder = Encoder()
-    bounced = [0, 1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3, 4, 3, 2]
-    list(LipGenerator(encoder, Decoder()).run(works(bounced), 4, repeats=True))
+    ping_pong_index = [0, 1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3, 4, 3, 2]
+    list(GeneratorRunner(encoder, Decoder()).run(works(ping_pong_index), 4, repeats=True))
     assert encoder.seen == Counter({0.0: 1, 1.0: 1, 2.0: 1, 3.0: 1, 4.0: 1})
     photo = Encoder()
-    list(LipGenerator(photo, Decoder()).run(works([0] * 50), 8, repeats=True))
+    list(GeneratorRunner(photo, Decoder()).run(works([0] * 50), 8, repeats=True))
     assert photo.seen == Counter({0.0: 1})
 
 
 def test_what_is_kept_is_bounded():
     encoder = Encoder()
-    generator = LipGenerator(encoder, Decoder())
+    generator = GeneratorRunner(encoder, Decoder())
     frames = [*range(1500), *range(1500)]  # of about 221 kB each
     list(generator.run(works(frames), 16, repeats=True))
     often = [encoder.seen[float(k)] for k in range(1500)]
@@ -102,7 +111,7 @@ def test_what_is_kept_is_bounded():
 @pytest.mark.parametrize("most", [1, 2, 5])
 def test_a_batch_shrinks_when_memory_runs_out_and_stays_small(most):
     decoder = Decoder(most=most)
-    generator = LipGenerator(Encoder(), decoder)
+    generator = GeneratorRunner(Encoder(), decoder)
     done = list(generator.run(works(range(40)), 16, False))
     assert [float(made[0, 0, 0]) for _, made in done] == [k + 0.25 for k in range(40)]
     conditions = generator.conditions
@@ -113,7 +122,7 @@ def test_a_batch_shrinks_when_memory_runs_out_and_stays_small(most):
 
 def test_a_single_frame_that_is_too_much_is_told():
     with pytest.raises(OutOfMemory):
-        list(LipGenerator(Encoder(), Decoder(most=0)).run(works(range(4)), 4, False))
+        list(GeneratorRunner(Encoder(), Decoder(most=0)).run(works(range(4)), 4, False))
 
 
 def test_a_network_that_gives_no_numbers_is_told():
@@ -122,20 +131,20 @@ def test_a_network_that_gives_no_numbers_is_told():
             return [super().run(inputs)[0] * np.nan]
 
     with pytest.raises(InferenceFailed, match="no numbers"):
-        list(LipGenerator(Encoder(), Broken()).run(works(range(4)), 4, False))
+        list(GeneratorRunner(Encoder(), Broken()).run(works(range(4)), 4, False))
 
 
 @pytest.mark.parametrize("error", [InferenceFailed, RuntimeError, ValueError])
 def test_any_other_failure_is_no_reason_to_try_smaller(error):
     decoder = Decoder(error=error)
     with pytest.raises(error):
-        list(LipGenerator(Encoder(), decoder).run(works(range(8)), 8, False))
+        list(GeneratorRunner(Encoder(), decoder).run(works(range(8)), 8, False))
     assert decoder.sizes == [8]
 
 
 def test_it_can_be_left_at_any_time():
     before = threading.active_count()
-    done = LipGenerator(Encoder(), Decoder()).run(works(range(100)), 4, False)
+    done = GeneratorRunner(Encoder(), Decoder()).run(works(range(100)), 4, False)
     next(done)
     done.close()
     assert threading.active_count() == before

@@ -21,11 +21,11 @@ from lipsync.errors import (
     NotACheckpoint,
     OptionInvalid,
 )
-from lipsync.models.catalogue import Weights
+from lipsync.models.catalogue import ModelInfo
 from lipsync.models.conversion import RECORD
 from lipsync.models.devices import open_session
 from lipsync.models.download import sha256_of
-from lipsync.models.registry import Shelf
+from lipsync.models.registry import ModelRegistry
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor, Progress
 
@@ -34,8 +34,8 @@ pytest.importorskip("onnx", reason="needs the wav2lip extra")
 QUIET = Monitor()
 
 
-def shelf_of(store: Store) -> Shelf:
-    return Shelf(store, (GENERATOR,), reserved=ENGINES)
+def registry_of(store: Store) -> ModelRegistry:
+    return ModelRegistry(store, (GENERATOR,), reserved=ENGINES)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def file(weights, write_checkpoint, tmp_path_factory) -> Path:
 def filled(file, tmp_path_factory) -> Store:
     """A store with one import, to look at only."""
     store = Store(tmp_path_factory.mktemp("store"))
-    shelf_of(store).import_file(file, None, QUIET)
+    registry_of(store).import_file(file, None, QUIET)
     return store
 
 
@@ -64,12 +64,14 @@ def rewrite(path: Path, content: bytes) -> None:
 
 def with_catalogue(store: Store, file: Path) -> Store:
     """The file as something that was published."""
-    entry = Weights("wav2lip", "wav2lip.pth", file.stat().st_size, sha256_of(file, QUIET), ("https://nowhere",), "none")
+    entry = ModelInfo(
+        "wav2lip", "wav2lip.pth", file.stat().st_size, sha256_of(file, QUIET), ("https://nowhere",), "none"
+    )
     return Store(store.folder, {"wav2lip": entry})
 
 
 def test_an_import_is_found_by_its_name_and_works(filled, file):
-    network = shelf_of(filled).find("my-wav2lip-gan")
+    network = registry_of(filled).find("my-wav2lip-gan")
     assert (network.name, network.form) == ("my-wav2lip-gan", "torch zip")
     assert network.sha256 == sha256_of(file, QUIET)
     for encoder, decoder in (
@@ -82,65 +84,65 @@ def test_an_import_is_found_by_its_name_and_works(filled, file):
 
 
 def test_a_second_import_uses_the_first_conversion(store, file):
-    before = shelf_of(store).find("my-wav2lip-gan").graph(ENCODER).stat().st_mtime_ns
+    before = registry_of(store).find("my-wav2lip-gan").graph(ENCODER).stat().st_mtime_ns
     reports: list[Progress] = []
-    network = shelf_of(store).import_file(file, "mine", Monitor(reports.append))
+    network = registry_of(store).import_file(file, "mine", Monitor(reports.append))
     assert network.graph(ENCODER).stat().st_mtime_ns == before
     assert {report.stage for report in reports} == {"check"}
-    assert shelf_of(store).find("mine").folder == shelf_of(store).find("my-wav2lip-gan").folder
+    assert registry_of(store).find("mine").folder == registry_of(store).find("my-wav2lip-gan").folder
 
 
 def test_two_at_once_do_no_harm(file, tmp_path):
     store = Store(tmp_path)
     with ThreadPoolExecutor(2) as pool:
-        networks = list(pool.map(lambda name: shelf_of(store).import_file(file, name, QUIET), ("one", "two")))
+        networks = list(pool.map(lambda name: registry_of(store).import_file(file, name, QUIET), ("one", "two")))
     for network in networks:
-        shelf_of(store).verify(shelf_of(store).item(network.name), QUIET)
+        registry_of(store).verify(registry_of(store).item(network.name), QUIET)
     assert [path.name for path in (tmp_path / "graphs").iterdir() if not path.name.startswith(".")] == [
         networks[0].sha256
     ]
 
 
 def test_a_damaged_conversion_is_told_and_made_anew(store, file):
-    network = shelf_of(store).find("my-wav2lip-gan")
+    network = registry_of(store).find("my-wav2lip-gan")
     content = bytearray(network.graph(DECODER).read_bytes())
     content[5_000_000] ^= 1
     rewrite(network.graph(DECODER), bytes(content))
     with pytest.raises(ModelCorrupt, match=r"decoder\.onnx"):
-        shelf_of(store).verify(shelf_of(store).item("my-wav2lip-gan"), QUIET)
-    shelf_of(store).import_file(file, None, QUIET)
-    shelf_of(store).verify(shelf_of(store).item("my-wav2lip-gan"), QUIET)
+        registry_of(store).verify(registry_of(store).item("my-wav2lip-gan"), QUIET)
+    registry_of(store).import_file(file, None, QUIET)
+    registry_of(store).verify(registry_of(store).item("my-wav2lip-gan"), QUIET)
 
 
 def test_half_a_conversion_is_none(store, file):
-    network = shelf_of(store).find("my-wav2lip-gan")
+    network = registry_of(store).find("my-wav2lip-gan")
     rewrite(network.graph(DECODER), network.graph(DECODER).read_bytes()[:-1])
-    assert shelf_of(store).item("my-wav2lip-gan").state == "outdated"
+    assert registry_of(store).item("my-wav2lip-gan").state == "outdated"
     shutil.move(network.folder, network.folder.with_name(f"{network.sha256}.part"))
-    assert shelf_of(store).item("my-wav2lip-gan").state == "outdated"
-    assert shelf_of(store).find("my-wav2lip-gan").graph(DECODER).is_file()  # from the file, which lies where it lay
+    assert registry_of(store).item("my-wav2lip-gan").state == "outdated"
+    assert registry_of(store).find("my-wav2lip-gan").graph(DECODER).is_file()  # from the file, which lies where it lay
 
 
 def test_another_version_of_the_conversion_needs_the_file_again(store, file, tmp_path):
-    record = shelf_of(store).find("my-wav2lip-gan").folder / RECORD
+    record = registry_of(store).find("my-wav2lip-gan").folder / RECORD
     rewrite(record, record.read_bytes().replace(b'"version": 1', b'"version": 0'))
     moved = store.folder / "imports" / "my-wav2lip-gan.json"
     rewrite(moved, moved.read_bytes().replace(file.name.encode(), b"gone.pth"))
     with pytest.raises(ModelMissing, match="imported again"):
-        shelf_of(store).find("my-wav2lip-gan")
+        registry_of(store).find("my-wav2lip-gan")
 
 
 def test_what_was_fetched_is_converted_when_it_is_wanted(store, file):
     published = with_catalogue(store, file)
     with pytest.raises(ModelMissing, match=r"models fetch wav2lip --accept-license.*import FILE --name wav2lip"):
-        shelf_of(published).find("wav2lip")
+        registry_of(published).find("wav2lip")
     os.link(file, published.place("wav2lip"))
     shutil.rmtree(store.folder / "graphs")
-    assert shelf_of(published).item("wav2lip").state == "downloaded"
-    network = shelf_of(published).find("wav2lip")
+    assert registry_of(published).item("wav2lip").state == "downloaded"
+    network = registry_of(published).find("wav2lip")
     assert network.name == "wav2lip"
-    assert shelf_of(published).item("wav2lip").state == "ready"
-    assert {item.name: item.state for item in shelf_of(published).items()} == {
+    assert registry_of(published).item("wav2lip").state == "ready"
+    assert {item.name: item.state for item in registry_of(published).items()} == {
         "wav2lip": "ready",
         "my-wav2lip-gan": "ready",
     }
@@ -151,58 +153,58 @@ def test_a_damaged_download_is_not_converted(store, file):
     shutil.rmtree(store.folder / "graphs")
     published.place("wav2lip").write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(ModelCorrupt, match="fetch wav2lip replaces it"):
-        shelf_of(published).find("wav2lip")
+        registry_of(published).find("wav2lip")
 
 
 def test_known_weights_get_their_published_name(store, file):
     published = with_catalogue(store, file)
-    assert shelf_of(published).import_file(file, None, QUIET).name == "wav2lip"
-    assert shelf_of(published).convert(file, QUIET).name == "wav2lip"
+    assert registry_of(published).import_file(file, None, QUIET).name == "wav2lip"
+    assert registry_of(published).convert(file, QUIET).name == "wav2lip"
     elsewhere = {"w": replace(published.entry("wav2lip"), name="w", sha256="0" * 64, others=(sha256_of(file, QUIET),))}
-    assert shelf_of(Store(store.folder, elsewhere)).import_file(file, None, QUIET).name == "w"
+    assert registry_of(Store(store.folder, elsewhere)).import_file(file, None, QUIET).name == "w"
 
 
 def test_removing_keeps_what_another_name_uses(store, file):
-    network = shelf_of(store).import_file(file, "mine", QUIET)
-    shelf_of(store).remove("mine")
-    assert shelf_of(store).find("my-wav2lip-gan").graph(DECODER).is_file()
-    shelf_of(store).remove("my-wav2lip-gan")
+    network = registry_of(store).import_file(file, "mine", QUIET)
+    registry_of(store).remove("mine")
+    assert registry_of(store).find("my-wav2lip-gan").graph(DECODER).is_file()
+    registry_of(store).remove("my-wav2lip-gan")
     assert not network.folder.exists()
     with pytest.raises(ModelMissing, match="nothing of the name mine"):
-        shelf_of(store).remove("mine")
+        registry_of(store).remove("mine")
 
 
 def test_removing_an_import_keeps_what_a_download_uses(store, file):
     published = with_catalogue(store, file)
     os.link(file, published.place("wav2lip"))
-    shelf_of(published).remove("my-wav2lip-gan")
-    assert shelf_of(published).find("wav2lip").graph(DECODER).is_file()
-    shelf_of(published).remove("wav2lip")
+    registry_of(published).remove("my-wav2lip-gan")
+    assert registry_of(published).find("wav2lip").graph(DECODER).is_file()
+    registry_of(published).remove("wav2lip")
     assert not published.place("wav2lip").exists()
-    assert shelf_of(published).item("wav2lip").state == "not here"
+    assert registry_of(published).item("wav2lip").state == "not here"
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "Mine", ".hidden", "rewrite", "passthrough"])
 def test_names_that_cannot_be(filled, file, name):
     with pytest.raises(OptionInvalid):
-        shelf_of(filled).import_file(file, name, QUIET)
+        registry_of(filled).import_file(file, name, QUIET)
 
 
 @pytest.mark.parametrize("name", ["../imports/my-wav2lip-gan", "wav2lip", "nonsense"])
 def test_names_of_nothing(filled, name):
     with pytest.raises(ModelMissing, match="models import FILE --name"):
-        shelf_of(filled).find(name)
+        registry_of(filled).find(name)
 
 
 def test_a_stopped_or_failed_import_leaves_nothing(file, tmp_path):
     store = Store(tmp_path / "models")
     monitor = Monitor(lambda progress: monitor.cancel() if progress.stage == "convert" else None)
     with pytest.raises(Cancelled):
-        shelf_of(store).import_file(file, None, monitor)
+        registry_of(store).import_file(file, None, monitor)
     page = tmp_path / "wav2lip.pth"
     page.write_text("<html></html>")
     with pytest.raises(NotACheckpoint, match="web page"):
-        shelf_of(store).import_file(page, None, QUIET)
+        registry_of(store).import_file(page, None, QUIET)
     assert [path.name for path in store.folder.rglob("*") if path.suffix != ".lock"] == ["graphs"]
 
 
@@ -217,4 +219,4 @@ def test_a_stopped_or_failed_import_leaves_nothing(file, tmp_path):
 def test_weights_that_give_no_picture(weights, write_checkpoint, tmp_path, part, value, told):
     broken = {**weights, part: np.full_like(weights[part], value)}
     with pytest.raises(CheckpointInvalid, match=told):
-        shelf_of(Store(tmp_path / "models")).convert(write_checkpoint(tmp_path / "a.pth", broken), QUIET)
+        registry_of(Store(tmp_path / "models")).convert(write_checkpoint(tmp_path / "a.pth", broken), QUIET)

@@ -19,7 +19,7 @@ from lipsync.faces.tracker import follow
 from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
 from lipsync.media.reader import loop, read
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
 
@@ -38,9 +38,9 @@ def made(speaker, heard, models_dir):
 
     def run(**wishes):
         options = EngineOptions(models=models_dir, faithful=True, batch=8, precision="fp32", **wishes)
-        engine = open_engine("wav2lip", options, Networks(), Monitor())
+        engine = open_engine("wav2lip", options, SessionCache(), Monitor())
         footage = probe(speaker)
-        with track_faces(footage, FRAMES, "largest", [engine], Networks(), Monitor()) as track:
+        with track_faces(footage, FRAMES, "largest", [engine], SessionCache(), Monitor()) as track:
             scene = Scene(track, heard, footage.video.rate, FRAMES)
             with closing(engine.synthesise(loop(footage, FRAMES, len(track)), scene)) as frames:
                 return [f.picture for f in frames]
@@ -189,5 +189,5 @@ def test_as_many_frames_as_the_original_makes(heard):
 def test_a_box_that_holds_nothing_is_told(models_dir):
     with pytest.raises(OptionInvalid, match="holds nothing"):
         open_engine(
-            "wav2lip", EngineOptions(models=models_dir, faithful=True, box=(50, 40, 10, 90)), Networks(), Monitor()
+            "wav2lip", EngineOptions(models=models_dir, faithful=True, box=(50, 40, 10, 90)), SessionCache(), Monitor()
         )

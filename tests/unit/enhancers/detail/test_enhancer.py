@@ -9,15 +9,15 @@ import pytest
 
 from lipsync.engines.wav2lip.compose import compose, place_of
 from lipsync.engines.wav2lip.crop import aligned_box, view
-from lipsync.enhancers.base import Edit
-from lipsync.enhancers.detail.bands import alike, crisp, lacking
+from lipsync.enhancers.base import EditedFrame
+from lipsync.enhancers.detail.bands import alike, missing_detail, shock_filter
 from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.enhancers.detail.warp import CHIN, LOWER_LIP, UPPER_LIP, source_map
 from lipsync.faces.geometry import LIPS, MESH
 from lipsync.faces.track import TrackBuilder
 from lipsync.frames.difference import changed_box
 from lipsync.frames.patch import Box
-from lipsync.frames.planes import own_copy
+from lipsync.frames.planes import writable_copy
 
 COUNT = 6
 
@@ -58,8 +58,8 @@ def soft(speaker):
         for picture, face in zip(*speaker, strict=True):
             crop = aligned_box(face.landmarks)
             made = softened(view(picture, crop), blur)
-            after = own_copy(picture)
-            yield Edit(after, picture, compose(after, made, place_of(crop, face.landmarks[:MESH, :2], 1.0)))
+            after = writable_copy(picture)
+            yield EditedFrame(after, picture, compose(after, made, place_of(crop, face.landmarks[:MESH, :2], 1.0)))
 
     return edits
 
@@ -69,7 +69,7 @@ def softened(face, blur):
 
 
 def enhanced(landmarker, edits, track, strength=1.0):
-    copies = [Edit(own_copy(edit.picture), edit.before, edit.edited) for edit in edits]
+    copies = [EditedFrame(writable_copy(edit.picture), edit.before, edit.edited) for edit in edits]
     return list(DetailTransfer(landmarker, strength).enhance(copies, track))
 
 
@@ -125,7 +125,7 @@ def test_a_strength_of_zero_changes_nothing_and_half_of_it_about_half(soft, trac
 
 
 def test_frames_that_were_not_edited_pass_as_they_are(speaker, soft, track_of, landmarker):
-    before = [Edit(edit.picture, edit.before, k % 2 == 0) for k, edit in enumerate(soft())]
+    before = [EditedFrame(edit.picture, edit.before, k % 2 == 0) for k, edit in enumerate(soft())]
     done = enhanced(landmarker, before, track_of())
     assert [edit.picture.index for edit in done] == list(range(COUNT))
     for k, (one, other) in enumerate(zip(before, done, strict=True)):
@@ -141,9 +141,9 @@ def test_a_frame_without_a_known_face_is_left_alone(soft, track_of, landmarker):
 def test_a_result_that_shows_no_face_is_left_alone(speaker, track_of, landmarker):
     edits = []
     for picture in speaker[0]:
-        after = own_copy(picture)
+        after = writable_copy(picture)
         after.y[:], after.u[:], after.v[:] = 90, 128, 128
-        edits.append(Edit(after, picture, True))
+        edits.append(EditedFrame(after, picture, True))
     assert all((edit.picture.y == 90).all() for edit in enhanced(landmarker, edits, track_of()))
 
 
@@ -155,7 +155,7 @@ def test_ten_bits_give_the_same_as_eight(soft, track_of, landmarker):
     before = list(soft())
     track = track_of()
     eight = enhanced(landmarker, before, track)
-    ten = enhanced(landmarker, [Edit(deep(e.picture), deep(e.before), e.edited) for e in before], track)
+    ten = enhanced(landmarker, [EditedFrame(deep(e.picture), deep(e.before), e.edited) for e in before], track)
     for one, other in zip(eight, ten, strict=True):
         assert np.abs(one.picture.y - other.picture.y / 4).mean() < 0.5
         assert (other.picture.y % 4 > 0).any()
@@ -204,7 +204,7 @@ def test_it_reads_only_a_few_frames_ahead(soft, track_of, landmarker):
 
 def test_crisp_edges_are_narrower_but_no_higher():
     step = cv2.GaussianBlur(np.repeat(np.where(np.arange(60) < 30, 60, 180)[None], 40, 0).astype(np.float32), (0, 0), 3)
-    made = crisp(step, 2.0)
+    made = shock_filter(step, 2.0)
     assert np.abs(np.diff(made, axis=1)).max() > 1.5 * np.abs(np.diff(step, axis=1)).max()
     assert made.min() > step.min() - 0.5
     assert made.max() < step.max() + 0.5
@@ -212,14 +212,14 @@ def test_crisp_edges_are_narrower_but_no_higher():
 
 def test_faint_mottles_stay_soft():
     mottled = cv2.GaussianBlur(np.random.default_rng(1).normal(120, 8, (60, 60)).astype(np.float32), (0, 0), 3)
-    assert np.abs(crisp(mottled, 2.0) - mottled).max() < 0.5
+    assert np.abs(shock_filter(mottled, 2.0) - mottled).max() < 0.5
 
 
 def test_detail_that_is_there_already_is_not_added_again():
     texture = np.random.default_rng(2).normal(120, 12, (80, 80)).astype(np.float32)
-    assert np.abs(lacking(texture, texture, 2.0)).max() < 1.0
+    assert np.abs(missing_detail(texture, texture, 2.0)).max() < 1.0
     smooth = cv2.GaussianBlur(texture, (0, 0), 2.0)
-    assert np.abs(smooth + lacking(smooth, texture, 2.0) - texture).std() < 0.4 * np.abs(smooth - texture).std()
+    assert np.abs(smooth + missing_detail(smooth, texture, 2.0) - texture).std() < 0.4 * np.abs(smooth - texture).std()
 
 
 def layered(seed):
@@ -236,14 +236,14 @@ def test_the_finest_structure_of_the_same_place_comes_back_in_full(pixel):
     picture = layered(3)
     small = cv2.resize(picture, (round(92 / pixel),) * 2, interpolation=cv2.INTER_AREA)
     soft = cv2.resize(small, (92, 92), interpolation=cv2.INTER_LINEAR)
-    after = soft + lacking(soft, picture, pixel)
+    after = soft + missing_detail(soft, picture, pixel)
     assert np.square(after - picture).sum() < 0.05 * np.square(soft - picture).sum()
     assert cv2.Laplacian(after, cv2.CV_32F).var() > 0.9 * cv2.Laplacian(picture, cv2.CV_32F).var()
 
 
 def test_another_places_structure_is_lent_without_what_was_there_being_lost():
     seen, other = cv2.GaussianBlur(layered(5), (0, 0), 2.0), layered(6)
-    after = seen + lacking(seen, other, 2.3)
+    after = seen + missing_detail(seen, other, 2.3)
     fine = [image - cv2.GaussianBlur(image, (0, 0), 4) for image in (after, seen, other)]
     assert np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1] > 0.5
     assert 0.7 < fine[0].std() / fine[2].std() < 1.3

@@ -5,12 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.enhancers.base import Edit, EnhancerOptions
+from lipsync.enhancers.base import EditedFrame, EnhancerOptions
 from lipsync.enhancers.restore.enhancer import AHEAD, Restoration, Restorer
-from lipsync.enhancers.restore.onnx_ports import Ports
+from lipsync.enhancers.restore.onnx_ports import InputSignature
 from lipsync.errors import InferenceFailed, OutOfMemory
 from lipsync.faces.track import TrackBuilder
-from lipsync.frames.planes import own_copy
+from lipsync.frames.planes import writable_copy
 
 SIDE = 128
 
@@ -61,20 +61,24 @@ def edits(picture, count, given=None):
     for k in range(count):
         if given is not None:
             given.append(k)
-        after = own_copy(picture)
+        after = writable_copy(picture)
         part = after.y[130:170, 140:190]
         part[:] = cv2.GaussianBlur(part, (0, 0), 3)
-        yield Edit(own_copy(after), picture, True) if k == 0 else Edit(numbered(after, k), picture, True)
+        yield (
+            EditedFrame(writable_copy(after), picture, True)
+            if k == 0
+            else EditedFrame(numbered(after, k), picture, True)
+        )
 
 
 def numbered(picture, k):
     from dataclasses import replace
 
-    return replace(own_copy(picture), index=k)
+    return replace(writable_copy(picture), index=k)
 
 
 def restored(network, frames, track, **options):
-    ports = Ports(SIDE, (1,) if "fidelity" in options else None)
+    ports = InputSignature(SIDE, (1,) if "fidelity" in options else None)
     enhancer = Restoration(Restorer(network, ports), EnhancerOptions(**options))
     with closing(enhancer.enhance(frames, track)) as done:
         return [frame.picture for frame in done]
@@ -110,7 +114,7 @@ def test_what_flickers_is_calmed_where_nothing_moves_and_starts_anew_after_a_cut
 
 def test_frames_are_taken_a_few_ahead_and_no_more(still, track_of):
     given = []
-    enhancer = Restoration(Restorer(Network(sharpen), Ports(SIDE)), EnhancerOptions())
+    enhancer = Restoration(Restorer(Network(sharpen), InputSignature(SIDE)), EnhancerOptions())
     with closing(enhancer.enhance(edits(still[0], 20, given), track_of(20))) as done:
         for k, _ in enumerate(done):
             assert len(given) <= k + AHEAD + 1
@@ -118,7 +122,7 @@ def test_frames_are_taken_a_few_ahead_and_no_more(still, track_of):
 
 def test_nothing_is_computed_for_frames_without_a_face_or_an_edit(still, track_of):
     picture, network = still[0], Network(sharpen)
-    frames = [Edit(picture, picture, False), *edits(picture, 2)]
+    frames = [EditedFrame(picture, picture, False), *edits(picture, 2)]
     restored(network, frames, track_of(2, gone=(1,)))
     assert len(network.asked) == 1
 

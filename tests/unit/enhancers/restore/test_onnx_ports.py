@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lipsync.enhancers.converters import NETWORK, RECIPES
-from lipsync.enhancers.restore.onnx_ports import Ports, ports_of, read_restorer
+from lipsync.enhancers.converters import CONVERTERS, NETWORK
+from lipsync.enhancers.restore.onnx_ports import InputSignature, input_signature, read_restorer
 from lipsync.errors import CheckpointInvalid, CheckpointMismatch, CheckpointRefused, CheckpointTruncated, LipsyncError
 from lipsync.models.devices import open_session
 
@@ -17,7 +17,7 @@ onnx = pytest.importorskip("onnx", reason="makes the networks")
 
 FLOAT, INT64, DOUBLE = 1, 7, 11
 FACE = (1, 3, 256, 256)
-RESTORER = next(recipe for recipe in RECIPES if recipe.kind == "restorer")
+RESTORER = next(recipe for recipe in CONVERTERS if recipe.kind == "restorer")
 
 
 def network(
@@ -60,9 +60,9 @@ def save(tmp_path):
 def test_a_restorer_is_known_and_given_what_it_takes(save, told, kind):
     path = save(network(told=told, kinds=(FLOAT, kind)))
     assert read_restorer(path) == ("ONNX", path)
-    ports = ports_of(path)
+    ports = input_signature(path)
     shape = None if told is None else tuple(1 if size == "n" else size for size in told)
-    assert ports == Ports(256, shape)
+    assert ports == InputSignature(256, shape)
     face = np.random.default_rng(0).uniform(-1, 1, FACE).astype(np.float32)
     for device in ("cpu", "onnxruntime"):
         if device == "onnxruntime":
@@ -82,16 +82,16 @@ def test_the_recipe_takes_the_file_as_it_is_and_tries_it(save, tmp_path, told):
 
 
 def test_any_number_of_faces_at_once_is_no_matter(save):
-    assert ports_of(save(network(("n", 3, 256, 256), ("n", 3, 256, 256)))).side == 256
+    assert input_signature(save(network(("n", 3, 256, 256), ("n", 3, 256, 256)))).side == 256
 
 
 def test_weights_that_old_files_list_among_the_inputs_are_none(save):
     listed = onnx.helper.make_tensor_value_info("conv.weight", FLOAT, (3, 3, 3, 3))
-    assert ports_of(save(network(told=(1,), more=(listed,)))) == Ports(256, (1,))
+    assert input_signature(save(network(told=(1,), more=(listed,)))) == InputSignature(256, (1,))
 
 
 def test_what_comes_out_may_be_left_open(save):
-    assert ports_of(save(network(out=("n", "c", "h", "w")))).side == 256
+    assert input_signature(save(network(out=("n", "c", "h", "w")))).side == 256
 
 
 SECOND = (onnx.helper.make_tensor_value_info("other", FLOAT, FACE),)
@@ -163,7 +163,7 @@ def test_a_damaged_file_in_the_store_is_told(tmp_path, content):
     path = tmp_path / NETWORK
     path.write_bytes(content)
     with pytest.raises((CheckpointTruncated, CheckpointMismatch)):
-        ports_of(path)
+        input_signature(path)
 
 
 @pytest.mark.parametrize(

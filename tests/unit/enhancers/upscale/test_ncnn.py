@@ -10,7 +10,7 @@ from lipsync.enhancers.upscale.ncnn import FILES, Files, enlarger, find, open_nc
 from lipsync.enhancers.upscale.ncnn_graph import onnx_of
 from lipsync.errors import DeviceUnavailable, ExtraMissing, InferenceFailed, ModelCorrupt
 from lipsync.models.devices import open_session
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 
 pytest.importorskip("onnx", reason="makes the networks")
 
@@ -87,7 +87,7 @@ def test_every_name_has_files_that_can_be_read(name, factor):
 def test_a_processor_runs_ncnn_itself_when_asked(shown):
     weights_or_skip("span", 2)
     pytest.importorskip("ncnn", reason="needs the ncnn extra")
-    network = enlarger("span", 2, EnhancerOptions(device="ncnn"), Networks())
+    network = enlarger("span", 2, EnhancerOptions(device="ncnn"), SessionCache())
     session = network.open(24, 20)
     assert (session.device, session.precision) == ("ncnn", "fp32")
     assert session.run([shown])[0].shape == (1, 3, 48, 40)

@@ -7,10 +7,10 @@ import pytest
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.enhancers.upscale.ncnn import enlarger
-from lipsync.enhancers.upscale.tiled import Enlarger, TiledUpscaler, Wish, faithful
+from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams, UpscalerNetwork, back_project
 from lipsync.enhancers.upscale.tiles import grid, read_tile, write_tile
 from lipsync.errors import Cancelled, ExtraMissing, InferenceFailed, OutOfMemory
-from lipsync.models.session_cache import Networks
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.types import Colour, Picture
 
@@ -34,8 +34,8 @@ class Blurred:
 
 
 def upscaler(network, side, reach=4, monitor=None, **wish):
-    wish = Wish(wish.pop("factor", network.factor), side, **wish)
-    return TiledUpscaler(Enlarger(lambda high, wide: network, network.factor, reach), wish, monitor or Monitor())
+    wish = UpscaleParams(wish.pop("factor", network.factor), side, **wish)
+    return TiledUpscaler(UpscalerNetwork(lambda high, wide: network, network.factor, reach), wish, monitor or Monitor())
 
 
 @pytest.fixture
@@ -73,14 +73,16 @@ def test_a_first_tile_that_is_too_large_is_halved_too(picture):
             raise OutOfMemory("too large")
         return Blurred()
 
-    made = TiledUpscaler(Enlarger(opened, 2, 4), Wish(2), Monitor())
+    made = TiledUpscaler(UpscalerNetwork(opened, 2, 4), UpscaleParams(2), Monitor())
     assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
     assert "went on with 128" in made.conditions.notes[0]
 
 
 def test_how_right_a_network_was_is_forgotten_with_a_new_beginning(picture):
     def fresh():
-        return TiledUpscaler(Enlarger(lambda high, wide: Wrong(), 2, 4, plain=True), Wish(2, 128), Monitor())
+        return TiledUpscaler(
+            UpscalerNetwork(lambda high, wide: Wrong(), 2, 4, plain=True), UpscaleParams(2, 128), Monitor()
+        )
 
     columns = np.arange(picture.y.shape[1])
     striped = replace(picture, y=np.broadcast_to(np.uint8(80 + 44 * (columns % 2)), picture.y.shape))
@@ -116,12 +118,12 @@ def test_what_was_enlarged_is_made_small_again_what_it_was(picture):
 def test_correcting_what_is_right_changes_nothing():
     small = np.random.default_rng(1).uniform(0, 255, (20, 30, 3)).astype(np.float32)
     large = np.repeat(np.repeat(small, 2, 0), 2, 1)
-    assert np.allclose(faithful(large, small, 3), large, atol=1e-3)
+    assert np.allclose(back_project(large, small, 3), large, atol=1e-3)
 
 
 def test_a_plain_network_that_is_wrong_counts_for_nothing(picture):
-    network = Enlarger(lambda high, wide: Wrong(), 2, 4, plain=True)
-    made = TiledUpscaler(network, Wish(2, 128), Monitor()).upscale(picture)
+    network = UpscalerNetwork(lambda high, wide: Wrong(), 2, 4, plain=True)
+    made = TiledUpscaler(network, UpscaleParams(2, 128), Monitor()).upscale(picture)
     assert far(made, Lanczos(2).upscale(picture)) < 30
     assert np.abs(made.y.astype(int) - Lanczos(2).upscale(picture).y)[16:-16, 16:-16].max() <= 1
 
@@ -197,8 +199,8 @@ def test_span_comes_nearer_to_the_truth_than_lanczos(photo, to_picture, weights_
     truth = np.ascontiguousarray(photo[at[0] : at[0] + 256, at[1] : at[1] + 256])
     small = to_picture(cv2.resize(truth, (128, 128), interpolation=cv2.INTER_AREA))
     wanted = to_picture(truth).y
-    network = enlarger("span", 2, EnhancerOptions(), Networks())
-    made, plain = TiledUpscaler(network, Wish(2), Monitor()).upscale(small).y, Lanczos(2).upscale(small).y
+    network = enlarger("span", 2, EnhancerOptions(), SessionCache())
+    made, plain = TiledUpscaler(network, UpscaleParams(2), Monitor()).upscale(small).y, Lanczos(2).upscale(small).y
     assert np.square(made.astype(float) - wanted).mean() <= np.square(plain.astype(float) - wanted).mean()
     assert structural_similarity(made, wanted) >= structural_similarity(plain, wanted)
 
@@ -206,8 +208,8 @@ def test_span_comes_nearer_to_the_truth_than_lanczos(photo, to_picture, weights_
 @pytest.mark.parametrize("name", ["span", "realesr-animevideov3"])
 def test_tiles_of_real_networks_leave_no_seams(picture, weights_installed, name):
     weights_installed(name)
-    network = enlarger(name, 2, EnhancerOptions(precision="fp32"), Networks())
-    one, other = (TiledUpscaler(replace(network, plain=False), Wish(2, side), Monitor()) for side in (512, 96))
+    network = enlarger(name, 2, EnhancerOptions(precision="fp32"), SessionCache())
+    one, other = (TiledUpscaler(replace(network, plain=False), UpscaleParams(2, side), Monitor()) for side in (512, 96))
     assert far(one.upscale(picture), other.upscale(picture)) < 1
 
 

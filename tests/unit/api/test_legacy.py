@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lipsync.tasks.task import Problem
+from lipsync.tasks.task import TaskFailure
 
 WISH = {"video_url": "https://example.org/v.mp4", "audio_url": "https://example.org/a.wav"}
 
@@ -39,7 +39,7 @@ def test_why_a_task_failed_is_told(house):
     headers = house.key()
     task = house.client.post("/lip_sync_task/", json=WISH, headers=headers).json()["task_id"]
     house.store.claim(task, "w", house.lease, house.clock())
-    house.store.fail(task, "w", Problem("no_face_found", "nobody is there", False), house.clock())
+    house.store.fail(task, "w", TaskFailure("no_face_found", "nobody is there", False), house.clock())
     told = house.client.get("/lip_sync_task/status", params={"task_id": task}, headers=headers).json()
     assert (told["status"], told["error_log"]) == ("failed", "nobody is there")
 

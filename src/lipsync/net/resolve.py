@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from lipsync.errors import FetchFailed
-from lipsync.net.deadline import Patience
+from lipsync.net.deadline import Deadline
 from lipsync.net.limits import Limits
 from lipsync.net.policy import checked, literal
-from lipsync.net.transport import Means
+from lipsync.net.transport import Transport
 from lipsync.net.url import Address
 
 
-def machines(source: str, place: Address, limits: Limits, means: Means, patience: Patience) -> tuple[str, ...]:
+def resolve(source: str, place: Address, limits: Limits, transport: Transport, deadline: Deadline) -> tuple[str, ...]:
     """The machines behind the address, looked up once, so that they are those that are connected to.
 
     ``source``: the address as it may be told. Raises AddressForbidden, FetchFailed, Cancelled.
@@ -19,7 +19,7 @@ def machines(source: str, place: Address, limits: Limits, means: Means, patience
     if alone is not None:
         return checked(place, (alone,), limits.allowed_hosts)
     try:
-        found = patience.through(lambda: means.resolver(place.host, place.port))
+        found = deadline.through(lambda: transport.resolver(place.host, place.port))
     except OSError as exc:
         raise FetchFailed(f"{source}: the host {place.host} was not found: {exc.strerror or exc}") from exc
     return checked(place, found, limits.allowed_hosts)
