@@ -46,7 +46,7 @@ from lipsync.media.probe import probe, video_of
 from lipsync.media.reader import read
 from lipsync.media.writer import write
 from lipsync.models.session_cache import SessionCache
-from lipsync.types import Clip, Float32, Picture
+from lipsync.types import Clip, Float32, Frame
 
 STILL_SIDE = 384  # pixels of the mouth that is held still
 
@@ -56,7 +56,7 @@ class Footage:
     """The frames of a clip, where the face is in them, and its crops as the engine makes them."""
 
     clip: Clip
-    pictures: list[Picture]
+    pictures: list[Frame]
     track: Track
     crops: PlacedCrops
     points: Float32
@@ -93,13 +93,13 @@ def generated(footage: Footage, lag: int, blur: float) -> Iterator[EditedFrame]:
         yield EditedFrame(picture, before, edited)
 
 
-def mouth_of(picture: Picture, points: Float32) -> Float32:
+def mouth_of(picture: Frame, points: Float32) -> Float32:
     """The luma of the lips and a little around them, in 8-bit code values."""
     low, high = np.maximum(points[list(LIPS)].min(0) - 4, 0).astype(int), (points[list(LIPS)].max(0) + 4).astype(int)
     return np.asarray(picture.y[low[1] : high[1], low[0] : high[0]], np.float32) / np.float32(1 << (picture.depth - 8))
 
 
-def sharpness(pictures: list[Picture], footage: Footage) -> float:
+def sharpness(pictures: list[Frame], footage: Footage) -> float:
     return float(
         np.mean(
             [
@@ -127,12 +127,12 @@ def restlessness(mouths: Float32) -> Rest:
     return Rest(float(((mouths - coarse) ** 2).mean()), flicker, unrest)
 
 
-def held_still(pictures: list[Picture], footage: Footage) -> Float32:
+def held_still(pictures: list[Frame], footage: Footage) -> Float32:
     placed = [(picture, footage.crops[k]) for k, picture in enumerate(pictures)]
     return np.stack([still_mouth(picture, crop) for picture, crop in placed if crop is not None])
 
 
-def still_mouth(picture: Picture, crop: Crop) -> Float32:
+def still_mouth(picture: Frame, crop: Crop) -> Float32:
     """The lower half of the generator's crop, always of one size, in 8-bit code values."""
     matrix = crop.matrix() * np.array([SIDE / STILL_SIDE, SIDE / STILL_SIDE, 1], np.float32)
     luma, flags = np.asarray(picture.y, np.float32), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -143,7 +143,7 @@ def still_mouth(picture: Picture, crop: Crop) -> Float32:
 
 def timed(
     edits: list[EditedFrame], landmarker: Landmarker, footage: Footage, strength: float
-) -> tuple[list[Picture], float]:
+) -> tuple[list[Frame], float]:
     began = time.monotonic()
     done = [edit.picture for edit in DetailTransfer(landmarker, strength).enhance(edits, footage.track)]
     return done, len(done) / (time.monotonic() - began)
@@ -159,7 +159,7 @@ def scored(options: argparse.Namespace, made: Path, clip: Path) -> dict[str, Any
     return {key: row[key] for key in ("sharpness", "jitter", "lmd", "outside_psnr")}
 
 
-def write_video(pictures: list[Picture], path: Path, footage: Footage) -> Path:
+def write_video(pictures: list[Frame], path: Path, footage: Footage) -> Path:
     write(
         ([picture] for picture in pictures),
         [path],

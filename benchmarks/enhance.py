@@ -31,7 +31,7 @@ from lipsync.media.probe import probe
 from lipsync.media.reader import read
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
-from lipsync.types import Picture
+from lipsync.types import Frame
 
 
 def main() -> None:
@@ -41,35 +41,35 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=2)
     parser.add_argument("--fourk", action="store_true")
     options = parser.parse_args()
-    names, networks = options.names.split(","), SessionCache()
+    names, sessions = options.names.split(","), SessionCache()
     for clip in sorted(options.clips.glob("*.mp4")):
         frames = list(itertools.islice(read(probe(clip)), 0, 15 * options.frames, 15))
         for name in names:
-            upscaler = opened(name, networks)
+            upscaler = opened(name, sessions)
             scores = np.mean([compared(upscaler, frame) for frame in frames], axis=0)
             print(f"{clip.stem[:28]:28s} {name:22s} PSNR {scores[0]:.2f} dB  SSIM {scores[1]:.4f}", flush=True)
     photo = resized(frames[0], 1280, 720)
     for name in names:
-        report_speed(name, networks, photo)
+        report_speed(name, sessions, photo)
     if options.fourk:
-        report_memory(names[-1], networks, resized(frames[0], 3840, 2160))
+        report_memory(names[-1], sessions, resized(frames[0], 3840, 2160))
 
 
-def opened(name: str, networks: SessionCache, **wishes: object) -> Upscaler:
+def opened(name: str, sessions: SessionCache, **wishes: object) -> Upscaler:
     def nothing(name: str, half: bool) -> Path:
         raise ModelMissing(name)
 
-    return UPSCALERS[name].open(2, replace(EnhancerOptions(), **wishes), networks, Monitor(), nothing)
+    return UPSCALERS[name].open(2, replace(EnhancerOptions(), **wishes), sessions, Monitor(), nothing)
 
 
-def compared(upscaler: Upscaler, picture: Picture) -> tuple[float, float]:
+def compared(upscaler: Upscaler, picture: Frame) -> tuple[float, float]:
     truth, small = halved(picture)
     made = upscaler.upscale(small).y
     error = np.square(made.astype(np.float64) - truth).mean()
     return 10 * np.log10(255**2 / error), float(structural_similarity(truth, made))
 
 
-def halved(picture: Picture) -> tuple[np.ndarray, Picture]:
+def halved(picture: Frame) -> tuple[np.ndarray, Frame]:
     height, width = (side // 4 * 4 for side in picture.y.shape)
     small = blank(replace(picture, y=picture.y[: height // 2, : width // 2]), 1)
     shown = read_tile(picture, 0, 0, (height, width), 2)[2:-2, 2:-2]
@@ -79,14 +79,14 @@ def halved(picture: Picture) -> tuple[np.ndarray, Picture]:
     return picture.y[:height, :width], small
 
 
-def resized(picture: Picture, width: int, height: int) -> Picture:
+def resized(picture: Frame, width: int, height: int) -> Frame:
     sizes = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
     planes = [cv2.resize(p, s) for p, s in zip((picture.y, picture.u, picture.v), sizes, strict=True)]
     return writable_copy(replace(picture, y=planes[0], u=planes[1], v=planes[2]))
 
 
-def report_speed(name: str, networks: SessionCache, picture: Picture) -> None:
-    upscaler = opened(name, networks)
+def report_speed(name: str, sessions: SessionCache, picture: Frame) -> None:
+    upscaler = opened(name, sessions)
     upscaler.upscale(picture)
     start = time.perf_counter()
     upscaler.upscale(picture)
@@ -95,16 +95,16 @@ def report_speed(name: str, networks: SessionCache, picture: Picture) -> None:
     seam = 0
     if (name, 2) in FILES:
         part = resized(picture, 400, 300)
-        network = replace(enlarger(name, 2, EnhancerOptions(precision="fp32"), networks), plain=False)
+        network = replace(enlarger(name, 2, EnhancerOptions(precision="fp32"), sessions), plain=False)
         one, other = (TiledUpscaler(network, UpscaleParams(2, side), Monitor()).upscale(part).y for side in (512, 96))
         seam = int(np.abs(one.astype(int) - other).max())
     print(f"{name:22s} {rate:.2f} frames/s at 720p, tiles differ by {seam} of 255", flush=True)
 
 
-def report_memory(name: str, networks: SessionCache, picture: Picture) -> None:
+def report_memory(name: str, sessions: SessionCache, picture: Frame) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    opened(name, networks).upscale(picture)
+    opened(name, sessions).upscale(picture)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     took = time.perf_counter() - start
     print(f"{name}: 4K to 8K in {took:.0f} s, peak {peak / 1024:.0f} MB, {(peak - before) / 1024:.0f} more than before")

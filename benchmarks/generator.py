@@ -33,7 +33,7 @@ from lipsync.engines.wav2lip.architecture import (
 from lipsync.engines.wav2lip.inference import STREAMS, GeneratorRunner, View, Work
 from lipsync.errors import DeviceUnavailable
 from lipsync.models.devices import choose_runtime, open_session
-from lipsync.types import Colour, Float32, Picture
+from lipsync.types import Colour, Float32, Frame
 
 CONTENDERS = (("onnxruntime", "fp32"), ("cpu", "fp32"), ("cpu", "bf16"), ("cuda", "fp32"), ("cuda", "fp16"))
 Run = Callable[[Float32, Float32], Float32]
@@ -92,7 +92,7 @@ def _contenders(folder: Path, batch: int) -> Iterator[tuple[str, Run]]:
 
 
 def _ours(generator: GeneratorRunner, batch: int) -> Run:
-    nothing = Picture(0, *[np.zeros((2, 2), np.uint8)] * 3, 8, Colour())
+    nothing = Frame(0, *[np.zeros((2, 2), np.uint8)] * 3, 8, Colour())
 
     def run(mel: Float32, face: Float32) -> Float32:
         works = (Work(nothing, heard, View(seen, None), None) for heard, seen in zip(mel, face, strict=True))

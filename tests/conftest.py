@@ -21,7 +21,7 @@ from skimage import data
 
 from lipsync.faces.landmarker import Landmarker
 from lipsync.models.session_cache import SessionCache
-from lipsync.types import Colour, Picture
+from lipsync.types import Colour, Frame
 
 Rgb = NDArray[np.uint8]
 
@@ -39,15 +39,15 @@ def photo() -> Rgb:
 
 
 @pytest.fixture(scope="session")
-def to_picture() -> Callable[[Rgb, int], Picture]:
+def to_picture() -> Callable[[Rgb, int], Frame]:
     """RGB with even sides to 8-bit BT.601 in limited range."""
 
-    def convert(rgb: Rgb, index: int = 0) -> Picture:
+    def convert(rgb: Rgb, index: int = 0) -> Frame:
         height, width = rgb.shape[:2]
         planes = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
         half = (2, height // 2, width // 2)
         u, v = planes[height:].reshape(half)
-        return Picture(index, planes[:height].copy(), u.copy(), v.copy(), 8, Colour(6, 6, 6, False))
+        return Frame(index, planes[:height].copy(), u.copy(), v.copy(), 8, Colour(6, 6, 6, False))
 
     return convert
 

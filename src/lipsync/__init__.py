@@ -71,6 +71,6 @@ def sync(
         photo_rate=Fraction(photo_rate),
         allow_clipped=allow_clipped,
         options=options or EngineOptions(),
-        delay=Fraction(av_offset, 1000),
+        av_offset=Fraction(av_offset, 1000),
     )
     return run(job, monitor or Monitor(on_progress))

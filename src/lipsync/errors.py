@@ -136,10 +136,10 @@ class NoFrames(InputError):
     code = "no_frames"
 
 
-class PictureTooSmall(InputError):
+class FrameTooSmall(InputError):
     """Too few pixels to find a mouth in."""
 
-    code = "picture_too_small"
+    code = "frame_too_small"
 
 
 class NoFaceFound(InputError):
@@ -148,22 +148,22 @@ class NoFaceFound(InputError):
     code = "no_face_found"
 
 
-class SoundTooShort(InputError):
+class AudioTooShort(InputError):
     """Less than one frame of sound."""
 
-    code = "sound_too_short"
+    code = "audio_too_short"
 
 
-class SoundInvalid(InputError):
+class AudioInvalid(InputError):
     """NaN or infinite samples."""
 
-    code = "sound_invalid"
+    code = "audio_invalid"
 
 
-class SoundClipped(InputError):
+class AudioClipped(InputError):
     """Distorted beyond use."""
 
-    code = "sound_clipped"
+    code = "audio_clipped"
 
 
 class OptionInvalid(InputError):

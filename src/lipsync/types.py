@@ -82,7 +82,7 @@ class FrameTransform:
 class Clip:
     """A media file and what is in it. ``still``: one photo; its VideoInfo has one frame and the rate asked for.
 
-    ``framing`` tells how pictures of the size in the file become pictures of VideoInfo's; None: they have it already.
+    ``transform`` tells how pictures of the size in the file become pictures of VideoInfo's; None: they have it already.
     """
 
     path: Path
@@ -90,11 +90,11 @@ class Clip:
     video: VideoInfo | None
     audio: AudioInfo | None
     still: bool = False
-    framing: FrameTransform | None = None
+    transform: FrameTransform | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Frame:
     """One frame in planar 4:2:0. ``y`` (H, W), ``u`` and ``v`` (ceil(H/2), ceil(W/2)); writable and nobody else's.
 
     ``index`` is the number of the footage's frame, which repeats where the footage bounces.

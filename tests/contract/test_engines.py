@@ -92,10 +92,10 @@ def test_an_engine_that_edits_leaves_most_of_the_picture_alone(results):
 def test_it_says_how_it_computed(studied, results):
     engine, _, _ = studied
     if not isinstance(engine, Passthrough):
-        assert engine.conditions.device in DEVICES
-        assert engine.conditions.precision in PRECISIONS
-        assert engine.conditions.batch >= 1
-        assert engine.conditions.notes == ()
+        assert engine.run_info.device in DEVICES
+        assert engine.run_info.precision in PRECISIONS
+        assert engine.run_info.batch >= 1
+        assert engine.run_info.notes == ()
 
 
 def test_observing_changes_no_picture(speaker, open_engine):

@@ -29,7 +29,7 @@ ON_PROCESSOR = EnhancerOptions(device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="module")
-def networks() -> SessionCache:
+def sessions() -> SessionCache:
     return SessionCache()
 
 
@@ -80,18 +80,18 @@ def model(nodes, inputs, output, constants) -> bytes:
 
 
 @pytest.fixture(params=RESTORERS)
-def restorer(request, networks, find):
-    return RESTORERS[request.param].open(ON_PROCESSOR, networks, Monitor(), find)
+def restorer(request, sessions, find):
+    return RESTORERS[request.param].open(ON_PROCESSOR, sessions, Monitor(), find)
 
 
 @pytest.fixture(params=[(name, factor) for name, entry in UPSCALERS.items() for factor in entry.factors], ids=str)
-def upscaler(request, networks, find):
+def upscaler(request, sessions, find):
     name, factor = request.param
     if name in ("span", "realesr-animevideov3") and not installed(name, factor):
         if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
             pytest.fail(UPSCALERS[name].needs)
         pytest.skip(UPSCALERS[name].needs)
-    return UPSCALERS[name].open(factor, replace(ON_PROCESSOR, tile=64), networks, Monitor(), find)
+    return UPSCALERS[name].open(factor, replace(ON_PROCESSOR, tile=64), sessions, Monitor(), find)
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +155,9 @@ def test_only_what_was_edited_is_restored_in_its_own_depth(restorer, shown, dept
 
 
 @pytest.mark.parametrize("name", RESTORERS)
-def test_no_strength_changes_nothing(name, networks, find, shown):
+def test_no_strength_changes_nothing(name, sessions, find, shown):
     pictures, track = shown
-    enhancer = RESTORERS[name].open(replace(ON_PROCESSOR, strength=0.0), networks, Monitor(), find)
+    enhancer = RESTORERS[name].open(replace(ON_PROCESSOR, strength=0.0), sessions, Monitor(), find)
     with closing(enhancer.enhance(edits(pictures), track)) as done:
         for frame, given in zip(done, edits(pictures), strict=True):
             assert (values(frame.picture) == values(given.picture)).all()
@@ -180,8 +180,8 @@ def test_restoring_can_be_left_at_any_time(restorer, shown):
 
 
 def test_a_restorer_says_how_it_computed(restorer):
-    assert restorer.conditions.device in DEVICES
-    assert restorer.conditions.precision in PRECISIONS
+    assert restorer.run_info.device in DEVICES
+    assert restorer.run_info.precision in PRECISIONS
 
 
 @pytest.mark.parametrize("depth", [8, 10])
@@ -221,12 +221,12 @@ def cut(picture):
     return replace(picture, y=picture.y[60:111, 120:193], u=picture.u[30:56, 60:97], v=picture.v[30:56, 60:97])
 
 
-def test_what_is_not_in_the_store_is_named(networks):
+def test_what_is_not_in_the_store_is_named(sessions):
     def nothing(name, half):
         raise ModelMissing(f"no {name}")
 
     with pytest.raises(ModelMissing, match="gfpgan"):
-        RESTORERS["gfpgan-1.4"].open(ON_PROCESSOR, networks, Monitor(), nothing)
+        RESTORERS["gfpgan-1.4"].open(ON_PROCESSOR, sessions, Monitor(), nothing)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_picture_where_sound_is_needed(fails, speaker):
 
 def test_a_tiny_video(tmp_path, fails, make_video):
     code, name, message = fails(face=make_video(tmp_path / "tiny.mp4", size=(16, 16)))
-    assert (code, name) == (19, "picture_too_small")
+    assert (code, name) == (19, "frame_too_small")
     assert "16x16" in message
 
 
@@ -88,19 +88,19 @@ def test_a_video_with_nobody_in_it(tmp_path, fails, make_video):
 
 
 def test_ten_milliseconds_of_sound(tmp_path, fails, make_sound):
-    assert fails(audio=make_sound(tmp_path / "a.wav", np.zeros(160, np.int16)))[:2] == (21, "sound_too_short")
+    assert fails(audio=make_sound(tmp_path / "a.wav", np.zeros(160, np.int16)))[:2] == (21, "audio_too_short")
 
 
 def test_sound_that_is_not_a_number(tmp_path, fails, make_sound):
     samples = np.zeros(16_000, np.float32)
     samples[800:900] = np.nan
-    assert fails(audio=make_sound(tmp_path / "a.wav", samples))[:2] == (22, "sound_invalid")
+    assert fails(audio=make_sound(tmp_path / "a.wav", samples))[:2] == (22, "audio_invalid")
 
 
 def test_sound_that_is_clipped_beyond_use(tmp_path, fails, make_sound):
     square = np.where(np.arange(16_000) % 40 < 20, 32767, -32768).astype(np.int16)
     code, name, message = fails(audio=make_sound(tmp_path / "a.wav", square))
-    assert (code, name) == (23, "sound_clipped")
+    assert (code, name) == (23, "audio_clipped")
     assert "--allow-clipped" in message
 
 

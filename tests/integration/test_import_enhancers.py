@@ -133,7 +133,7 @@ def test_an_imported_restorer_restores_what_was_edited(
         enhancer = RESTORERS[name].open(options, SessionCache(), Monitor(), find)
         with closing(enhancer.enhance(iter([given]), track)) as done:
             (frame,) = done
-        assert enhancer.conditions.device == device
+        assert enhancer.run_info.device == device
         changes[fidelity] = np.abs(frame.picture.y.astype(int) - edit.picture.y)[135:165, 145:185].mean()
     assert changes[0.25] > 2
     assert changes[1.0] < 0.5 if told is not None else changes[1.0] == changes[0.25]

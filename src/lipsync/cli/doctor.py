@@ -144,12 +144,12 @@ def _faces() -> str:
 
     from lipsync.faces.landmarker import Landmarker, bundled_checksum
     from lipsync.models.session_cache import SessionCache
-    from lipsync.types import Colour, Picture
+    from lipsync.types import Colour, Frame
 
     if bundled_checksum() != LANDMARKER_SHA256:
         raise ValueError("face_landmarker.task is not the file that was published; reinstall the package")
     luma, chroma = np.full((96, 96), 128, np.uint8), np.full((48, 48), 128, np.uint8)
-    grey = Picture(0, luma, chroma, chroma, 8, Colour())
+    grey = Frame(0, luma, chroma, chroma, 8, Colour())
     with Landmarker.open(SessionCache()) as landmarker:
         landmarker.detect(grey)
     return "face_landmarker.task is whole and runs"

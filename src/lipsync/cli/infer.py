@@ -95,7 +95,7 @@ def _job(options: argparse.Namespace) -> Job:
             box=None if options.box[0] == -1 else tuple(options.box),
             smooth=not options.nosmooth,
         ),
-        delay=Fraction(options.av_offset, 1000),
+        av_offset=Fraction(options.av_offset, 1000),
         resize_factor=options.resize_factor,
         rotated=options.rotate,
         crop=tuple(options.crop),

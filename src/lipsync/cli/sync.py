@@ -241,7 +241,7 @@ def _job(options: argparse.Namespace) -> Job:
             checkpoint=options.checkpoint,
             models=models,
         ),
-        delay=Fraction(options.av_offset, 1000),
+        av_offset=Fraction(options.av_offset, 1000),
         resize_factor=options.resize_factor,
         detail=options.detail,
         enhancement=parse_enhancement(options.enhance, options.upscale, enhancer),
@@ -295,11 +295,11 @@ def as_json(result: Result) -> dict[str, Any]:
 
 
 def _engine_as_json(made: EngineResult) -> dict[str, Any]:
-    conditions = {} if made.conditions is None else asdict(made.conditions)
-    for told_elsewhere in ("notes", "networks"):
-        conditions.pop(told_elsewhere, None)
+    run_info = {} if made.run_info is None else asdict(made.run_info)
+    for told_elsewhere in ("notes", "weights"):
+        run_info.pop(told_elsewhere, None)
     told = {"engine": made.engine, "variant": made.variant, "output": str(made.output), "edited": made.edited}
-    return told | {"width": made.width, "height": made.height} | conditions
+    return told | {"width": made.width, "height": made.height} | run_info
 
 
 def _step_as_json(enhanced: Enhanced) -> dict[str, Any]:

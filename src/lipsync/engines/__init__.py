@@ -17,31 +17,31 @@ WITH_ORIGINAL = ("wav2lip", "wav2lip-gan")
 WITH_WEIGHTS = (*WITH_ORIGINAL, "hybrid")
 
 
-def _rewrite(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
+def _rewrite(options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.rewrite.engine import Rewrite
 
-    return Rewrite.open(networks)
+    return Rewrite.open(sessions)
 
 
-def _wav2lip(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
+def _wav2lip(options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.wav2lip import open_engine
 
-    return open_engine("wav2lip", options, networks, monitor)
+    return open_engine("wav2lip", options, sessions, monitor)
 
 
-def _wav2lip_gan(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
+def _wav2lip_gan(options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.wav2lip import open_engine
 
-    return open_engine("wav2lip-gan", options, networks, monitor)
+    return open_engine("wav2lip-gan", options, sessions, monitor)
 
 
-def _hybrid(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
+def _hybrid(options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.hybrid import open_engine
 
-    return open_engine(options, networks, monitor)
+    return open_engine(options, sessions, monitor)
 
 
-def _passthrough(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
+def _passthrough(options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
     from lipsync.engines.passthrough import Passthrough
 
     return Passthrough()

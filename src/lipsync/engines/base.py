@@ -11,7 +11,7 @@ from typing import Protocol
 from lipsync.faces.track import Track
 from lipsync.media.audio_reader import SpeechAudio
 from lipsync.models.session import RunInfo
-from lipsync.types import Face, Picture
+from lipsync.types import Face, Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +42,21 @@ class EngineOptions:
 class Scene:
     """What an engine works from: where the followed face is, what is said, and how many frames come out.
 
-    ``delay``: seconds by which the mouth is to be later than the sound.
+    ``av_offset``: seconds by which the mouth is to be later than the sound.
     """
 
     track: Track
     voice: SpeechAudio
     rate: Fraction
     frames: int
-    delay: Fraction = Fraction(0)
+    av_offset: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A finished frame; ``edited`` is False where the footage passed through untouched."""
 
-    picture: Picture
+    picture: Frame
     edited: bool
 
 
@@ -69,11 +69,11 @@ class Engine(Protocol):
     needs_faces: bool
 
     @property
-    def conditions(self) -> RunInfo | None:
+    def run_info(self) -> RunInfo | None:
         """How it computed, so far; None if there is nothing to compute."""
 
-    def observe(self, picture: Picture, face: Face | None) -> None:
+    def observe(self, picture: Frame, face: Face | None) -> None:
         """Look at one frame of the footage during the first pass; it must not be changed."""
 
-    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
+    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
         """Turn ``scene.frames`` pictures of the footage, in the order of the output, into the output's."""

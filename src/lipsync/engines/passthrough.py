@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 
 from lipsync.engines.base import Rendered, Scene
 from lipsync.models.session import RunInfo
-from lipsync.types import Face, Picture
+from lipsync.types import Face, Frame
 
 
 class Passthrough:
@@ -15,13 +15,13 @@ class Passthrough:
     needs_faces = False
 
     @property
-    def conditions(self) -> RunInfo | None:
+    def run_info(self) -> RunInfo | None:
         """Nothing is computed."""
         return None
 
-    def observe(self, picture: Picture, face: Face | None) -> None:
+    def observe(self, picture: Frame, face: Face | None) -> None:
         """Nothing to learn."""
 
-    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
+    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
         for picture in pictures:
             yield Rendered(picture, edited=False)

@@ -44,26 +44,26 @@ class UpscalerEntry:
 
 
 def _restored(
-    name: str, options: EnhancerOptions, networks: SessionCache, monitor: Monitor, find: Find
+    name: str, options: EnhancerOptions, sessions: SessionCache, monitor: Monitor, find: Find
 ) -> FaceEnhancer:
     from lipsync.enhancers.restore.enhancer import open_restorer
 
-    return open_restorer(partial(find, name), options, networks)
+    return open_restorer(partial(find, name), options, sessions)
 
 
-def _lanczos(factor: int, options: EnhancerOptions, networks: SessionCache, monitor: Monitor, find: Find) -> Upscaler:
+def _lanczos(factor: int, options: EnhancerOptions, sessions: SessionCache, monitor: Monitor, find: Find) -> Upscaler:
     from lipsync.enhancers.upscale.lanczos import Lanczos
 
     return Lanczos(factor)
 
 
 def _packaged(
-    name: str, factor: int, options: EnhancerOptions, networks: SessionCache, monitor: Monitor, find: Find
+    name: str, factor: int, options: EnhancerOptions, sessions: SessionCache, monitor: Monitor, find: Find
 ) -> Upscaler:
     from lipsync.enhancers.upscale.ncnn import enlarger
     from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams
 
-    network = enlarger(name, factor, options, networks)
+    network = enlarger(name, factor, options, sessions)
     return TiledUpscaler(network, UpscaleParams(factor, options.tile, options.strength), monitor)
 
 
@@ -73,23 +73,23 @@ def _stored(
     reach: int,
     factor: int,
     options: EnhancerOptions,
-    networks: SessionCache,
+    sessions: SessionCache,
     monitor: Monitor,
     find: Find,
 ) -> Upscaler:
     from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams, open_stored
 
-    runtime = networks.runtime(options.device, options.precision)
-    network = open_stored(partial(find, name), own, reach, runtime, networks)
+    runtime = sessions.runtime(options.device, options.precision)
+    network = open_stored(partial(find, name), own, reach, runtime, sessions)
     return TiledUpscaler(network, UpscaleParams(factor, options.tile, options.strength), monitor)
 
 
-def _large(factor: int, options: EnhancerOptions, networks: SessionCache, monitor: Monitor, find: Find) -> Upscaler:
+def _large(factor: int, options: EnhancerOptions, sessions: SessionCache, monitor: Monitor, find: Find) -> Upscaler:
     """Real-ESRGAN's large network: the store's, or that of the package."""
     try:
-        return _stored("realesrgan-x4plus", 4, 32, factor, options, networks, monitor, find)
+        return _stored("realesrgan-x4plus", 4, 32, factor, options, sessions, monitor, find)
     except ModelMissing:
-        return _packaged("realesrgan-x4plus", factor, options, networks, monitor, find)
+        return _packaged("realesrgan-x4plus", factor, options, sessions, monitor, find)
 
 
 RESTORERS: Mapping[str, RestorerEntry] = MappingProxyType(

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from lipsync.faces.track import Track
 from lipsync.models.session import RunInfo
-from lipsync.types import Picture
+from lipsync.types import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class EditedFrame:
     ``edited`` False: nothing was changed, and ``before`` may be the very same picture.
     """
 
-    picture: Picture
-    before: Picture
+    picture: Frame
+    before: Frame
     edited: bool
 
 
@@ -46,7 +46,7 @@ class FaceEnhancer(Protocol):
     """Works on the followed face, and only on what was edited."""
 
     @property
-    def conditions(self) -> RunInfo | None:
+    def run_info(self) -> RunInfo | None:
         """How it computed, so far; None if there is nothing to compute."""
 
     def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
@@ -62,11 +62,11 @@ class Upscaler(Protocol):
     factor: int
 
     @property
-    def conditions(self) -> RunInfo | None:
+    def run_info(self) -> RunInfo | None:
         """How it computed, so far; None if there is nothing to compute."""
 
     def begin(self) -> None:
         """What follows has nothing to do with what came before: another shot, or another result."""
 
-    def upscale(self, picture: Picture) -> Picture:
+    def upscale(self, picture: Frame) -> Frame:
         """A new picture of ``factor`` times the width and height. Raises InferenceFailed, OutOfMemory."""

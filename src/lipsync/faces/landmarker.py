@@ -23,7 +23,7 @@ from lipsync.faces.region import Region, region_of
 from lipsync.frames.rgb import Box, shrink_rgb, warp_rgb
 from lipsync.models.session import Session
 from lipsync.models.session_cache import SessionCache
-from lipsync.types import Face, Float32, Landmarks, Picture
+from lipsync.types import Face, Float32, Frame, Landmarks
 
 MESH_SIDE: Final = 256  # pixels of the landmark network's input
 BELIEVED: Final = 0.5  # score from which the landmark network's answer is a face
@@ -44,22 +44,22 @@ class Landmarker:
 
     @classmethod
     @contextmanager
-    def open(cls, networks: SessionCache, threads: int | None = None) -> Iterator[Landmarker]:
+    def open(cls, sessions: SessionCache, threads: int | None = None) -> Iterator[Landmarker]:
         """With the networks that the package brings. ``threads``: of both together, every core by default.
 
         Raises ModelMissing or ModelCorrupt if they are damaged.
         """
         bundled = _bundled("face_detector.tflite", "face_landmarks_detector.tflite")
         with ThreadPoolExecutor(1) as aside:  # setting a network up takes one core half a second
-            detector = aside.submit(networks.open, bundled[0], shapes=(1, SIDE, SIDE, 3), threads=threads)
-            mesh = networks.open(bundled[1], shapes=(1, MESH_SIDE, MESH_SIDE, 3), threads=threads, streams=AT_ONCE)
+            detector = aside.submit(sessions.open, bundled[0], shapes=(1, SIDE, SIDE, 3), threads=threads)
+            mesh = sessions.open(bundled[1], shapes=(1, MESH_SIDE, MESH_SIDE, 3), threads=threads, streams=AT_ONCE)
         landmarker = cls(detector.result(), mesh)
         try:
             yield landmarker
         finally:
             landmarker._pool.shutdown(cancel_futures=True)
 
-    def detect(self, picture: Picture, region: Box | None = None) -> list[Detection]:
+    def detect(self, picture: Frame, region: Box | None = None) -> list[Detection]:
         """Faces in the picture or in a box (left, top, right, bottom) of it, best first. Finds faces of about a tenth
         of the longer side or more; the landmark network has the last word on whether it is a face."""
         view, matrix = shrink_rgb(picture, SIDE, region)
@@ -67,7 +67,7 @@ class Landmarker:
         found, scores = decode(values[0], logits[0, :, 0], self._anchors)
         return [in_picture(box, score, matrix) for box, score in blend(found, scores)]
 
-    def landmarks(self, picture: Picture, region: Region) -> Face | None:
+    def landmarks(self, picture: Frame, region: Region) -> Face | None:
         """The face in a square of the picture, None if there is none."""
         matrix = region.matrix(MESH_SIDE)
         face = self.in_view(warp_rgb(picture, matrix, (MESH_SIDE, MESH_SIDE)))
@@ -79,11 +79,11 @@ class Landmarker:
         score = float(1 / (1 + np.exp(-np.clip(presence.ravel()[0], -80, 80))))
         return None if score < BELIEVED else Face(points.reshape(-1, 3), score)
 
-    def landmarks_later(self, picture: Picture, region: Region) -> Future[Face | None]:
+    def landmarks_later(self, picture: Frame, region: Region) -> Future[Face | None]:
         """Like ``landmarks``, in the background: up to two run side by side, which uses two cores fully."""
         return self._pool.submit(self.landmarks, picture, region)
 
-    def find(self, picture: Picture, thorough: bool = True) -> list[Face]:
+    def find(self, picture: Frame, thorough: bool = True) -> list[Face]:
         """All faces of the picture, largest first. ``thorough`` also looks through overlapping tiles, finer ones as
         long as nothing was found, for faces that are too small to be seen in the whole."""
         faces = self._verified(picture, self.detect(picture), [])
@@ -94,7 +94,7 @@ class Landmarker:
                 break
         return sorted(faces, key=lambda face: -region_of(face.landmarks).side)
 
-    def find_near(self, picture: Picture, region: Region) -> list[Face]:
+    def find_near(self, picture: Frame, region: Region) -> list[Face]:
         """The faces around a square of the picture, where somebody was a moment ago; largest first."""
         height, width = picture.y.shape
         reach = max(region.side, SMALLEST / 2)
@@ -109,7 +109,7 @@ class Landmarker:
         faces = self._verified(picture, self.detect(picture, box), [])
         return sorted(faces, key=lambda face: -region_of(face.landmarks).side)
 
-    def _verified(self, picture: Picture, detections: list[Detection], known: list[Face]) -> list[Face]:
+    def _verified(self, picture: Frame, detections: list[Detection], known: list[Face]) -> list[Face]:
         """The landmarks of those detections that are faces and not known yet."""
         squares = [region_of(face.landmarks) for face in known]
         new: list[Face] = []

@@ -12,7 +12,7 @@ from lipsync.errors import OptionInvalid
 from lipsync.faces.geometry import LEFT_EYE, LIPS, MESH, RIGHT_EYE, eye_distance, fit_pose
 from lipsync.faces.region import Region, region_of
 from lipsync.frames.rgb import warp_rgb
-from lipsync.types import Face, Float32, Picture
+from lipsync.types import Face, Float32, Frame
 
 CHOICES = ("largest", "left", "right", "centre")
 BYSTANDER = 0.4  # faces smaller than this share of the largest are chosen by "largest" alone
@@ -70,7 +70,7 @@ class Person:
         self._views: list[Signature] = []
 
     def among(
-        self, faces: Sequence[Face], picture: Picture, place: Region | None = None, limit: float = SAME_PERSON
+        self, faces: Sequence[Face], picture: Frame, place: Region | None = None, limit: float = SAME_PERSON
     ) -> Face | None:
         """The person's face, None if it's none of them: the most similar one, if its unlikeness is below ``limit``.
 
@@ -89,11 +89,11 @@ class Person:
         best = int(np.argmin(unlike + np.minimum(away, FARTHEST)))
         return faces[best] if unlike[best] < limit else None
 
-    def unlike(self, picture: Picture, face: Face) -> float:
+    def unlike(self, picture: Frame, face: Face) -> float:
         """How unlike the most similar view that is remembered; see ``distance``."""
         return self._unlike(signature(picture, face))
 
-    def learn(self, picture: Picture, face: Face) -> None:
+    def learn(self, picture: Frame, face: Face) -> None:
         """Remember how the person looks here, if that is new. Only for faces that were followed to this picture."""
         if len(self._views) >= VIEWS:
             return
@@ -105,7 +105,7 @@ class Person:
         return float(distance(self._views, seen).min()) if self._views else 0.0
 
 
-def signature(picture: Picture, face: Face) -> Signature:
+def signature(picture: Frame, face: Face) -> Signature:
     """What a face looks like, apart from its place and pose."""
     points = face.landmarks
     eyes = (points[LEFT_EYE, :2] + points[RIGHT_EYE, :2]) / 2

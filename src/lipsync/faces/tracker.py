@@ -15,7 +15,7 @@ from lipsync.faces.landmarker import AT_ONCE, Landmarker
 from lipsync.faces.region import Region, region_of
 from lipsync.faces.selection import SAME_PERSON, STRANGER, Person, check_choice
 from lipsync.frames.rgb import luma_thumbnail
-from lipsync.types import Face, Float32, Picture
+from lipsync.types import Face, Float32, Frame
 
 AHEAD = 4  # pictures held back, to tell a cut from a flash
 PAST = 6  # patterns kept for the same
@@ -35,12 +35,12 @@ QUICK, THOROUGH = 3, 12  # frames between two searches of the whole picture; bet
 class TrackedFrame:
     """A picture, the followed face in it (None: not to be seen), and whether a new shot begins with it."""
 
-    picture: Picture
+    picture: Frame
     face: Face | None
     cut: bool
 
 
-def follow(pictures: Iterable[Picture], landmarker: Landmarker, select: str) -> Generator[TrackedFrame, None, None]:
+def follow(pictures: Iterable[Frame], landmarker: Landmarker, select: str) -> Generator[TrackedFrame, None, None]:
     """Follow one person, chosen by ``select`` (see ``selection.choose``) in the first picture that shows a face.
 
     One Sighting for each picture, in order, up to AHEAD pictures behind what was read. Raises OptionInvalid.
@@ -62,7 +62,7 @@ def follow(pictures: Iterable[Picture], landmarker: Landmarker, select: str) -> 
 class _Waiting:
     """A picture on its way. ``answer``: the face in ``region``, in the making since before the region was certain."""
 
-    picture: Picture
+    picture: Frame
     pattern: Float32
     region: Region | None = None
     answer: Future[Face | None] | None = None
@@ -97,7 +97,7 @@ class _Follower:
     def full(self) -> bool:
         return len(self._queue) > AHEAD
 
-    def take(self, picture: Picture) -> None:
+    def take(self, picture: Frame) -> None:
         self._queue.append(_Waiting(picture, pattern(luma_thumbnail(picture))))
         self._look_ahead()
 
@@ -161,7 +161,7 @@ class _Follower:
             return None
         return placed
 
-    def _settled(self, picture: Picture, placed: _Placed | None, region: Region) -> _Placed | None:
+    def _settled(self, picture: Frame, placed: _Placed | None, region: Region) -> _Placed | None:
         """Look again until the face is where the square was: off its middle, the network gives it too near to that."""
         if placed is None or (placed.face.score >= SURE and placed.region.offset(region) <= STALE):
             return placed
@@ -179,7 +179,7 @@ class _Follower:
         """Whether a possible cut without a face is one: it took the face away, or the whole picture changed."""
         return self._last is not None or change(self._past[-1], waiting.pattern) > STRONG
 
-    def _is_new_shot(self, picture: Picture, placed: _Placed) -> bool:
+    def _is_new_shot(self, picture: Frame, placed: _Placed) -> bool:
         return self._jump(placed) > CUT_JUMP or self._person.unlike(picture, placed.face) > SAME_PERSON
 
     def _jump(self, placed: _Placed) -> float:
@@ -190,7 +190,7 @@ class _Follower:
         far = min(np.hypot(now.x - place.x, now.y - place.y) for place in (self._expected(), self._last))
         return float(far / eye_distance(placed.face.landmarks) + abs(np.log2(now.side / self._last.side)))
 
-    def _searched(self, picture: Picture, just_lost: bool) -> Face | None:
+    def _searched(self, picture: Frame, just_lost: bool) -> Face | None:
         """Look for the lost or not yet found person, less and less often."""
         if just_lost:
             self._place, self._missing = self._last, 0
@@ -204,7 +204,7 @@ class _Follower:
         found = self._landmarker.find(picture, thorough=turn % THOROUGH == 0)
         return self._person.among(found, picture, self._place)
 
-    def _remember(self, picture: Picture, placed: _Placed | None) -> None:
+    def _remember(self, picture: Frame, placed: _Placed | None) -> None:
         if placed is None:
             self._last = self._before = None
             return
@@ -224,7 +224,7 @@ def _placed(face: Face | None) -> _Placed | None:
     return None if face is None else _Placed(face, region_of(face.landmarks))
 
 
-def _inside(face: Face, picture: Picture) -> bool:
+def _inside(face: Face, picture: Frame) -> bool:
     """Whether at least half of the face is in the picture."""
     height, width = picture.y.shape
     points = face.landmarks

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from lipsync.frames.patch import Box
-from lipsync.types import Float32, Picture, Plane
+from lipsync.types import Float32, Frame, Plane
 
 
-def changed_box(before: Picture, after: Picture) -> Box | None:
+def changed_box(before: Frame, after: Frame) -> Box | None:
     """The smallest even box that holds every sample that differs; None if none does."""
     height, width = after.y.shape
     boxes = [_differing(a, b) for a, b in ((before.y, after.y), (before.u, after.u), (before.v, after.v))]
@@ -24,7 +24,7 @@ def changed_box(before: Picture, after: Picture) -> Box | None:
     return Box(left, top, min(right + right % 2, width), min(bottom + bottom % 2, height))
 
 
-def changed_mask(before: Picture, after: Picture, box: Box, softness: float) -> Float32:
+def changed_mask(before: Frame, after: Frame, box: Box, softness: float) -> Float32:
     """How much of each pixel of the box belongs to what was changed, (h, w) in 0..1, with an edge that fades inwards.
 
     ``softness``: pixels in which it fades. Outside of what was changed it is 0; islands that stayed are filled.

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from lipsync.frames.rgb import upsample_chroma
-from lipsync.types import Float32, Picture, Plane
+from lipsync.types import Float32, Frame, Plane
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Box:
         return self.bottom - self.top
 
 
-def box_around(points: Float32, margin: float, picture: Picture) -> Box | None:
+def box_around(points: Float32, margin: float, picture: Frame) -> Box | None:
     """The smallest even box that holds ``points`` (n, 2) and ``margin`` pixels, cut at the picture; None if outside."""
     height, width = picture.y.shape
     low = np.floor((points.min(0) - margin) / 2).astype(int) * 2
@@ -42,7 +42,7 @@ def box_around(points: Float32, margin: float, picture: Picture) -> Box | None:
     return box if box.width > 1 and box.height > 1 else None
 
 
-def read_patch(picture: Picture, box: Box) -> Plane:
+def read_patch(picture: Frame, box: Box) -> Plane:
     """The box as (height, width, 3) of Y', Cb, Cr in code values; chroma is interpolated to full size."""
     size = (box.width, box.height)
     half = slice(box.top // 2, (box.bottom + 1) // 2), slice(box.left // 2, (box.right + 1) // 2)
@@ -56,7 +56,7 @@ def quantise(patch: Float32, depth: int) -> Plane:
     return whole.astype(np.uint8) if depth == 8 else whole.astype(np.uint16)
 
 
-def write_patch(picture: Picture, box: Box, before: Plane, after: Plane, replaced: Float32 | None = None) -> None:
+def write_patch(picture: Frame, box: Box, before: Plane, after: Plane, replaced: Float32 | None = None) -> None:
     """Put ``after`` in the place of ``before``, both as ``read_patch`` gives them; what is the same in both stays.
 
     Chroma takes the mean change of the pixels that share a sample, so that nothing is lost by reading and writing.
@@ -76,7 +76,7 @@ def write_patch(picture: Picture, box: Box, before: Plane, after: Plane, replace
         np.copyto(half, np.clip(np.rint(half + change), 0, top), casting="unsafe")
 
 
-def warp_picture(picture: Picture, box: Box, where: Float32) -> None:
+def warp_picture(picture: Frame, box: Box, where: Float32) -> None:
     """Show in each pixel of the box what lies at ``where`` (height, width, 2): x, then y, in pixels of the box."""
     halved = np.ascontiguousarray(where[::2, ::2]) * np.float32(0.5)
     top, left = box.top // 2, box.left // 2

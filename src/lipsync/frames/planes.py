@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from av.video.frame import VideoFrame
 
-from lipsync.types import Picture, Plane
+from lipsync.types import Frame, Plane
 
 
 def planes_of(frame: VideoFrame) -> list[Plane]:
@@ -33,13 +33,13 @@ def contiguous_copy(planes: list[Plane]) -> list[Plane]:
     return copies
 
 
-def writable_copy(picture: Picture) -> Picture:
+def writable_copy(picture: Frame) -> Frame:
     """The same picture in memory of its own, writable."""
     y, u, v = contiguous_copy([picture.y, picture.u, picture.v])
     return replace(picture, y=y, u=u, v=v)
 
 
-def frame_of(picture: Picture) -> VideoFrame | None:
+def frame_of(picture: Frame) -> VideoFrame | None:
     """The picture as a frame of the same memory; None if its planes don't lie in one block of 8-bit 4:2:0.
 
     Heights that are no multiple of 4 neither: PyAV takes the block for that of a picture two rows lower.

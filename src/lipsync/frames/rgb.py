@@ -11,7 +11,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from lipsync.types import Colour, Float32, Picture, Plane
+from lipsync.types import Colour, Float32, Frame, Plane
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last two excluded
 
@@ -22,7 +22,7 @@ HD_LINES = 720
 THUMBNAIL = 32
 
 
-def warp_rgb(picture: Picture, matrix: Float32, size: tuple[int, int], fine: bool = False) -> Float32:
+def warp_rgb(picture: Frame, matrix: Float32, size: tuple[int, int], fine: bool = False) -> Float32:
     """A view of the picture as RGB (height, width, 3) float32, 0..1; black outside of the picture.
 
     ``matrix`` (2, 3) carries pixels of the view to pixels of the picture; ``size`` is (width, height). Shrinking by two
@@ -42,7 +42,7 @@ def warp_rgb(picture: Picture, matrix: Float32, size: tuple[int, int], fine: boo
     return _to_rgb([luma, *chroma], picture)
 
 
-def shrink_rgb(picture: Picture, side: int, box: Box | None = None) -> tuple[Float32, Float32]:
+def shrink_rgb(picture: Frame, side: int, box: Box | None = None) -> tuple[Float32, Float32]:
     """A box of the picture (all of it by default), letterboxed into a square: RGB (side, side, 3) float32, 0..1.
 
     Also gives the matrix (2, 3) that carries pixels of the square to pixels of the picture. Areas are averaged.
@@ -66,7 +66,7 @@ def shrink_rgb(picture: Picture, side: int, box: Box | None = None) -> tuple[Flo
     return canvas, np.asarray(to_picture, np.float32)
 
 
-def luma_thumbnail(picture: Picture) -> Float32:
+def luma_thumbnail(picture: Frame) -> Float32:
     """The picture's brightness as (32, 32) float32 in 8-bit code values, whatever the picture's proportions."""
     height, width = picture.y.shape
     rows, columns = max(1, height // (4 * THUMBNAIL)), max(1, width // (4 * THUMBNAIL))
@@ -98,7 +98,7 @@ def rgb_matrix(colour: Colour, lines: int, depth: int) -> Float32:
     return np.asarray(np.column_stack([rows, shift]), np.float32)
 
 
-def _code_values(picture: Picture) -> tuple[int, int]:
+def _code_values(picture: Frame) -> tuple[int, int]:
     unit = 1 << (picture.depth - 8)
     return (0 if picture.colour.full_range else 16 * unit), 128 * unit
 
@@ -148,7 +148,7 @@ def _shrink(plane: Plane, size: tuple[int, int]) -> Plane:
     return _plane(cv2.resize(plane, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
 
 
-def _to_rgb(planes: list[Plane], picture: Picture) -> Float32:
+def _to_rgb(planes: list[Plane], picture: Frame) -> Float32:
     stacked = cv2.merge(planes)
     matrix = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth)
     if picture.depth == 8:  # in bytes: cheaper, and they clip by themselves

@@ -15,7 +15,7 @@ from av.audio.format import AudioFormat
 from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 
-from lipsync.errors import SoundClipped, SoundInvalid, SoundTooShort
+from lipsync.errors import AudioClipped, AudioInvalid, AudioTooShort
 from lipsync.files import scratch_errors, scratch_file
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import audio_of, open_media
@@ -49,10 +49,10 @@ class SpeechAudio:
         self.facts = facts
         self.samples = samples
 
-    def blocks(self, delay: Fraction = Fraction(0), seconds: float = 1.0) -> Generator[Float32, None, None]:
-        """Mono float32 (n,) in -1..1 at 16 kHz in blocks of ``seconds``, heard ``delay`` seconds later than it is: with
+    def blocks(self, av_offset: Fraction = Fraction(0), seconds: float = 1.0) -> Generator[Float32, None, None]:
+        """Mono float32 (n,) in -1..1 at 16 kHz in blocks of ``seconds``, heard ``av_offset`` seconds later than it is: with
         silence before it, or its beginning left out where that is negative."""
-        size, late = int(SPEECH_RATE * seconds), round(delay * SPEECH_RATE)
+        size, late = int(SPEECH_RATE * seconds), round(av_offset * SPEECH_RATE)
         for start in range(-late, 0, size):
             yield np.zeros(min(size, -start), np.float32)
         for start in range(max(0, -late), self.samples, size):
@@ -81,7 +81,7 @@ def resampled(
 def listen(clip: Clip, *, allow_clipped: bool) -> Iterator[SpeechAudio]:
     """Listen through the sound once.
 
-    Raises NoAudioStream, MediaTruncated, SoundInvalid, SoundTooShort, DiskFull, and SoundClipped unless it is allowed.
+    Raises NoAudioStream, MediaTruncated, AudioInvalid, AudioTooShort, DiskFull, and AudioClipped unless it is allowed.
     """
     check, samples = _Check(clip, audio_of(clip)), 0
     speech = av.AudioResampler("flt", "mono", SPEECH_RATE)
@@ -119,7 +119,7 @@ class _Check:
             block = np.abs(part.to_ndarray())
             if not np.isfinite(block).all():
                 time = self._samples / self._info.rate
-                raise SoundInvalid(f"{self._path}: not a number in the sound at {time:.1f} s")
+                raise AudioInvalid(f"{self._path}: not a number in the sound at {time:.1f} s")
             self._samples += part.samples
             self._peak = max(self._peak, float(block.max(initial=0)))
             self._clipped += int((block >= FULL_SCALE).sum())
@@ -127,10 +127,10 @@ class _Check:
     def result(self, allow_clipped: bool) -> AudioStats:
         duration = Fraction(self._samples, self._info.rate)
         if duration < SHORTEST:
-            raise SoundTooShort(f"{self._path}: {float(duration) * 1000:.0f} ms of sound are too short")
+            raise AudioTooShort(f"{self._path}: {float(duration) * 1000:.0f} ms of sound are too short")
         share = self._clipped / max(1, self._samples * self._info.channels)
         if share > CLIPPED and not allow_clipped:
-            raise SoundClipped(
+            raise AudioClipped(
                 f"{self._path}: {share:.0%} of the sound is clipped; --allow-clipped uses it all the same"
             )
         return AudioStats(duration, self._peak, share)

@@ -17,12 +17,12 @@ from lipsync.errors import MediaTruncated
 
 MOST_BROKEN = 25  # packets that may fail to decode before the file counts as broken
 
-Frame = TypeVar("Frame", VideoFrame, AudioFrame)
+AnyFrame = TypeVar("AnyFrame", VideoFrame, AudioFrame)
 
 
 def decoded(
-    path: Path, container: InputContainer, stream: VideoStream | AudioStream, kind: type[Frame]
-) -> Iterator[Frame]:
+    path: Path, container: InputContainer, stream: VideoStream | AudioStream, kind: type[AnyFrame]
+) -> Iterator[AnyFrame]:
     """The stream's frames; packets that cannot be decoded are left out.
 
     Raises MediaTruncated if there are too many of those, or nothing else.

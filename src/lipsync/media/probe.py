@@ -14,13 +14,13 @@ from lipsync.errors import (
     FileEmpty,
     FileMissing,
     FileUnreadable,
+    FrameTooSmall,
     MediaTruncated,
     NoAudioStream,
     NoFrames,
     NotAFile,
     NotMedia,
     NoVideoStream,
-    PictureTooSmall,
 )
 from lipsync.media.decoding import decoded
 from lipsync.media.timing import check_whole, measure
@@ -140,7 +140,7 @@ def _upright_size(path: Path, first: VideoFrame, still: bool) -> tuple[int, int]
     if round(first.rotation) % 180:
         width, height = height, width
     if min(width, height) < SMALLEST:
-        raise PictureTooSmall(f"{path}: {width}x{height} is too small to find a mouth in")
+        raise FrameTooSmall(f"{path}: {width}x{height} is too small to find a mouth in")
     if still and max(width, height) > LARGEST_PHOTO:
         shrink = Fraction(LARGEST_PHOTO, max(width, height))
         width, height = round(width * shrink), round(height * shrink)

@@ -16,8 +16,8 @@ from lipsync.errors import NoVideoStream
 from lipsync.frames.planes import contiguous_copy, planes_of, writable_copy
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import open_media, picture_stream, video_of
-from lipsync.media.transform import framed
-from lipsync.types import Clip, FrameTransform, Picture, VideoInfo
+from lipsync.media.transform import apply_transform
+from lipsync.types import Clip, Frame, FrameTransform, VideoInfo
 
 HELD = 96 << 20  # bytes of pictures held at once when footage runs backwards
 FEWEST = 12  # of them, however large they are
@@ -38,11 +38,11 @@ def loop_index(i: int, n: int) -> int:
 
 def read(
     clip: Clip, *, start: int = 0, stop: int | None = None, read_only: bool = False
-) -> Generator[Picture, None, None]:
+) -> Generator[Frame, None, None]:
     """The clip's pictures from frame ``start`` up to ``stop``, upright, in 4:2:0 of 8 or 10 bits, at its constant rate.
 
     Where the file's own times are uneven, frames are shown again or left out. The same number gives the same picture
-    wherever reading starts. A clip's ``framing`` is applied. ``read_only``: the pictures are only to be looked at, which
+    wherever reading starts. A clip's ``transform`` is applied. ``read_only``: the pictures are only to be looked at, which
     spares copies.
 
     Raises NoVideoStream, MediaTruncated, and what ``open_media`` raises.
@@ -63,7 +63,7 @@ def read(
         yield _picture(shown[0], shown[1], clip, video, read_only)
 
 
-def ping_pong(clip: Clip, count: int, length: int, held: int = HELD) -> Generator[Picture, None, None]:
+def ping_pong(clip: Clip, count: int, length: int, held: int = HELD) -> Generator[Frame, None, None]:
     """``count`` pictures of footage of ``length`` frames: forwards, backwards, forwards …
 
     Backwards it is read in runs of so many pictures as take ``held`` bytes.
@@ -76,7 +76,7 @@ def ping_pong(clip: Clip, count: int, length: int, held: int = HELD) -> Generato
             yield next(pictures)
 
 
-def loop(clip: Clip, count: int, length: int) -> Generator[Picture, None, None]:
+def loop(clip: Clip, count: int, length: int) -> Generator[Frame, None, None]:
     """``count`` pictures of footage of ``length`` frames: forwards, and again from the start."""
     if length == 1:
         yield from _again_and_again(clip, count)
@@ -85,20 +85,20 @@ def loop(clip: Clip, count: int, length: int) -> Generator[Picture, None, None]:
         yield from read(clip, stop=min(length, count - start))
 
 
-def _again_and_again(clip: Clip, count: int) -> Iterator[Picture]:
+def _again_and_again(clip: Clip, count: int) -> Iterator[Frame]:
     (only,) = read(clip, stop=1)
     for _ in range(count):
         yield writable_copy(only)
 
 
-def _back_and_forth(clip: Clip, length: int, held: int) -> Generator[Picture, None, None]:
+def _back_and_forth(clip: Clip, length: int, held: int) -> Generator[Frame, None, None]:
     yield from read(clip, stop=length)
     while True:
         yield from _backwards(clip, length - 1, held)
         yield from read(clip, start=1, stop=length)
 
 
-def _backwards(clip: Clip, stop: int, held: int) -> Iterator[Picture]:
+def _backwards(clip: Clip, stop: int, held: int) -> Iterator[Frame]:
     video = video_of(clip)
     size = max(FEWEST, held // (video.width * video.height * (3 if video.depth > 8 else 2)))
     while stop > 0:
@@ -165,28 +165,28 @@ def _number(frame: VideoFrame, clip: Clip) -> int | None:
     return round((frame.pts * frame.time_base - video.start) * video.rate)
 
 
-def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, read_only: bool) -> Picture:
+def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, read_only: bool) -> Frame:
     if clip.still:
         frame = _opaque(frame)
     turns = video.rotation // 90
-    planes = planes_of(_planar(frame, video, clip.framing))
+    planes = planes_of(_planar(frame, video, clip.transform))
     if turns:
         planes = [np.rot90(plane, turns) for plane in planes]
-    if clip.framing is not None:
-        planes = framed(planes, clip.framing)
+    if clip.transform is not None:
+        planes = apply_transform(planes, clip.transform)
     if not read_only or turns:
         planes = contiguous_copy(planes)
     if read_only:
         for plane in planes:
             plane.flags.writeable = False
     y, u, v = planes
-    return Picture(index, y, u, v, 8 if video.depth == 8 else 10, video.colour)
+    return Frame(index, y, u, v, 8 if video.depth == 8 else 10, video.colour)
 
 
-def _planar(frame: VideoFrame, video: VideoInfo, framing: FrameTransform | None) -> VideoFrame:
+def _planar(frame: VideoFrame, video: VideoInfo, transform: FrameTransform | None) -> VideoFrame:
     """The coded frame in 4:2:0 of 8 or 10 bits, at the clip's size, its colours meaning what they meant."""
     name = "yuv420p" if video.depth == 8 else "yuv420p10le"
-    width, height = (video.width, video.height) if framing is None else framing.whole
+    width, height = (video.width, video.height) if transform is None else transform.whole
     size = (height, width) if video.rotation % 180 else (width, height)
     if frame.format.name in (name, name.replace("yuv", "yuvj")) and size == (frame.width, frame.height):
         return frame

@@ -16,7 +16,7 @@ from lipsync.types import Clip, FrameTransform, Plane
 WHOLE = (0, -1, 0, -1)  # a crop that leaves everything
 
 
-def reframed(
+def transformed(
     clip: Clip,
     *,
     shrink: int = 1,
@@ -42,24 +42,24 @@ def reframed(
         raise OptionInvalid(f"a crop from {top}, {left} to {bottom}, {right} does not fit into {width}x{height}")
     if min(bottom - top, right - left) < SMALLEST:
         raise OptionInvalid(f"{clip.path}: {right - left}x{bottom - top} would be left, too small to find a mouth in")
-    framing = FrameTransform((video.width, video.height), (top, bottom, left, right), shrink, turned, nearest)
+    transform = FrameTransform((video.width, video.height), (top, bottom, left, right), shrink, turned, nearest)
     colour = video.colour
     if not nearest and colour.matrix == UNSPECIFIED and video.height >= HD_LINES:
         colour = replace(colour, matrix=BT709.matrix)  # a smaller picture would be taken to have other colours
     shown = replace(video, width=right - left, height=bottom - top, sample_aspect=sample, colour=colour)
-    return replace(clip, video=shown, framing=framing)
+    return replace(clip, video=shown, transform=transform)
 
 
-def framed(planes: list[Plane], framing: FrameTransform) -> list[Plane]:
+def apply_transform(planes: list[Plane], transform: FrameTransform) -> list[Plane]:
     """The three planes of a picture of 4:2:0 as the framing wants them."""
-    width, height = (length // framing.shrink for length in framing.whole)
+    width, height = (length // transform.shrink for length in transform.whole)
     sizes = [(width, height), *[((width + 1) // 2, (height + 1) // 2)] * 2]
-    if framing.shrink > 1:
-        how = cv2.INTER_LINEAR if framing.nearest else cv2.INTER_AREA
+    if transform.shrink > 1:
+        how = cv2.INTER_LINEAR if transform.nearest else cv2.INTER_AREA
         planes = [cast(Plane, cv2.resize(p, size, interpolation=how)) for p, size in zip(planes, sizes, strict=True)]
-    if framing.turned:
+    if transform.turned:
         planes = [np.rot90(plane, -1) for plane in planes]
-    return _cut(planes, framing.crop)
+    return _cut(planes, transform.crop)
 
 
 def _cut(planes: list[Plane], crop: tuple[int, int, int, int]) -> list[Plane]:

@@ -41,7 +41,7 @@ from lipsync.media.encoders import (
 )
 from lipsync.media.encoding import Encoding
 from lipsync.media.probe import video_of
-from lipsync.types import Clip, Colour, Picture, VideoInfo
+from lipsync.types import Clip, Colour, Frame, VideoInfo
 
 RANGELESS = ("prores",)  # cannot say that black is 0, and is taken for limited range
 SHAPED = ("h264", "hevc")  # say themselves that pixels aren't square; PyAV cannot make Matroska say it
@@ -104,7 +104,7 @@ def refuse_input(output: Path, inputs: Iterable[Path]) -> None:
 
 
 def write(
-    rows: Iterable[Sequence[Picture]],
+    rows: Iterable[Sequence[Frame]],
     outputs: Sequence[Path],
     *,
     footage: Clip,
@@ -147,7 +147,7 @@ class _Writer:
         self._voice = AudioEncoder(out, sound, encoding)
         self._count = 0
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: Frame) -> None:
         """The next picture goes to the encoder, together with the sound up to its end."""
         with encode_errors(self._output):
             frame = _frame(picture, self._coded, self._stream.pix_fmt or "yuv420p", self._colour)
@@ -229,7 +229,7 @@ def _range(colour: Colour) -> int:
     return int(ColorRange.JPEG if colour.full_range else ColorRange.MPEG)
 
 
-def _frame(picture: Picture, coded: tuple[int, int], pixel_format: str, colour: Colour) -> VideoFrame:
+def _frame(picture: Frame, coded: tuple[int, int], pixel_format: str, colour: Colour) -> VideoFrame:
     """The picture as the encoder wants it, padded to the coded size by repeating its last row and column."""
     frame = frame_of(picture)
     if frame is None:

@@ -37,14 +37,14 @@ class Session(Protocol):
 class RunInfo:
     """How a network was computed: on which device, in which precision, at most how many frames at once in the end.
 
-    ``notes``: what did not go as planned, for a person. ``networks``: name and SHA-256 of the weights.
+    ``notes``: what did not go as planned, for a person. ``weights``: name and SHA-256 of each weights file used.
     """
 
     device: str
     precision: str
     batch: int
     notes: tuple[str, ...] = ()
-    networks: tuple[tuple[str, str], ...] = ()
+    weights: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

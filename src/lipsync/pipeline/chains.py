@@ -18,7 +18,7 @@ from lipsync.pipeline.synthesise import EngineChain
 
 @contextmanager
 def engine_chains(
-    job: Job, engines: Sequence[Engine], networks: SessionCache, *, spooled: bool
+    job: Job, engines: Sequence[Engine], sessions: SessionCache, *, spooled: bool
 ) -> Iterator[list[EngineChain]]:
     """Soft mouths get the footage's detail; ``spooled``: what engines make is written down, to be enhanced later.
 
@@ -29,7 +29,7 @@ def engine_chains(
         def line(name: str, engine: Engine) -> EngineChain:
             post_filter = spool = None
             if job.detail and is_soft(name, job.options):
-                post_filter = DetailTransfer(stack.enter_context(Landmarker.open(networks)), job.detail)
+                post_filter = DetailTransfer(stack.enter_context(Landmarker.open(sessions)), job.detail)
             if spooled:
                 spool = EditSpool(stack.enter_context(scratch_file()))
             return EngineChain(engine, post_filter, spool)

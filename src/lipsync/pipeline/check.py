@@ -35,6 +35,6 @@ def check_enhancement(wish: Enhancement) -> None:
     check_enhancer(wish.restorer, None if wish.upscaler is None else (wish.factor, wish.upscaler), wish.options)
 
 
-def open_engines(job: Job, networks: SessionCache, monitor: Monitor) -> list[Engine]:
+def open_engines(job: Job, sessions: SessionCache, monitor: Monitor) -> list[Engine]:
     """The job's engines, each new. Raises ModelError, ExtraMissing."""
-    return [ENGINES[name](job.options, networks, monitor) for name in job.engines]
+    return [ENGINES[name](job.options, sessions, monitor) for name in job.engines]

@@ -15,7 +15,7 @@ from lipsync.media.probe import video_of
 from lipsync.media.writer import Written, write
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.plan import Plan
-from lipsync.types import Clip, Picture
+from lipsync.types import Clip, Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class RenderContext:
     @property
     def scene(self) -> Scene:
         """What the engines work from."""
-        return Scene(self.track, self.voice, self.rate, self.plan.frames, self.job.delay)
+        return Scene(self.track, self.voice, self.rate, self.plan.frames, self.job.av_offset)
 
-    def pictures(self) -> Generator[Picture, None, None]:
+    def pictures(self) -> Generator[Frame, None, None]:
         """The footage's pictures, in the order of the output, new with each call."""
         return self.plan.pictures(self.footage, len(self.track))
 
-    def write(self, rows: Iterable[Sequence[Picture]], outputs: Sequence[Path], factor: int = 1) -> list[Written]:
+    def write(self, rows: Iterable[Sequence[Frame]], outputs: Sequence[Path], factor: int = 1) -> list[Written]:
         """Encode one file of each column of rows, of pictures that are ``factor`` times as large as the footage's.
 
         Raises what ``media.writer.write`` does.

@@ -20,7 +20,7 @@ from lipsync.files import scratch_errors
 from lipsync.frames.difference import changed_box
 from lipsync.frames.patch import Box
 from lipsync.frames.planes import writable_copy
-from lipsync.types import Picture, Plane
+from lipsync.types import Frame, Plane
 
 HEAD = struct.Struct("<5q")  # the box, and how many bytes follow
 NOTHING = HEAD.pack(0, 0, 0, 0, 0)
@@ -55,7 +55,7 @@ class EditSpool:
             with suppress(OSError):  # the space is the result's now
                 os.truncate(self._file.fileno(), 0)
 
-    def replay(self, pictures: Iterable[Picture]) -> Generator[EditedFrame, None, None]:
+    def replay(self, pictures: Iterable[Frame]) -> Generator[EditedFrame, None, None]:
         """The recorded frames anew, from the same pictures of the footage, which stay as they are.
 
         Raises ``failure``, DiskFull, OutputUnwritable, InferenceFailed.
@@ -88,14 +88,14 @@ def _packed(frame: EditedFrame) -> bytes:
     return HEAD.pack(box.left, box.top, box.right, box.bottom, len(content)) + content
 
 
-def _unpack(content: bytes, picture: Picture, box: Box) -> None:
+def _unpack(content: bytes, picture: Frame, box: Box) -> None:
     samples = np.frombuffer(zlib.decompress(content), picture.y.dtype)
     for part in _parts(picture, box):
         part[:] = samples[: part.size].reshape(part.shape)
         samples = samples[part.size :]
 
 
-def _parts(picture: Picture, box: Box) -> tuple[Plane, Plane, Plane]:
+def _parts(picture: Frame, box: Box) -> tuple[Plane, Plane, Plane]:
     """The box in each of the planes, as views."""
     half = slice(box.top // 2, (box.bottom + 1) // 2), slice(box.left // 2, (box.right + 1) // 2)
     return picture.y[box.top : box.bottom, box.left : box.right], picture.u[half], picture.v[half]

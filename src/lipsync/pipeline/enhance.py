@@ -24,7 +24,7 @@ from lipsync.pipeline.edit_spool import EditSpool
 from lipsync.pipeline.job import Enhanced, Enhancement, EnhanceStatus
 from lipsync.pipeline.model_registry import WeightsResolver
 from lipsync.pipeline.synthesise import EngineChain
-from lipsync.types import Picture
+from lipsync.types import Frame
 
 T = TypeVar("T")
 
@@ -81,18 +81,18 @@ class Enhancers:
     weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def conditions(self) -> dict[str, RunInfo]:
+    def run_info(self) -> dict[str, RunInfo]:
         """How each of them computed."""
         told = {"face": self.face, "picture": self.upscaler}
-        found = {part: it.conditions for part, it in told.items() if it is not None}
-        return {part: replace(how, networks=self._networks(part, how)) for part, how in found.items() if how}
+        found = {part: it.run_info for part, it in told.items() if it is not None}
+        return {part: replace(how, weights=self._networks(part, how)) for part, how in found.items() if how}
 
     def _networks(self, part: str, how: RunInfo) -> tuple[tuple[str, str], ...]:
         name = self.names[part]
-        return (*how.networks, (name, self.weights[name])) if name in self.weights else how.networks
+        return (*how.weights, (name, self.weights[name])) if name in self.weights else how.weights
 
 
-def load_enhancers(enhancement: Enhancement, networks: SessionCache, monitor: Monitor) -> Enhancers:
+def load_enhancers(enhancement: Enhancement, sessions: SessionCache, monitor: Monitor) -> Enhancers:
     """The enhancers that are asked for. Raises ModelError, ExtraMissing, OutOfMemory if they are required."""
     options, name, factor = enhancement.options, enhancement.restorer, enhancement.factor
     find, deadline = WeightsResolver(options.models, monitor), EnhanceDeadline(monitor, enhancement.seconds)
@@ -100,10 +100,10 @@ def load_enhancers(enhancement: Enhancement, networks: SessionCache, monitor: Mo
     try:
         if name is not None:
             names["face"] = name
-            face = RESTORERS[name].open(options, networks, deadline, find)
+            face = RESTORERS[name].open(options, sessions, deadline, find)
         if factor > 1:
             names["picture"], note = (enhancement.upscaler, None) if enhancement.upscaler else best_upscaler(factor)
-            larger = UPSCALERS[names["picture"]].open(factor, options, networks, deadline, find)
+            larger = UPSCALERS[names["picture"]].open(factor, options, sessions, deadline, find)
     except LipsyncError as error:
         if enhancement.required:
             raise
@@ -133,7 +133,7 @@ def enhance(
         return Enhanced(
             EnhanceStatus.FAILED, "bug", " ".join(f"unexpected {type(error).__name__}: {error}".split())
         ), None
-    return Enhanced(EnhanceStatus.COMPLETED, None, enhancers.note, enhancers.conditions, enhancers.names), written
+    return Enhanced(EnhanceStatus.COMPLETED, None, enhancers.note, enhancers.run_info, enhancers.names), written
 
 
 def _failed(error: LipsyncError) -> Enhanced:
@@ -162,7 +162,7 @@ def _write(
 
 def _larger(
     edits: Iterable[EditedFrame], upscaler: Upscaler | None, context: RenderContext
-) -> Generator[Picture, None, None]:
+) -> Generator[Frame, None, None]:
     starts, shot = [shot.start for shot in context.track.shots], -1
     for edit in edits:
         if upscaler is None:

@@ -43,7 +43,7 @@ class Job:
     """One face, one sound, one result of each engine.
 
     ``select``: whose mouth, of several people: largest, left, right or centre.
-    ``delay``: seconds by which the mouth is to be later than the sound. ``resize_factor``: how many times smaller the
+    ``av_offset``: seconds by which the mouth is to be later than the sound. ``resize_factor``: how many times smaller the
     result is than the footage, then ``rotated`` clockwise by 90 degrees, then cut to ``crop`` (see ``media.framing``).
     ``static``: only the first frame of the footage is shown. ``detail`` 0..1: how much of the footage's own texture is
     given to mouths that are softer than it. ``offsets``: seconds by which the mouth is later than the sound in further
@@ -59,7 +59,7 @@ class Job:
     photo_rate: Fraction = Fraction(25)
     allow_clipped: bool = False
     options: EngineOptions = field(default_factory=EngineOptions)
-    delay: Fraction = Fraction(0)
+    av_offset: Fraction = Fraction(0)
     resize_factor: int = 1
     rotated: bool = False
     crop: tuple[int, int, int, int] = WHOLE
@@ -96,25 +96,25 @@ class EnhanceStatus(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Enhanced:
     """What became of an enhancement: ``code`` and ``message`` tell why it failed or was skipped,
-    or what would have been better. ``names``: by what the ``face`` and the ``picture`` were enhanced, ``conditions``:
+    or what would have been better. ``names``: by what the ``face`` and the ``picture`` were enhanced, ``run_info``:
     how these computed."""
 
     step: EnhanceStatus
     code: str | None = None
     message: str | None = None
-    conditions: Mapping[str, RunInfo] = field(default_factory=dict)
+    run_info: Mapping[str, RunInfo] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def told(self) -> dict[str, dict[str, Any]]:
-        """``names`` and ``conditions`` as plain values."""
-        how = {part: asdict(conditions) for part, conditions in self.conditions.items()}
+        """``names`` and ``run_info`` as plain values."""
+        how = {part: asdict(run_info) for part, run_info in self.run_info.items()}
         return {part: {"name": name} | how.get(part, {}) for part, name in self.names.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class EngineResult:
-    """One file of one engine. ``edited``: frames that were changed; ``conditions``: how it was computed.
+    """One file of one engine. ``edited``: frames that were changed; ``run_info``: how it was computed.
 
     ``variant``: FINAL_VARIANT; PLAIN_VARIANT, where an enhanced one lies beside it; or what ``av_offset_name`` calls it.
     """
@@ -122,7 +122,7 @@ class EngineResult:
     engine: str
     output: Path
     edited: int
-    conditions: RunInfo | None
+    run_info: RunInfo | None
     variant: str = FINAL_VARIANT
     width: int = 0
     height: int = 0

@@ -105,16 +105,16 @@ def _steps(job: Job, result: Result) -> Iterator[dict[str, Any]]:
 
 
 def _by_engine(result: Result) -> Iterator[tuple[str, RunInfo | None]]:
-    return ((made.engine, made.conditions) for made in result.outputs)
+    return ((made.engine, made.run_info) for made in result.outputs)
 
 
 def _models(result: Result) -> Iterator[tuple[str, str]]:
     yield "face-landmarker", bundled_checksum()
-    told = [conditions for _, conditions in _by_engine(result)]
-    told += [] if result.enhanced is None else result.enhanced.conditions.values()
-    for conditions in told:
-        if conditions is not None:
-            yield from conditions.networks
+    told = [run_info for _, run_info in _by_engine(result)]
+    told += [] if result.enhanced is None else result.enhanced.run_info.values()
+    for run_info in told:
+        if run_info is not None:
+            yield from run_info.weights
 
 
 def _versions() -> dict[str, str]:

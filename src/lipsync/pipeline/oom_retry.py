@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from lipsync.errors import NoFaceFound, OptionInvalid, OutOfMemory, PictureTooSmall
+from lipsync.errors import FrameTooSmall, NoFaceFound, OptionInvalid, OutOfMemory
 from lipsync.media.transform import WHOLE
 from lipsync.pipeline.job import Job
 
 T = TypeVar("T")
 
 FACTORS = (1, 2, 4)  # how many times smaller than the footage
-TOO_SMALL = (NoFaceFound, OptionInvalid, PictureTooSmall)  # what a picture that was made smaller may fail with
+TOO_SMALL = (NoFaceFound, OptionInvalid, FrameTooSmall)  # what a picture that was made smaller may fail with
 
 
 def retry_smaller_on_oom(attempt: Callable[[int], T], first: int) -> T:

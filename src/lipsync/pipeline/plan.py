@@ -10,7 +10,7 @@ from lipsync.engines.wav2lip.mel import original_starts
 from lipsync.media.audio_reader import SpeechAudio
 from lipsync.media.reader import loop, loop_index, ping_pong, ping_pong_index
 from lipsync.pipeline.job import Job
-from lipsync.types import Clip, Picture
+from lipsync.types import Clip, Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Plan:
         """The frame of ``length`` frames of footage that output frame ``i`` shows."""
         return loop_index(i, length) if self.loops else ping_pong_index(i, length)
 
-    def pictures(self, footage: Clip, length: int) -> Generator[Picture, None, None]:
+    def pictures(self, footage: Clip, length: int) -> Generator[Frame, None, None]:
         """The footage's pictures, in the order of the output."""
         return (loop if self.loops else ping_pong)(footage, self.frames, length)
 

@@ -44,9 +44,7 @@ def finish(
     """
     plain = [
         _told(
-            EngineResult(
-                name, file.path, count, chain.engine.conditions, PLAIN_VARIANT if enhancers else FINAL_VARIANT
-            ),
+            EngineResult(name, file.path, count, chain.engine.run_info, PLAIN_VARIANT if enhancers else FINAL_VARIANT),
             file,
             context,
         )

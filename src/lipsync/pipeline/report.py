@@ -14,7 +14,7 @@ from lipsync.pipeline.job import EnhanceStatus, Job, Result
 from lipsync.pipeline.peak import peak_memory
 from lipsync.pipeline.postprocess import Postprocessed
 from lipsync.pipeline.synthesise import FrameSet
-from lipsync.types import Picture
+from lipsync.types import Frame
 
 NOTABLE_CLIPPING = 0.01  # share of the samples at full scale
 
@@ -25,7 +25,7 @@ class EditCounter:
     def __init__(self, engines: int) -> None:
         self.edited = [0] * engines
 
-    def count(self, rows: Iterable[FrameSet]) -> Iterator[tuple[Picture, ...]]:
+    def count(self, rows: Iterable[FrameSet]) -> Iterator[tuple[Frame, ...]]:
         for row in rows:
             for place, frame in enumerate(row):
                 self.edited[place] += frame.edited
@@ -81,10 +81,10 @@ def _warnings(job: Job, made: Made, sound: AudioStats) -> Iterator[str]:
         missing = frames - made.faces
         yield f"the face is not to be seen in {missing} of {frames} frames; they pass through untouched"
     for name, engine, edited in zip(job.engines, made.engines, made.edited, strict=True):
-        if engine.conditions is not None:
+        if engine.run_info is not None:
             if not edited:
                 yield f"{name}: no frame was changed"
-            yield from (f"{name}: {note}" for note in engine.conditions.notes)
+            yield from (f"{name}: {note}" for note in engine.run_info.notes)
     factor = made.context.job.resize_factor
     if factor > job.resize_factor:
         yield f"memory ran out; the picture is {factor} times smaller than the footage"
@@ -93,4 +93,4 @@ def _warnings(job: Job, made: Made, sound: AudioStats) -> Iterator[str]:
     if enhanced is not None:
         if enhanced.step is EnhanceStatus.COMPLETED and enhanced.message:
             yield enhanced.message
-        yield from (note for conditions in enhanced.conditions.values() for note in conditions.notes)
+        yield from (note for run_info in enhanced.run_info.values() for note in run_info.notes)

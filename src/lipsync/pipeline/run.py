@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import probe, video_of
-from lipsync.media.transform import reframed
+from lipsync.media.transform import transformed
 from lipsync.media.writer import Written
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor, watched
@@ -30,35 +30,35 @@ from lipsync.types import Clip
 
 
 def run(
-    job: Job, monitor: Monitor, networks: SessionCache | None = None, observer: OutputObserver | None = None
+    job: Job, monitor: Monitor, sessions: SessionCache | None = None, observer: OutputObserver | None = None
 ) -> Result:
     """Do one job; the outputs appear whole or not at all. Where memory runs out it begins anew with a smaller picture.
 
-    ``networks``: those that are open already, and that will be of use to the next job. ``observer`` is told of each
+    ``sessions``: those that are open already, and that will be of use to the next job. ``observer`` is told of each
     file when it is complete.
 
     Raises InputError, OutputError or ModelError with one line for a person, OutOfMemory when the smallest picture is
     too large, ExtraMissing, and Cancelled when told to stop.
     """
-    began, networks = time.monotonic(), SessionCache() if networks is None else networks
+    began, sessions = time.monotonic(), SessionCache() if sessions is None else sessions
     check(job)
-    engines = [open_engines(job, networks, monitor)]  # before any work, to tell at once what is missing
-    enhancers = None if job.enhancement is None else load_enhancers(job.enhancement, networks, monitor)
+    engines = [open_engines(job, sessions, monitor)]  # before any work, to tell at once what is missing
+    enhancers = None if job.enhancement is None else load_enhancers(job.enhancement, sessions, monitor)
     footage, sound = probe(job.face, photo_rate=job.photo_rate), probe(job.audio)
     asked = without_framing(job) if footage.still and job.options.faithful else job  # the original left photos alone
     with analyse_audio(sound, job, monitor) as voice, one_thread_a_call(), ExitStack() as held:
 
         def attempt(factor: int) -> _Synced:
             if not engines:
-                networks.forget()  # for their memory
+                sessions.forget()  # for their memory
             smaller = downscaled(asked, factor)
-            opened = engines.pop() if engines else open_engines(smaller, networks, monitor)
+            opened = engines.pop() if engines else open_engines(smaller, sessions, monitor)
             seen, wanted = _framed(footage, smaller), plan(smaller, voice, video_of(footage).rate)
             with ExitStack() as stack:
-                faces = track_faces(seen, wanted.limit, job.select, opened, networks, monitor)
+                faces = track_faces(seen, wanted.limit, job.select, opened, sessions, monitor)
                 context = RenderContext(smaller, seen, sound, voice, stack.enter_context(faces), wanted)
                 spooled = enhancers is not None and enhancers.missing is None
-                chains = stack.enter_context(engine_chains(smaller, opened, networks, spooled=spooled))
+                chains = stack.enter_context(engine_chains(smaller, opened, sessions, spooled=spooled))
                 tally = EditCounter(len(opened))
                 synced = _Synced(context, chains, _lip_sync(context, chains, tally, monitor), tally.edited)
                 held.push(stack.pop_all())
@@ -98,4 +98,4 @@ def _lip_sync(
 def _framed(footage: Clip, job: Job) -> Clip:
     """The footage as it is to be seen: smaller, turned, cut."""
     nearest = job.options.faithful
-    return reframed(footage, shrink=job.resize_factor, turned=job.rotated, crop=job.crop, nearest=nearest)
+    return transformed(footage, shrink=job.resize_factor, turned=job.rotated, crop=job.crop, nearest=nearest)

@@ -12,7 +12,7 @@ from lipsync.engines.base import Engine, Rendered, Scene
 from lipsync.enhancers.base import EditedFrame, FaceEnhancer
 from lipsync.frames.planes import writable_copy
 from lipsync.pipeline.edit_spool import EditSpool
-from lipsync.types import Picture
+from lipsync.types import Frame
 
 FrameSet = tuple[EditedFrame, ...]
 
@@ -32,7 +32,7 @@ class EngineChain:
 
 
 def synthesise(
-    pictures: Iterable[Picture], chains: Sequence[EngineChain], scene: Scene
+    pictures: Iterable[Frame], chains: Sequence[EngineChain], scene: Scene
 ) -> Generator[FrameSet, None, None]:
     """One row of finished frames, one of each line, for every picture; the pictures are read once."""
     comparing = sum(chain.needs_original for chain in chains)
@@ -47,7 +47,7 @@ def synthesise(
 
 
 def _finished(
-    chain: EngineChain, pictures: Iterator[Picture], befores: Iterator[Picture] | None, scene: Scene
+    chain: EngineChain, pictures: Iterator[Frame], befores: Iterator[Frame] | None, scene: Scene
 ) -> Generator[EditedFrame, None, None]:
     with ExitStack() as stack:
         rendered = stack.enter_context(closing(chain.engine.synthesise(pictures, scene)))
@@ -59,18 +59,18 @@ def _finished(
         yield from edits
 
 
-def _compared(rendered: Iterable[Rendered], befores: Iterator[Picture] | None) -> Generator[EditedFrame, None, None]:
+def _compared(rendered: Iterable[Rendered], befores: Iterator[Frame] | None) -> Generator[EditedFrame, None, None]:
     for frame in rendered:
         before = frame.picture if befores is None else next(befores)
         yield EditedFrame(frame.picture, before, frame.edited)
 
 
-def tee_frames(pictures: Iterable[Picture], count: int) -> list[Iterator[Picture]]:
+def tee_frames(pictures: Iterable[Frame], count: int) -> list[Iterator[Frame]]:
     """The same pictures ``count`` times, each time in memory of their own; all are read at about the same pace."""
     source = iter(pictures)
-    waiting: list[deque[Picture]] = [deque() for _ in range(count)]
+    waiting: list[deque[Frame]] = [deque() for _ in range(count)]
 
-    def one(place: int) -> Iterator[Picture]:
+    def one(place: int) -> Iterator[Frame]:
         while True:
             if not waiting[place]:
                 picture = next(source, None)

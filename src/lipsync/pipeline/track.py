@@ -15,12 +15,12 @@ from lipsync.media.probe import video_of
 from lipsync.media.reader import read
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor, watched
-from lipsync.types import Clip, Picture
+from lipsync.types import Clip, Frame
 
 
 @contextmanager
 def track_faces(
-    footage: Clip, limit: int, select: str, engines: Sequence[Engine], networks: SessionCache, monitor: Monitor
+    footage: Clip, limit: int, select: str, engines: Sequence[Engine], sessions: SessionCache, monitor: Monitor
 ) -> Iterator[Track]:
     """Follow one face through at most ``limit`` frames and let the engines look at each.
 
@@ -31,7 +31,7 @@ def track_faces(
         pictures = stack.enter_context(prefetch(read(footage, stop=limit, read_only=True)))
         builder = stack.enter_context(TrackBuilder())
         needed = any(engine.needs_faces for engine in engines)
-        seen = stack.enter_context(closing(_sightings(pictures, select if needed else None, networks)))
+        seen = stack.enter_context(closing(_sightings(pictures, select if needed else None, sessions)))
         for sighting in watched(seen, monitor, "track", min(limit, video.frames)):
             for engine in engines:
                 engine.observe(sighting.picture, sighting.face if engine.needs_faces else None)
@@ -43,10 +43,10 @@ def track_faces(
 
 
 def _sightings(
-    pictures: Iterator[Picture], select: str | None, networks: SessionCache
+    pictures: Iterator[Frame], select: str | None, sessions: SessionCache
 ) -> Generator[TrackedFrame, None, None]:
     if select is None:
         yield from (TrackedFrame(picture, None, False) for picture in pictures)
         return
-    with Landmarker.open(networks) as landmarker:
+    with Landmarker.open(sessions) as landmarker:
         yield from follow(pictures, landmarker, select)

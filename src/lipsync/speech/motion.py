@@ -76,9 +76,9 @@ def motion_checksum() -> str:
     return hashlib.sha256(_network()).hexdigest()
 
 
-def open_motion(networks: SessionCache, threads: int = 1) -> MotionModel:
+def open_motion(sessions: SessionCache, threads: int = 1) -> MotionModel:
     """The package's own network, ready to run. Raises ModelMissing, ModelCorrupt."""
-    return MotionModel(networks.open(_network(), threads=threads), load_basis())
+    return MotionModel(sessions.open(_network(), threads=threads), load_basis())
 
 
 def _network() -> bytes:

@@ -55,7 +55,7 @@ def job_of(task: Task, video: Path, audio: Path, folder: Path, models: Path | No
             photo_rate=Fraction(str(told["photo_rate"])),
             allow_clipped=bool(told["allow_clipped"]),
             options=EngineOptions(faithful=bool(told["faithful"]), models=models),
-            delay=Fraction(int(told["av_offset"]), 1000),
+            av_offset=Fraction(int(told["av_offset"]), 1000),
             resize_factor=int(told["resize_factor"]),
             detail=float(told["detail"]),
             enhancement=_enhancement(told, models, seconds),

@@ -51,7 +51,7 @@ def worker_context(settings: Settings) -> Iterator[WorkerContext]:
             pause=timedelta(seconds=settings.retry_seconds),
             now=now,
             gpu=settings.gpu,
-            networks=SessionCache(),
+            sessions=SessionCache(),
         )
 
 

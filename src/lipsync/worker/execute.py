@@ -50,7 +50,7 @@ class WorkerContext:
     ``models``: of weights, None: the usual one; ``lease``: how long a task stays its own without a sign of life;
     ``times``: how long a task may take; ``pause``: before a second attempt, doubled each time; ``now``: aware, UTC;
     ``gpu``: whose memory is watched, None: the first.
-    ``networks``: those that stay open from one task to the next.
+    ``sessions``: those that stay open from one task to the next.
     """
 
     worker: str
@@ -67,7 +67,7 @@ class WorkerContext:
     pause: timedelta
     now: Callable[[], datetime]
     gpu: int | None = None
-    networks: SessionCache = field(default_factory=SessionCache)
+    sessions: SessionCache = field(default_factory=SessionCache)
 
 
 def execute(
@@ -213,7 +213,7 @@ def _work(task: Task, at: WorkerContext, hold: LeaseKeeper, desk: Path, memory: 
     enter(Status.PROCESSING)
     job = job_of(task, video, audio, desk, at.models, at.times.stages.get(Status.ENHANCING))
     publisher = Publisher(task, at.worker, at.store, at.storage, at.keys, monitor, enter, at.now)
-    result = run(job, monitor, at.networks, publisher)
+    result = run(job, monitor, at.sessions, publisher)
     for warning in result.warnings:
         at.store.log(task.id, "warning", warning, at.now())
     publisher.manifest(job, result, desk / "manifest.json", memory.seen)

@@ -13,12 +13,12 @@ EVERY = 30.0  # seconds
 
 
 @contextmanager
-def cooling(networks: SessionCache, idle: float, every: float = EVERY) -> Iterator[None]:
+def cooling(sessions: SessionCache, idle: float, every: float = EVERY) -> Iterator[None]:
     """Unload what nobody asked for during the last ``idle`` seconds, for as long as the ``with`` lasts."""
     log = logging.getLogger(__name__)
 
     def once() -> float:
-        if gone := networks.forget(idle):
+        if gone := sessions.forget(idle):
             log.info("%d networks were not used for %.0f s and are unloaded", gone, idle)
         return every
 

@@ -15,7 +15,7 @@ import pytest
 
 from lipsync.api.routes.tus import PART
 from lipsync.monitor import Monitor
-from lipsync.tasks.task import Problem, Progress, Status
+from lipsync.tasks.task import Progress, Status, TaskFailure
 
 if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
     schemathesis: Any = import_module("schemathesis")
@@ -85,7 +85,7 @@ def new_task(house: Any, headers: Mapping[str, str], state: str) -> str:
         house.store.advance(task, "w", Status.PROCESSING, house.clock())
         house.store.heartbeat(task, "w", house.lease, Progress("synthesise", 1, None), house.clock())
         if state == "failed":
-            house.store.fail(task, "w", Problem("no_face_found", "nobody is there", False), house.clock())
+            house.store.fail(task, "w", TaskFailure("no_face_found", "nobody is there", False), house.clock())
     return task
 
 

@@ -8,14 +8,14 @@ import pytest
 from lipsync.frames.difference import changed_box, changed_mask
 from lipsync.frames.patch import Box
 from lipsync.frames.planes import writable_copy
-from lipsync.types import Colour, Picture
+from lipsync.types import Colour, Frame
 
 
 @pytest.fixture
-def picture() -> Picture:
+def picture() -> Frame:
     dice = np.random.default_rng(0)
     planes = [dice.integers(16, 235, size, np.uint8) for size in ((90, 120), (45, 60), (45, 60))]
-    return Picture(0, *planes, 8, Colour())
+    return Frame(0, *planes, 8, Colour())
 
 
 def test_the_box_holds_every_changed_sample_and_is_even(picture):
@@ -36,7 +36,7 @@ def test_what_is_the_same_has_no_box(picture):
 
 def test_a_change_at_the_edge_of_a_picture_of_odd_size_stays_inside():
     y, u = np.zeros((33, 35), np.uint8), np.zeros((17, 18), np.uint8)
-    before = Picture(0, y, u, u.copy(), 8, Colour())
+    before = Frame(0, y, u, u.copy(), 8, Colour())
     after = writable_copy(before)
     after.y[32, 34] = 9
     assert changed_box(before, after) == Box(34, 32, 35, 33)

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from lipsync.frames.rgb import luma_thumbnail, rgb_matrix, shrink_rgb, warp_rgb
-from lipsync.types import Colour, Picture
+from lipsync.types import Colour, Frame
 
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
 
 def flat(
     y: int, u: int, v: int, depth: int = 8, colour: Colour | None = None, size: tuple[int, int] = (64, 48)
-) -> Picture:
+) -> Frame:
     kind = np.uint8 if depth == 8 else np.uint16
     width, height = size
     half = ((height + 1) // 2, (width + 1) // 2)
     planes = np.full((height, width), y, kind), np.full(half, u, kind), np.full(half, v, kind)
-    return Picture(0, *planes, depth, colour or Colour())
+    return Frame(0, *planes, depth, colour or Colour())
 
 
 # Pure red and mid grey, as the standards' own equations give them.

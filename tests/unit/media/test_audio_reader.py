@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from lipsync.errors import MediaTruncated, SoundClipped, SoundInvalid, SoundTooShort
+from lipsync.errors import AudioClipped, AudioInvalid, AudioTooShort, MediaTruncated
 from lipsync.media.audio_reader import SPEECH_RATE, AudioStats, listen
 from lipsync.media.probe import probe
 from lipsync.types import Clip
@@ -52,7 +52,7 @@ def test_sound_of_a_video(tmp_path, make_video):
 
 
 def test_ten_milliseconds_are_too_short(tmp_path, make_sound):
-    with pytest.raises(SoundTooShort, match="10 ms"):
+    with pytest.raises(AudioTooShort, match="10 ms"):
         check_sound(probe(make_sound(tmp_path / "a.wav", tone(0.01, 16_000))), allow_clipped=False)
 
 
@@ -60,14 +60,14 @@ def test_ten_milliseconds_are_too_short(tmp_path, make_sound):
 def test_what_is_no_number(tmp_path, make_sound, value):
     samples = np.zeros(32_000, np.float32)
     samples[24_000] = value
-    with pytest.raises(SoundInvalid, match=r"at 1\.\d s"):
+    with pytest.raises(AudioInvalid, match=r"at 1\.\d s"):
         check_sound(probe(make_sound(tmp_path / "a.wav", samples)), allow_clipped=True)
 
 
 def test_clipped_beyond_use_unless_allowed(tmp_path, make_sound):
     square = np.where(np.arange(16_000) % 40 < 20, 32767, -32768).astype(np.int16)
     clip = probe(make_sound(tmp_path / "a.wav", square))
-    with pytest.raises(SoundClipped, match="100%"):
+    with pytest.raises(AudioClipped, match="100%"):
         check_sound(clip, allow_clipped=False)
     assert check_sound(clip, allow_clipped=True).clipped_share == 1
 

@@ -9,13 +9,13 @@ import pytest
 from lipsync.errors import (
     FileEmpty,
     FileMissing,
+    FrameTooSmall,
     MediaTruncated,
     NoAudioStream,
     NoFrames,
     NotAFile,
     NotMedia,
     NoVideoStream,
-    PictureTooSmall,
 )
 from lipsync.media.probe import audio_of, probe, video_of
 from lipsync.media.timing import snapped
@@ -144,7 +144,7 @@ def test_a_video_without_a_frame(tmp_path, make_video):
 
 
 def test_a_tiny_picture(tmp_path, make_video):
-    with pytest.raises(PictureTooSmall, match="16x16"):
+    with pytest.raises(FrameTooSmall, match="16x16"):
         probe(make_video(tmp_path / "a.mp4", size=(16, 16)))
 
 

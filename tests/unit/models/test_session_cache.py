@@ -32,57 +32,57 @@ class Clock:
 
 
 def test_a_network_is_opened_once_for_all_who_ask_for_the_same(doubler):
-    networks = SessionCache()
-    first = networks.open(doubler, threads=1)
-    assert networks.open(bytes(bytearray(doubler)), threads=1) is first
+    sessions = SessionCache()
+    first = sessions.open(doubler, threads=1)
+    assert sessions.open(bytes(bytearray(doubler)), threads=1) is first
     (result,) = first.run([np.ones(3, np.float32)])
     assert result.tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("setup", [{"threads": 2}, {"threads": 1, "shapes": (3,)}, {"threads": 1, "streams": 2}])
 def test_another_setup_is_another_network(doubler, setup):
-    networks = SessionCache()
-    assert networks.open(doubler, **setup) is not networks.open(doubler, threads=1)
-    assert len(networks) == 2
+    sessions = SessionCache()
+    assert sessions.open(doubler, **setup) is not sessions.open(doubler, threads=1)
+    assert len(sessions) == 2
 
 
 def test_a_file_that_was_changed_is_opened_anew(doubler, tmp_path):
-    path, networks = tmp_path / "network.onnx", SessionCache()
+    path, sessions = tmp_path / "network.onnx", SessionCache()
     path.write_bytes(doubler)
-    first = networks.open(path)
-    assert networks.open(path) is first
+    first = sessions.open(path)
+    assert sessions.open(path) is first
     os.utime(path, ns=(1, 1))
-    assert networks.open(path) is not first
+    assert sessions.open(path) is not first
 
 
 def test_those_that_were_asked_for_last_stay(doubler):
-    networks = SessionCache(most=2)
-    one, two = (networks.open(doubler, threads=1, streams=streams) for streams in (1, 2))
-    assert networks.open(doubler, threads=1, streams=1) is one
-    networks.open(doubler, threads=1, streams=3)
-    assert networks.open(doubler, threads=1, streams=1) is one
-    assert networks.open(doubler, threads=1, streams=2) is not two
-    assert len(networks) == 2
+    sessions = SessionCache(most=2)
+    one, two = (sessions.open(doubler, threads=1, streams=streams) for streams in (1, 2))
+    assert sessions.open(doubler, threads=1, streams=1) is one
+    sessions.open(doubler, threads=1, streams=3)
+    assert sessions.open(doubler, threads=1, streams=1) is one
+    assert sessions.open(doubler, threads=1, streams=2) is not two
+    assert len(sessions) == 2
 
 
 def test_what_nobody_asks_for_is_forgotten_and_works_on_for_who_has_it(doubler):
     clock = Clock()
-    networks = SessionCache(clock=clock)
-    old = networks.open(doubler, threads=1)
+    sessions = SessionCache(clock=clock)
+    old = sessions.open(doubler, threads=1)
     clock.now = 50.0
-    new = networks.open(doubler, threads=1, streams=2)
+    new = sessions.open(doubler, threads=1, streams=2)
     clock.now = 100.0
-    assert (networks.forget(60), len(networks)) == (1, 1)
-    assert networks.open(doubler, threads=1, streams=2) is new
+    assert (sessions.forget(60), len(sessions)) == (1, 1)
+    assert sessions.open(doubler, threads=1, streams=2) is new
     assert old.run([np.ones(1, np.float32)])[0].tolist() == [2]
-    assert (networks.forget(), len(networks)) == (1, 0)
+    assert (sessions.forget(), len(sessions)) == (1, 0)
 
 
 def test_what_runs_best_is_found_out_once():
-    networks = SessionCache()
-    assert networks.runtime("cpu", "auto") is networks.runtime("cpu", "auto")
+    sessions = SessionCache()
+    assert sessions.runtime("cpu", "auto") is sessions.runtime("cpu", "auto")
     with pytest.raises(OptionInvalid):
-        networks.runtime("abacus", "auto")
+        sessions.runtime("abacus", "auto")
 
 
 def test_a_network_that_is_not_there_is_told(tmp_path):

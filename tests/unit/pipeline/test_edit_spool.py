@@ -11,18 +11,18 @@ from lipsync.enhancers.base import EditedFrame
 from lipsync.errors import DiskFull, InferenceFailed
 from lipsync.frames.planes import writable_copy
 from lipsync.pipeline.edit_spool import EditSpool
-from lipsync.types import Colour, Picture
+from lipsync.types import Colour, Frame
 
 
-def picture(index: int, depth: int = 8, size: tuple[int, int] = (64, 96)) -> Picture:
+def picture(index: int, depth: int = 8, size: tuple[int, int] = (64, 96)) -> Frame:
     dice = np.random.default_rng(index)
     kind = np.uint8 if depth == 8 else np.uint16
     half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
     planes = [dice.integers(16, 235 << (depth - 8), shape).astype(kind) for shape in (size, half, half)]
-    return Picture(index, *planes, depth, Colour())
+    return Frame(index, *planes, depth, Colour())
 
 
-def edited(before: Picture, rows: slice, columns: slice) -> EditedFrame:
+def edited(before: Frame, rows: slice, columns: slice) -> EditedFrame:
     after = writable_copy(before)
     after.y[rows, columns] ^= 5
     after.u[rows.start // 2, columns.start // 2] ^= 3

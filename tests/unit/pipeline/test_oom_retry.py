@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.engines.base import EngineOptions
-from lipsync.errors import InferenceFailed, NoFaceFound, OptionInvalid, OutOfMemory, PictureTooSmall
+from lipsync.errors import FrameTooSmall, InferenceFailed, NoFaceFound, OptionInvalid, OutOfMemory
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.oom_retry import downscaled, retry_smaller_on_oom, without_framing
 
@@ -52,7 +52,7 @@ def test_any_other_failure_ends_it_at_once(error):
     assert tried == [1]
 
 
-@pytest.mark.parametrize("error", [NoFaceFound, OptionInvalid, PictureTooSmall])
+@pytest.mark.parametrize("error", [NoFaceFound, OptionInvalid, FrameTooSmall])
 def test_a_picture_that_became_too_small_is_still_a_lack_of_memory(error):
     def attempt(factor: int) -> None:
         raise OutOfMemory("full") if factor == 1 else error("too small")

@@ -12,13 +12,13 @@ from lipsync.media.probe import probe
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.plan import plan
 from lipsync.pipeline.synthesise import tee_frames
-from lipsync.types import Colour, Picture
+from lipsync.types import Colour, Frame
 
 
 def pictures(count: int, read: list[int]):
     for k in range(count):
         read.append(k)
-        yield Picture(k, *(np.full(shape, k, np.uint8) for shape in ((8, 8), (4, 4), (4, 4))), 8, Colour())
+        yield Frame(k, *(np.full(shape, k, np.uint8) for shape in ((8, 8), (4, 4), (4, 4))), 8, Colour())
 
 
 def test_everybody_gets_every_picture_in_memory_of_their_own():

@@ -27,8 +27,8 @@ from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.local import LocalStorage
 from lipsync.tasks.prune import prune
 from lipsync.tasks.store import TaskStore, migrate, open_store
-from lipsync.tasks.task import Enhancement, NewTask, Progress, Source, Status, Task
-from lipsync.types import Picture
+from lipsync.tasks.task import EnhancementRecord, NewTask, Progress, Source, Status, Task
+from lipsync.types import Frame
 from lipsync.worker.execute import WorkerContext, execute, remove_orphans
 from lipsync.worker.lease import LeaseKeeper, TimeLimits
 
@@ -183,11 +183,11 @@ def not_a_number(count: int) -> np.ndarray:
         ("empty.mp4", "voice.wav", "file_empty"),
         ("noise.mp4", "voice.wav", "not_media"),
         ("cut.mp4", "voice.wav", "media_truncated"),
-        ("tiny.mp4", "voice.wav", "picture_too_small"),
+        ("tiny.mp4", "voice.wav", "frame_too_small"),
         ("bars.mp4", "bars.mp4", "no_audio_stream"),
-        ("bars.mp4", "short.wav", "sound_too_short"),
-        ("bars.mp4", "nan.wav", "sound_invalid"),
-        ("bars.mp4", "square.wav", "sound_clipped"),
+        ("bars.mp4", "short.wav", "audio_too_short"),
+        ("bars.mp4", "nan.wav", "audio_invalid"),
+        ("bars.mp4", "square.wav", "audio_clipped"),
     ],
 )
 def test_every_bad_input_of_the_library_fails_with_its_code(
@@ -326,9 +326,9 @@ def test_networks_stay_open_for_the_next_task(place, store, speaker, files, clai
     (place.folder.parent / "served" / "speaker.mp4").write_bytes(speaker.read_bytes())
     first, second = (claimed("speaker.mp4", engines=("rewrite",)) for _ in range(2))
     execute(first, place)
-    opened = len(place.networks)
+    opened = len(place.sessions)
     execute(second, place)
-    assert opened == len(place.networks) > 2
+    assert opened == len(place.sessions) > 2
     assert {store.get(task.id).status for task in (first, second)} == {Status.COMPLETED}
 
 
@@ -538,7 +538,7 @@ def test_enhancing_may_not_take_for_ever_and_the_plain_result_stays(place, store
 
 
 def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_that(place, store, claimed, monkeypatch):
-    def upscale(self: Lanczos, picture: Picture) -> Picture:
+    def upscale(self: Lanczos, picture: Frame) -> Frame:
         time.sleep(2)
         return larger(self, picture)
 
@@ -553,7 +553,7 @@ def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_tha
 
 @pytest.mark.parametrize("why", ["cancelled", "released", "timed_out"])
 def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(place, store, claimed, monkeypatch, why):
-    def upscale(self: Lanczos, picture: Picture) -> Picture:
+    def upscale(self: Lanczos, picture: Frame) -> Frame:
         if why == "cancelled":
             store.request_cancel(task.id, now())
         if why == "released":
@@ -589,7 +589,7 @@ def test_a_task_whose_enhancement_failed_says_so_in_its_last_line_and_its_manife
 def test_a_task_that_asks_for_no_enhancement_has_skipped_it(place, store, claimed):
     task = claimed()
     execute(task, place)
-    assert store.get(task.id).enhancement == Enhancement(EnhanceStatus.SKIPPED)
+    assert store.get(task.id).enhancement == EnhancementRecord(EnhanceStatus.SKIPPED)
 
 
 def test_a_task_that_is_cancelled_before_it_is_enhanced_has_skipped_that(store, claimed):
@@ -597,7 +597,7 @@ def test_a_task_that_is_cancelled_before_it_is_enhanced_has_skipped_that(store, 
     store.cancelled(task.id, "tester", now())
     assert store.get(task.id).enhancement.step is EnhanceStatus.SKIPPED
     store.retry(task.id, now())
-    assert store.get(task.id).enhancement == Enhancement(EnhanceStatus.PENDING)
+    assert store.get(task.id).enhancement == EnhancementRecord(EnhanceStatus.PENDING)
 
 
 def test_copies_with_another_offset_follow_the_exact_result(place, store, claimed):

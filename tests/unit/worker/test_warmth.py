@@ -23,10 +23,10 @@ class Counted:
 
 
 def test_old_networks_are_unloaded_again_and_again_and_the_log_says_so(caplog):
-    networks = Counted()
-    with caplog.at_level(logging.INFO), cooling(networks, 600, every=0.01):  # type: ignore[arg-type]
-        assert networks.twice.wait(10)
-    asked = len(networks.asked)
-    assert set(networks.asked) == {600}
+    sessions = Counted()
+    with caplog.at_level(logging.INFO), cooling(sessions, 600, every=0.01):  # type: ignore[arg-type]
+        assert sessions.twice.wait(10)
+    asked = len(sessions.asked)
+    assert set(sessions.asked) == {600}
     assert caplog.messages[0] == "3 networks were not used for 600 s and are unloaded"
-    assert len(networks.asked) == asked
+    assert len(sessions.asked) == asked

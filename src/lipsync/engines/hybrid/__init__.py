@@ -11,10 +11,10 @@ from lipsync.monitor import Monitor
 WEIGHTS = ("wav2lip-gan", "wav2lip")  # the first that is here
 
 
-def open_engine(options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
+def open_engine(options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
     """With the weights of ``options.checkpoint``, else of WEIGHTS.
 
     Raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory, Cancelled.
     """
-    generator, batch = open_generator(WEIGHTS, options, networks, monitor)
-    return Hybrid(generator, options, batch, networks)
+    generator, batch = open_generator(WEIGHTS, options, sessions, monitor)
+    return Hybrid(generator, options, batch, sessions)

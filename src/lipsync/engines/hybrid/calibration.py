@@ -15,7 +15,7 @@ from lipsync.engines.hybrid.mouth_reader import MouthMeasurement, shown
 from lipsync.engines.wav2lip.crop import Crop, view
 from lipsync.faces.geometry import MESH
 from lipsync.faces.region import region_of
-from lipsync.types import Face, Float32, Picture
+from lipsync.types import Face, Float32, Frame
 
 SAMPLE = 64
 DOUBT = 5.0  # frames' worth of a spread of 1 that speak for no error of scale
@@ -48,7 +48,7 @@ class Sample:
         self._seen = 0
         self._random = np.random.default_rng(0)
 
-    def observe(self, picture: Picture, face: Face, crop: Crop) -> None:
+    def observe(self, picture: Frame, face: Face, crop: Crop) -> None:
         """Reservoir sampling (Vitter, ACM TOMS 11(1), 1985): every frame is equally likely to be kept."""
         place = self._seen if self._seen < SAMPLE else int(self._random.integers(self._seen + 1))
         self._seen += 1

@@ -25,7 +25,7 @@ from lipsync.faces.window import SmoothedFaces
 from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import Basis, load_basis
-from lipsync.types import Face, Float32, Picture
+from lipsync.types import Face, Float32, Frame
 
 WAITING = 192 << 20  # bytes of pictures that may wait for the motion that follows theirs
 FEWEST, MOST = 6, 2 * AHEAD  # of those that wait for the choice of donors
@@ -36,18 +36,18 @@ class Hybrid:
 
     needs_faces = True
 
-    def __init__(self, generator: GeneratorRunner, options: EngineOptions, batch: int, networks: SessionCache) -> None:
-        self._generator, self._networks = generator, networks
+    def __init__(self, generator: GeneratorRunner, options: EngineOptions, batch: int, sessions: SessionCache) -> None:
+        self._generator, self._networks = generator, sessions
         self._basis: Basis = load_basis()
         self._views, self._animator, self._sample = Views(options), Animator(self._basis), Sample()
         self._wished = self._batch = batch
         self._size = 1
 
     @property
-    def conditions(self) -> RunInfo:
-        return self._generator.conditions
+    def run_info(self) -> RunInfo:
+        return self._generator.run_info
 
-    def observe(self, picture: Picture, face: Face | None) -> None:
+    def observe(self, picture: Frame, face: Face | None) -> None:
         self._batch = batch_for(picture, self._wished)
         self._size = picture.y.nbytes + picture.u.nbytes + picture.v.nbytes
         crop = self._views.observe(picture, face)
@@ -55,19 +55,17 @@ class Hybrid:
         if face is not None and crop is not None:
             self._sample.observe(picture, face, crop)
 
-    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
+    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
         spare = WAITING // self._size - half_window(scene.rate) - AT_ONCE - 2
         spare = min(MOST, max(FEWEST, spare))
-        waiting: deque[Picture] = deque()
+        waiting: deque[Frame] = deque()
         with closing(self._motion(pictures, scene, waiting)) as rows:
             motion = steadied(rows, self._basis, scene.rate, spare - spare // 2)
             animated = self._animator.animate(_taken(waiting), motion, scene.track, spare // 2)
             with closing(animated) as rendered:
                 yield from rendered
 
-    def _motion(
-        self, pictures: Iterable[Picture], scene: Scene, waiting: deque[Picture]
-    ) -> Generator[Float32, None, None]:
+    def _motion(self, pictures: Iterable[Frame], scene: Scene, waiting: deque[Frame]) -> Generator[Float32, None, None]:
         """What the generator's faces do, a row (K,) for each picture, which is ``waiting`` from then on."""
         repeats = scene.frames > len(scene.track)
         works = self._views.works(pictures, scene)
@@ -84,7 +82,7 @@ class Hybrid:
 
     def _read(
         self, done: Iterator[tuple[FrameJob[Placement | None], Float32 | None]], scene: Scene, landmarker: Landmarker
-    ) -> Generator[tuple[Picture, Float32 | None], None, None]:
+    ) -> Generator[tuple[Frame, Float32 | None], None, None]:
         """Each picture with the motion that was made for it, None if it has no face; a few are read side by side."""
         reading = MouthMeasurement(landmarker, self._basis, self._animator.closed())
         correction = self._sample.correction(reading)
@@ -96,7 +94,7 @@ class Hybrid:
             row = reading.seen(shown(work.picture, region_of(points), work.place.crop, made))
             return row if row is None or correction is None else correction(row)
 
-        under_way: deque[tuple[Picture, Future[Float32 | None]]] = deque()
+        under_way: deque[tuple[Frame, Future[Float32 | None]]] = deque()
         pool = ThreadPoolExecutor(AT_ONCE, "reading")
         try:
             for work, made in done:
@@ -113,6 +111,6 @@ class Hybrid:
             pool.shutdown(cancel_futures=True)
 
 
-def _taken(waiting: deque[Picture]) -> Iterator[Picture]:
+def _taken(waiting: deque[Frame]) -> Iterator[Frame]:
     while waiting:
         yield waiting.popleft()

@@ -11,7 +11,7 @@ from lipsync.faces.landmarker import MESH_SIDE, Landmarker
 from lipsync.faces.region import Region
 from lipsync.frames.rgb import warp_rgb
 from lipsync.speech.motion import Basis
-from lipsync.types import Float32, Picture
+from lipsync.types import Float32, Frame
 
 POINTS = (*LIPS, CHIN, 148, 377, 176, 400, 149, 378)  # lips and chin, which the basis was made of
 # How much more what speech is read from counts than any other point: how far the mouth is open, and how wide it is.
@@ -20,7 +20,7 @@ NOISE = 0.01  # eye distances by which a point may be off: measured, or because 
 RIM, SEAM = 4, 8  # pixels of the generated face over which it fades: at its edge, and below the middle
 
 
-def shown(picture: Picture, region: Region, crop: Crop, made: Float32) -> Float32:
+def shown(picture: Frame, region: Region, crop: Crop, made: Float32) -> Float32:
     """The frame's face as the landmark network takes it, with the lower half that was ``made``, (3, 96, 96) BGR.
 
     The upper half, which the generator only hands on, stays as fine as the frame has it, and gives a steadier pose.

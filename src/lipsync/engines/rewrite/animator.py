@@ -21,7 +21,7 @@ from lipsync.faces.track import Track
 from lipsync.faces.window import SmoothedFaces
 from lipsync.media.reader import ping_pong_index
 from lipsync.speech.motion import Basis
-from lipsync.types import Face, Float32, Picture
+from lipsync.types import Face, Float32, Frame
 
 AHEAD = 12  # frames that the choice of donors looks ahead
 OPEN = 0.2  # eye distances by which the mouth is open when the mesh is cut into triangles
@@ -46,7 +46,7 @@ class Animator:
         self._triangles = skin_triangles(opened(basis.rest, OPEN), weight)
         self._study = FootageStats(basis.rest)
 
-    def observe(self, picture: Picture, face: Face | None) -> None:
+    def observe(self, picture: Frame, face: Face | None) -> None:
         if face is not None:
             self._study.observe(picture, face)
 
@@ -55,7 +55,7 @@ class Animator:
         return self._study.closed()
 
     def animate(
-        self, pictures: Iterable[Picture], motion: Iterator[Float32], track: Track, ahead: int = AHEAD
+        self, pictures: Iterable[Frame], motion: Iterator[Float32], track: Track, ahead: int = AHEAD
     ) -> Generator[Rendered, None, None]:
         """Each picture with its face moved by its row of ``motion``, which comes in pieces (m, K).
 
@@ -90,7 +90,7 @@ class Animator:
                 yield Target(meshes[i], _layers(donors, (before, chosen[i], after)))
                 previous = chosen[i]
 
-    def _render(self, picture: Picture, target: Target, window: SmoothedFaces, cavity: Float32) -> bool:
+    def _render(self, picture: Frame, target: Target, window: SmoothedFaces, cavity: Float32) -> bool:
         face = window.at(picture.index)
         if face is None:
             return False

@@ -15,7 +15,7 @@ import numpy as np
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUTER, Pose
 from lipsync.frames.patch import box_around, read_patch
-from lipsync.types import Float32, Picture
+from lipsync.types import Float32, Frame
 
 SHELF, SHELF_BYTES = 160, 96 << 20
 FIRST_RADIUS = 0.004  # eye distances, mean over the inner lips
@@ -68,7 +68,7 @@ class DonorPictures:
     def donors(self) -> Sequence[Donor]:
         return tuple(self._donors)
 
-    def offer(self, picture: Picture, points: Float32, face: Float32, pose: Pose) -> None:
+    def offer(self, picture: Frame, points: Float32, face: Float32, pose: Pose) -> None:
         """Keep this mouth if it is new. ``points`` (468, 2) pixels, ``face`` (468, 3) the same in the face frame."""
         looks, unit = traits(face[None], pose.rotation)[0], float(pose.scale[0])
         if self._donors and float(_distances(self._looks, looks[None]).min()) < self._radius:

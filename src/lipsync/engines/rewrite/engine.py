@@ -13,7 +13,7 @@ from lipsync.engines.rewrite.animator import Animator
 from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import MotionModel, motion_checksum, open_motion
-from lipsync.types import Face, Picture
+from lipsync.types import Face, Frame
 
 
 class Rewrite:
@@ -26,20 +26,20 @@ class Rewrite:
         self._animator = Animator(motion.basis)
 
     @classmethod
-    def open(cls, networks: SessionCache) -> Rewrite:
+    def open(cls, sessions: SessionCache) -> Rewrite:
         """With the network that the package brings; ModelMissing or ModelCorrupt if it is damaged."""
-        return cls(open_motion(networks))
+        return cls(open_motion(sessions))
 
     @property
-    def conditions(self) -> RunInfo:
+    def run_info(self) -> RunInfo:
         """Its network is small and runs as it was trained."""
-        return RunInfo("cpu", "fp32", 1, networks=(("motion", motion_checksum()),))
+        return RunInfo("cpu", "fp32", 1, weights=(("motion", motion_checksum()),))
 
-    def observe(self, picture: Picture, face: Face | None) -> None:
+    def observe(self, picture: Frame, face: Face | None) -> None:
         self._animator.observe(picture, face)
 
-    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
-        with closing(scene.voice.blocks(scene.delay)) as blocks:
+    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
+        with closing(scene.voice.blocks(scene.av_offset)) as blocks:
             motion = self._motion.predict(blocks, scene.rate, scene.frames)
             with closing(self._animator.animate(pictures, motion, scene.track)) as rendered:
                 yield from rendered

@@ -9,7 +9,7 @@ import numpy as np
 from lipsync.engines.rewrite.donors import DonorPictures
 from lipsync.engines.rewrite.shape import closed_mouth
 from lipsync.faces.geometry import MESH, fit_pose
-from lipsync.types import Face, Float32, Picture
+from lipsync.types import Face, Float32, Frame
 
 SAMPLE = 500
 GLANCE = 8  # frames between two looks at the skin
@@ -28,7 +28,7 @@ class FootageStats:
         self._skins: deque[Float32] = deque(maxlen=SAMPLE)
         self.depth = 8
 
-    def observe(self, picture: Picture, face: Face) -> None:
+    def observe(self, picture: Frame, face: Face) -> None:
         points = face.landmarks[:MESH]
         pose = fit_pose(points[None], self._rest)
         shape = pose.to_face(points[None])[0]
@@ -57,7 +57,7 @@ class FootageStats:
         return np.asarray(np.mean(self._skins, axis=0), np.float32)
 
 
-def skin_colour(picture: Picture, points: Float32) -> Float32:
+def skin_colour(picture: Frame, points: Float32) -> Float32:
     """Y'CbCr (3,) under the cheek points of a mesh (>= 468, >= 2) in pixels."""
     height, width = picture.y.shape
     x = np.clip(points[list(CHEEKS), 0], 0, width - 1).astype(int)

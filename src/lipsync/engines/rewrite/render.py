@@ -12,7 +12,7 @@ from lipsync.engines.rewrite.warp import STILL, Raster, Triangles, with_ring
 from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
 from lipsync.frames.blend import colour_shift, outline_mask
 from lipsync.frames.patch import Box, box_around, quantise, read_patch, sampled, warp_picture, write_patch
-from lipsync.types import Float32, Picture
+from lipsync.types import Float32, Frame
 
 SOFTNESS = 0.006  # eye distances: the feather between lip and inside
 RIM, FEATHER = 0.05, 0.045  # eye distances: skin around the lips that comes with them, and the feather of its edge
@@ -28,7 +28,7 @@ class WarpLayer:
 
 
 def render(
-    picture: Picture,
+    picture: Frame,
     source: Float32,
     target: Float32,
     unit: float,

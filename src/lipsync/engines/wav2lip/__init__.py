@@ -24,22 +24,22 @@ PROCESSORS, ON_PROCESSOR, ON_CARD = ("cpu", "onnxruntime"), 4, 16  # frames at o
 SLOW_TO_SET_UP = ("tensorrt", "coreml")  # OpenVINO gains 0.1 s by keeping what it compiled, and takes 130 MB for it
 
 
-def open_engine(name: str, options: EngineOptions, networks: SessionCache, monitor: Monitor) -> Engine:
+def open_engine(name: str, options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
     """The engine with the weights of that name, or those of ``options.checkpoint``.
 
     Raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory, Cancelled.
     """
-    generator, batch = open_generator((name,), options, networks, monitor)
+    generator, batch = open_generator((name,), options, sessions, monitor)
     return (OriginalWav2Lip if options.faithful else Wav2Lip)(generator, options, batch)
 
 
 def open_generator(
-    names: Sequence[str], options: EngineOptions, networks: SessionCache, monitor: Monitor
+    names: Sequence[str], options: EngineOptions, sessions: SessionCache, monitor: Monitor
 ) -> tuple[GeneratorRunner, int]:
     """The generator with the weights of ``options.checkpoint``, else of the first of the names that is in the store,
     and how many frames it is to compute at once. Raises what ``open_engine`` raises.
     """
-    runtime = networks.runtime(options.device, options.precision)
+    runtime = sessions.runtime(options.device, options.precision)
     shelf = ModelRegistry(Store(options.models or default_folder()), (GENERATOR,))
     network = _network(names, options.checkpoint, shelf, monitor)
     half = runtime.precision == "fp16"
@@ -47,7 +47,7 @@ def open_generator(
     kept = runtime.device in SLOW_TO_SET_UP and os.access(network.folder, os.W_OK)
     cache = network.folder / COMPILED if kept else None
     encoder, decoder = (
-        networks.open(
+        sessions.open(
             network.graph(file),
             device=runtime.device,
             precision=runtime.precision,

@@ -13,7 +13,7 @@ from lipsync.faces.geometry import JAW, LEFT_EYE, RIGHT_EYE
 from lipsync.frames.blend import colour_shift, outline_mask
 from lipsync.frames.patch import Box, box_around, quantise, read_patch, write_patch
 from lipsync.frames.rgb import rgb_matrix
-from lipsync.types import Float32, Picture
+from lipsync.types import Float32, Frame
 
 Float64 = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def place_in_box(crop: Crop) -> Placement:
     return Placement(crop, outline.astype(np.float32), max(0.6, 0.03 * crop.height), 1.0)
 
 
-def compose(picture: Picture, made: Float32, place: Placement) -> bool:
+def compose(picture: Frame, made: Float32, place: Placement) -> bool:
     """Put a generated face (3, 96, 96), BGR in 0..1, into the picture. Returns whether anything changed."""
     box = box_around(place.outline, 3 * place.softness, picture)
     if box is None:
@@ -70,7 +70,7 @@ def compose(picture: Picture, made: Float32, place: Placement) -> bool:
     return bool((after != before).any())
 
 
-def _enlarged(made: Float32, crop: Crop, box: Box, picture: Picture) -> tuple[Float32, Float32]:
+def _enlarged(made: Float32, crop: Crop, box: Box, picture: Frame) -> tuple[Float32, Float32]:
     """The face in the box, (h, w, 3) Y'CbCr code values as floats, and how much of it there is, (h, w) in 0..1."""
     to_rgb = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth)
     back = np.linalg.inv(to_rgb[:, :3].astype(np.float64))

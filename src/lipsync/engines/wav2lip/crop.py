@@ -15,7 +15,7 @@ from lipsync.errors import OptionInvalid
 from lipsync.faces.geometry import LEFT_EYE, MESH, RIGHT_EYE
 from lipsync.faces.smoothing import local_fit
 from lipsync.frames.rgb import warp_rgb
-from lipsync.types import Float32, Landmarks, Picture, Shot
+from lipsync.types import Float32, Frame, Landmarks, Shot
 
 SIDE = 96  # pixels of the generator's picture
 # The box that a detector trained on WIDER FACE gives, as the original's was, told by the mesh: ear to ear, down to the
@@ -85,7 +85,7 @@ def boxed(box: tuple[int, int, int, int]) -> Crop:
     return Crop((left + right - 1) / 2, (top + bottom - 1) / 2, right - left, bottom - top)
 
 
-def check_inside(box: tuple[int, int, int, int], picture: Picture) -> None:
+def check_inside(box: tuple[int, int, int, int], picture: Frame) -> None:
     """OptionInvalid if nothing of a box, told by its top, bottom, left and right, lies in the picture."""
     top, bottom, left, right = box
     height, width = picture.y.shape
@@ -93,7 +93,7 @@ def check_inside(box: tuple[int, int, int, int], picture: Picture) -> None:
         raise OptionInvalid(f"the box from {top}, {left} to {bottom}, {right} lies outside of {width}x{height}")
 
 
-def view(picture: Picture, crop: Crop) -> Float32:
+def view(picture: Frame, crop: Crop) -> Float32:
     """The face as the generator is shown it, (3, 96, 96), BGR in 0..1."""
     rgb = warp_rgb(picture, crop.matrix(), (SIDE, SIDE), fine=True)
     return np.ascontiguousarray(rgb[..., ::-1].transpose(2, 0, 1))

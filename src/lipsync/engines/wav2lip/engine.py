@@ -11,7 +11,7 @@ from lipsync.engines.wav2lip.compose import compose
 from lipsync.engines.wav2lip.inference import GeneratorRunner, batch_for
 from lipsync.engines.wav2lip.inputs import Views
 from lipsync.models.session import RunInfo
-from lipsync.types import Face, Picture
+from lipsync.types import Face, Frame
 
 
 class Wav2Lip:
@@ -23,14 +23,14 @@ class Wav2Lip:
         self.needs_faces = self._views.needs_faces
 
     @property
-    def conditions(self) -> RunInfo:
-        return self._generator.conditions
+    def run_info(self) -> RunInfo:
+        return self._generator.run_info
 
-    def observe(self, picture: Picture, face: Face | None) -> None:
+    def observe(self, picture: Frame, face: Face | None) -> None:
         self._batch = batch_for(picture, self._wished)
         self._views.observe(picture, face)
 
-    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
+    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
         repeats = scene.frames > len(scene.track)
         with closing(self._generator.run(self._views.works(pictures, scene), self._batch, repeats)) as done:
             for work, made in done:

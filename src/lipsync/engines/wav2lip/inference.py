@@ -15,7 +15,7 @@ import numpy as np
 
 from lipsync.errors import InferenceFailed, OutOfMemory
 from lipsync.models.session import Array, RunInfo, Session
-from lipsync.types import Float32, Picture
+from lipsync.types import Float32, Frame
 
 STREAMS = 2
 LARGEST = 32  # frames in a batch: more are no faster, and are long to wait for when somebody wants to stop
@@ -44,7 +44,7 @@ class FrameJob(Generic[Placement]):
     ``place``: what the engine has to know to put the result into the picture.
     """
 
-    picture: Picture
+    picture: Frame
     mel: Float32
     view: GeneratorInput | None
     place: Placement
@@ -61,7 +61,7 @@ class GeneratorRunner:
         self._turn, self._encoding = threading.Lock(), threading.Lock()
 
     @property
-    def conditions(self) -> RunInfo:
+    def run_info(self) -> RunInfo:
         notes: tuple[str, ...] = ()
         if self._batch < self._asked:
             notes = (f"memory ran short with {self._asked} frames at once; it went on with {self._batch}",)
@@ -143,7 +143,7 @@ class GeneratorRunner:
             self._kept = None
 
 
-def batch_for(picture: Picture, wish: int) -> int:
+def batch_for(picture: Frame, wish: int) -> int:
     """How many pictures of this size may be in one batch, for those that wait not to fill the memory."""
     size = picture.y.nbytes + picture.u.nbytes + picture.v.nbytes
     return max(1, min(wish, LARGEST, HELD // ((STREAMS + 1) * size)))

@@ -24,7 +24,7 @@ from lipsync.engines.wav2lip.reference import ClosedMouths
 from lipsync.faces.window import SmoothedFaces
 from lipsync.speech.motion import load_basis
 from lipsync.speech.silence import silence
-from lipsync.types import Face, Float32, Picture, Shot
+from lipsync.types import Face, Float32, Frame, Shot
 
 SHARES = 4  # steps in which the closed mouth comes and goes, so that a frame's few references can be told by name
 
@@ -44,7 +44,7 @@ class Views:
     def needs_faces(self) -> bool:
         return self._always is None
 
-    def observe(self, picture: Picture, face: Face | None) -> Crop | None:
+    def observe(self, picture: Frame, face: Face | None) -> Crop | None:
         """Look at a frame; gives where its face is cut out, as it was seen there."""
         if self._options.box is not None:
             check_inside(self._options.box, picture)
@@ -54,11 +54,11 @@ class Views:
             self._closed.offer(picture, face.landmarks, crop)
         return crop
 
-    def works(self, pictures: Iterable[Picture], scene: Scene) -> Generator[FrameJob[Placement | None], None, None]:
+    def works(self, pictures: Iterable[Frame], scene: Scene) -> Generator[FrameJob[Placement | None], None, None]:
         """The pictures, each with its sound and what the generator sees of it."""
-        columns = mel_columns(scene.voice.blocks(scene.delay))
+        columns = mel_columns(scene.voice.blocks(scene.av_offset))
         windows = mel_windows(columns, trained_starts(scene.frames, scene.rate))
-        quiet = silence(scene.voice.blocks(scene.delay), scene.rate, scene.frames)
+        quiet = silence(scene.voice.blocks(scene.av_offset), scene.rate, scene.frames)
         locate = self._locator(scene)
         for picture, mel, share in zip(pictures, windows, quiet, strict=True):
             located = locate(picture.index)
@@ -85,7 +85,7 @@ class Views:
         return locate
 
     def _view(
-        self, picture: Picture, place: Placement, points: Float32 | None, shot: Shot | None, quiet: float
+        self, picture: Frame, place: Placement, points: Float32 | None, shot: Shot | None, quiet: float
     ) -> GeneratorInput:
         """What the generator sees: the frame's own face and, the more silent it is, one whose mouth is closed."""
         face = view(picture, place.crop)

@@ -23,7 +23,7 @@ from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, original_start
 from lipsync.frames.patch import Box, quantise, read_patch, write_patch
 from lipsync.frames.rgb import BT601, UNSPECIFIED, rgb_matrix
 from lipsync.models.session import RunInfo
-from lipsync.types import Face, Float32, Picture
+from lipsync.types import Face, Float32, Frame
 
 PADS = (0, 10, 0, 0)
 AVERAGED = 5  # boxes
@@ -46,10 +46,10 @@ class OriginalWav2Lip:
             boxed(options.box)
 
     @property
-    def conditions(self) -> RunInfo:
-        return self._generator.conditions
+    def run_info(self) -> RunInfo:
+        return self._generator.run_info
 
-    def observe(self, picture: Picture, face: Face | None) -> None:
+    def observe(self, picture: Frame, face: Face | None) -> None:
         self._batch = batch_for(picture, self._wished)
         height, width = picture.y.shape
         if self._options.box is not None:
@@ -59,7 +59,7 @@ class OriginalWav2Lip:
         else:
             self._boxes.extend(ABSENT if face is None else self._box(face, width, height))
 
-    def synthesise(self, pictures: Iterable[Picture], scene: Scene) -> Generator[Rendered, None, None]:
+    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
         repeats = scene.frames > len(scene.track)
         with closing(self._generator.run(self._work(pictures, scene), self._batch, repeats)) as done:
             for work, made in done:
@@ -67,8 +67,8 @@ class OriginalWav2Lip:
                     paste(work.picture, made, work.place)
                 yield Rendered(work.picture, edited=made is not None)
 
-    def _work(self, pictures: Iterable[Picture], scene: Scene) -> Generator[FrameJob[Box | None], None, None]:
-        columns = mel_columns(scene.voice.blocks(scene.delay))
+    def _work(self, pictures: Iterable[Frame], scene: Scene) -> Generator[FrameJob[Box | None], None, None]:
+        columns = mel_columns(scene.voice.blocks(scene.av_offset))
         windows = mel_windows(columns, original_starts(scene.voice.samples, scene.rate))
         boxes = self._averaged()
         for picture, mel in zip(pictures, windows, strict=True):
@@ -126,7 +126,7 @@ def pasted(made: Float32, width: int, height: int) -> Bgr:
     return np.asarray(cv2.resize(whole, (width, height)), np.uint8)
 
 
-def read_bgr(picture: Picture, box: Box) -> Bgr:
+def read_bgr(picture: Frame, box: Box) -> Bgr:
     """The box of the picture as (h, w, 3) bytes."""
     wide = _widened(box, picture)
     coded = read_patch(picture, wide)
@@ -135,7 +135,7 @@ def read_bgr(picture: Picture, box: Box) -> Bgr:
     return np.ascontiguousarray(np.clip(np.rint(inner), 0, 255).astype(np.uint8))
 
 
-def paste(picture: Picture, made: Float32, box: Box) -> None:
+def paste(picture: Frame, made: Float32, box: Box) -> None:
     """Replace the box of the picture by a generated face (3, 96, 96), BGR in 0..1."""
     to_rgb = _to_rgb(picture).astype(np.float64)
     back = np.linalg.inv(to_rgb[:, :3])
@@ -151,13 +151,13 @@ def paste(picture: Picture, made: Float32, box: Box) -> None:
     write_patch(picture, wide, before, after, replaced)
 
 
-def _to_rgb(picture: Picture) -> Float32:
+def _to_rgb(picture: Frame) -> Float32:
     """What the original's reader takes colours to be: of standard definition unless the file says so, at any size."""
     colour = picture.colour
     return rgb_matrix(replace(colour, matrix=BT601) if colour.matrix == UNSPECIFIED else colour, 0, picture.depth)
 
 
-def _widened(box: Box, picture: Picture) -> Box:
+def _widened(box: Box, picture: Frame) -> Box:
     """An even box with some room around, as far as the picture reaches."""
     height, width = picture.y.shape
     return Box(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lipsync.engines.wav2lip.crop import Crop, view
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LEFT_EYE, RIGHT_EYE
-from lipsync.types import Float32, Landmarks, Picture, Shot
+from lipsync.types import Float32, Frame, Landmarks, Shot
 
 NOSE_TIP = 1
 STEP = 0.08  # eye distances by which the nose moves across the face from one kept turn of the head to the next
@@ -47,7 +47,7 @@ class ClosedMouths:
         self._kept: dict[Cell, ClosedMouth] = {}
         self._span = SPAN
 
-    def offer(self, picture: Picture, landmarks: Landmarks, crop: Crop) -> None:
+    def offer(self, picture: Frame, landmarks: Landmarks, crop: Crop) -> None:
         """Keep this frame's face if its mouth is more closed than what is kept. ``landmarks`` (478, 3) in pixels."""
         turn, gap = _turn(landmarks[:, :2]), _gap(landmarks[:, :2])
         known = self._kept.get(self._cell(picture.index, turn))

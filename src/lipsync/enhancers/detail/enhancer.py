@@ -52,7 +52,7 @@ class DetailTransfer:
         self._landmarker, self._strength = landmarker, strength
 
     @property
-    def conditions(self) -> RunInfo | None:
+    def run_info(self) -> RunInfo | None:
         return None
 
     def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:

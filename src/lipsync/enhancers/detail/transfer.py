@@ -26,7 +26,7 @@ from lipsync.faces.geometry import INNER_TOP, LIPS_INNER, LIPS_OUTER
 from lipsync.faces.region import Region, region_of
 from lipsync.frames.difference import changed_box, changed_mask
 from lipsync.frames.patch import Box, quantise, sampled
-from lipsync.types import Float32, Picture, Plane
+from lipsync.types import Float32, Frame, Plane
 
 GENERATED: Final = 96  # pixels across a face that a small generator makes
 EDGE: Final = 0.05  # eye distances in which the detail fades at the edge of what was changed
@@ -180,12 +180,12 @@ def _soft(mesh: Float32, outline: tuple[int, ...], frame: _Frame, softness: floa
     return blurred(inside, softness * frame.pixel)
 
 
-def _luma(picture: Picture, box: Box) -> Float32:
+def _luma(picture: Frame, box: Box) -> Float32:
     luma = np.asarray(picture.y[box.top : box.bottom, box.left : box.right], np.float32)
     return luma / np.float32(1 << (picture.depth - 8))
 
 
-def _grown(box: Box, room: int, picture: Picture) -> Box:
+def _grown(box: Box, room: int, picture: Frame) -> Box:
     height, width = picture.y.shape
     room += room % 2
     return Box(

@@ -27,7 +27,7 @@ from lipsync.frames.rgb import rgb_matrix, warp_rgb
 from lipsync.models.session import RunInfo, Session
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import load_basis
-from lipsync.types import Float32, Picture, Shot
+from lipsync.types import Float32, Frame, Shot
 
 STREAMS: Final = 2
 AHEAD: Final = STREAMS + 1  # frames that wait for their faces
@@ -69,7 +69,7 @@ class Restoration:
         self._network, self._options = network, options
 
     @property
-    def conditions(self) -> RunInfo | None:
+    def run_info(self) -> RunInfo | None:
         return RunInfo(self._network.session.device, self._network.session.precision, 1)
 
     def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
@@ -111,14 +111,14 @@ class Restoration:
         return np.asarray(detail * _rim(self._network.ports.side), np.float32)
 
 
-def open_restorer(find: Callable[[bool], Path], options: EnhancerOptions, networks: SessionCache) -> Restoration:
+def open_restorer(find: Callable[[bool], Path], options: EnhancerOptions, sessions: SessionCache) -> Restoration:
     """With a network of the store. ``find``: its graph, in half precision or not.
 
     Raises ModelError, OptionInvalid, OutOfMemory.
     """
-    runtime = networks.runtime(options.device, options.precision)
+    runtime = sessions.runtime(options.device, options.precision)
     graph = find(runtime.precision == "fp16")
-    session = networks.open(graph, device=runtime.device, precision=runtime.precision, streams=STREAMS)
+    session = sessions.open(graph, device=runtime.device, precision=runtime.precision, streams=STREAMS)
     return Restoration(Restorer(session, input_signature(graph)), options)
 
 
@@ -173,7 +173,7 @@ def _paste(frame: EditedFrame, look: _Look, detail: Float32) -> None:
     write_patch(picture, box, before, after)
 
 
-def _in_picture(detail: Float32, matrix: Float32, box: Box, picture: Picture) -> Float32:
+def _in_picture(detail: Float32, matrix: Float32, box: Box, picture: Frame) -> Float32:
     """Detail of the square, RGB, as it is in the box: (h, w, 3), Y'CbCr code values."""
     where = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
     where[:, 2] += where[:, :2] @ [box.left, box.top]

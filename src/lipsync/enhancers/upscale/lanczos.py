@@ -8,7 +8,7 @@ import numpy as np
 
 from lipsync.enhancers.upscale.tiles import blank
 from lipsync.models.session import RunInfo
-from lipsync.types import Picture, Plane
+from lipsync.types import Frame, Plane
 
 
 class Lanczos:
@@ -18,13 +18,13 @@ class Lanczos:
         self.factor = factor
 
     @property
-    def conditions(self) -> RunInfo | None:
+    def run_info(self) -> RunInfo | None:
         return None
 
     def begin(self) -> None:
         """Nothing is remembered."""
 
-    def upscale(self, picture: Picture) -> Picture:
+    def upscale(self, picture: Frame) -> Frame:
         large, top = blank(picture, self.factor), (1 << picture.depth) - 1
         _enlarge(picture.y, large.y, self.factor, 0.0, top)
         # Chroma lies on the even columns of luma, so that its first sample is a little left of where a plain resize

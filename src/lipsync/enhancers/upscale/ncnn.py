@@ -54,7 +54,7 @@ FILES: Final[Mapping[tuple[str, int], Files]] = {
 }
 
 
-def enlarger(name: str, factor: int, options: EnhancerOptions, networks: SessionCache) -> UpscalerNetwork:
+def enlarger(name: str, factor: int, options: EnhancerOptions, sessions: SessionCache) -> UpscalerNetwork:
     """A network of FILES, which runs on any device of ``models.devices`` or of OWN_DEVICES.
 
     Raises ExtraMissing, ModelCorrupt, DeviceUnavailable, OptionInvalid.
@@ -65,12 +65,12 @@ def enlarger(name: str, factor: int, options: EnhancerOptions, networks: Session
     if options.device in OWN_DEVICES:
         session = open_ncnn(param, weights, options.device)
         return UpscalerNetwork(lambda high, wide: session, files.factor, files.reach, files.plain, told)
-    runtime = networks.runtime(options.device, options.precision)
+    runtime = sessions.runtime(options.device, options.precision)
     graph = onnx_of(param, weights, runtime.precision == "fp16")
 
     def ready(high: int, wide: int) -> Session:
         shape = (1, 3, high, wide)
-        return networks.open(graph, device=runtime.device, precision=runtime.precision, shapes=shape)
+        return sessions.open(graph, device=runtime.device, precision=runtime.precision, shapes=shape)
 
     return UpscalerNetwork(ready, files.factor, files.reach, files.plain, told)
 

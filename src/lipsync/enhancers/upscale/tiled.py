@@ -19,7 +19,7 @@ from lipsync.models.devices import Runtime
 from lipsync.models.session import RunInfo, Session
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
-from lipsync.types import Float32, Picture
+from lipsync.types import Float32, Frame
 
 SMALLEST: Final = 64  # pixels of a tile's side: with smaller ones almost all work is for what lies around them
 ON_PROCESSOR, ON_CARD = 256, 512  # pixels of a tile's side
@@ -77,7 +77,7 @@ class TiledUpscaler:
         self._share: float | None = None
 
     @property
-    def conditions(self) -> RunInfo | None:
+    def run_info(self) -> RunInfo | None:
         if self._session is None:
             return None
         notes: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class TiledUpscaler:
     def begin(self) -> None:
         self._share = None
 
-    def upscale(self, picture: Picture) -> Picture:
+    def upscale(self, picture: Frame) -> Frame:
         """Also raises what the monitor's check does, between two tiles."""
         if not self._wish.strength:
             return self._plain.upscale(picture)
@@ -102,7 +102,7 @@ class TiledUpscaler:
                 self._session, self._share = None, share
                 self._side = max(SMALLEST, self._side // 2)
 
-    def _tiled(self, picture: Picture) -> Picture:
+    def _tiled(self, picture: Frame) -> Frame:
         session, tiles = self._ready(picture)
         large = blank(picture, self.factor)
         to_rgb = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth)
@@ -120,7 +120,7 @@ class TiledUpscaler:
             write_tile(large, top * self.factor, left * self.factor, made[cut:-cut, cut:-cut])
         return large
 
-    def _ready(self, picture: Picture) -> tuple[Session, Grid]:
+    def _ready(self, picture: Frame) -> tuple[Session, Grid]:
         """The session for the tiles of pictures of this size."""
         height, width = picture.y.shape
         session = self._session
@@ -152,7 +152,7 @@ class TiledUpscaler:
             large = cv2.resize(large, (wide, high), interpolation=cv2.INTER_AREA)
         return back_project(np.asarray(cv2.transform(large, from_rgb(to_rgb)), np.float32), shown, self._wish.passes)
 
-    def _trusted(self, session: Session, tiles: Grid, picture: Picture, to_rgb: Float32) -> float:
+    def _trusted(self, session: Session, tiles: Grid, picture: Frame, to_rgb: Float32) -> float:
         """How much of the network and how much of a plain enlargement come nearest to the truth, 0..1."""
         high, wide, reach = tiles.high * self.factor, tiles.wide * self.factor, self._network.reach * self.factor
         top, left = (max(0, length - side) // 4 * 2 for length, side in zip(picture.y.shape, (high, wide), strict=True))
@@ -195,13 +195,13 @@ def from_rgb(to_rgb: Float32) -> NDArray[np.float64]:
 
 
 def open_stored(
-    find: Callable[[bool], Path], factor: int, reach: int, runtime: Runtime, networks: SessionCache
+    find: Callable[[bool], Path], factor: int, reach: int, runtime: Runtime, sessions: SessionCache
 ) -> UpscalerNetwork:
     """A network of the store. ``find``: its graph, in half precision or not. Raises ModelError, OutOfMemory."""
     graph = find(runtime.precision == "fp16")
 
     def ready(high: int, wide: int) -> Session:
         shape = (1, 3, high, wide)
-        return networks.open(graph, device=runtime.device, precision=runtime.precision, shapes=shape)
+        return sessions.open(graph, device=runtime.device, precision=runtime.precision, shapes=shape)
 
     return UpscalerNetwork(ready, factor, reach)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from lipsync.frames.planes import contiguous_copy
-from lipsync.types import Float32, Picture, Plane
+from lipsync.types import Float32, Frame, Plane
 
 EVEN = 4  # tiles' sides and corners are multiples of it: networks that fold pixels into channels want that
 MARGIN = 2  # pixels around a written tile that its chroma samples look at
@@ -39,7 +39,7 @@ def grid(height: int, width: int, side: int) -> Grid:
     return Grid(height, width, _share(height, side), _share(width, side))
 
 
-def read_tile(picture: Picture, top: int, left: int, size: tuple[int, int], reach: int) -> Float32:
+def read_tile(picture: Frame, top: int, left: int, size: tuple[int, int], reach: int) -> Float32:
     """A tile of ``size`` (height, width) with ``reach`` pixels around it: (h, w, 3) Y'CbCr code values.
 
     Beyond the picture's edge its last pixels go on. Chroma lies on every other column, as in ``media.picture``, and is
@@ -60,16 +60,16 @@ def read_tile(picture: Picture, top: int, left: int, size: tuple[int, int], reac
     return np.asarray(cv2.merge([luma, *chroma]), np.float32)
 
 
-def blank(like: Picture, factor: int) -> Picture:
+def blank(like: Frame, factor: int) -> Frame:
     """A picture ``factor`` times as large, of the same depth and colours, with nothing in it yet."""
     height, width = (length * factor for length in like.y.shape)
     half = ((height + 1) // 2, (width + 1) // 2)
     nothing = np.zeros((), like.y.dtype)
     y, u, v = contiguous_copy([cast(Plane, np.broadcast_to(nothing, shape)) for shape in ((height, width), half, half)])
-    return Picture(like.index, y, u, v, like.depth, like.colour)
+    return Frame(like.index, y, u, v, like.depth, like.colour)
 
 
-def write_tile(picture: Picture, top: int, left: int, made: Float32) -> None:
+def write_tile(picture: Frame, top: int, left: int, made: Float32) -> None:
     """Put a tile (h + 2 MARGIN, w + 2 MARGIN, 3) of Y'CbCr code values at an even place; what is beyond the picture's
     edge is left out. Chroma is averaged over two rows and, around every other column, with weights 1, 2, 1."""
     highest = (1 << picture.depth) - 1

@@ -29,7 +29,7 @@ OPTIONS = EngineOptions()
 class Echo:
     """A generator that gives back the face that it is shown, as one batch of ``batch`` after the other."""
 
-    conditions = RunInfo("cpu", "bf16", 4)
+    run_info = RunInfo("cpu", "bf16", 4)
 
     def __init__(self) -> None:
         self.closed = False
@@ -92,7 +92,7 @@ def test_left_early_it_closes_the_generator(house, echo):
 
 
 def test_it_tells_the_generators_conditions(house):
-    assert house[0].conditions == Echo.conditions
+    assert house[0].run_info == Echo.run_info
 
 
 def test_wav2lip_gan_is_taken_first_then_wav2lip(models_dir, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from lipsync.faces.geometry import MESH
 from lipsync.faces.landmarker import Landmarker
 from lipsync.speech.motion import Basis, load_basis
-from lipsync.types import Float32, Picture
+from lipsync.types import Float32, Frame
 
 
 @pytest.fixture(scope="session")
@@ -22,29 +22,29 @@ def rest(basis: Basis) -> Float32:
 
 
 @pytest.fixture(scope="session")
-def smile(photo, to_picture) -> Picture:
+def smile(photo, to_picture) -> Frame:
     """The astronaut's photo as a picture."""
     return to_picture(photo, 0)
 
 
 @pytest.fixture(scope="session")
-def smile_points(smile: Picture, landmarker: Landmarker) -> Float32:
+def smile_points(smile: Frame, landmarker: Landmarker) -> Float32:
     """Her landmarks, (468, 3) in pixels."""
     return landmarker.find(smile)[0].landmarks[:MESH]
 
 
 @pytest.fixture
-def copy_of() -> Callable[[Picture], Picture]:
-    def copy(p: Picture) -> Picture:
-        return Picture(p.index, p.y.copy(), p.u.copy(), p.v.copy(), p.depth, p.colour)
+def copy_of() -> Callable[[Frame], Frame]:
+    def copy(p: Frame) -> Frame:
+        return Frame(p.index, p.y.copy(), p.u.copy(), p.v.copy(), p.depth, p.colour)
 
     return copy
 
 
 @pytest.fixture
-def grey() -> Picture:
+def grey() -> Frame:
     plane = np.random.default_rng(0).integers(60, 200, (96, 128)).astype(np.uint8)
     half = np.full((48, 64), 128, np.uint8)
     from lipsync.types import Colour
 
-    return Picture(0, plane, half.copy(), half.copy(), 8, Colour())
+    return Frame(0, plane, half.copy(), half.copy(), 8, Colour())

@@ -17,7 +17,7 @@ from lipsync.engines.wav2lip.inference import (
     batch_for,
 )
 from lipsync.errors import InferenceFailed, OutOfMemory
-from lipsync.types import Colour, Picture
+from lipsync.types import Colour, Frame
 
 
 class Encoder:
@@ -55,9 +55,9 @@ class Decoder:
         return [face[:, 3:] + mel.mean((1, 2, 3), keepdims=True)]
 
 
-def picture(index: int = 0, size: int = 64) -> Picture:
+def picture(index: int = 0, size: int = 64) -> Frame:
     plane = np.zeros((size, size), np.uint8)
-    return Picture(index, plane, plane[::2, ::2], plane[::2, ::2], 8, Colour())
+    return Frame(index, plane, plane[::2, ::2], plane[::2, ::2], 8, Colour())
 
 
 def works(indices, absent=()):
@@ -114,9 +114,9 @@ def test_a_batch_shrinks_when_memory_runs_out_and_stays_small(most):
     generator = GeneratorRunner(Encoder(), decoder)
     done = list(generator.run(works(range(40)), 16, False))
     assert [float(made[0, 0, 0]) for _, made in done] == [k + 0.25 for k in range(40)]
-    conditions = generator.conditions
-    assert conditions.batch == max(k for k in (1, 2, 4) if k <= most)
-    assert f"went on with {conditions.batch}" in conditions.notes[0]
+    run_info = generator.run_info
+    assert run_info.batch == max(k for k in (1, 2, 4) if k <= most)
+    assert f"went on with {run_info.batch}" in run_info.notes[0]
     assert max(decoder.sizes[-8:]) <= most
 
 

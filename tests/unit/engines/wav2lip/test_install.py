@@ -95,11 +95,11 @@ def test_a_second_import_uses_the_first_conversion(store, file):
 def test_two_at_once_do_no_harm(file, tmp_path):
     store = Store(tmp_path)
     with ThreadPoolExecutor(2) as pool:
-        networks = list(pool.map(lambda name: registry_of(store).import_file(file, name, QUIET), ("one", "two")))
-    for network in networks:
+        sessions = list(pool.map(lambda name: registry_of(store).import_file(file, name, QUIET), ("one", "two")))
+    for network in sessions:
         registry_of(store).verify(registry_of(store).item(network.name), QUIET)
     assert [path.name for path in (tmp_path / "graphs").iterdir() if not path.name.startswith(".")] == [
-        networks[0].sha256
+        sessions[0].sha256
     ]
 
 

@@ -71,7 +71,7 @@ def test_silence_is_the_lowest_value():
     assert (columns(np.zeros(4000, np.float32)) == -4).all()
 
 
-def test_sound_too_short_for_a_column_gives_none_or_few():
+def test_audio_too_short_for_a_column_gives_none_or_few():
     assert list(mel_columns([])) == []
     assert list(mel_columns([np.zeros(0, np.float32)])) == []
     assert columns(sound(300)).shape == (80, 2)

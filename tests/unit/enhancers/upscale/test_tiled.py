@@ -12,7 +12,7 @@ from lipsync.enhancers.upscale.tiles import grid, read_tile, write_tile
 from lipsync.errors import Cancelled, ExtraMissing, InferenceFailed, OutOfMemory
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
-from lipsync.types import Colour, Picture
+from lipsync.types import Colour, Frame
 
 
 class Blurred:
@@ -64,7 +64,7 @@ def test_tiles_are_halved_when_memory_runs_out_and_it_is_said(picture):
     network = Blurred(most=80 * 80)
     made = upscaler(network, 256)
     assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
-    assert made.conditions.notes == ("memory ran short with tiles of 256 pixels; it went on with 64",)
+    assert made.run_info.notes == ("memory ran short with tiles of 256 pixels; it went on with 64",)
 
 
 def test_a_first_tile_that_is_too_large_is_halved_too(picture):
@@ -75,7 +75,7 @@ def test_a_first_tile_that_is_too_large_is_halved_too(picture):
 
     made = TiledUpscaler(UpscalerNetwork(opened, 2, 4), UpscaleParams(2), Monitor())
     assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
-    assert "went on with 128" in made.conditions.notes[0]
+    assert "went on with 128" in made.run_info.notes[0]
 
 
 def test_how_right_a_network_was_is_forgotten_with_a_new_beginning(picture):
@@ -174,7 +174,7 @@ def ramp(height, width):
     """Brightness and colour that rise evenly to the right, chroma on the even columns."""
     y = np.tile(np.arange(width, dtype=np.float32) * 2 + 20, (height, 1))
     c = np.tile(np.arange((width + 1) // 2, dtype=np.float32) * 4 + 20, ((height + 1) // 2, 1))
-    return Picture(0, y.astype(np.uint8), c.astype(np.uint8), c.astype(np.uint8), 8, Colour())
+    return Frame(0, y.astype(np.uint8), c.astype(np.uint8), c.astype(np.uint8), 8, Colour())
 
 
 def test_colour_lies_where_brightness_lies():
