@@ -35,7 +35,6 @@ from lipsync.errors import (
     TimedOut,
     TransitionForbidden,
 )
-from lipsync.media.probe import audio_of, probe, video_of
 from lipsync.monitor import Monitor
 
 
@@ -243,12 +242,6 @@ def test_a_command_that_makes_no_sense_is_refused_before_anything_is_asked(argum
     with pytest.raises(error) as raised:
         run(*arguments)
     assert "secret" not in str(raised.value)
-
-
-def test_a_clip_without_a_face_is_there_where_the_demo_is_not(tmp_path):
-    clip, tone = e2e.drawn(tmp_path)
-    assert video_of(probe(clip)).frames == 25
-    assert audio_of(probe(tone)).duration == 2
 
 
 @dataclass(frozen=True, slots=True)

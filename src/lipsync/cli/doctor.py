@@ -19,8 +19,6 @@ from lipsync.monitor import Monitor
 
 LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 PACKAGES = {
-    "skimage": ("lipsync demo", "demo"),
-    "espeakng_loader": ("lipsync demo", "demo"),
     "onnx": ("importing weights, and for upscaling by a network", "wav2lip"),
     "ncnn": ("--device ncnn and vulkan when upscaling", "ncnn"),
 }

@@ -9,8 +9,8 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,6 @@ from lipsync.cli.client import HOME, KEY, Service, downloaded, kinds
 from lipsync.cli.progress import MEGABYTE, Display
 from lipsync.errors import (
     ChecksumMismatch,
-    ExtraMissing,
     FetchFailed,
     FileMissing,
     LipsyncError,
@@ -34,7 +33,6 @@ from lipsync.monitor import Monitor, Progress
 if TYPE_CHECKING:
     from lipsync.types import Clip
 
-TEXT = "Hello. I am a photograph, and my mouth follows this voice."
 LOOK = 0.5  # seconds between two looks at the task
 SILENCE = 30.0  # seconds that the service may be away while a task runs: it may be starting again
 SOUND_SLACK = Fraction(1, 10)  # seconds: an encoder's frame, and the silence that it begins with
@@ -74,7 +72,7 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
         if options.task_id is not None:
             task = again(options.task_id, service, report)
         else:
-            wish, sound = ordered(options, folder, service, report)
+            wish, sound = ordered(options, service, report)
             task = created(wish, service, report)
         task = followed(task, service, options.timeout, monitor)
         report.ok("completed", f"attempt {task['attempts']}")
@@ -134,69 +132,35 @@ class Report:
             self._show.clear()
 
 
-def ordered(
-    options: argparse.Namespace, folder: Path, service: Service, report: Report
-) -> tuple[dict[str, Any], Fraction]:
+def ordered(options: argparse.Namespace, service: Service, report: Report) -> tuple[dict[str, Any], Fraction]:
     """What the task is to be made of, uploaded, and how many seconds of sound that is.
 
-    Raises ExtraMissing if engines want a face and there is none, what is wrong with the sound, and as Service.
+    Raises InputError, and as Service.
     """
+    from lipsync.demo import demo_media
     from lipsync.media.probe import audio_of, probe
 
-    face, audio, engines = options.face, options.audio, options.engine
-    if face is None:
-        face, audio, engines = own_footage(folder, engines)
-    sound = audio_of(probe(audio)).duration
-    wish: dict[str, Any] = {"engines": engines or ["rewrite"]}
-    for name, path in (("video", face), ("audio", audio)):
+    with ExitStack() as stack:
+        video, audio = options.face, options.audio
+        if video is None:
+            media = stack.enter_context(demo_media())
+            video, audio = media.clip, media.voice
+        duration = audio_of(probe(audio)).duration
+        return {"engines": options.engine or ["rewrite"]} | uploaded(video, audio, service, report), duration
+
+
+def uploaded(video: Path, audio: Path, service: Service, report: Report) -> dict[str, Any]:
+    """Upload both inputs and return them as a task's request names them. Raises ChecksumMismatch, and as Service."""
+    inputs: dict[str, Any] = {}
+    for name, path in (("video", video), ("audio", audio)):
         told = service.upload(path)
         with path.open("rb") as file:
             same = hashlib.file_digest(file, "sha256").hexdigest() == told["sha256"]
         if not same:
             raise ChecksumMismatch(f"{path}: the service has something else than was sent")
         report.ok("upload", f"{path.name}, {told['bytes'] / MEGABYTE:.2f} MB, arrived whole")
-        wish[name] = {"upload": told["id"]}
-    return wish, sound
-
-
-def own_footage(folder: Path, engines: Sequence[str] | None) -> tuple[Path, Path, list[str]]:
-    """A face, a voice and the engines for them; without the demo extra a clip without a face, for ``passthrough``.
-
-    Raises ExtraMissing if that extra is missing and other engines were asked for.
-    """
-    from lipsync.demo import write_photo, write_voice
-
-    photo, voice = folder / "photo.png", folder / "voice.wav"
-    try:
-        write_photo(photo)
-        write_voice(voice, TEXT)
-    except ExtraMissing:
-        if set(engines or ()) - {"passthrough"}:
-            raise
-        return (*drawn(folder), ["passthrough"])
-    return photo, voice, list(engines or ("rewrite",))
-
-
-def drawn(folder: Path) -> tuple[Path, Path]:
-    """A clip of grey that brightens, 1 s at 25 frames/s and 320x240, and 2 s of a tone at 16 kHz."""
-    import av
-    import numpy as np
-
-    clip, tone = folder / "clip.mp4", folder / "tone.wav"
-    with av.open(str(clip), "w") as out:
-        stream = out.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        for k in range(25):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((240, 320), 40 + 6 * k, np.uint8), "gray8")))
-        out.mux(stream.encode(None))
-    samples = (np.sin(np.arange(32_000) * 0.17) * 8000).astype(np.int16)
-    with av.open(str(tone), "w") as out:
-        sound = out.add_stream("pcm_s16le", rate=16_000, layout="mono")
-        block = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
-        block.sample_rate = 16_000
-        out.mux(sound.encode(block))
-        out.mux(sound.encode(None))
-    return clip, tone
+        inputs[name] = {"upload": told["id"]}
+    return inputs
 
 
 def created(wish: Mapping[str, Any], service: Service, report: Report) -> dict[str, Any]:

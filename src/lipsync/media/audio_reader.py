@@ -50,8 +50,8 @@ class SpeechAudio:
         self.samples = samples
 
     def blocks(self, av_offset: Fraction = Fraction(0), seconds: float = 1.0) -> Generator[Float32, None, None]:
-        """Mono float32 (n,) in -1..1 at 16 kHz in blocks of ``seconds``, heard ``av_offset`` seconds later than it is: with
-        silence before it, or its beginning left out where that is negative."""
+        """Mono float32 (n,) in -1..1 at 16 kHz in blocks of ``seconds``, heard ``av_offset`` seconds later than it
+        is: with silence before it, or its beginning left out where that is negative."""
         size, late = int(SPEECH_RATE * seconds), round(av_offset * SPEECH_RATE)
         for start in range(-late, 0, size):
             yield np.zeros(min(size, -start), np.float32)

@@ -42,8 +42,8 @@ def read(
     """The clip's pictures from frame ``start`` up to ``stop``, upright, in 4:2:0 of 8 or 10 bits, at its constant rate.
 
     Where the file's own times are uneven, frames are shown again or left out. The same number gives the same picture
-    wherever reading starts. A clip's ``transform`` is applied. ``read_only``: the pictures are only to be looked at, which
-    spares copies.
+    wherever reading starts. A clip's ``transform`` is applied. ``read_only``: the pictures are only to be looked at,
+    which spares copies.
 
     Raises NoVideoStream, MediaTruncated, and what ``open_media`` raises.
     """

@@ -43,8 +43,8 @@ class Job:
     """One face, one sound, one result of each engine.
 
     ``select``: whose mouth, of several people: largest, left, right or centre.
-    ``av_offset``: seconds by which the mouth is to be later than the sound. ``resize_factor``: how many times smaller the
-    result is than the footage, then ``rotated`` clockwise by 90 degrees, then cut to ``crop`` (see ``media.framing``).
+    ``av_offset``: seconds by which the mouth is to be later than the sound. ``resize_factor``: how many times smaller
+    the result is than the footage, then ``rotated`` clockwise by 90 degrees, cut to ``crop`` (see ``media.transform``).
     ``static``: only the first frame of the footage is shown. ``detail`` 0..1: how much of the footage's own texture is
     given to mouths that are softer than it. ``offsets``: seconds by which the mouth is later than the sound in further
     copies of each result.
@@ -116,7 +116,7 @@ class Enhanced:
 class EngineResult:
     """One file of one engine. ``edited``: frames that were changed; ``run_info``: how it was computed.
 
-    ``variant``: FINAL_VARIANT; PLAIN_VARIANT, where an enhanced one lies beside it; or what ``av_offset_name`` calls it.
+    ``variant``: FINAL_VARIANT; PLAIN_VARIANT, where an enhanced one lies beside it; or the name by ``av_offset_name``.
     """
 
     engine: str

@@ -19,7 +19,7 @@ FrameSet = tuple[EditedFrame, ...]
 
 @dataclass(frozen=True, slots=True)
 class EngineChain:
-    """One engine and what follows it: ``post_filter`` makes its frames sharper, ``spool`` writes them down for later."""
+    """One engine and what follows it: ``post_filter`` makes its frames sharper, ``spool`` keeps them for later."""
 
     engine: Engine
     post_filter: FaceEnhancer | None = None
