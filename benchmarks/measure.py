@@ -38,7 +38,7 @@ def measured(command: list[str]) -> Cost:
 
 
 def lipsync(face: Path, sound: Path, output: Path, *more: str) -> list[str]:
-    options = ["--face", str(face), "--audio", str(sound), "-o", str(output), *more]
+    options = ["--video", str(face), "--audio", str(sound), "-o", str(output), *more]
     return [sys.executable, "-m", "lipsync", "sync", "--quiet", "--overwrite", *options]
 
 

@@ -2,7 +2,7 @@
 
     import lipsync
 
-    result = lipsync.sync("face.mp4", "voice.wav", "out.mp4", on_progress=print)
+    result = lipsync.sync("speaker.mp4", "voice.wav", "out.mp4", on_progress=print)
 
 Failures are LipsyncError subclasses with a stable ``code``; see ``lipsync.errors``.
 """
@@ -32,12 +32,12 @@ __all__ = ["Cancelled", "LipsyncError", "Monitor", "Progress", "__version__", "s
 
 
 def sync(
-    face: str | Path,
+    video: str | Path,
     audio: str | Path,
     output: str | Path,
     *,
     engine: str | Sequence[str] = "rewrite",
-    select: str = "largest",
+    face_select: str = "largest",
     encoding: Encoding | None = None,
     photo_rate: int | Fraction = 25,
     allow_clipped: bool = False,
@@ -46,10 +46,10 @@ def sync(
     on_progress: Callable[[Progress], None] | None = None,
     monitor: Monitor | None = None,
 ) -> Result:
-    """Move the mouth in ``face`` (a video or a photo) to the sound of ``audio`` (a sound file or a video).
+    """Move the mouth in ``video`` (a video or a photo) to the sound of ``audio`` (a sound file or a video).
 
-    ``output`` is replaced if it exists, whole or not at all; of several engines each adds its name to it. ``select``:
-    whose mouth, of several people: largest, left, right or centre. ``photo_rate``: frames per second made of a photo.
+    ``output`` is replaced if it exists, whole or not at all; of several engines each adds its name to it.
+    ``face_select``: whose mouth, of several people: largest, left, right or centre. ``photo_rate``: frames per second made of a photo.
     ``options``: see ``lipsync.engines.base.EngineOptions``. ``av_offset``: milliseconds by which the mouth is later
     than the sound. ``on_progress`` is called after every frame of every stage. ``monitor`` brings a callback of its
     own; its ``cancel()`` may be called from any thread.
@@ -62,11 +62,11 @@ def sync(
     from lipsync.pipeline.run import run
 
     job = Job(
-        Path(face),
+        Path(video),
         Path(audio),
         Path(output),
         engines=(engine,) if isinstance(engine, str) else tuple(engine),
-        select=select,
+        face_select=face_select,
         encoding=encoding or Encoding(),
         photo_rate=Fraction(photo_rate),
         allow_clipped=allow_clipped,

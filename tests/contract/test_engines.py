@@ -23,19 +23,19 @@ from lipsync.pipeline.track import track_faces
 
 @pytest.fixture(scope="module")
 def open_engine(models_dir):
-    """Any engine by name, as it is or faithful to its original."""
+    """Any engine by name, in its own or in the original's mode."""
 
-    def make(name: str, faithful: bool = False):
-        return ENGINES[name](EngineOptions(models=models_dir, faithful=faithful, batch=8), SessionCache(), Monitor())
+    def make(name: str, original: bool = False):
+        return ENGINES[name](EngineOptions(models=models_dir, original=original, batch=8), SessionCache(), Monitor())
 
     return make
 
 
-@pytest.fixture(scope="module", params=[*ENGINES, *(f"{name}, faithful" for name in WITH_ORIGINAL)])
+@pytest.fixture(scope="module", params=[*ENGINES, *(f"{name}, original" for name in WITH_ORIGINAL)])
 def studied(request, speaker, open_engine):
     """An engine that has seen all of the footage, and where the face is in it."""
-    name, _, faithful = request.param.partition(", ")
-    engine = open_engine(name, bool(faithful))
+    name, _, original = request.param.partition(", ")
+    engine = open_engine(name, bool(original))
     footage = probe(speaker)
     with track_faces(footage, 1000, "largest", [engine], SessionCache(), Monitor()) as track:
         yield engine, footage, track

@@ -28,7 +28,7 @@ def fails(tmp_path, speaker, voice, capsys):
         output = output or tmp_path / "result" / "out.mp4"
         output.parent.mkdir(exist_ok=True)
         before = files(tmp_path)
-        call = ["sync", "--face", str(face), "--audio", str(audio), "-o", str(output), *extra]
+        call = ["sync", "--video", str(face), "--audio", str(audio), "-o", str(output), *extra]
         code = main(call)
         line = capsys.readouterr().err.splitlines()[-1]
         assert main([*call, "--json"]) == code
@@ -106,7 +106,7 @@ def test_sound_that_is_clipped_beyond_use(tmp_path, fails, make_sound):
 
 @pytest.mark.parametrize(
     "extra",
-    [("--engine", "magic"), ("--select", "nicest"), ("--codec", "theora9"), ("--crf", "99"), ("--preset", "soon")],
+    [("--engine", "magic"), ("--face-select", "nicest"), ("--codec", "theora9"), ("--crf", "99"), ("--preset", "soon")],
 )
 def test_options_that_make_no_sense(fails, extra):
     code, name, message = fails(*extra)
@@ -121,7 +121,7 @@ def test_an_output_that_cannot_be(tmp_path, fails, speaker):
 
 def test_output_into_a_directory_that_is_not_there(tmp_path, speaker, voice, capsys):
     output = tmp_path / "nowhere" / "out.mp4"
-    assert main(["sync", "--face", str(speaker), "--audio", str(voice), "-o", str(output)]) == 30
+    assert main(["sync", "--video", str(speaker), "--audio", str(voice), "-o", str(output)]) == 30
     assert "there is no directory" in capsys.readouterr().err
 
 
@@ -147,7 +147,7 @@ def test_a_full_disk(tmp_path, speaker, voice, engine):
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))
 
-    call = command("--face", speaker, "--audio", voice, "-o", tmp_path / "out.mp4", "--json", "--engine", engine)
+    call = command("--video", speaker, "--audio", voice, "-o", tmp_path / "out.mp4", "--json", "--engine", engine)
     done = subprocess.run(call, preexec_fn=limited, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 33, done.stderr
     assert json.loads(done.stdout)["error"]["code"] == "disk_full"
@@ -161,7 +161,7 @@ def test_ctrl_c_ends_it_without_a_file(tmp_path, speaker, make_sound, number, co
     long = make_sound(tmp_path / "long.wav", np.zeros(16_000 * 600, np.int16))
     output = tmp_path / "result" / "out.mp4"
     output.parent.mkdir()
-    call = command("--face", speaker, "--audio", long, "-o", output)
+    call = command("--video", speaker, "--audio", long, "-o", output)
     with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
         time.sleep(after)
         process.send_signal(number)

@@ -129,7 +129,7 @@ def wait_for(url: str, log: Path) -> None:
 
 def test_files_go_in_and_every_result_is_checked(running, speaker, voice, capsys):
     engines = ("--engine", "rewrite", "--engine", "passthrough")
-    assert running.run("--face", str(speaker), "--audio", str(voice), *engines) == 0
+    assert running.run("--video", str(speaker), "--audio", str(voice), *engines) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines[:-1]] == [
         "service", "upload", "upload", "created", "completed", "rewrite", "rewrite", "passthrough", "passthrough",
@@ -176,7 +176,7 @@ def test_a_failed_task_is_retried_and_what_it_fails_with_is_raised(running, voic
 def test_a_cancelled_task_is_tried_again_and_one_that_takes_too_long_is_left(running, speaker, tmp_path, make_sound):
     long = make_sound(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
     with pytest.raises(TimedOut) as raised:
-        running.run("--face", str(speaker), "--audio", str(long), "--engine", "passthrough", "--timeout", "0.5")
+        running.run("--video", str(speaker), "--audio", str(long), "--engine", "passthrough", "--timeout", "0.5")
     task_id = str(raised.value).split()[1]
     running.service.ask("POST", f"/v1/tasks/{task_id}/cancel")
     with pytest.raises(TransitionForbidden, match="cancelled by somebody"):
@@ -200,7 +200,7 @@ def test_a_service_that_is_killed_and_comes_back_meanwhile_does_not_disturb_it(
     thread = threading.Thread(target=interrupt)
     thread.start()
     try:
-        assert running.run("--face", str(speaker), "--audio", str(sound), "--engine", "passthrough") == 0
+        assert running.run("--video", str(speaker), "--audio", str(sound), "--engine", "passthrough") == 0
     finally:
         seen.append("over")
         thread.join()
@@ -217,7 +217,7 @@ def test_what_is_refused_is_told_without_the_key(running, voice, capsys):
     with pytest.raises(TaskMissing, match="there is no task"):
         running.run("--task-id", "0192f0c1")
     with pytest.raises(OptionInvalid, match="request_invalid"):
-        running.run("--face", str(voice), "--audio", str(voice), "--engine", "nonsense")
+        running.run("--video", str(voice), "--audio", str(voice), "--engine", "nonsense")
     assert "nobodys" not in "".join(capsys.readouterr())
 
 
@@ -233,9 +233,9 @@ def test_it_says_at_once_that_nobody_is_there():
         (("--url", "http://me:secret@127.0.0.1"), OptionInvalid),
         (("--url", "http://127.0.0.1:many"), OptionInvalid),
         (("--timeout", "0"), OptionInvalid),
-        (("--face", "x.mp4"), OptionInvalid),
+        (("--video", "x.mp4"), OptionInvalid),
         (("--task-id", "x", "--engine", "rewrite"), OptionInvalid),
-        (("--face", "nowhere.mp4", "--audio", "nowhere.wav"), FileMissing),
+        (("--video", "nowhere.mp4", "--audio", "nowhere.wav"), FileMissing),
     ],
 )
 def test_a_command_that_makes_no_sense_is_refused_before_anything_is_asked(arguments, error):

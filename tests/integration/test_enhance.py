@@ -34,7 +34,7 @@ def sync(speaker, voice, tmp_path, capsys) -> Callable[..., tuple[int, dict, str
     """Runs ``lipsync sync`` with an output in ``tmp_path``; gives code, JSON and what was said."""
 
     def run(*options: str) -> tuple[int, dict, str]:
-        given = ["--face", str(speaker), "--audio", str(voice), "-o", str(tmp_path / "out.mp4"), "--json", *options]
+        given = ["--video", str(speaker), "--audio", str(voice), "-o", str(tmp_path / "out.mp4"), "--json", *options]
         capsys.readouterr()
         code = main(["sync", *given])
         out, err = capsys.readouterr()
@@ -134,7 +134,7 @@ def test_one_limit_of_time_holds_for_all_results(job, monkeypatch):
     larger = Lanczos.upscale
     monkeypatch.setattr(Lanczos, "upscale", upscale)
     wish = Enhancement(factor=2, upscaler="lanczos", seconds=1.5)
-    result = run(replace(job, enhancement=wish, offsets=(Fraction(80, 1000),)), Monitor())
+    result = run(replace(job, enhancement=wish, offset_copies=(Fraction(80, 1000),)), Monitor())
     assert (result.enhanced.step, result.enhanced.code) == ("failed", "timed_out")
     finals = {made.engine: made.variant for made in result.outputs[:2]}
     assert finals["rewrite"] == "plain"  # the first had most of the time
@@ -148,7 +148,7 @@ def test_memory_that_runs_out_for_a_copy_changes_no_finished_file(job, monkeypat
     monkeypatch.setattr(finish, "write_variant", write_av_offset_copy)
     witness = Witness()
     with pytest.raises(OutOfMemory):
-        run(replace(job, engines=("passthrough",), offsets=(Fraction(80, 1000),)), Monitor(), observer=witness)
+        run(replace(job, engines=("passthrough",), offset_copies=(Fraction(80, 1000),)), Monitor(), observer=witness)
     assert witness.heard == [("passthrough", "final")]
     assert video_of(probe(job.output)).width == 320
 
@@ -195,7 +195,7 @@ def test_the_manifest_takes_no_other_files_place(sync, speaker, tmp_path):
 def test_a_copy_takes_no_inputs_place(sync, speaker, voice, tmp_path):
     face = tmp_path / "out-sound-80ms-earlier.mp4"
     face.write_bytes(speaker.read_bytes())
-    code, _, err = sync("--face", str(face), "--offset-copies", "80", "--overwrite")
+    code, _, err = sync("--video", str(face), "--offset-copies", "80", "--overwrite")
     assert code == 31
     assert "made from" in err
     assert face.read_bytes() == speaker.read_bytes()
@@ -214,7 +214,7 @@ def test_the_manifest_tells_what_was_made_of_what(sync, tmp_path, speaker):
     code, told, err = sync("--upscale", "2:lanczos", "--manifest", str(tmp_path / "out.json"))
     assert (code, err) == (0, "")
     manifest = json.loads((tmp_path / "out.json").read_text())
-    assert manifest["inputs"]["face"]["name"] == speaker.name
+    assert manifest["inputs"]["video"]["name"] == speaker.name
     assert [made["name"] for made in manifest["outputs"]] == ["out.mp4", "out-plain.mp4"]
     assert {step["name"] for step in manifest["steps"]} == set(told["seconds"]) - {"total"}
     assert set(manifest["models"]) == {"face-landmarker", "motion"}

@@ -21,7 +21,7 @@ def sync(tmp_path, speaker, voice, capsys):
 
     def run(*extra: str, face=speaker, audio=voice, output=None) -> tuple[int, str, str]:
         output = output or tmp_path / "out.mp4"
-        code = main(["sync", "--face", str(face), "--audio", str(audio), "-o", str(output), *extra])
+        code = main(["sync", "--video", str(face), "--audio", str(audio), "-o", str(output), *extra])
         told = capsys.readouterr()
         return code, told.out, told.err
 

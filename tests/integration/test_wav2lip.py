@@ -33,7 +33,7 @@ def call(models_dir, capsys):
 def sync(call, tmp_path, speaker, voice):
     def run(*extra: object, face=speaker, audio=voice, engine="wav2lip"):
         output = tmp_path / "out.mp4"
-        return call("sync", "--face", face, "--audio", audio, "-o", output, "--overwrite", "--engine", engine, *extra)
+        return call("sync", "--video", face, "--audio", audio, "-o", output, "--overwrite", "--engine", engine, *extra)
 
     return run
 
@@ -73,8 +73,8 @@ def test_a_video_gets_a_new_mouth_and_loses_no_frames(sync, tmp_path, speaker):
     assert max(away) < 1.5  # eyes and above: only encoded anew
 
 
-def test_faithful_ends_when_the_original_does_and_starts_the_footage_anew(sync, tmp_path, speaker):
-    code, told, err = sync("--faithful")
+def test_original_mode_ends_when_the_original_does_and_starts_the_footage_anew(sync, tmp_path, speaker):
+    code, told, err = sync("--original")
     assert (code, err) == (0, "")
     assert told["frames"] == 47
     source, frames = frames_of(speaker), frames_of(tmp_path / "out.mp4")
@@ -98,7 +98,7 @@ def test_both_models_in_one_task(sync, tmp_path):
 
 def test_an_old_result_of_one_of_them_is_not_replaced_unasked(call, tmp_path, speaker, voice):
     (tmp_path / "out-wav2lip.mp4").write_bytes(b"precious")
-    wish = ("sync", "--face", speaker, "--audio", voice, "-o", tmp_path / "out.mp4")
+    wish = ("sync", "--video", speaker, "--audio", voice, "-o", tmp_path / "out.mp4")
     code, told, _ = call(*wish, "--engine", "rewrite", "--engine", "wav2lip")
     assert (code, told["error"]["code"]) == (32, "output_exists")
     assert (tmp_path / "out-wav2lip.mp4").read_bytes() == b"precious"
@@ -125,7 +125,7 @@ def test_a_face_that_leaves_and_returns(sync, tmp_path, moved):
             picture = np.full((240, 320, 3), 100, np.uint8) if 15 <= k < 35 else moved((160, 115), 1.6)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         out.mux(stream.encode(None))
-    for mode in ((), ("--faithful",)):
+    for mode in ((), ("--original",)):
         code, told, err = sync(*mode, face=path)
         assert (code, err) == (0, "")
         assert 20 <= told["edited"] <= 30
@@ -136,12 +136,12 @@ def test_a_face_that_leaves_and_returns(sync, tmp_path, moved):
 
 def test_silence_shows_no_red_lips(sync, tmp_path, make_sound):
     silent = make_sound(tmp_path / "silent.wav", np.zeros(16_000, np.int16))
-    for mode in ((), ("--faithful",)):
+    for mode in ((), ("--original",)):
         assert sync(*mode, audio=silent)[0] == 0
         assert not any(red(frame) for frame in frames_of(tmp_path / "out.mp4"))
 
 
-@pytest.mark.parametrize("mode", [(), ("--faithful",)])
+@pytest.mark.parametrize("mode", [(), ("--original",)])
 def test_sound_shorter_than_the_generators_window(sync, tmp_path, make_sound, mode):
     short = make_sound(tmp_path / "short.wav", np.zeros(1_600, np.int16))
     code, told, err = sync(*mode, audio=short)
@@ -184,7 +184,7 @@ def test_pictures_are_made_smaller_on_request(sync, tmp_path):
 @pytest.mark.parametrize(
     ("wish", "code", "word"),
     [
-        (("--engine", "rewrite", "--faithful"), 24, "no original"),
+        (("--engine", "rewrite", "--original"), 24, "no original mode"),
         (("--engine", "wav2lip-gan", "--checkpoint", "x.pth"), 24, "checkpoint is for one"),
         (("--batch-size", "0"), 24, "batch of 0"),
         (("--resize-factor", "0"), 24, "0 times smaller"),
@@ -203,7 +203,7 @@ def test_what_cannot_be_is_told_at_once(sync, tmp_path, wish, code, word):
 
 
 def test_weights_that_are_not_here_are_told_with_both_ways_to_get_them(tmp_path, speaker, voice, capsys):
-    wish = ["sync", "--face", speaker, "--audio", voice, "-o", tmp_path / "out.mp4", "--engine", "wav2lip-gan"]
+    wish = ["sync", "--video", speaker, "--audio", voice, "-o", tmp_path / "out.mp4", "--engine", "wav2lip-gan"]
     assert main([*map(str, wish), "--models-dir", str(tmp_path / "empty")]) == 40
     line = capsys.readouterr().err
     assert "lipsync models fetch wav2lip-gan --accept-license" in line
@@ -216,7 +216,7 @@ def test_ctrl_c_ends_it_without_a_file(models_dir, tmp_path, speaker, make_sound
     long = make_sound(tmp_path / "long.wav", np.zeros(16_000 * 600, np.int16))
     output = tmp_path / "result" / "out.mp4"
     output.parent.mkdir()
-    options = ["--face", speaker, "--audio", long, "-o", output, "--engine", "wav2lip", "--models-dir", models_dir]
+    options = ["--video", speaker, "--audio", long, "-o", output, "--engine", "wav2lip", "--models-dir", models_dir]
     call = [sys.executable, "-m", "lipsync", "sync", *map(str, options)]
     with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
         time.sleep(after)
@@ -233,7 +233,7 @@ def test_infer_takes_what_the_original_takes(infer, tmp_path):
         *("--wav2lip_batch_size", "128", "--resize_factor", "1", "--crop", "0", "-1", "0", "-1"),
         *("--box", "-1", "-1", "-1", "-1", "--nosmooth"),
     )
-    for mode in ((), ("--faithful",)):
+    for mode in ((), ("--original",)):
         code, told, err = infer(*every, *mode)
         assert (code, err) == (0, "")
         assert told["edited"] == told["frames"] == (47 if mode else 50)
@@ -250,7 +250,7 @@ def test_infer_replaces_an_old_output_and_makes_its_usual_folder(models_dir, tmp
 
 @pytest.mark.parametrize(("word", "still"), [("False", False), ("0", False), ("True", True), ("1", True)])
 def test_infer_knows_false_from_true(infer, tmp_path, word, still):
-    assert infer("--static", word, "--faithful")[0] == 0
+    assert infer("--static", word, "--original")[0] == 0
     frames = frames_of(tmp_path / "out.mp4")
     moved = np.abs(frames[20].y[:70].astype(int) - frames[0].y[:70]).mean() > 2
     assert moved is not still
@@ -270,7 +270,7 @@ def test_infer_turns_cuts_and_shrinks_in_the_originals_order(infer, tmp_path, sp
 def test_infer_takes_a_box_where_no_face_is_found(infer, tmp_path, make_video):
     bars = make_video(tmp_path / "bars.mp4", frames=30)
     assert infer(face=bars)[0] == 20
-    for mode in ((), ("--faithful",)):
+    for mode in ((), ("--original",)):
         code, told, err = infer("--box", "10", "90", "40", "120", *mode, face=bars)
         assert (code, err) == (0, "")
         assert told["edited"] == told["frames"]
@@ -287,14 +287,14 @@ def test_infer_minds_no_dots_spaces_or_capitals_in_names(infer, tmp_path, save_p
     folder.mkdir()
     photo = save_photo(folder / "my face.v3.PNG", moved((160, 115), 1.6))
     sound = shutil.copy(voice, folder / "the voice (2).wav")
-    code, told, err = infer("--fps", "30", "--faithful", face=photo, audio=sound)
+    code, told, err = infer("--fps", "30", "--original", face=photo, audio=sound)
     assert (code, err) == (0, "")
     assert told["rate"] == "30"
 
 
 def test_infer_makes_photos_smaller_only_in_the_default_mode(infer, tmp_path, save_photo, moved):
     photo = save_photo(tmp_path / "photo.png", moved((160, 120), 1.6))
-    assert [infer("--resize_factor", "2", *m, face=photo)[1]["width"] for m in ((), ("--faithful",))] == [160, 320]
+    assert [infer("--resize_factor", "2", *m, face=photo)[1]["width"] for m in ((), ("--original",))] == [160, 320]
 
 
 def test_ten_bits_and_odd_sizes(infer, tmp_path, save_photo, moved):
@@ -308,7 +308,7 @@ def test_ten_bits_and_odd_sizes(infer, tmp_path, save_photo, moved):
             out.mux(stream.encode(av.VideoFrame.from_ndarray(moved((160, 120), 1.6), "rgb24")))
         out.mux(stream.encode(None))
     odd = save_photo(tmp_path / "odd.png", moved((161, 115), 1.6, size=(321, 241)))
-    for mode in ((), ("--faithful",)):
+    for mode in ((), ("--original",)):
         for face in (path, odd):
             code, told, err = infer(*mode, face=face)
             assert (code, err, told["edited"]) == (0, "", told["frames"])

@@ -50,10 +50,10 @@ class Options(BaseModel):
     """How the task is done. Everything has a default."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    faithful: bool = Field(
+    original: bool = Field(
         default=False, description="wav2lip engines: step by step as the original did it, faults included"
     )
-    select: Literal["largest", "left", "right", "centre"] = Field(
+    face_select: Literal["largest", "left", "right", "centre"] = Field(
         default="largest", description="whose mouth, of several"
     )
     encode: Encode = Field(default="fast", description="a named encoding; hardware's only where the worker has it")
@@ -137,7 +137,7 @@ def new_task(wish: TaskRequest, shelf: UploadStore, key_id: str | None, now: dat
     """The wish as the task store takes it. Raises OptionInvalid, AddressForbidden, Refusal for an upload."""
     from lipsync.engines.base import EngineOptions
 
-    check_choice(wish.engines, EngineOptions(faithful=wish.options.faithful))
+    check_choice(wish.engines, EngineOptions(original=wish.options.original))
     check_options(wish.options.model_dump(mode="json"))
     if wish.webhook is not None:
         parse(wish.webhook)

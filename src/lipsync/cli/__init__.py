@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lipsync",
         description="Moves the mouth in a video or a photo to a voice. Runs on a CPU; nothing is downloaded.",
-        epilog="example: lipsync sync --face speaker.mp4 --audio voice.wav -o result.mp4",
+        epilog="example: lipsync sync --video speaker.mp4 --audio voice.wav -o result.mp4",
     )
     parser.add_argument("--version", action="version", version=f"lipsync {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -25,7 +25,7 @@ def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "infer",
         help="Wav2Lip's inference.py, flag for flag",
-        description="Takes what Wav2Lip's inference.py takes. The known faults of that are mended, unless --faithful "
+        description="Takes what Wav2Lip's inference.py takes. The known faults of that are mended, unless --original "
         "asks for the same result step by step. An output that exists is replaced.",
         epilog="example: lipsync infer --checkpoint_path wav2lip_gan.pth --face speaker.mp4 --audio voice.wav",
     )
@@ -53,7 +53,7 @@ def add_to(commands: Any) -> None:
     add("--rotate", action="store_true", help="turn the picture clockwise by 90 degrees")
     add("--nosmooth", action="store_true", help="do not average the face's box over time")
     add("--img_size", type=int, default=96, help=argparse.SUPPRESS)
-    add("--faithful", action="store_true", help="step by step as the original did it")
+    add("--original", action="store_true", help="step by step as the original did it")
     add("--av-offset", type=int, default=0, metavar="MS", help="the mouth this much later than the sound")
     add_network_to(parser)
     add_encoding_to(parser)
@@ -88,7 +88,7 @@ def _job(options: argparse.Namespace) -> Job:
             device=options.device,
             precision=options.precision,
             batch=options.wav2lip_batch_size or options.batch_size,
-            faithful=options.faithful,
+            original=options.original,
             checkpoint=options.checkpoint_path,
             models=store_of(options).folder,
             pads=None if options.pads is None else tuple(options.pads),

@@ -50,7 +50,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--task-id", default=None, metavar="ID", help="run this task again instead of a new one")
     parser.add_argument("--url", default=HOME, help=f"where the service is ({HOME})")
     parser.add_argument("--key", default=None, help=f"API key; better in the environment, as {KEY}")
-    parser.add_argument("--face", type=Path, default=None, metavar="FILE", help="a video or a photo with a face")
+    parser.add_argument("--video", type=Path, default=None, metavar="FILE", help="a video or a photo with a face")
     parser.add_argument("--audio", type=Path, default=None, metavar="FILE", help="a sound file, or a video's sound")
     parser.add_argument("--engine", action="append", metavar="NAME", help="may be given more than once (rewrite)")
     parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for the task to end (600)")
@@ -89,11 +89,11 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 def _check(options: argparse.Namespace) -> None:
     if options.timeout <= 0:
         raise OptionInvalid("--timeout has to be more than no time")
-    if options.task_id is not None and (options.face or options.audio or options.engine):
+    if options.task_id is not None and (options.video or options.audio or options.engine):
         raise OptionInvalid("--task-id brings its own face, audio and engines")
-    if (options.face is None) != (options.audio is None):
-        raise OptionInvalid("--face and --audio are given together, or neither")
-    for path in (options.face, options.audio):
+    if (options.video is None) != (options.audio is None):
+        raise OptionInvalid("--video and --audio are given together, or neither")
+    for path in (options.video, options.audio):
         if path is not None and not path.is_file():
             raise FileMissing(f"{path}: no such file")
 
@@ -141,7 +141,7 @@ def ordered(options: argparse.Namespace, service: Service, report: Report) -> tu
     from lipsync.media.probe import audio_of, probe
 
     with ExitStack() as stack:
-        video, audio = options.face, options.audio
+        video, audio = options.video, options.audio
         if video is None:
             media = stack.enter_context(demo_media())
             video, audio = media.clip, media.voice

@@ -27,9 +27,9 @@ def add_to(commands: Any) -> None:
         "sync",
         help="move the mouth in a video or photo to a voice",
         description="Moves the mouth in a video or a photo to a voice, and leaves everything else as it is.",
-        epilog="example: lipsync sync --face speaker.mp4 --audio voice.wav -o result.mp4",
+        epilog="example: lipsync sync --video speaker.mp4 --audio voice.wav -o result.mp4",
     )
-    parser.add_argument("--face", type=Path, required=True, metavar="FILE", help="a video or a photo with a face")
+    parser.add_argument("--video", type=Path, required=True, metavar="FILE", help="a video or a photo with a face")
     parser.add_argument("--audio", type=Path, required=True, metavar="FILE", help="a sound file, or a video's sound")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .mov or .mkv")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
@@ -41,7 +41,7 @@ def add_to(commands: Any) -> None:
         "more than once, and then each adds its name to its result's",
     )
     parser.add_argument(
-        "--select", default="largest", help="whose mouth, of several: largest (default), left, right, centre"
+        "--face-select", default="largest", help="whose mouth, of several: largest (default), left, right, centre"
     )
     parser.add_argument(
         "--photo-rate", type=frame_rate, default=Fraction(25), metavar="N", help="frames/s made of a photo"
@@ -59,7 +59,7 @@ def add_to(commands: Any) -> None:
     )
     add_enhancement_to(parser)
     group = parser.add_argument_group("wav2lip and wav2lip-gan")
-    group.add_argument("--faithful", action="store_true", help="step by step as the original did it, faults included")
+    group.add_argument("--original", action="store_true", help="step by step as the original did it, faults included")
     group.add_argument("--checkpoint", metavar="FILE", help="weights to use, a file or a name in lipsync models list")
     group.add_argument(
         "--detail",
@@ -155,7 +155,7 @@ def wanted_files(job: Job, manifest: Path | None) -> Iterator[Path]:
     """Every file that the job will write."""
     from lipsync.media.av_offset import av_offset_paths
 
-    yield from dict.fromkeys((*job.outputs, *job.plain_outputs, *av_offset_paths(job.outputs, job.offsets)))
+    yield from dict.fromkeys((*job.outputs, *job.plain_outputs, *av_offset_paths(job.outputs, job.offset_copies)))
     if manifest is not None:
         yield manifest
 
@@ -204,14 +204,14 @@ def _check_manifest(path: Path, job: Job) -> None:
 
     if any(path.resolve() == output.resolve() for output in wanted_files(job, None)):
         raise OptionInvalid(f"{path}: is where a result goes, so the manifest needs another place")
-    check_place(path, (job.face, job.audio))
+    check_place(path, (job.video, job.audio))
 
 
 def _refuse_input(output: Path, job: Job) -> None:
     """An output that is one of the inputs is that mistake, not an old result."""
     from lipsync.media.writer import refuse_input
 
-    refuse_input(output, (job.face, job.audio))
+    refuse_input(output, (job.video, job.audio))
 
 
 def _job(options: argparse.Namespace) -> Job:
@@ -225,11 +225,11 @@ def _job(options: argparse.Namespace) -> Job:
         fidelity=options.fidelity, device=options.device, precision=options.precision, models=models
     )
     return Job(
-        options.face,
+        options.video,
         options.audio,
         options.output,
         engines=tuple(options.engine or ["rewrite"]),
-        select=options.select,
+        face_select=options.face_select,
         encoding=encoding_of(options),
         photo_rate=options.photo_rate,
         allow_clipped=options.allow_clipped,
@@ -237,7 +237,7 @@ def _job(options: argparse.Namespace) -> Job:
             device=options.device,
             precision=options.precision,
             batch=options.batch_size,
-            faithful=options.faithful,
+            original=options.original,
             checkpoint=options.checkpoint,
             models=models,
         ),
@@ -245,7 +245,7 @@ def _job(options: argparse.Namespace) -> Job:
         resize_factor=options.resize_factor,
         detail=options.detail,
         enhancement=parse_enhancement(options.enhance, options.upscale, enhancer),
-        offsets=tuple(Fraction(offset, 1000) for offset in options.offset_copies),
+        offset_copies=tuple(Fraction(offset, 1000) for offset in options.offset_copies),
     )
 
 

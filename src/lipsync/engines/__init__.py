@@ -60,7 +60,7 @@ ENGINES: Mapping[str, Callable[[EngineOptions, SessionCache, Monitor], Engine]] 
 
 def is_soft(name: str, options: EngineOptions) -> bool:
     """Whether what this engine makes shows less than the footage does, and is not meant to."""
-    return name in WITH_ORIGINAL and not options.faithful
+    return name in WITH_ORIGINAL and not options.original
 
 
 def check_choice(names: Sequence[str], options: EngineOptions) -> None:
@@ -71,8 +71,8 @@ def check_choice(names: Sequence[str], options: EngineOptions) -> None:
     if not names or len(set(names)) < len(names):
         raise OptionInvalid("each engine can be asked for once")
     own = [name for name in names if name not in WITH_ORIGINAL]
-    if options.faithful and own:
-        raise OptionInvalid(f"the engine {own[0]} has no original to be faithful to")
+    if options.original and own:
+        raise OptionInvalid(f"the engine {own[0]} has no original mode")
     if options.box is not None and "hybrid" in names:
         raise OptionInvalid("the engine hybrid has to see the face, so that a box in its place is of no use to it")
     plain = [name for name in names if name not in WITH_WEIGHTS]

@@ -19,7 +19,7 @@ class EngineOptions:
     """What may be asked of an engine; each takes what concerns it.
 
     ``device``, ``precision``: see ``models.devices.choose_runtime``. ``batch``: the most frames that a network computes
-    at once; None: what suits the device. ``faithful``: step by step as the original did it. ``checkpoint``: the
+    at once; None: what suits the device. ``original``: step by step as the original did it. ``checkpoint``: the
     weights, a file or a name in the store; None: those of the engine's own name. ``models``: the store's folder; None:
     the usual one.
 
@@ -30,7 +30,7 @@ class EngineOptions:
     device: str = "auto"
     precision: str = "auto"
     batch: int | None = None
-    faithful: bool = False
+    original: bool = False
     checkpoint: str | None = None
     models: Path | None = None
     pads: tuple[int, int, int, int] | None = None

@@ -34,11 +34,11 @@ class AudioEncoder:
         self, container: OutputContainer, clip: Clip, encoding: Encoding, early: Fraction = Fraction(0)
     ) -> None:
         info = audio_of(clip)
-        rate = _rate(info, encoding.sound)
-        name, layout = encoding.sound, _layout(info)
+        rate = _rate(info, encoding.audio_codec)
+        name, layout = encoding.audio_codec, _layout(info)
         made = container.add_stream(name, rate=rate, layout=layout, bit_rate=encoding.audio_bitrate)
         stream = cast(AudioStream, made)
-        if encoding.sound == "flac":
+        if encoding.audio_codec == "flac":
             stream.codec_context.format = DEEP
         self._container, self._stream = container, stream
         frames = _prepared(clip, stream)

@@ -110,7 +110,7 @@ def family_of(codec: str) -> str:
 
 def suffixes_of(encoding: Encoding) -> tuple[str, ...]:
     """Of files from which picture and sound are played. Both encoders must exist."""
-    pictures, sounds = _suffixes(encoding.codec), _suffixes(encoding.sound)
+    pictures, sounds = _suffixes(encoding.codec), _suffixes(encoding.audio_codec)
     return tuple(suffix for suffix in pictures if suffix in sounds)
 
 
@@ -121,8 +121,8 @@ def available() -> tuple[str, ...]:
 
 def check_encoding(encoding: Encoding) -> None:
     """OptionInvalid unless the encoder is to be had here and opens with these settings."""
-    if encoding.sound not in SOUNDS:
-        raise OptionInvalid(f"sound is not written as {encoding.sound}; there are {', '.join(SOUNDS)}")
+    if encoding.audio_codec not in SOUNDS:
+        raise OptionInvalid(f"sound is not written as {encoding.audio_codec}; there are {', '.join(SOUNDS)}")
     if encoding.audio_bitrate < 8_000:
         raise OptionInvalid(f"{encoding.audio_bitrate} bits/s of sound are too few")
     if not 0 <= encoding.crf <= 63:

@@ -14,7 +14,7 @@ class Encoding:
     """How the result is written: one lossy encode. ``pixel_format`` None keeps the source's depth in 4:2:0.
 
     ``crf`` and ``preset`` are said as libx264 has them and translated for other encoders (see ``media.encoders``),
-    whose own presets may be named as well. ``sound``: encoder of the sound: aac, flac or pcm_s24le.
+    whose own presets may be named as well. ``audio_codec``: audio encoder: aac, flac or pcm_s24le.
     """
 
     codec: str = "libx264"
@@ -22,7 +22,7 @@ class Encoding:
     preset: str = "veryfast"
     pixel_format: str | None = None
     audio_bitrate: int = 192_000
-    sound: str = "aac"
+    audio_codec: str = "aac"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ PRESETS = {
         Encoding("libsvtav1", 24, "6"), "AV1: the smallest files; browsers and players from 2020 on take it"
     ),
     "prores": EncodingPreset(
-        Encoding("prores_ks", preset="hq", sound="pcm_s24le"), "ProRes 422 HQ for video editing", ".mov"
+        Encoding("prores_ks", preset="hq", audio_codec="pcm_s24le"), "ProRes 422 HQ for video editing", ".mov"
     ),
-    "lossless": EncodingPreset(Encoding(crf=0, sound="flac"), "H.264 without any loss, for archives", ".mkv"),
+    "lossless": EncodingPreset(Encoding(crf=0, audio_codec="flac"), "H.264 without any loss, for archives", ".mkv"),
     "nvenc": EncodingPreset(Encoding("h264_nvenc", 19, "p6"), "H.264 by an NVIDIA card"),
     "hevc-nvenc": EncodingPreset(Encoding("hevc_nvenc", 22, "p6"), "HEVC by an NVIDIA card"),
     "av1-nvenc": EncodingPreset(Encoding("av1_nvenc", 26, "p6"), "AV1 by an NVIDIA card, RTX 40 or newer"),

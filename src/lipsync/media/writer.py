@@ -91,7 +91,7 @@ def check_suffix(output: Path, encoding: Encoding) -> None:
     """OptionInvalid if players don't take from such a file what the encoders make."""
     suffixes = suffixes_of(encoding)
     if output.suffix.lower() not in suffixes:
-        what = f"{encoding.codec} with {encoding.sound} sound"
+        what = f"{encoding.codec} with {encoding.audio_codec} sound"
         instead = f"a name in {' or '.join(suffixes)} would do" if suffixes else "nor from any other"
         raise OptionInvalid(f"{output}: {what} is not played from such a file; {instead}")
 

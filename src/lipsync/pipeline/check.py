@@ -22,12 +22,12 @@ def check(job: Job) -> None:
         raise OptionInvalid(f"a detail of {job.detail} is not between 0 and 1")
     if job.enhancement is not None:
         check_enhancement(job.enhancement)
-    for offset in job.offsets:
+    for offset in job.offset_copies:
         check_offset(offset)
     for output in {*job.outputs, *job.plain_outputs}:
-        check_output(output, (job.face, job.audio), job.encoding)
-    for output in av_offset_paths(job.outputs, job.offsets):
-        check_place(output, (job.face, job.audio))
+        check_output(output, (job.video, job.audio), job.encoding)
+    for output in av_offset_paths(job.outputs, job.offset_copies):
+        check_place(output, (job.video, job.audio))
 
 
 def check_enhancement(wish: Enhancement) -> None:

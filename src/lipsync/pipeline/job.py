@@ -42,19 +42,19 @@ class Enhancement:
 class Job:
     """One face, one sound, one result of each engine.
 
-    ``select``: whose mouth, of several people: largest, left, right or centre.
+    ``face_select``: whose mouth, of several people: largest, left, right or centre.
     ``av_offset``: seconds by which the mouth is to be later than the sound. ``resize_factor``: how many times smaller
     the result is than the footage, then ``rotated`` clockwise by 90 degrees, cut to ``crop`` (see ``media.transform``).
     ``static``: only the first frame of the footage is shown. ``detail`` 0..1: how much of the footage's own texture is
-    given to mouths that are softer than it. ``offsets``: seconds by which the mouth is later than the sound in further
-    copies of each result.
+    given to mouths that are softer than it. ``offset_copies``: seconds by which the mouth is later than the sound in
+    further copies of each result.
     """
 
-    face: Path
+    video: Path
     audio: Path
     output: Path
     engines: tuple[str, ...] = ("rewrite",)
-    select: str = "largest"
+    face_select: str = "largest"
     encoding: Encoding = field(default_factory=Encoding)
     photo_rate: Fraction = Fraction(25)
     allow_clipped: bool = False
@@ -66,7 +66,7 @@ class Job:
     static: bool = False
     detail: float = 1.0
     enhancement: Enhancement | None = None
-    offsets: tuple[Fraction, ...] = ()
+    offset_copies: tuple[Fraction, ...] = ()
 
     @property
     def outputs(self) -> tuple[Path, ...]:

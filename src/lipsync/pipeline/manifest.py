@@ -47,7 +47,7 @@ def manifest_of(job: Job, result: Result, checksums: Mapping[tuple[str, str], st
     return {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "inputs": {"face": _input(job.face, job.photo_rate), "audio": _input(job.audio, job.photo_rate)},
+        "inputs": {"video": _input(job.video, job.photo_rate), "audio": _input(job.audio, job.photo_rate)},
         "options": _plain({field.name: getattr(job, field.name) for field in fields(job) if field.name not in PATHS}),
         "steps": list(_steps(job, result)),
         "models": dict(sorted(_models(result))),
@@ -62,7 +62,7 @@ def manifest_of(job: Job, result: Result, checksums: Mapping[tuple[str, str], st
     }
 
 
-PATHS = ("face", "audio", "output")
+PATHS = ("video", "audio", "output")
 
 
 def write_manifest(manifest: Mapping[str, Any], path: Path) -> None:
@@ -73,7 +73,7 @@ def write_manifest(manifest: Mapping[str, Any], path: Path) -> None:
 def _input(path: Path, photo_rate: Fraction) -> dict[str, Any]:
     clip = probe(path, photo_rate=photo_rate)
     told = {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path, Monitor())}
-    return told | {"container": clip.container, "video": _plain(clip.video), "sound": _plain(clip.audio)}
+    return told | {"container": clip.container, "video": _plain(clip.video), "audio": _plain(clip.audio)}
 
 
 def _output(made: EngineResult, result: Result, checksums: Mapping[tuple[str, str], str]) -> dict[str, Any]:

@@ -33,8 +33,8 @@ class Plan:
 
 def plan(job: Job, voice: SpeechAudio, rate: Fraction) -> Plan:
     """The result lasts as long as the sound; as the original did it, up to 200 ms less."""
-    if job.options.faithful:
+    if job.options.original:
         frames = len(original_starts(voice.samples, rate))
     else:
         frames = max(1, round(voice.facts.duration * rate))
-    return Plan(frames, 1 if job.static else frames, job.options.faithful)
+    return Plan(frames, 1 if job.static else frames, job.options.original)

@@ -54,9 +54,11 @@ def finish(
         observer.made(output)
     done = Postprocessed(tuple(plain)) if enhancers is None else _enhanced(context, chains, enhancers, plain, observer)
     finals = done.outputs[: len(plain)]
-    if not context.job.offsets:
+    if not context.job.offset_copies:
         return done
-    copies = watched(_copies(context, finals, observer), monitor, "offsets", len(finals) * len(context.job.offsets))
+    copies = watched(
+        _copies(context, finals, observer), monitor, "offsets", len(finals) * len(context.job.offset_copies)
+    )
     return replace(done, outputs=(*done.outputs, *copies))
 
 
@@ -87,7 +89,7 @@ def _enhanced(
 
 def _copies(context: RenderContext, finals: Sequence[EngineResult], observer: OutputObserver) -> Iterator[EngineResult]:
     for final in finals:
-        for offset in context.job.offsets:
+        for offset in context.job.offset_copies:
             output = av_offset_path(final.output, offset)
             write_av_offset_copy(
                 final.output, output, sound=context.sound, offset=offset, encoding=context.job.encoding

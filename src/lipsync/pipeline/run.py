@@ -44,8 +44,8 @@ def run(
     check(job)
     engines = [open_engines(job, sessions, monitor)]  # before any work, to tell at once what is missing
     enhancers = None if job.enhancement is None else load_enhancers(job.enhancement, sessions, monitor)
-    footage, sound = probe(job.face, photo_rate=job.photo_rate), probe(job.audio)
-    asked = without_framing(job) if footage.still and job.options.faithful else job  # the original left photos alone
+    footage, sound = probe(job.video, photo_rate=job.photo_rate), probe(job.audio)
+    asked = without_framing(job) if footage.still and job.options.original else job  # the original left photos alone
     with analyse_audio(sound, job, monitor) as voice, one_thread_a_call(), ExitStack() as held:
 
         def attempt(factor: int) -> _Synced:
@@ -55,7 +55,7 @@ def run(
             opened = engines.pop() if engines else open_engines(smaller, sessions, monitor)
             seen, wanted = _framed(footage, smaller), plan(smaller, voice, video_of(footage).rate)
             with ExitStack() as stack:
-                faces = track_faces(seen, wanted.limit, job.select, opened, sessions, monitor)
+                faces = track_faces(seen, wanted.limit, job.face_select, opened, sessions, monitor)
                 context = RenderContext(smaller, seen, sound, voice, stack.enter_context(faces), wanted)
                 spooled = enhancers is not None and enhancers.missing is None
                 chains = stack.enter_context(engine_chains(smaller, opened, sessions, spooled=spooled))
@@ -97,5 +97,5 @@ def _lip_sync(
 
 def _framed(footage: Clip, job: Job) -> Clip:
     """The footage as it is to be seen: smaller, turned, cut."""
-    nearest = job.options.faithful
+    nearest = job.options.original
     return transformed(footage, shrink=job.resize_factor, turned=job.rotated, crop=job.crop, nearest=nearest)

@@ -20,8 +20,8 @@ from lipsync.pipeline.wish import parse_enhancement
 from lipsync.tasks.task import JSON, Task
 
 DEFAULTS: Mapping[str, JSON] = {
-    "select": "largest",
-    "faithful": False,
+    "face_select": "largest",
+    "original": False,
     "av_offset": 0,  # milliseconds
     "resize_factor": 1,
     "photo_rate": 25,
@@ -50,16 +50,16 @@ def job_of(task: Task, video: Path, audio: Path, folder: Path, models: Path | No
             audio,
             folder / f"result{PRESETS[str(told['encode'])].suffix}",
             engines=task.engines,
-            select=str(told["select"]),
+            face_select=str(told["face_select"]),
             encoding=_encoding(told),
             photo_rate=Fraction(str(told["photo_rate"])),
             allow_clipped=bool(told["allow_clipped"]),
-            options=EngineOptions(faithful=bool(told["faithful"]), models=models),
+            options=EngineOptions(original=bool(told["original"]), models=models),
             av_offset=Fraction(int(told["av_offset"]), 1000),
             resize_factor=int(told["resize_factor"]),
             detail=float(told["detail"]),
             enhancement=_enhancement(told, models, seconds),
-            offsets=_offsets(told),
+            offset_copies=_offsets(told),
         )
 
 

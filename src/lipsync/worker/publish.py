@@ -66,7 +66,7 @@ class Publisher:
         self._enter(Status.UPLOADING)
         told = manifest_of(job, result, {name: stored.sha256 for name, stored in self._published.items()})
         told["task"] = self._task.id
-        for name, source in (("face", self._task.video), ("audio", self._task.audio)):
+        for name, source in (("video", self._task.video), ("audio", self._task.audio)):
             told["inputs"][name]["source"] = _told(source)
         if memory is not None:
             told["performance"]["vram"] = {"peak": memory.peak, "mean": memory.mean, "total": memory.total}

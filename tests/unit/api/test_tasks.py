@@ -69,7 +69,7 @@ def test_the_same_idempotency_key_makes_one_task(house):
         {"engines": []},
         {"engines": ["rewrite", "rewrite"]},
         {"engines": ["nothing"]},
-        {"options": {"faithful": True}},
+        {"options": {"original": True}},
         {"options": {"crf": 99}},
         {"options": {"crf": "17"}},
         {"options": {"device": "cuda"}},

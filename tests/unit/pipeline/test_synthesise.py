@@ -42,9 +42,9 @@ def test_one_alone_gets_the_pictures_themselves():
 
 def test_the_result_lasts_as_long_as_the_sound_or_as_the_original_made_it(voice):
     job = Job(Path("a"), Path("b"), Path("c.mp4"))
-    faithful = Job(Path("a"), Path("b"), Path("c.mp4"), engines=("wav2lip",), options=EngineOptions(faithful=True))
+    original = Job(Path("a"), Path("b"), Path("c.mp4"), engines=("wav2lip",), options=EngineOptions(original=True))
     with listen(probe(voice), allow_clipped=False) as analyse_audio:
-        ours, theirs = (plan(j, analyse_audio, Fraction(25)) for j in (job, faithful))
+        ours, theirs = (plan(j, analyse_audio, Fraction(25)) for j in (job, original))
         still = plan(Job(Path("a"), Path("b"), Path("c.mp4"), static=True), analyse_audio, Fraction(25))
     assert (ours.frames, ours.limit) == (50, 50)
     assert [ours.shown(i, 4) for i in range(8)] == [0, 1, 2, 3, 2, 1, 0, 1]

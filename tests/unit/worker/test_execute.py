@@ -155,7 +155,7 @@ def test_uploads_are_used_where_they_lie(place, store, speaker, voice):
         ("voice.wav", {}, "no_video_stream"),
         ("http://169.254.169.254/latest/meta-data", {}, "address_forbidden"),
         ("ftp://127.0.0.1/a.mp4", {}, "option_invalid"),
-        ("bars.mp4", {"select": "nicest", "engine": "x"}, "option_invalid"),
+        ("bars.mp4", {"face_select": "nicest", "engine": "x"}, "option_invalid"),
         ("bars.mp4", {"crf": 99}, "option_invalid"),
     ],
 )
@@ -617,7 +617,7 @@ def test_a_manifest_tells_what_was_made_of_what(place, store, claimed):
     told = json.loads(path.read_text())
     assert (told["task"], told["options"]["asked"]["crf"]) == (task.id, 30)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == done.manifest.sha256
-    assert told["inputs"]["face"]["source"].endswith("/bars.mp4")
+    assert told["inputs"]["video"]["source"].endswith("/bars.mp4")
     assert {made["key"]: made["sha256"] for made in told["outputs"]} == {
         output.key: output.sha256 for output in done.outputs
     }

@@ -30,7 +30,7 @@ def open_engine(name: str, options: EngineOptions, sessions: SessionCache, monit
     Raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory, Cancelled.
     """
     generator, batch = open_generator((name,), options, sessions, monitor)
-    return (OriginalWav2Lip if options.faithful else Wav2Lip)(generator, options, batch)
+    return (OriginalWav2Lip if options.original else Wav2Lip)(generator, options, batch)
 
 
 def open_generator(

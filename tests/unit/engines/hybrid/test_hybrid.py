@@ -109,7 +109,7 @@ def test_without_weights_it_says_where_they_come_from(tmp_path):
         open_engine(EngineOptions(models=tmp_path), SessionCache(), Monitor())
 
 
-@pytest.mark.parametrize("options", [EngineOptions(faithful=True), EngineOptions(box=(0, 9, 0, 9))])
+@pytest.mark.parametrize("options", [EngineOptions(original=True), EngineOptions(box=(0, 9, 0, 9))])
 @pytest.mark.parametrize("names", [["hybrid"], ["wav2lip", "hybrid"]])
 def test_what_makes_no_sense_is_refused(names, options):
     with pytest.raises(OptionInvalid, match="hybrid"):
