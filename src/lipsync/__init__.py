@@ -49,7 +49,8 @@ def sync(
     """Move the mouth in ``video`` (a video or a photo) to the sound of ``audio`` (a sound file or a video).
 
     ``output`` is replaced if it exists, whole or not at all; of several engines each adds its name to it.
-    ``face_select``: whose mouth, of several people: largest, left, right or centre. ``photo_rate``: frames per second made of a photo.
+    ``face_select``: whose mouth, of several people: largest, left, right or centre.
+    ``photo_rate``: frames per second made of a photo.
     ``options``: see ``lipsync.engines.base.EngineOptions``. ``av_offset``: milliseconds by which the mouth is later
     than the sound. ``on_progress`` is called after every frame of every stage. ``monitor`` brings a callback of its
     own; its ``cancel()`` may be called from any thread.
