@@ -151,9 +151,3 @@ def test_doctor_finds_all_in_order(capsys):
     assert {"processor", "OpenVINO", "PyAV", "encoder libx264", "face networks", "motion network"} <= names
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out.endswith("lipsync works here.\n")
-
-
-def test_the_demo_makes_a_photo_speak(tmp_path, capsys):
-    assert main(["demo", "-o", str(tmp_path / "demo.mp4"), "--text", "Hello.", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["edited"] == told["frames"] > 10

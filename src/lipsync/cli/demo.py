@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,28 @@ from lipsync.cli.sync import add_output_to, perform
 from lipsync.monitor import Monitor
 
 NEXT_STEPS = """\
-result:        {output}
-before/after:  {comparison}
-next:          lipsync sync --video YOUR_VIDEO.mp4 --audio YOUR_VOICE.wav -o result.mp4
-               lipsync doctor        check the installation
-               lipsync sync --help   list all options"""
+before and after, side by side: {comparison}
+
+Try next:
+  lipsync sync --video {video} --audio {audio} -o result.mp4
+  lipsync sync --help    list all options
+  lipsync doctor         check the installation"""
 
 
 def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "demo",
         help="make a short example from bundled footage",
-        description="Re-animates a bundled 3 s clip to a sentence by another speaker, and writes the result and a "
-        "before/after comparison.",
+        description="Re-animates a bundled 3 s clip to a sentence by another speaker. Writes the two inputs, the "
+        "result and a side-by-side comparison to a folder. Files of an earlier run are replaced.",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
-        default=Path("lipsync-demo.mp4"),
-        metavar="FILE",
-        help="result (default: %(default)s)",
+        default=Path("lipsync-demo"),
+        metavar="FOLDER",
+        help="folder to write to; created if missing (default: %(default)s)",
     )
     parser.add_argument("--photo", action="store_true", help="animate a bundled photo instead of the clip")
     add_output_to(parser)
@@ -39,13 +41,28 @@ def add_to(commands: Any) -> None:
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
     from lipsync.demo import demo_media, write_comparison
+    from lipsync.files import make_folder
     from lipsync.pipeline.job import Job
 
-    comparison = options.output.with_stem(f"{options.output.stem}-before-after")
+    folder: Path = options.output
+    prefix = "photo-" if options.photo else ""
+    result, comparison = folder / f"{prefix}result.mp4", folder / f"{prefix}before-after.mp4"
+    make_folder(folder)
     with demo_media() as media:
         source = media.photo if options.photo else media.clip
-        perform(Job(source, media.voice, options.output), options, monitor)
-        write_comparison(source, options.output, comparison)
+        video, audio = copy_to(folder, source), copy_to(folder, media.voice)
+        perform(Job(video, audio, result), options, monitor)
+        write_comparison(video, result, comparison)
     if not options.quiet and not options.json:
-        print(NEXT_STEPS.format(output=options.output, comparison=comparison))
+        print(NEXT_STEPS.format(comparison=comparison, video=video, audio=audio))
     return 0
+
+
+def copy_to(folder: Path, file: Path) -> Path:
+    """Copy the file under its own name. Raises DiskFull, OutputUnwritable."""
+    from lipsync.files import write_errors
+
+    target = folder / file.name
+    with write_errors(target):
+        shutil.copyfile(file, target)
+    return target
