@@ -26,7 +26,9 @@ def open_engine(models_dir):
     """Any engine by name, in its own or in the original's mode."""
 
     def make(name: str, original: bool = False):
-        return ENGINES[name](EngineOptions(models=models_dir, original=original, batch=8), SessionCache(), Monitor())
+        return ENGINES[name](
+            EngineOptions(models_dir=models_dir, original=original, batch_size=8), SessionCache(), Monitor()
+        )
 
     return make
 

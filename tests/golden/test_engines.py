@@ -92,7 +92,7 @@ def source(nodding: Path) -> np.ndarray:
 
 
 def rendered(engine_name: str, original: bool, video: Path, audio: SpeechAudio, models: Path) -> list[Frame]:
-    options = EngineOptions(models=models, original=original, batch=8, precision="fp32", device="cpu")
+    options = EngineOptions(models_dir=models, original=original, batch_size=8, precision="fp32", device="cpu")
     engine = ENGINES[engine_name](options, SessionCache(), Monitor())
     clip = probe(video)
     with track_faces(clip, FRAMES, "largest", [engine], SessionCache(), Monitor()) as track:

@@ -155,7 +155,7 @@ def test_memory_that_runs_out_for_a_copy_changes_no_finished_file(job, monkeypat
 
 def test_what_cannot_be_enhanced_is_not_written_down_for_it(job, monkeypatch, tmp_path):
     monkeypatch.setattr(EditSpool, "record", None)
-    options = EnhancerOptions(models=tmp_path / "models")
+    options = EnhancerOptions(models_dir=tmp_path / "models")
     wish = Enhancement("codeformer", required=False, options=options)
     assert run(replace(job, enhancement=wish), Monitor()).enhanced.code == "model_missing"
 

@@ -222,7 +222,7 @@ def _job(options: argparse.Namespace) -> Job:
 
     models = store_of(options).folder
     enhancer = EnhancerOptions(
-        fidelity=options.fidelity, device=options.device, precision=options.precision, models=models
+        fidelity=options.fidelity, device=options.device, precision=options.precision, models_dir=models
     )
     return Job(
         options.video,
@@ -236,10 +236,10 @@ def _job(options: argparse.Namespace) -> Job:
         options=EngineOptions(
             device=options.device,
             precision=options.precision,
-            batch=options.batch_size,
+            batch_size=options.batch_size,
             original=options.original,
             checkpoint=options.checkpoint,
-            models=models,
+            models_dir=models,
         ),
         av_offset=Fraction(options.av_offset, 1000),
         resize_factor=options.resize_factor,

@@ -78,5 +78,5 @@ def check_choice(names: Sequence[str], options: EngineOptions) -> None:
     plain = [name for name in names if name not in WITH_WEIGHTS]
     if options.checkpoint is not None and (plain or len(names) > 1):
         raise OptionInvalid(f"a checkpoint is for one of the engines {', '.join(WITH_WEIGHTS)} alone")
-    if options.batch is not None and options.batch < 1:
-        raise OptionInvalid(f"a batch of {options.batch} frames is none")
+    if options.batch_size is not None and options.batch_size < 1:
+        raise OptionInvalid(f"a batch of {options.batch_size} frames is none")

@@ -18,10 +18,10 @@ from lipsync.types import Face, Frame
 class EngineOptions:
     """What may be asked of an engine; each takes what concerns it.
 
-    ``device``, ``precision``: see ``models.devices.choose_runtime``. ``batch``: the most frames that a network computes
-    at once; None: what suits the device. ``original``: step by step as the original did it. ``checkpoint``: the
-    weights, a file or a name in the store; None: those of the engine's own name. ``models``: the store's folder; None:
-    the usual one.
+    ``device``, ``precision``: see ``models.devices.choose_runtime``. ``batch_size``: the most frames that a network
+    computes at once; None: what suits the device. ``original``: step by step as the original did it. ``checkpoint``:
+    the weights, a file or a name in the store; None: those of the engine's own name. ``models_dir``: the store's
+    folder; None: the usual one.
 
     ``pads`` (top, bottom, left, right): pixels added to the face's box; None: the engine's own. ``box`` (top, bottom,
     left, right): where the face is throughout, in place of looking for it. ``smooth``: boxes are averaged over time.
@@ -29,10 +29,10 @@ class EngineOptions:
 
     device: str = "auto"
     precision: str = "auto"
-    batch: int | None = None
+    batch_size: int | None = None
     original: bool = False
     checkpoint: str | None = None
-    models: Path | None = None
+    models_dir: Path | None = None
     pads: tuple[int, int, int, int] | None = None
     box: tuple[int, int, int, int] | None = None
     smooth: bool = True

@@ -19,7 +19,7 @@ class EnhancerOptions:
     ``strength`` 0..1: how much of the enhanced is shown over what it was made from. ``fidelity`` 0..1: for networks
     that can be told to stay near to the face that they see (1), or to make it as beautiful as they can (0). ``device``,
     ``precision``: see ``models.devices.choose_runtime``. ``tile``: pixels of a tile's side; None: what suits the
-    device. ``models``: the store's folder; None: the usual one.
+    device. ``models_dir``: the store's folder; None: the usual one.
     """
 
     strength: float = 1.0
@@ -27,7 +27,7 @@ class EnhancerOptions:
     device: str = "auto"
     precision: str = "auto"
     tile: int | None = None
-    models: Path | None = None
+    models_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

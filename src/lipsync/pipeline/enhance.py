@@ -95,7 +95,7 @@ class Enhancers:
 def load_enhancers(enhancement: Enhancement, sessions: SessionCache, monitor: Monitor) -> Enhancers:
     """The enhancers that are asked for. Raises ModelError, ExtraMissing, OutOfMemory if they are required."""
     options, name, factor = enhancement.options, enhancement.restorer, enhancement.factor
-    find, deadline = WeightsResolver(options.models, monitor), EnhanceDeadline(monitor, enhancement.seconds)
+    find, deadline = WeightsResolver(options.models_dir, monitor), EnhanceDeadline(monitor, enhancement.seconds)
     face, larger, note, names = None, None, None, dict[str, str]()
     try:
         if name is not None:

@@ -44,7 +44,7 @@ class Job:
 
     ``face_select``: whose mouth, of several people: largest, left, right or centre.
     ``av_offset``: seconds by which the mouth is to be later than the sound. ``resize_factor``: how many times smaller
-    the result is than the footage, then ``rotated`` clockwise by 90 degrees, cut to ``crop`` (see ``media.transform``).
+    the result is than the footage, then ``rotate`` clockwise by 90 degrees, cut to ``crop`` (see ``media.transform``).
     ``static``: only the first frame of the footage is shown. ``detail`` 0..1: how much of the footage's own texture is
     given to mouths that are softer than it. ``offset_copies``: seconds by which the mouth is later than the sound in
     further copies of each result.
@@ -61,7 +61,7 @@ class Job:
     options: EngineOptions = field(default_factory=EngineOptions)
     av_offset: Fraction = Fraction(0)
     resize_factor: int = 1
-    rotated: bool = False
+    rotate: bool = False
     crop: tuple[int, int, int, int] = WHOLE
     static: bool = False
     detail: float = 1.0

@@ -55,7 +55,7 @@ def downscaled(job: Job, factor: int) -> Job:
 
 def without_framing(job: Job) -> Job:
     """The job with pictures as they are in the file."""
-    return replace(job, resize_factor=1, rotated=False, crop=WHOLE)
+    return replace(job, resize_factor=1, rotate=False, crop=WHOLE)
 
 
 def _scaled(job: Job, factor: int, sides: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

@@ -54,7 +54,7 @@ def job_of(task: Task, video: Path, audio: Path, folder: Path, models: Path | No
             encoding=_encoding(told),
             photo_rate=Fraction(str(told["photo_rate"])),
             allow_clipped=bool(told["allow_clipped"]),
-            options=EngineOptions(original=bool(told["original"]), models=models),
+            options=EngineOptions(original=bool(told["original"]), models_dir=models),
             av_offset=Fraction(int(told["av_offset"]), 1000),
             resize_factor=int(told["resize_factor"]),
             detail=float(told["detail"]),
@@ -96,7 +96,7 @@ def _encoding(told: Mapping[str, Any]) -> Encoding:
 
 
 def _enhancement(told: Mapping[str, Any], models: Path | None, seconds: float | None) -> Enhancement | None:
-    options = EnhancerOptions(fidelity=float(told["fidelity"]), models=models)
+    options = EnhancerOptions(fidelity=float(told["fidelity"]), models_dir=models)
     wish = parse_enhancement(told["enhance"], told["upscale"], options, seconds=seconds, required=False)
     if wish is not None:
         check_enhancement(wish)

@@ -17,9 +17,9 @@ from lipsync.tasks.task import Status, TaskFailure
 LOCAL = {
     "device",
     "precision",
-    "batch",
+    "batch_size",
     "checkpoint",
-    "models",
+    "models_dir",
     "pads",
     "box",
     "smooth",

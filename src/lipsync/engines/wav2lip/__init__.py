@@ -40,7 +40,7 @@ def open_generator(
     and how many frames it is to compute at once. Raises what ``open_engine`` raises.
     """
     runtime = sessions.runtime(options.device, options.precision)
-    shelf = ModelRegistry(Store(options.models or default_folder()), (GENERATOR,))
+    shelf = ModelRegistry(Store(options.models_dir or default_folder()), (GENERATOR,))
     network = _network(names, options.checkpoint, shelf, monitor)
     half = runtime.precision == "fp16"
     files = (ENCODER_HALF, DECODER_HALF) if half else (ENCODER, DECODER)
@@ -56,7 +56,7 @@ def open_generator(
         )
         for file in files
     )
-    batch = options.batch or (ON_PROCESSOR if runtime.device in PROCESSORS else ON_CARD)
+    batch = options.batch_size or (ON_PROCESSOR if runtime.device in PROCESSORS else ON_CARD)
     return GeneratorRunner(encoder, decoder, (network.name, network.sha256)), batch
 
 

@@ -101,12 +101,12 @@ def test_wav2lip_gan_is_taken_first_then_wav2lip(models_dir, tmp_path):
         (folder / "imports").mkdir(parents=True)
         (folder / "graphs").symlink_to(models_dir / "graphs")
         (folder / "imports" / f"{keep}.json").write_text((models_dir / "imports" / f"{keep}.json").read_text())
-        assert open_engine(EngineOptions(models=folder), SessionCache(), Monitor()).needs_faces
+        assert open_engine(EngineOptions(models_dir=folder), SessionCache(), Monitor()).needs_faces
 
 
 def test_without_weights_it_says_where_they_come_from(tmp_path):
     with pytest.raises(ModelMissing, match="lipsync models fetch wav2lip-gan --accept-license"):
-        open_engine(EngineOptions(models=tmp_path), SessionCache(), Monitor())
+        open_engine(EngineOptions(models_dir=tmp_path), SessionCache(), Monitor())
 
 
 @pytest.mark.parametrize("options", [EngineOptions(original=True), EngineOptions(box=(0, 9, 0, 9))])

@@ -37,7 +37,7 @@ def made(speaker, heard, models_dir):
     """Run the engine; gives the pictures as the encoder would get them."""
 
     def run(**wishes):
-        options = EngineOptions(models=models_dir, original=True, batch=8, precision="fp32", **wishes)
+        options = EngineOptions(models_dir=models_dir, original=True, batch_size=8, precision="fp32", **wishes)
         engine = open_engine("wav2lip", options, SessionCache(), Monitor())
         footage = probe(speaker)
         with track_faces(footage, FRAMES, "largest", [engine], SessionCache(), Monitor()) as track:
@@ -189,5 +189,8 @@ def test_as_many_frames_as_the_original_makes(heard):
 def test_a_box_that_holds_nothing_is_told(models_dir):
     with pytest.raises(OptionInvalid, match="holds nothing"):
         open_engine(
-            "wav2lip", EngineOptions(models=models_dir, original=True, box=(50, 40, 10, 90)), SessionCache(), Monitor()
+            "wav2lip",
+            EngineOptions(models_dir=models_dir, original=True, box=(50, 40, 10, 90)),
+            SessionCache(),
+            Monitor(),
         )
