@@ -70,7 +70,7 @@ def footage_of(path: Path, frames: int, landmarker: Landmarker) -> Footage:
             crop = None if sighting.face is None else aligned_box(sighting.face.landmarks)
             crops.add(None if crop is None else crop.padded((0, UNDER_CHIN * crop.height, 0, 0)))
             builder.add(sighting.face, sighting.cut)
-            pictures.append(sighting.picture)
+            pictures.append(sighting.frame)
     rate = video_of(clip).rate
     track = builder.finish(rate)
     points = track.landmarks(0, len(track))[:, :MESH, :2]
@@ -145,7 +145,7 @@ def timed(
     edits: list[EditedFrame], landmarker: Landmarker, footage: Footage, strength: float
 ) -> tuple[list[Frame], float]:
     began = time.monotonic()
-    done = [edit.picture for edit in DetailTransfer(landmarker, strength).enhance(edits, footage.track)]
+    done = [edit.after for edit in DetailTransfer(landmarker, strength).enhance(edits, footage.track)]
     return done, len(done) / (time.monotonic() - began)
 
 
@@ -174,7 +174,7 @@ def write_video(pictures: list[Frame], path: Path, footage: Footage) -> Path:
 def compared(clip: Path, folder: Path, landmarker: Landmarker, options: argparse.Namespace) -> None:
     footage = footage_of(clip, options.frames, landmarker)
     edits = list(generated(footage, options.lag, options.blur))
-    without = [writable_copy(edit.picture) for edit in edits]
+    without = [writable_copy(edit.after) for edit in edits]
     done, speed = timed(edits, landmarker, footage, options.strength)
     own, own_mouths = sharpness(footage.pictures, footage), held_still(footage.pictures, footage)
     own_rest = restlessness(own_mouths)

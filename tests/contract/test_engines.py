@@ -62,31 +62,31 @@ def results(studied, heard):
 
 def test_as_many_frames_as_the_scene_wants_in_order(results):
     _, frames = results
-    assert [f.picture.index for f in frames] == [ping_pong_index(i, 40) for i in range(len(frames))]
+    assert [output.frame.index for output in frames] == [ping_pong_index(i, 40) for i in range(len(frames))]
     assert len(frames) >= 47
 
 
 def test_size_depth_and_type_stay(results):
     _, frames = results
-    for frame in frames:
-        picture = frame.picture
-        assert (picture.y.shape, picture.u.shape, picture.v.shape) == ((240, 320), (120, 160), (120, 160))
-        assert picture.depth == 8
-        assert {plane.dtype for plane in (picture.y, picture.u, picture.v)} == {np.dtype(np.uint8)}
+    for output in frames:
+        frame = output.frame
+        assert (frame.y.shape, frame.u.shape, frame.v.shape) == ((240, 320), (120, 160), (120, 160))
+        assert frame.depth == 8
+        assert {plane.dtype for plane in (frame.y, frame.u, frame.v)} == {np.dtype(np.uint8)}
 
 
 def test_edited_says_whether_the_picture_was_changed(results):
     before, frames = results
-    for old, frame in zip(before, frames, strict=True):
-        picture = frame.picture
-        new = np.concatenate([picture.y.ravel(), picture.u.ravel(), picture.v.ravel()])
-        assert frame.edited == bool((old != new).any())
+    for old, output in zip(before, frames, strict=True):
+        frame = output.frame
+        new = np.concatenate([frame.y.ravel(), frame.u.ravel(), frame.v.ravel()])
+        assert output.edited == bool((old != new).any())
 
 
 def test_an_engine_that_edits_leaves_most_of_the_picture_alone(results):
     before, frames = results
-    for old, frame in zip(before, frames, strict=True):
-        luma = frame.picture.y
+    for old, output in zip(before, frames, strict=True):
+        luma = output.frame.y
         changed = (old[: luma.size].reshape(luma.shape) != luma).mean()
         assert changed < 0.35
 

@@ -132,9 +132,9 @@ def test_frames_come_in_order_and_those_without_edits_or_face_stay_bit_for_bit(r
     pictures, track = shown
     with closing(restorer.enhance(edits(pictures), track)) as done:
         frames = list(done)
-    assert [frame.picture.index for frame in frames] == list(range(FRAMES))
+    assert [frame.after.index for frame in frames] == list(range(FRAMES))
     for k, (frame, given) in enumerate(zip(frames, edits(pictures), strict=True)):
-        assert (values(frame.picture) == values(given.picture)).all() == (k == 1 or k >= LEFT)
+        assert (values(frame.after) == values(given.after)).all() == (k == 1 or k >= LEFT)
         assert (values(frame.before) == values(pictures[k])).all()
 
 
@@ -144,14 +144,14 @@ def test_only_what_was_edited_is_restored_in_its_own_depth(restorer, shown, dept
     pictures = [picture if depth == 8 else deep(picture) for picture in pictures]
     with closing(restorer.enhance(edits(pictures), track)) as done:
         frame, given = next(done), next(edits(pictures))
-    changed = frame.picture.y != given.picture.y
+    changed = frame.after.y != given.after.y
     assert changed[135:165, 145:185].any()
     changed[130:170, 140:190] = False
     assert not changed.any()
-    chroma = frame.picture.u != given.picture.u
+    chroma = frame.after.u != given.after.u
     chroma[65:85, 70:95] = False
     assert not chroma.any()
-    assert frame.picture.y.dtype == pictures[0].y.dtype
+    assert frame.after.y.dtype == pictures[0].y.dtype
 
 
 @pytest.mark.parametrize("name", RESTORERS)
@@ -160,7 +160,7 @@ def test_no_strength_changes_nothing(name, sessions, find, shown):
     enhancer = RESTORERS[name].open(replace(ON_PROCESSOR, strength=0.0), sessions, Monitor(), find)
     with closing(enhancer.enhance(edits(pictures), track)) as done:
         for frame, given in zip(done, edits(pictures), strict=True):
-            assert (values(frame.picture) == values(given.picture)).all()
+            assert (values(frame.after) == values(given.after)).all()
 
 
 def test_the_same_frames_are_restored_the_same_way(restorer, shown):
@@ -168,7 +168,7 @@ def test_the_same_frames_are_restored_the_same_way(restorer, shown):
     for one, other in zip(
         restorer.enhance(edits(pictures), track), restorer.enhance(edits(pictures), track), strict=True
     ):
-        assert (values(one.picture) == values(other.picture)).all()
+        assert (values(one.after) == values(other.after)).all()
 
 
 def test_restoring_can_be_left_at_any_time(restorer, shown):

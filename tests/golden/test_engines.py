@@ -98,7 +98,7 @@ def rendered(engine_name: str, original: bool, video: Path, audio: SpeechAudio, 
     with track_faces(clip, FRAMES, "largest", [engine], SessionCache(), Monitor()) as track:
         scene = Scene(track, audio, Fraction(25), OUTPUT_FRAMES)
         with closing(engine.synthesise(ping_pong(clip, OUTPUT_FRAMES, FRAMES), scene)) as frames:
-            return [frame.picture for frame in frames]
+            return [output.frame for output in frames]
 
 
 @pytest.mark.parametrize(

@@ -128,12 +128,12 @@ def test_an_imported_restorer_restores_what_was_edited(
     edit, track = spoken
     changes = {}
     for fidelity in (0.25, 1.0):
-        given = EditedFrame(writable_copy(edit.picture), edit.before, True)
+        given = EditedFrame(writable_copy(edit.after), edit.before, True)
         options = replace(ON_PROCESSOR, device=device, fidelity=fidelity)
         enhancer = RESTORERS[name].open(options, SessionCache(), Monitor(), find)
         with closing(enhancer.enhance(iter([given]), track)) as done:
             (frame,) = done
         assert enhancer.run_info.device == device
-        changes[fidelity] = np.abs(frame.picture.y.astype(int) - edit.picture.y)[135:165, 145:185].mean()
+        changes[fidelity] = np.abs(frame.after.y.astype(int) - edit.after.y)[135:165, 145:185].mean()
     assert changes[0.25] > 2
     assert changes[1.0] < 0.5 if told is not None else changes[1.0] == changes[0.25]

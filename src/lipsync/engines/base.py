@@ -56,7 +56,7 @@ class Scene:
 class Rendered:
     """A finished frame; ``edited`` is False where the footage passed through untouched."""
 
-    picture: Frame
+    frame: Frame
     edited: bool
 
 

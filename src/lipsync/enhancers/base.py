@@ -32,12 +32,12 @@ class EnhancerOptions:
 
 @dataclass(frozen=True, slots=True)
 class EditedFrame:
-    """One frame of a result: ``picture`` as it is so far, and ``before``, the footage's own, which must not be changed.
+    """One frame of a result: ``after`` as edited so far, and ``before``, the source frame, which must not be changed.
 
-    ``edited`` False: nothing was changed, and ``before`` may be the very same picture.
+    ``edited`` False: nothing was changed, and both may be the same object.
     """
 
-    picture: Frame
+    after: Frame
     before: Frame
     edited: bool
 
@@ -50,7 +50,7 @@ class FaceEnhancer(Protocol):
         """How it computed, so far; None if there is nothing to compute."""
 
     def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
-        """The frames in order, ``picture`` changed in place; those that were not edited pass through untouched.
+        """The frames in order, ``after`` changed in place; those that were not edited pass through untouched.
 
         ``frames`` are read as they are needed, a few ahead at most. Raises InferenceFailed, OutOfMemory.
         """

@@ -35,7 +35,7 @@ QUICK, THOROUGH = 3, 12  # frames between two searches of the whole picture; bet
 class TrackedFrame:
     """A picture, the followed face in it (None: not to be seen), and whether a new shot begins with it."""
 
-    picture: Frame
+    frame: Frame
     face: Face | None
     cut: bool
 
@@ -62,7 +62,7 @@ def follow(pictures: Iterable[Frame], landmarker: Landmarker, select: str) -> Ge
 class _Waiting:
     """A picture on its way. ``answer``: the face in ``region``, in the making since before the region was certain."""
 
-    picture: Frame
+    frame: Frame
     pattern: Float32
     region: Region | None = None
     answer: Future[Face | None] | None = None
@@ -110,7 +110,7 @@ class _Follower:
     def next(self) -> TrackedFrame:
         """Settle the oldest picture."""
         waiting = self._queue.popleft()
-        picture = waiting.picture
+        picture = waiting.frame
         maybe = maybe_cut(list(self._past), waiting.pattern, [later.pattern for later in self._queue])
         had_face = self._last is not None
         placed = self._tracked_face(waiting)
@@ -133,7 +133,7 @@ class _Follower:
         for steps, waiting in enumerate(list(self._queue)[: AT_ONCE + 1], start=1):
             if waiting.answer is None:
                 waiting.region = self._expected(steps)
-                waiting.answer = self._landmarker.landmarks_later(waiting.picture, waiting.region)
+                waiting.answer = self._landmarker.landmarks_later(waiting.frame, waiting.region)
 
     def _expected(self, steps: int = 1) -> Region:
         assert self._last is not None
@@ -150,12 +150,12 @@ class _Follower:
         if face is not None and waiting.region is not None:
             region = waiting.region
         else:
-            face = self._landmarker.landmarks(waiting.picture, region)
-        placed = self._settled(waiting.picture, _placed(face), region)
-        if placed is None or not _inside(placed.face, waiting.picture):
+            face = self._landmarker.landmarks(waiting.frame, region)
+        placed = self._settled(waiting.frame, _placed(face), region)
+        if placed is None or not _inside(placed.face, waiting.frame):
             return None
         jumped = self._jump(placed) > JUMP
-        if (jumped or self._tracked % GLANCE == 0) and self._person.unlike(waiting.picture, placed.face) > (
+        if (jumped or self._tracked % GLANCE == 0) and self._person.unlike(waiting.frame, placed.face) > (
             SAME_PERSON if jumped else STRANGER
         ):
             return None

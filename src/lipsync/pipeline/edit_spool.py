@@ -80,10 +80,10 @@ class EditSpool:
 
 
 def _packed(frame: EditedFrame) -> bytes:
-    box = changed_box(frame.before, frame.picture)
+    box = changed_box(frame.before, frame.after)
     if box is None:
         return NOTHING
-    samples = b"".join(part.tobytes() for part in _parts(frame.picture, box))
+    samples = b"".join(part.tobytes() for part in _parts(frame.after, box))
     content = zlib.compress(samples, EFFORT)
     return HEAD.pack(box.left, box.top, box.right, box.bottom, len(content)) + content
 

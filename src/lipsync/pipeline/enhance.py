@@ -166,10 +166,10 @@ def _larger(
     starts, shot = [shot.start for shot in context.track.shots], -1
     for edit in edits:
         if upscaler is None:
-            yield edit.picture
+            yield edit.after
             continue
-        here = bisect_right(starts, edit.picture.index)
+        here = bisect_right(starts, edit.after.index)
         if here != shot:
             upscaler.begin()
         shot = here
-        yield upscaler.upscale(edit.picture)
+        yield upscaler.upscale(edit.after)

@@ -29,7 +29,7 @@ class EditCounter:
         for row in rows:
             for place, frame in enumerate(row):
                 self.edited[place] += frame.edited
-            yield tuple(frame.picture for frame in row)
+            yield tuple(frame.after for frame in row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,9 +60,9 @@ def _finished(
 
 
 def _compared(rendered: Iterable[Rendered], befores: Iterator[Frame] | None) -> Generator[EditedFrame, None, None]:
-    for frame in rendered:
-        before = frame.picture if befores is None else next(befores)
-        yield EditedFrame(frame.picture, before, frame.edited)
+    for output in rendered:
+        before = output.frame if befores is None else next(befores)
+        yield EditedFrame(output.frame, before, output.edited)
 
 
 def tee_frames(pictures: Iterable[Frame], count: int) -> list[Iterator[Frame]]:

@@ -34,7 +34,7 @@ def track_faces(
         seen = stack.enter_context(closing(_sightings(pictures, select if needed else None, sessions)))
         for sighting in watched(seen, monitor, "track", min(limit, video.frames)):
             for engine in engines:
-                engine.observe(sighting.picture, sighting.face if engine.needs_faces else None)
+                engine.observe(sighting.frame, sighting.face if engine.needs_faces else None)
             builder.add(sighting.face, sighting.cut)
         track = stack.enter_context(builder.finish(video.rate, faceless=not needed))
         if not len(track):

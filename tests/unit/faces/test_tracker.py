@@ -20,7 +20,7 @@ def test_a_moving_face_is_followed_on_every_picture(landmarker, moved, to_pictur
     path = [(120 + 60 * np.sin(k / 6), 120 + 15 * np.cos(k / 5)) for k in range(30)]
     frames = pictures(to_picture, [moved(at=at, turn=0.2 * np.sin(k / 7)) for k, at in enumerate(path)])
     seen = list(follow(frames, landmarker, "largest"))
-    assert [s.picture.index for s in seen] == list(range(30))
+    assert [s.frame.index for s in seen] == list(range(30))
     assert not any(s.cut for s in seen)
     away = centres(seen) - path
     assert np.abs(away - np.median(away, axis=0)).max() < 0.12 * eye_distance(seen[0].face.landmarks)
@@ -66,7 +66,7 @@ def test_a_cut_begins_a_new_shot_and_the_person_is_known_again(landmarker, moved
     far = moved((60, 170), 0.8)
     frames = pictures(to_picture, [moved((220, 100), 1.3)] * 8 + [far] * 8)
     seen = list(follow(frames, landmarker, "largest"))
-    assert [s.picture.index for s in seen if s.cut] == [8]
+    assert [s.frame.index for s in seen if s.cut] == [8]
     assert all(s.face is not None for s in seen)
     assert centres(seen)[8, 0] < 100
 
@@ -112,6 +112,6 @@ def test_a_face_that_jerks_is_found_where_it_is_not_where_it_was(landmarker, mov
     seen = list(follow(frames, landmarker, "largest"))
     assert not any(s.cut for s in seen)
     for sighting in seen:
-        truth = landmarker.find(sighting.picture)[0].landmarks
+        truth = landmarker.find(sighting.frame)[0].landmarks
         away = np.linalg.norm(sighting.face.landmarks[:, :2] - truth[:, :2], axis=1).mean()
         assert away < 0.03 * eye_distance(truth)

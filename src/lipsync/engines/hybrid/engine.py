@@ -91,16 +91,16 @@ class Hybrid:
         def measured(work: FrameJob[Placement | None], made: Float32 | None, points: Float32 | None) -> Float32 | None:
             if made is None or work.place is None or points is None:
                 return None
-            row = reading.seen(shown(work.picture, region_of(points), work.place.crop, made))
+            row = reading.seen(shown(work.frame, region_of(points), work.place.crop, made))
             return row if row is None or correction is None else correction(row)
 
         under_way: deque[tuple[Frame, Future[Float32 | None]]] = deque()
         pool = ThreadPoolExecutor(AT_ONCE, "reading")
         try:
             for work, made in done:
-                face = window.at(work.picture.index)
+                face = window.at(work.frame.index)
                 points = None if face is None else face.points
-                under_way.append((work.picture, pool.submit(measured, work, made, points)))
+                under_way.append((work.frame, pool.submit(measured, work, made, points)))
                 if len(under_way) > AT_ONCE:
                     picture, row = under_way.popleft()
                     yield picture, row.result()

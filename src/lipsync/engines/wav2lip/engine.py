@@ -34,5 +34,5 @@ class Wav2Lip:
         repeats = scene.frames > len(scene.track)
         with closing(self._generator.run(self._views.works(pictures, scene), self._batch, repeats)) as done:
             for work, made in done:
-                edited = made is not None and work.place is not None and compose(work.picture, made, work.place)
-                yield Rendered(work.picture, edited)
+                edited = made is not None and work.place is not None and compose(work.frame, made, work.place)
+                yield Rendered(work.frame, edited)

@@ -44,7 +44,7 @@ class FrameJob(Generic[Placement]):
     ``place``: what the engine has to know to put the result into the picture.
     """
 
-    picture: Frame
+    frame: Frame
     mel: Float32
     view: GeneratorInput | None
     place: Placement

@@ -64,8 +64,8 @@ class OriginalWav2Lip:
         with closing(self._generator.run(self._work(pictures, scene), self._batch, repeats)) as done:
             for work, made in done:
                 if made is not None and work.place is not None:
-                    paste(work.picture, made, work.place)
-                yield Rendered(work.picture, edited=made is not None)
+                    paste(work.frame, made, work.place)
+                yield Rendered(work.frame, edited=made is not None)
 
     def _work(self, pictures: Iterable[Frame], scene: Scene) -> Generator[FrameJob[Box | None], None, None]:
         columns = mel_columns(scene.voice.blocks(scene.av_offset))

@@ -77,13 +77,13 @@ class DetailTransfer:
         faces, starts = SmoothedFaces(track, load_basis().rest), [shot.start for shot in track.shots]
         run, last = 0, (0, 0)
         for edit in frames:
-            index = edit.picture.index
+            index = edit.after.index
             at = index, bisect_right(starts, index)
             run += at[1] != last[1] or abs(at[0] - last[0]) > 1
             last = at
             face = faces.at(index) if edit.edited and track.present[index] else None
             source = None if face is None else face.points
-            look = None if source is None else self._landmarker.landmarks_later(edit.picture, region_of(source))
+            look = None if source is None else self._landmarker.landmarks_later(edit.after, region_of(source))
             yield _Waiting(edit, source, look, run)
 
     def _finished(self, window: deque[_Waiting], place: int, state: _State) -> EditedFrame:

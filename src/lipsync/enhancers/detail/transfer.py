@@ -71,12 +71,12 @@ class _Frame:
 
 
 def transfer(edit: EditedFrame, source: Float32, shown: Float32, strength: float, memory: TemporalState) -> None:
-    """Give the changed part of ``edit.picture`` the detail of ``edit.before``, in place.
+    """Give the changed part of ``edit.after`` the detail of ``edit.before``, in place.
 
     ``source``, ``shown`` (468, 2): the mesh of the one and of the other, in pixels. Only luma, which carries what the
     eye takes for sharpness; 4:2:0 has little fine colour to give.
     """
-    picture = edit.picture
+    picture = edit.after
     changed = changed_box(edit.before, picture)
     if changed is None:
         return

@@ -89,15 +89,15 @@ class Restoration:
 
     def _look(self, frame: EditedFrame, window: SmoothedFaces) -> _Look | None:
         """None where there is nothing to restore."""
-        face = window.at(frame.picture.index) if frame.edited and self._options.strength else None
-        box = None if face is None else changed_box(frame.before, frame.picture)
+        face = window.at(frame.after.index) if frame.edited and self._options.strength else None
+        box = None if face is None else changed_box(frame.before, frame.after)
         if face is None or box is None:
             return None
         side = self._network.ports.side
         matrix = square_matrix(face.points, side)
         unit = float(np.linalg.norm(face.points[LEFT_EYE] - face.points[RIGHT_EYE]))
         strength = self._options.strength * face.strength
-        return _Look(warp_rgb(frame.picture, matrix, (side, side), fine=True), matrix, box, unit, strength)
+        return _Look(warp_rgb(frame.after, matrix, (side, side), fine=True), matrix, box, unit, strength)
 
     def _restored(self, seen: Float32) -> Float32:
         """The detail that the network adds to a face (side, side, 3), RGB 0..1: the same shape, -1..1."""
@@ -158,12 +158,12 @@ def _settled(frame: EditedFrame, look: _Look | None, made: Future[Float32] | Non
     if look is None or made is None:
         steady.forget()
         return frame
-    _paste(frame, look, steady.steadied(frame.picture.index, look.seen, made.result()))
+    _paste(frame, look, steady.steadied(frame.after.index, look.seen, made.result()))
     return frame
 
 
 def _paste(frame: EditedFrame, look: _Look, detail: Float32) -> None:
-    picture, box = frame.picture, look.box
+    picture, box = frame.after, look.box
     mask = changed_mask(frame.before, picture, box, max(1.0, FEATHER * look.unit))
     before = read_patch(picture, box)
     around = np.asarray(before, np.float32)

@@ -42,7 +42,7 @@ def grid(height: int, width: int, side: int) -> Grid:
 def read_tile(picture: Frame, top: int, left: int, size: tuple[int, int], reach: int) -> Float32:
     """A tile of ``size`` (height, width) with ``reach`` pixels around it: (h, w, 3) Y'CbCr code values.
 
-    Beyond the picture's edge its last pixels go on. Chroma lies on every other column, as in ``media.picture``, and is
+    Beyond the picture's edge its last pixels go on. Chroma lies on every other column, as in ``frames.rgb``, and is
     interpolated with cubics. ``top``, ``left`` and ``reach`` are even.
     """
     top, left, high, wide = top - reach, left - reach, size[0] + 2 * reach, size[1] + 2 * reach

@@ -67,9 +67,9 @@ def test_a_generator_that_changes_nothing_leaves_the_mouth_as_it_is(house, landm
     rest = load_basis().rest
     own = scene.track.landmarks(0, 40)
     gaps = []
-    for frame in engine.synthesise(ping_pong(footage, 40, 40), scene):
-        assert frame.edited
-        face = landmarker.landmarks(frame.picture, region_of(own[frame.picture.index]))
+    for output in engine.synthesise(ping_pong(footage, 40, 40), scene):
+        assert output.edited
+        face = landmarker.landmarks(output.frame, region_of(own[output.frame.index]))
         gaps.append(opening(fit_pose(face.landmarks[None], rest).to_face(face.landmarks[None, :MESH]))[0])
     true = opening(fit_pose(own, rest).to_face(own[:, :MESH]))
     assert len(gaps) == 40

@@ -43,7 +43,7 @@ def made(speaker, heard, models_dir):
         with track_faces(footage, FRAMES, "largest", [engine], SessionCache(), Monitor()) as track:
             scene = Scene(track, heard, footage.video.rate, FRAMES)
             with closing(engine.synthesise(loop(footage, FRAMES, len(track)), scene)) as frames:
-                return [f.picture for f in frames]
+                return [output.frame for output in frames]
 
     return run
 

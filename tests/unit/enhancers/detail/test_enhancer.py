@@ -69,7 +69,7 @@ def softened(face, blur):
 
 
 def enhanced(landmarker, edits, track, strength=1.0):
-    copies = [EditedFrame(writable_copy(edit.picture), edit.before, edit.edited) for edit in edits]
+    copies = [EditedFrame(writable_copy(edit.after), edit.before, edit.edited) for edit in edits]
     return list(DetailTransfer(landmarker, strength).enhance(copies, track))
 
 
@@ -84,7 +84,7 @@ def test_a_soft_mouth_becomes_nearly_as_sharp_as_the_footage(speaker, soft, trac
     after = enhanced(landmarker, before, track_of())
     own, without, with_ = (
         np.mean([sharpness(picture, face) for picture, face in zip(pictures, speaker[1], strict=True)])
-        for pictures in (speaker[0], [e.picture for e in before], [e.picture for e in after])
+        for pictures in (speaker[0], [e.after for e in before], [e.after for e in after])
     )
     assert without < 0.5 * own
     assert 0.75 * own < with_ < 1.15 * own
@@ -94,18 +94,18 @@ def test_it_comes_nearer_to_the_footage_where_the_mouth_is_the_same(soft, track_
     before = list(soft())
     for soft_one, done in zip(before, enhanced(landmarker, before, track_of()), strict=True):
         truth = soft_one.before.y.astype(float)
-        assert np.square(done.picture.y - truth).sum() < 0.6 * np.square(soft_one.picture.y - truth).sum()
+        assert np.square(done.after.y - truth).sum() < 0.6 * np.square(soft_one.after.y - truth).sum()
 
 
 def test_nothing_changes_outside_of_what_the_engine_changed(soft, track_of, landmarker):
     before = list(soft())
     for soft_one, done in zip(before, enhanced(landmarker, before, track_of()), strict=True):
-        box = changed_box(soft_one.before, soft_one.picture)
-        outside = np.ones(done.picture.y.shape, bool)
+        box = changed_box(soft_one.before, soft_one.after)
+        outside = np.ones(done.after.y.shape, bool)
         outside[box.top : box.bottom, box.left : box.right] = False
-        assert (done.picture.y[outside] == done.before.y[outside]).all()
-        assert (done.picture.u == soft_one.picture.u).all()
-        assert (done.picture.v == soft_one.picture.v).all()
+        assert (done.after.y[outside] == done.before.y[outside]).all()
+        assert (done.after.u == soft_one.after.u).all()
+        assert (done.after.v == soft_one.after.v).all()
 
 
 def test_the_footage_itself_is_left_alone(speaker, soft, track_of, landmarker):
@@ -119,23 +119,23 @@ def test_a_strength_of_zero_changes_nothing_and_half_of_it_about_half(soft, trac
     track = track_of()
     none, half, full = (enhanced(landmarker, before, track, strength) for strength in (0.0, 0.5, 1.0))
     for k, edit in enumerate(before):
-        assert (none[k].picture.y == edit.picture.y).all()
-        change, whole = (done[k].picture.y.astype(int) - edit.picture.y for done in (half, full))
+        assert (none[k].after.y == edit.after.y).all()
+        change, whole = (done[k].after.y.astype(int) - edit.after.y for done in (half, full))
         assert np.abs(2 * change - whole).max() <= 2
 
 
 def test_frames_that_were_not_edited_pass_as_they_are(speaker, soft, track_of, landmarker):
-    before = [EditedFrame(edit.picture, edit.before, k % 2 == 0) for k, edit in enumerate(soft())]
+    before = [EditedFrame(edit.after, edit.before, k % 2 == 0) for k, edit in enumerate(soft())]
     done = enhanced(landmarker, before, track_of())
-    assert [edit.picture.index for edit in done] == list(range(COUNT))
+    assert [edit.after.index for edit in done] == list(range(COUNT))
     for k, (one, other) in enumerate(zip(before, done, strict=True)):
-        assert (one.picture.y == other.picture.y).all() == (k % 2 == 1)
+        assert (one.after.y == other.after.y).all() == (k % 2 == 1)
 
 
 def test_a_frame_without_a_known_face_is_left_alone(soft, track_of, landmarker):
     before = list(soft())
     for one, other in zip(before, enhanced(landmarker, before, track_of(lambda k: False)), strict=True):
-        assert (one.picture.y == other.picture.y).all()
+        assert (one.after.y == other.after.y).all()
 
 
 def test_a_result_that_shows_no_face_is_left_alone(speaker, track_of, landmarker):
@@ -144,7 +144,7 @@ def test_a_result_that_shows_no_face_is_left_alone(speaker, track_of, landmarker
         after = writable_copy(picture)
         after.y[:], after.u[:], after.v[:] = 90, 128, 128
         edits.append(EditedFrame(after, picture, True))
-    assert all((edit.picture.y == 90).all() for edit in enhanced(landmarker, edits, track_of()))
+    assert all((edit.after.y == 90).all() for edit in enhanced(landmarker, edits, track_of()))
 
 
 def test_ten_bits_give_the_same_as_eight(soft, track_of, landmarker):
@@ -155,10 +155,10 @@ def test_ten_bits_give_the_same_as_eight(soft, track_of, landmarker):
     before = list(soft())
     track = track_of()
     eight = enhanced(landmarker, before, track)
-    ten = enhanced(landmarker, [EditedFrame(deep(e.picture), deep(e.before), e.edited) for e in before], track)
+    ten = enhanced(landmarker, [EditedFrame(deep(e.after), deep(e.before), e.edited) for e in before], track)
     for one, other in zip(eight, ten, strict=True):
-        assert np.abs(one.picture.y - other.picture.y / 4).mean() < 0.5
-        assert (other.picture.y % 4 > 0).any()
+        assert np.abs(one.after.y - other.after.y / 4).mean() < 0.5
+        assert (other.after.y % 4 > 0).any()
 
 
 def test_nothing_of_a_shot_reaches_over_a_cut(soft, track_of, landmarker):
@@ -166,13 +166,13 @@ def test_nothing_of_a_shot_reaches_over_a_cut(soft, track_of, landmarker):
     whole = enhanced(landmarker, before, track_of(cut=lambda k: k == half))
     alone = enhanced(landmarker, before[half:], track_of(cut=lambda k: k == half))
     for one, other in zip(whole[half:], alone, strict=True):
-        assert (one.picture.y == other.picture.y).all()
+        assert (one.after.y == other.after.y).all()
 
 
 def test_it_does_the_same_again(soft, track_of, landmarker):
     before, track = list(soft()), track_of()
     first, second = (enhanced(landmarker, before, track) for _ in range(2))
-    assert all((a.picture.y == b.picture.y).all() for a, b in zip(first, second, strict=True))
+    assert all((a.after.y == b.after.y).all() for a, b in zip(first, second, strict=True))
 
 
 def test_it_flickers_no_more_than_the_footage(speaker, soft, track_of, landmarker):
@@ -185,7 +185,7 @@ def test_it_flickers_no_more_than_the_footage(speaker, soft, track_of, landmarke
             mouths.append(cv2.getRectSubPix(np.asarray(picture.y, np.float32), (70, 50), (float(x), float(y))))
         return np.square(np.diff(np.stack(mouths), 2, axis=0)).mean()
 
-    assert unrest([edit.picture for edit in done]) < 1.1 * unrest(speaker[0])
+    assert unrest([edit.after for edit in done]) < 1.1 * unrest(speaker[0])
 
 
 def test_it_reads_only_a_few_frames_ahead(soft, track_of, landmarker):

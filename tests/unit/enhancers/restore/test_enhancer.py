@@ -81,7 +81,7 @@ def restored(network, frames, track, **options):
     ports = InputSignature(SIDE, (1,) if "fidelity" in options else None)
     enhancer = Restoration(Restorer(network, ports), EnhancerOptions(**options))
     with closing(enhancer.enhance(frames, track)) as done:
-        return [frame.picture for frame in done]
+        return [frame.after for frame in done]
 
 
 def test_sharpness_comes_back_in_the_measure_that_was_asked_for(still, track_of):
@@ -95,7 +95,7 @@ def test_sharpness_comes_back_in_the_measure_that_was_asked_for(still, track_of)
 def test_another_brightness_of_the_network_does_not_show(still, track_of):
     (given,) = edits(still[0], 1)
     (frame,) = restored(Network(lambda face, _: face + 0.1), edits(still[0], 1), track_of(1))
-    assert np.abs(frame.y.astype(int) - given.picture.y).max() <= 3
+    assert np.abs(frame.y.astype(int) - given.after.y).max() <= 3
 
 
 def test_what_flickers_is_calmed_where_nothing_moves_and_starts_anew_after_a_cut(still, track_of):
