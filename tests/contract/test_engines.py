@@ -12,9 +12,10 @@ from lipsync.engines import ENGINES, WITH_ORIGINAL
 from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.passthrough import Passthrough
 from lipsync.engines.wav2lip.original import OriginalWav2Lip
+from lipsync.frames.order import ping_pong_index
 from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
-from lipsync.media.reader import ping_pong, ping_pong_index, read
+from lipsync.media.reader import ping_pong, read
 from lipsync.models.devices import DEVICES, PRECISIONS
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor

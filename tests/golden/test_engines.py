@@ -23,12 +23,13 @@ import pytest
 
 from lipsync.engines import ENGINES
 from lipsync.engines.base import EngineOptions, Scene
-from lipsync.media.audio_reader import SpeechAudio, listen
+from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
 from lipsync.media.reader import ping_pong
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
+from lipsync.speech.audio import SpeechAudio
 from lipsync.types import Frame
 
 FOLDER = Path(__file__).parent

@@ -11,8 +11,9 @@ import pytest
 
 import lipsync
 from lipsync.cli import main
+from lipsync.frames.order import ping_pong_index
 from lipsync.media.probe import audio_of, probe, video_of
-from lipsync.media.reader import ping_pong_index, read
+from lipsync.media.reader import read
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from lipsync.cli import main
+from lipsync.frames.order import loop_index, ping_pong_index
 from lipsync.media.probe import audio_of, probe, video_of
-from lipsync.media.reader import loop_index, ping_pong_index, read
+from lipsync.media.reader import read
 
 
 @pytest.fixture

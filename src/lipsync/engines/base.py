@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lipsync.faces.track import Track
-from lipsync.media.audio_reader import SpeechAudio
 from lipsync.models.session import RunInfo
+from lipsync.speech.audio import SpeechAudio
 from lipsync.types import Face, Frame
 
 

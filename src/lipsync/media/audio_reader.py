@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import IO
 
 import av
 import numpy as np
@@ -19,49 +16,12 @@ from lipsync.errors import AudioClipped, AudioInvalid, AudioTooShort
 from lipsync.files import scratch_errors, scratch_file
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import audio_of, open_media
-from lipsync.types import AudioInfo, Clip, Float32
+from lipsync.speech.audio import SPEECH_RATE, AudioStats, SpeechAudio
+from lipsync.types import AudioInfo, Clip
 
-SPEECH_RATE = 16_000
-SAMPLE = 4  # bytes
 SHORTEST = Fraction(1, 25)
 CLIPPED = 0.1  # share of samples at full scale from which sound counts as distorted
 FULL_SCALE = 0.999
-
-
-@dataclass(frozen=True, slots=True)
-class AudioStats:
-    """What listening through found: ``duration`` in seconds, ``peak`` of full scale, share of samples at full scale."""
-
-    duration: Fraction
-    peak: float
-    clipped_share: float
-
-
-class SpeechAudio:
-    """A sound that was listened to: ``facts`` about it, and ``samples`` of it as engines hear it, at 16 kHz.
-
-    They lie in a file, so that every engine can hear them again without decoding, in memory that does not grow.
-    """
-
-    def __init__(self, file: IO[bytes], facts: AudioStats, samples: int) -> None:
-        self._file = file
-        self._turn = threading.Lock()
-        self.facts = facts
-        self.samples = samples
-
-    def blocks(self, av_offset: Fraction = Fraction(0), seconds: float = 1.0) -> Generator[Float32, None, None]:
-        """Mono float32 (n,) in -1..1 at 16 kHz in blocks of ``seconds``, heard ``av_offset`` seconds later than it
-        is: with silence before it, or its beginning left out where that is negative."""
-        size, late = int(SPEECH_RATE * seconds), round(av_offset * SPEECH_RATE)
-        for start in range(-late, 0, size):
-            yield np.zeros(min(size, -start), np.float32)
-        for start in range(max(0, -late), self.samples, size):
-            yield self._read(start, min(size, self.samples - start))
-
-    def _read(self, start: int, count: int) -> Float32:
-        with self._turn, scratch_errors():
-            self._file.seek(start * SAMPLE)
-            return np.frombuffer(self._file.read(count * SAMPLE), np.float32).copy()
 
 
 def resampled(

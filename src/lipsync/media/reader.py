@@ -13,27 +13,15 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from lipsync.errors import NoVideoStream
-from lipsync.frames.planes import contiguous_copy, planes_of, writable_copy
+from lipsync.frames.planes import contiguous_copy, writable_copy
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import open_media, picture_stream, video_of
 from lipsync.media.transform import apply_transform
+from lipsync.media.video_frames import planes_of
 from lipsync.types import Clip, Frame, FrameTransform, VideoInfo
 
 HELD = 96 << 20  # bytes of pictures held at once when footage runs backwards
 FEWEST = 12  # of them, however large they are
-
-
-def ping_pong_index(i: int, n: int) -> int:
-    """Frame of ``n`` frames of footage that output frame ``i`` shows: 0 1 … n-1 n-2 … 1 0 1 …"""
-    if n == 1:
-        return 0
-    place = i % (2 * n - 2)
-    return place if place < n else 2 * n - 2 - place
-
-
-def loop_index(i: int, n: int) -> int:
-    """The same for footage that begins anew, with a jump, where it ends: 0 1 … n-1 0 1 …"""
-    return i % n
 
 
 def read(

@@ -27,7 +27,6 @@ from lipsync.errors import (
     OutputUnwritable,
 )
 from lipsync.files import FULL
-from lipsync.frames.planes import frame_of, planes_of
 from lipsync.media.audio_writer import AudioEncoder
 from lipsync.media.clean_aperture import write_clean_aperture
 from lipsync.media.encoders import (
@@ -41,6 +40,7 @@ from lipsync.media.encoders import (
 )
 from lipsync.media.encoding import Encoding
 from lipsync.media.probe import video_of
+from lipsync.media.video_frames import frame_of, planes_of
 from lipsync.types import Clip, Colour, Frame, VideoInfo
 
 RANGELESS = ("prores",)  # cannot say that black is 0, and is taken for limited range

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lipsync.media.audio_reader import SpeechAudio, listen
+from lipsync.media.audio_reader import listen
 from lipsync.monitor import Monitor, Progress
 from lipsync.pipeline.job import Job
+from lipsync.speech.audio import SpeechAudio
 from lipsync.types import Clip
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from lipsync.engines.base import Scene
 from lipsync.faces.track import Track
 from lipsync.frames.rgb import BT601, HD_LINES, UNSPECIFIED
-from lipsync.media.audio_reader import SpeechAudio
 from lipsync.media.probe import video_of
 from lipsync.media.writer import Written, write
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.plan import Plan
+from lipsync.speech.audio import SpeechAudio
 from lipsync.types import Clip, Frame
 
 

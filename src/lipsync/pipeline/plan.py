@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from lipsync.engines.wav2lip.mel import original_starts
-from lipsync.media.audio_reader import SpeechAudio
-from lipsync.media.reader import loop, loop_index, ping_pong, ping_pong_index
+from lipsync.frames.order import loop_index, ping_pong_index
+from lipsync.media.reader import loop, ping_pong
 from lipsync.pipeline.job import Job
+from lipsync.speech.audio import SpeechAudio
 from lipsync.types import Clip, Frame
 
 
@@ -36,5 +37,5 @@ def plan(job: Job, voice: SpeechAudio, rate: Fraction) -> Plan:
     if job.options.original:
         frames = len(original_starts(voice.samples, rate))
     else:
-        frames = max(1, round(voice.facts.duration * rate))
+        frames = max(1, round(voice.stats.duration * rate))
     return Plan(frames, 1 if job.static else frames, job.options.original)

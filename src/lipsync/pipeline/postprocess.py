@@ -107,5 +107,5 @@ def _told(output: EngineResult, file: Written, context: RenderContext) -> Engine
         width=file.width,
         height=file.height,
         crop=file.crop,
-        duration=context.voice.facts.duration,
+        duration=context.voice.stats.duration,
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lipsync.engines.base import Engine
-from lipsync.media.audio_reader import AudioStats
 from lipsync.media.writer import Written
 from lipsync.monitor import Monitor
 from lipsync.pipeline.context import RenderContext
@@ -14,6 +13,7 @@ from lipsync.pipeline.job import EnhanceStatus, Job, Result
 from lipsync.pipeline.peak import peak_memory
 from lipsync.pipeline.postprocess import Postprocessed
 from lipsync.pipeline.synthesise import FrameSet
+from lipsync.speech.audio import AudioStats
 from lipsync.types import Frame
 
 NOTABLE_CLIPPING = 0.01  # share of the samples at full scale

@@ -66,7 +66,7 @@ def run(
 
         synced = retry_smaller_on_oom(attempt, asked.resize_factor)
         made = _finished(synced, enhancers, monitor, observer or NullObserver())
-        return report(asked, made, voice.facts, monitor, time.monotonic() - began)
+        return report(asked, made, voice.stats, monitor, time.monotonic() - began)
 
 
 @dataclass(frozen=True, slots=True)

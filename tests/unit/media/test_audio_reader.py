@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from lipsync.errors import AudioClipped, AudioInvalid, AudioTooShort, MediaTruncated
-from lipsync.media.audio_reader import SPEECH_RATE, AudioStats, listen
+from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
+from lipsync.speech.audio import SPEECH_RATE, AudioStats
 from lipsync.types import Clip
 
 
 def check_sound(clip: Clip, *, allow_clipped: bool) -> AudioStats:
     with listen(clip, allow_clipped=allow_clipped) as voice:
-        return voice.facts
+        return voice.stats
 
 
 def tone(seconds: float, rate: int, channels: int = 1, level: float = 8000) -> np.ndarray:

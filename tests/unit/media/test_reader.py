@@ -7,9 +7,10 @@ import av
 import numpy as np
 import pytest
 
-from lipsync.frames.planes import planes_of
+from lipsync.frames.order import ping_pong_index
 from lipsync.media.probe import probe
-from lipsync.media.reader import ping_pong, ping_pong_index, read
+from lipsync.media.reader import ping_pong, read
+from lipsync.media.video_frames import planes_of
 
 
 @pytest.mark.parametrize(

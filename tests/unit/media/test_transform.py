@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from lipsync.errors import OptionInvalid
+from lipsync.frames.order import loop_index
 from lipsync.media.probe import probe, video_of
-from lipsync.media.reader import loop, loop_index, ping_pong, read
+from lipsync.media.reader import loop, ping_pong, read
 from lipsync.media.transform import transformed
 
 

@@ -19,7 +19,7 @@ from lipsync.engines.rewrite.shape import influence, opened
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.track import Track
 from lipsync.faces.window import SmoothedFaces
-from lipsync.media.reader import ping_pong_index
+from lipsync.frames.order import ping_pong_index
 from lipsync.speech.motion import Basis
 from lipsync.types import Face, Float32, Frame
 
