@@ -1,18 +1,26 @@
-"""Failures of files that are written, as errors of ours."""
+"""Locks, atomic writes, checksums and temporary files, with failures mapped to the package's errors."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from lipsync.errors import DiskFull, OutputUnwritable
+from lipsync.monitor import Monitor, Progress
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOCK_HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+LOCK_POLL_INTERVAL = 0.1  # seconds
+HASH_BLOCK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -21,7 +29,7 @@ def scratch_errors() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno in FULL:
+        if exc.errno in NO_SPACE:
             raise DiskFull("no space is left for temporary files") from exc
         raise OutputUnwritable(f"temporary files cannot be used: {os.strerror(exc.errno or 0)}") from exc
 
@@ -44,7 +52,7 @@ def write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno in FULL:
+        if exc.errno in NO_SPACE:
             raise DiskFull(f"{path.parent}: no space is left there") from exc
         raise OutputUnwritable(f"{path}: cannot be written: {exc.strerror}") from exc
 
@@ -53,3 +61,71 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
     """The folder and those above it. Raises DiskFull, OutputUnwritable."""
     with write_errors(folder):
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+def sha256_of(path: Path, monitor: Monitor | None = None) -> str:
+    """Compute the SHA-256 of a file, in hexadecimal; report progress as the stage ``check`` if a monitor is given.
+
+    Raises OSError, Cancelled.
+    """
+    digest = hashlib.sha256()
+    start, done, size = time.monotonic(), 0, path.stat().st_size
+    with path.open("rb") as file:
+        while block := file.read(HASH_BLOCK_BYTES):
+            digest.update(block)
+            done += len(block)
+            if monitor is not None:
+                monitor.check()
+                monitor.report(Progress("check", done, size, time.monotonic() - start))
+    return digest.hexdigest()
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file aside and rename it into place, so that readers see the old or the new content.
+
+    Raises DiskFull, OutputUnwritable.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+
+
+@contextmanager
+def file_lock(path: Path, monitor: Monitor) -> Iterator[None]:
+    """Hold an exclusive lock for ``path`` against other processes; wait while another one holds it.
+
+    The lock is on a file beside ``path`` and ends with the process. The lock file is never deleted: deleting it would
+    let two processes in. File systems without locks do not lock. Raises DiskFull, OutputUnwritable, Cancelled.
+    """
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.with_name(f".{path.name}.lock").open("ab")
+    with file:
+        with suppress(OSError):
+            while not try_lock(file):
+                monitor.check()
+                time.sleep(LOCK_POLL_INTERVAL)
+        yield
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Lock an open file exclusively; return False if another process or descriptor holds the lock.
+
+    Raises OSError where the file system has no locks.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        if exc.errno in LOCK_HELD:
+            return False
+        raise
+    return True

@@ -23,8 +23,7 @@ from typing import Any
 
 from lipsync.api.errors import ApiError
 from lipsync.errors import Cancelled, DiskFull
-from lipsync.files import write_errors
-from lipsync.models.store import locked, write_whole
+from lipsync.files import file_lock, sha256_of, write_atomic, write_errors
 from lipsync.monitor import Monitor
 from lipsync.tasks.task import Task
 
@@ -111,7 +110,7 @@ class UploadStore:
         upload = Upload(uuid.uuid4().hex, owner, length, now, metadata)
         place = self.folder / upload.id
         # The lock on the disk is for other processes; it is looked at now and then, so threads queue for their own.
-        with self._turn, locked(self.folder, Monitor()):
+        with self._turn, file_lock(self.folder, Monitor()):
             self._check_quota(upload)
             with write_errors(place):
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -250,7 +249,7 @@ class UploadStore:
         impatient = Monitor()
         impatient.cancel()
         try:
-            with locked(self.folder / upload_id / CONTENT, impatient):
+            with file_lock(self.folder / upload_id / CONTENT, impatient):
                 yield
         except Cancelled as exc:
             raise ApiError("upload_locked", "another request is writing to this upload") from exc
@@ -270,10 +269,4 @@ class UploadStore:
     def _note(self, upload: Upload) -> None:
         told = asdict(upload) | {"created_at": upload.created_at.isoformat()}
         del told["offset"], told["changed_at"]
-        write_whole(self.folder / upload.id / ABOUT, json.dumps(told))
-
-
-def sha256_of(path: Path) -> str:
-    """The file's checksum, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        write_atomic(self.folder / upload.id / ABOUT, json.dumps(told))

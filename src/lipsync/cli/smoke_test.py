@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import tempfile
@@ -28,6 +27,7 @@ from lipsync.errors import (
     TimedOut,
     TransitionForbidden,
 )
+from lipsync.files import sha256_of
 from lipsync.monitor import Monitor, Progress
 
 if TYPE_CHECKING:
@@ -154,9 +154,7 @@ def uploaded(video: Path, audio: Path, service: Service, report: Report) -> dict
     inputs: dict[str, Any] = {}
     for name, path in (("video", video), ("audio", audio)):
         told = service.upload(path)
-        with path.open("rb") as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == told["sha256"]
-        if not same:
+        if sha256_of(path) != told["sha256"]:
             raise ChecksumMismatch(f"{path}: the service has something else than was sent")
         report.ok("upload", f"{path.name}, {told['bytes'] / MEGABYTE:.2f} MB, arrived whole")
         inputs[name] = {"upload": told["id"]}

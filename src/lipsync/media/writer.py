@@ -26,7 +26,7 @@ from lipsync.errors import (
     OutputIsInput,
     OutputUnwritable,
 )
-from lipsync.files import FULL
+from lipsync.files import NO_SPACE
 from lipsync.media.audio_writer import AudioEncoder
 from lipsync.media.clean_aperture import write_clean_aperture
 from lipsync.media.encoders import (
@@ -263,7 +263,7 @@ def encode_errors(output: Path) -> Iterator[None]:
 
 def _as_ours(exc: BaseException, output: Path) -> LipsyncError:
     number = getattr(exc, "errno", None)
-    if number in FULL:
+    if number in NO_SPACE:
         return DiskFull(f"{output}: no space is left there")
     if number == errno.ENOMEM:
         return OutOfMemory(f"{output}: the encoder ran out of memory")

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from lipsync.errors import CheckpointMismatch, ModelCorrupt
-from lipsync.files import write_errors
+from lipsync.files import file_lock, sha256_of, write_atomic, write_errors
 from lipsync.models.checkpoint import file_errors, read_checkpoint
-from lipsync.models.download import sha256_of
 from lipsync.models.onnx_file import looks_like_onnx
-from lipsync.models.store import Store, locked, write_whole
+from lipsync.models.store import Store
 from lipsync.monitor import Monitor, Progress
 
 FOLDER, RECORD = "graphs", "network.json"
@@ -104,7 +103,7 @@ def convert_once(
     Raises what the recipes raise, CheckpointMismatch if it is none of their networks, DiskFull, OutputUnwritable,
     Cancelled.
     """
-    with locked(folder_of(store, sha256), monitor):
+    with file_lock(folder_of(store, sha256), monitor):
         found = cached(store, sha256, name, recipes)
         if found is None or _damaged(found, monitor):
             _convert(path, folder_of(store, sha256), recipes, monitor)
@@ -119,7 +118,7 @@ def discard(store: Store, sha256: str) -> bool:
     folder = folder_of(store, sha256)
     if not folder.exists():
         return False
-    with locked(folder, Monitor()), write_errors(folder):
+    with file_lock(folder, Monitor()), write_errors(folder):
         shutil.rmtree(folder)
     return True
 
@@ -157,7 +156,7 @@ def _convert(path: Path, folder: Path, recipes: Sequence[Converter], monitor: Mo
     try:
         recipe, record = _write_graphs(path, aside, recipes, monitor, began)
         recipe.smoke(aside)
-        write_whole(aside / RECORD, json.dumps(record, indent=1))
+        write_atomic(aside / RECORD, json.dumps(record, indent=1))
         steps = len(recipe.graphs) + 2
         monitor.report(Progress("convert", steps, steps, time.monotonic() - began))
         with write_errors(folder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import time
@@ -12,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from lipsync.errors import DownloadFailed
-from lipsync.files import write_errors
+from lipsync.files import sha256_of, write_errors
 from lipsync.models.catalogue import ModelInfo
 from lipsync.monitor import Monitor, Progress
 
@@ -45,19 +44,6 @@ def download(weights: ModelInfo, target: Path, monitor: Monitor) -> None:
             os.replace(part, target)
         return
     raise DownloadFailed(f"{weights.file} could not be downloaded; " + "; ".join(said))
-
-
-def sha256_of(path: Path, monitor: Monitor) -> str:
-    """The file's SHA-256 in hexadecimal. Raises OSError as it comes, and Cancelled."""
-    digest = hashlib.sha256()
-    began, done, size = time.monotonic(), 0, path.stat().st_size
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            monitor.check()
-            digest.update(block)
-            done += len(block)
-            monitor.report(Progress("check", done, size, time.monotonic() - began))
-    return digest.hexdigest()
 
 
 def _from_home(home: str, weights: ModelInfo, part: Path, monitor: Monitor) -> None:

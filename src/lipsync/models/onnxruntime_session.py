@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, LipsyncError, ModelCorrupt
-from lipsync.files import scratch_errors
+from lipsync.files import scratch_errors, sha256_of
 from lipsync.models.oom import failure, is_out_of_memory
 from lipsync.models.session import Array, Session, SessionOptions, cast_inputs, described, is_tflite, shape_map
 
@@ -152,11 +152,7 @@ def _providers(model: bytes | Path, setup: SessionOptions) -> list[tuple[str, di
 def _kept(model: bytes | Path, cache_dir: Path) -> str:
     """A directory for this very network: the providers tell networks by their layers' names, not by their weights, and
     would run one checkpoint's engine for another."""
-    if isinstance(model, Path):
-        with model.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    else:
-        digest = hashlib.sha256(model).hexdigest()
+    digest = sha256_of(model) if isinstance(model, Path) else hashlib.sha256(model).hexdigest()
     path = cache_dir / digest[:32]
     with scratch_errors():
         path.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipsync.errors import CheckpointMismatch, ModelMissing, OptionInvalid
-from lipsync.files import write_errors
+from lipsync.files import sha256_of, write_atomic, write_errors
 from lipsync.models.catalogue import ModelInfo
 from lipsync.models.checkpoint import file_errors
 from lipsync.models.conversion import Converter, Network, cached, convert_once, discard, kind_of, verify_network
-from lipsync.models.download import sha256_of
-from lipsync.models.store import Store, write_whole
+from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 
 IMPORTS = "imports"
@@ -113,7 +112,7 @@ class ModelRegistry:
         name = name or self._check_name(_default_name(path, sha256, store))
         network = self._convert(path, sha256, name, monitor)
         before = _recorded(store, name)
-        write_whole(_record(store, name), json.dumps({"sha256": sha256, "source": str(path.resolve())}, indent=1))
+        write_atomic(_record(store, name), json.dumps({"sha256": sha256, "source": str(path.resolve())}, indent=1))
         if before is not None:
             _discard_unused(store, {before.sha256})
         return network

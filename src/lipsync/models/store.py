@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import sys
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
 
 from lipsync.errors import LicenceNotAccepted, ModelCorrupt, ModelMissing
-from lipsync.files import write_errors
+from lipsync.files import file_lock, sha256_of, write_atomic, write_errors
 from lipsync.models.catalogue import CATALOGUE, ModelInfo
 from lipsync.models.checkpoint import file_errors
-from lipsync.models.download import download, sha256_of
+from lipsync.models.download import download
 from lipsync.monitor import Monitor
 
 AGREED = "licences.json"
-HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what a system calls a lock that somebody else has
-PAUSE = 0.1  # seconds between two looks at a lock
 
 
 def default_folder() -> Path:
@@ -76,9 +68,9 @@ class Store:
 
     def accept(self, name: str) -> None:
         """Record that the licence was agreed to."""
-        with locked(self.folder / AGREED, Monitor()):
+        with file_lock(self.folder / AGREED, Monitor()):
             agreed = self._agreed() | {name: self.entry(name).licence}
-            write_whole(self.folder / AGREED, json.dumps(agreed, indent=1))
+            write_atomic(self.folder / AGREED, json.dumps(agreed, indent=1))
 
     def fetch(self, name: str, monitor: Monitor) -> Path:
         """Bring the file unless it is here and whole; a damaged one is replaced. Two at once bring it once.
@@ -91,7 +83,7 @@ class Store:
                 f"{name}: nobody has agreed to its licence yet; --accept-license does. {entry.licence}"
             )
         if not self._whole(name, monitor):
-            with locked(self.place(name), monitor):
+            with file_lock(self.place(name), monitor):
                 if not self._whole(name, monitor):  # whoever had the lock may have brought it
                     download(entry, self.place(name), monitor)
         return self.place(name)
@@ -118,45 +110,3 @@ class Store:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except ValueError:  # damaged: ask again
             return {}
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The file with this text, or as it was. Raises DiskFull, OutputUnwritable."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    with write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-
-
-@contextmanager
-def locked(path: Path, monitor: Monitor) -> Iterator[None]:
-    """Keep other processes that ask the same away from ``path``; waits for one that is at it.
-
-    The lock is the system's, on a file beside, so it ends with its process, however that ends. That file stays: whoever
-    takes it away lets two in. Raises DiskFull, OutputUnwritable, Cancelled.
-    """
-    with write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.with_name(f".{path.name}.lock").open("ab")
-    with file:
-        while not _took(file.fileno()):
-            monitor.check()
-            time.sleep(PAUSE)
-        yield
-
-
-def _took(descriptor: int) -> bool:
-    """Whether the lock is had, or cannot be had by anybody because the file system knows none."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        return exc.errno not in HELD
-    return True

@@ -16,11 +16,9 @@ import av
 
 from lipsync import __version__
 from lipsync.faces.landmarker import bundled_checksum
+from lipsync.files import sha256_of, write_atomic
 from lipsync.media.probe import probe
-from lipsync.models.download import sha256_of
 from lipsync.models.session import RunInfo
-from lipsync.models.store import write_whole
-from lipsync.monitor import Monitor
 from lipsync.pipeline.job import EngineResult, Job, Result
 
 FORMAT = 1  # of the manifest
@@ -67,12 +65,12 @@ PATHS = ("video", "audio", "output")
 
 def write_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     """Write it whole or not at all. Raises DiskFull, OutputUnwritable."""
-    write_whole(path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
 
 def _input(path: Path, photo_rate: Fraction) -> dict[str, Any]:
     clip = probe(path, photo_rate=photo_rate)
-    told = {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path, Monitor())}
+    told = {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
     return told | {"container": clip.container, "video": _plain(clip.video), "audio": _plain(clip.audio)}
 
 
@@ -83,7 +81,7 @@ def _output(made: EngineResult, result: Result, checksums: Mapping[tuple[str, st
         "variant": made.variant,
         "name": made.output.name,
         "size": made.output.stat().st_size,
-        "sha256": known or sha256_of(made.output, Monitor()),
+        "sha256": known or sha256_of(made.output),
         "width": made.width,
         "height": made.height,
         "frames": result.frames,

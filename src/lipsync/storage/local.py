@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import time
@@ -15,7 +14,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from lipsync.errors import OptionInvalid, SettingInvalid, StorageFailed
-from lipsync.files import write_errors
+from lipsync.files import NO_SPACE, try_lock, write_errors
 from lipsync.monitor import Monitor, Progress
 from lipsync.storage.address import is_server
 from lipsync.storage.base import BASE_URL, FOLDER, LIFETIME, SECRET, STAGE, LocalOptions, Stored
@@ -24,7 +23,6 @@ from lipsync.storage.signing import sign
 from lipsync.storage.source import blocks
 
 ASIDE = ".incoming"  # hidden, so that no key can name it
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SHORTEST_SECRET = 16
 TRIES = 8  # of renaming into a folder that somebody else keeps emptying and taking away
 
@@ -56,7 +54,7 @@ class LocalStorage:
                 file.write(b"checked")
                 file.flush()
         except OSError as exc:
-            if exc.errno in (*FULL, errno.EIO, errno.ESTALE):
+            if exc.errno in (*NO_SPACE, errno.EIO, errno.ESTALE):
                 raise StorageFailed(f"{self._root} cannot be written to: {exc.strerror}") from exc
             raise SettingInvalid(f"{FOLDER}: {self._root} cannot be written to: {exc.strerror}") from exc
 
@@ -125,7 +123,7 @@ class LocalStorage:
         folder = self._root / ASIDE
         for path in folder.iterdir() if folder.is_dir() else ():
             with suppress(OSError), path.open("rb") as file:  # somebody else's file is no reason not to publish
-                if _locked(file):
+                if try_lock(file):
                     path.unlink()
 
 
@@ -135,21 +133,12 @@ def _new_locked(folder: Path) -> tuple[BinaryIO, Path]:
         path = folder / uuid.uuid4().hex
         file = path.open("xb")
         try:
-            if _locked(file) and path.exists():
+            if try_lock(file) and path.exists():
                 return file, path
         except OSError:  # a file system without locks; nobody sweeps there
             return file, path
         file.close()
         path.unlink(missing_ok=True)
-
-
-def _locked(file: BinaryIO) -> bool:
-    """Whether the file's lock was free and is ours now. Raises OSError where there are no locks."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _copy(source: Path, file: BinaryIO, target: Path, monitor: Monitor) -> tuple[int, str]:

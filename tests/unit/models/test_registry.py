@@ -20,9 +20,9 @@ from lipsync.errors import (
     NotACheckpoint,
     OptionInvalid,
 )
+from lipsync.files import sha256_of
 from lipsync.models.catalogue import ModelInfo
 from lipsync.models.conversion import RECORD
-from lipsync.models.download import sha256_of
 from lipsync.models.registry import ModelRegistry
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor

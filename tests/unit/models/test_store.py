@@ -23,8 +23,9 @@ from lipsync.errors import (
     ModelMissing,
     OutputUnwritable,
 )
+from lipsync.files import file_lock
 from lipsync.models.catalogue import CATALOGUE, ModelInfo
-from lipsync.models.store import Store, default_folder, locked
+from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor, Progress
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB
@@ -249,17 +250,17 @@ def test_two_at_once_download_once(store):
 def test_who_waits_for_a_download_can_stop_waiting(store):
     shelf, monitor = store(whole), Monitor()
     monitor.cancel()
-    with locked(shelf.place("w"), Monitor()), pytest.raises(Cancelled):
+    with file_lock(shelf.place("w"), Monitor()), pytest.raises(Cancelled):
         shelf.fetch("w", monitor)
     assert Handler.asked == []
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
-    code = "import sys, os; from pathlib import Path; from lipsync.models.store import locked; "
-    code += "from lipsync.monitor import Monitor; lock = locked(Path(sys.argv[1]), Monitor()); lock.__enter__(); "
+    code = "import sys, os; from pathlib import Path; from lipsync.files import file_lock; "
+    code += "from lipsync.monitor import Monitor; lock = file_lock(Path(sys.argv[1]), Monitor()); lock.__enter__(); "
     subprocess.run([sys.executable, "-c", code + "os._exit(1)", str(tmp_path / "w.pth")], check=False)
     assert (tmp_path / ".w.pth.lock").is_file()
-    with locked(tmp_path / "w.pth", Monitor()):
+    with file_lock(tmp_path / "w.pth", Monitor()):
         pass
 
 

@@ -19,10 +19,9 @@ from lipsync.enhancers.base import EnhancerOptions
 from lipsync.enhancers.upscale.ncnn_graph import onnx_of
 from lipsync.enhancers.upscale.tiled import UpscalerNetwork
 from lipsync.errors import DeviceUnavailable, ExtraMissing, InferenceFailed, ModelCorrupt, OutOfMemory
-from lipsync.models.download import sha256_of
+from lipsync.files import sha256_of
 from lipsync.models.session import Array, Session, cast_inputs
 from lipsync.models.session_cache import SessionCache
-from lipsync.monitor import Monitor
 
 OWN_DEVICES: Final = ("ncnn", "vulkan")  # that ncnn runs itself: the processor, any card with Vulkan
 NO_MEMORY: Final = -100  # what ncnn answers when there is none left
@@ -61,7 +60,7 @@ def enlarger(name: str, factor: int, options: EnhancerOptions, sessions: Session
     """
     files = FILES[name, factor]
     param, weights = find(files)
-    told = ((name, sha256_of(weights, Monitor())),)
+    told = ((name, sha256_of(weights)),)
     if options.device in OWN_DEVICES:
         session = open_ncnn(param, weights, options.device)
         return UpscalerNetwork(lambda high, wide: session, files.factor, files.reach, files.plain, told)
