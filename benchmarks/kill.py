@@ -158,9 +158,9 @@ def everything(folder: Path, options: argparse.Namespace) -> Iterator[tuple[Proc
             "LIPSYNC_BROKER_URL": BROKERS[options.broker](processes, folder, port + 2),
             "LIPSYNC_LEASE_SECONDS": str(LEASE),
             "LIPSYNC_REQUESTS_PER_MINUTE": "1000000",
-            "LIPSYNC_RUNNING_TASKS": "1000000",
-            "LIPSYNC_ATTEMPTS": str(options.attempts),
-            "LIPSYNC_RETRY_SECONDS": "1",
+            "LIPSYNC_MAX_ACTIVE_TASKS": "1000000",
+            "LIPSYNC_MAX_ATTEMPTS": str(options.attempts),
+            "LIPSYNC_RETRY_DELAY_SECONDS": "1",
         }
         here = [sys.executable, "-m", "lipsync"]
         processes.run("api", Program([*here, "serve", "--port", str(port)], environment))

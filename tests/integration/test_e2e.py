@@ -139,7 +139,7 @@ def test_files_go_in_and_every_result_is_checked(running, speaker, voice, capsys
 
 
 def test_without_files_it_brings_its_own_and_a_completed_task_is_made_again(running, capsys, monkeypatch):
-    monkeypatch.setenv("LIPSYNC_KEY", running.key)
+    monkeypatch.setenv("LIPSYNC_API_KEY", running.key)
     assert run("--url", running.url + "/", "--json") == 0
     first = json.loads(capsys.readouterr().out)
     assert [check["name"] for check in first["checks"]][-1] == "rewrite"

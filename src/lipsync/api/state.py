@@ -122,8 +122,8 @@ class AppState:
 def open_state(services: Services) -> AppState:
     """A new one, with empty counters."""
     settings = services.settings
-    shelf = UploadStore(settings.data_dir / "uploads", settings.upload_bytes, settings.uploads_bytes)
-    buckets, streams = RateLimiter(settings.requests_per_minute), ConcurrencyLimiter(settings.event_streams)
+    shelf = UploadStore(settings.data_dir / "uploads", settings.max_upload_bytes, settings.upload_quota_bytes)
+    buckets, streams = RateLimiter(settings.requests_per_minute), ConcurrencyLimiter(settings.max_event_streams)
     return AppState(services, shelf, buckets, streams, Metrics(), ReadinessCheck(services))
 
 

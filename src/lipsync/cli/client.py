@@ -18,7 +18,7 @@ from lipsync.errors import FetchFailed, LipsyncError, OptionInvalid, SettingInva
 from lipsync.monitor import Monitor, Progress
 
 HOME = "http://127.0.0.1:8000"
-KEY = "LIPSYNC_KEY"
+KEY = "LIPSYNC_API_KEY"
 PATIENCE = 60.0  # seconds without a byte, after which an answer is given up
 BLOCK = 1 << 18  # bytes
 LONGEST_ANSWER = 16 << 20  # bytes of JSON

@@ -1,4 +1,4 @@
-"""``lipsync settings``: every setting of the service, and what it is now."""
+"""``lipsync settings``: list the service's settings with their values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "settings",
         help="list the service's settings",
-        description="Lists the service's settings with their values; secrets are hidden.",
+        description="List the service's settings with the values in force. Secrets are hidden.",
     )
-    parser.add_argument("--json", action="store_true", help="print them as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
@@ -24,12 +24,15 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
     from lipsync.cli.runtime import started
 
     with started() as settings:
-        from lipsync.settings import described
+        from lipsync.settings import redacted, setting_infos
 
-        rows = described(settings)
+        rows = [(info, redacted(getattr(settings, info.field))) for info in setting_infos()]
     if options.json:
-        print(json.dumps({name: {"value": value, "purpose": purpose} for name, (value, purpose) in rows.items()}))
+        fields = ("default", "allowed", "description")
+        print(json.dumps({row.variable: {"value": v} | {f: getattr(row, f) for f in fields} for row, v in rows}))
         return 0
-    for name, (value, purpose) in rows.items():
-        print(f"{name}={value}\n    {purpose}")
+    for info, value in rows:
+        notes = [info.allowed, f"default: {info.default}" if info.default else ""]
+        note = "; ".join(note for note in notes if note)
+        print(f"{info.variable}={value}\n    {info.description}{f' ({note})' if note else ''}")
     return 0

@@ -15,7 +15,7 @@ FOLDER = "LIPSYNC_STORAGE_FOLDER"
 BASE_URL = "LIPSYNC_PUBLIC_URL"
 SECRET = "LIPSYNC_SECRET"
 LIFETIME = "LIPSYNC_URL_LIFETIME"
-KEY_TEMPLATE = "LIPSYNC_KEY_TEMPLATE"
+KEY_TEMPLATE = "LIPSYNC_RESULT_KEY_TEMPLATE"
 CONTENT_TYPES = {  # of what is published, by the ends of files' names
     ".mp4": "video/mp4",
     ".mov": "video/quicktime",

@@ -44,11 +44,11 @@ def worker_context(settings: Settings) -> Iterator[WorkerContext]:
             uploads=settings.data_dir / "uploads",
             limits=limits_of(settings),
             transport=Transport(s3=_s3_inputs(settings)),
-            keys=KeyTemplate.parse(settings.key_template),
+            keys=KeyTemplate.parse(settings.result_key_template),
             models=settings.models_dir,
             lease=timedelta(seconds=settings.lease_seconds),
             times=times_of(settings),
-            pause=timedelta(seconds=settings.retry_seconds),
+            pause=timedelta(seconds=settings.retry_delay_seconds),
             now=now,
             gpu=settings.gpu,
             sessions=SessionCache(),
@@ -91,6 +91,7 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
             lifetime=settings.url_lifetime,
             encryption=settings.s3_encryption,
             kms_key=settings.s3_kms_key,
+            cache_control=settings.s3_cache_control,
         )
         options = StorageOptions(s3=s3)
     with closing(STORAGES[settings.storage](options)) as storage:
@@ -100,11 +101,11 @@ def open_storage(settings: Settings) -> Iterator[Storage]:
 def limits_of(settings: Settings) -> Limits:
     """How much may come in, and from where. Raises SettingInvalid."""
     return Limits(
-        most_bytes=settings.input_bytes,
-        most_seconds=settings.input_seconds,
-        most_pixels=settings.input_pixels,
-        most_redirects=settings.input_redirects,
-        most_seconds_in_all=settings.task_seconds,
+        most_bytes=settings.max_input_bytes,
+        most_seconds=settings.max_input_seconds,
+        most_pixels=settings.max_input_pixels,
+        most_redirects=settings.max_input_redirects,
+        most_seconds_in_all=settings.task_timeout,
         allowed_hosts=settings.input_allowed_hosts,
     )
 
@@ -112,13 +113,13 @@ def limits_of(settings: Settings) -> Limits:
 def times_of(settings: Settings) -> TimeLimits:
     """How long a task and each of its stages may take."""
     stages = {
-        Status.DOWNLOADING: settings.downloading_seconds,
-        Status.PROCESSING: settings.processing_seconds,
-        Status.ENHANCING: settings.enhancing_seconds,
-        Status.UPLOADING: settings.uploading_seconds,
+        Status.DOWNLOADING: settings.download_timeout,
+        Status.PROCESSING: settings.processing_timeout,
+        Status.ENHANCING: settings.enhancing_timeout,
+        Status.UPLOADING: settings.publish_timeout,
     }
     limits = {stage: float(most) for stage, most in stages.items() if most is not None}
-    return TimeLimits(settings.task_seconds, limits, settings.grace_seconds)
+    return TimeLimits(settings.task_timeout, limits, settings.kill_grace_seconds)
 
 
 def secret_of(settings: Settings) -> str:

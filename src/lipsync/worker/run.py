@@ -52,7 +52,7 @@ def run_worker(settings: Settings) -> None:
             delivering(at.store, secret_of(settings), at.limits, at.transport, at.now),
             sweeping(at.folder, at.store),
             pruning(at.store, at.storage, at.uploads, timedelta(days=settings.retention_days), at.now),
-            cooling(at.sessions, settings.keep_networks_seconds),
+            cooling(at.sessions, settings.model_idle_seconds),
             warnings.catch_warnings(),
         ):
             shift.at_end(stop_ringing)  # nobody here would hear it

@@ -25,7 +25,7 @@ engine, events = import_module("schemathesis.engine"), import_module("schemathes
 sampled_from = import_module("hypothesis.strategies").sampled_from
 
 MANY = 10**9
-UNBOUNDED = {"requests_per_minute": MANY, "running_tasks": MANY}
+UNBOUNDED = {"requests_per_minute": MANY, "max_active_tasks": MANY}
 GENERATION = {"deterministic": True, "no-shrink": True, "max-examples": 20, "database": "none"}
 CONTENT = b"x"
 OFTEN = 0.9  # how probable a value is that leads somewhere, among all that the document allows

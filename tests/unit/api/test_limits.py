@@ -45,7 +45,7 @@ def test_who_asks_too_often_is_told_when_to_come_again(build):
 
 
 def test_unfinished_tasks_of_a_key_are_limited(build):
-    house = build(running_tasks=2)
+    house = build(max_active_tasks=2)
     mine = house.key()
     first, _ = house.new(mine)["id"], house.new(mine)
     refused = house.client.post("/v1/tasks", json=house.wish, headers=mine)
@@ -58,7 +58,7 @@ def test_unfinished_tasks_of_a_key_are_limited(build):
 
 
 def test_racing_requests_make_no_more_tasks_than_the_key_may_have(build):
-    house = build(running_tasks=3)
+    house = build(max_active_tasks=3)
     mine, barrier = house.key(), threading.Barrier(8)
 
     def make(_: int) -> int:
@@ -70,7 +70,7 @@ def test_racing_requests_make_no_more_tasks_than_the_key_may_have(build):
 
 
 def test_a_repeat_by_a_key_that_may_have_no_more_tasks_gives_the_first(build):
-    house = build(running_tasks=1, requests_per_minute=3)
+    house = build(max_active_tasks=1, requests_per_minute=3)
     mine = house.key() | {"Idempotency-Key": "order 7"}
     first = house.client.post("/v1/tasks", json=house.wish, headers=mine)
     house.clock.on(seconds=1)
@@ -84,7 +84,7 @@ def test_a_repeat_by_a_key_that_may_have_no_more_tasks_gives_the_first(build):
 
 
 def test_an_admin_has_others_tasks_tried_again_however_many_they_have(build):
-    house = build(running_tasks=1)
+    house = build(max_active_tasks=1)
     mine, admin = house.key(), house.key("admin")
     task = house.new(mine)["id"]
     house.client.post(f"/v1/tasks/{task}/cancel", headers=mine)

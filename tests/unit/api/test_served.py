@@ -150,7 +150,7 @@ def test_a_stream_stops_when_its_client_goes(house, port):
 
 def test_event_streams_of_a_key_are_limited_and_a_client_that_goes_makes_room(house, port):
     mine, yours = house.key(), house.key()
-    most = house.services.settings.event_streams
+    most = house.services.settings.max_event_streams
     path = f"/v1/tasks/{house.new(mine)['id']}/events"
 
     def watch(stack: ExitStack, path: str, headers: dict[str, str]) -> None:

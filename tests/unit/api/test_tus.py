@@ -41,7 +41,7 @@ def announced(content: bytes, name: str = "sha256") -> dict[str, str]:
 
 
 def test_what_is_spoken_is_told_to_everybody(build):
-    answer = build(upload_bytes=77).client.options("/v1/tus")
+    answer = build(max_upload_bytes=77).client.options("/v1/tus")
     assert answer.status_code == 204
     assert answer.headers["tus-resumable"] == answer.headers["tus-version"] == "1.0.0"
     assert answer.headers["tus-extension"] == "creation,expiration,checksum,termination"

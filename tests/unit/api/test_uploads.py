@@ -60,7 +60,7 @@ def test_an_upload_belongs_to_its_key(house):
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_upload_that_is_too_large_is_refused_and_nothing_stays(build, streamed):
-    house = build(upload_bytes=2_000_000)
+    house = build(max_upload_bytes=2_000_000)
     body = iter([CONTENT[:700_000]] * 4) if streamed else CONTENT
     answer = house.client.post("/v1/uploads", content=body, headers=house.key())
     assert (answer.status_code, answer.json()["code"]) == (413, "upload_too_large")
@@ -96,7 +96,7 @@ def begun(house, headers, length: int):
 
 
 def test_the_uploads_of_a_key_are_limited_and_each_key_has_its_own_limit(build):
-    house = build(uploads_bytes=5 * MIB)
+    house = build(upload_quota_bytes=5 * MIB)
     mine, yours = house.key(), house.key()
     whole = house.client.post("/v1/uploads", content=CONTENT, headers=mine).headers["location"]
     assert begun(house, mine, 2 * MIB).status_code == 201
@@ -111,7 +111,7 @@ def test_the_uploads_of_a_key_are_limited_and_each_key_has_its_own_limit(build):
 
 
 def test_an_upload_that_is_given_up_does_not_count_any_more(build):
-    house = build(uploads_bytes=5 * MIB)
+    house = build(upload_quota_bytes=5 * MIB)
     headers = house.key()
     house.clock.time = datetime.now(UTC)  # that of the disk
     assert begun(house, headers, 5 * MIB).status_code == 201
@@ -121,14 +121,14 @@ def test_an_upload_that_is_given_up_does_not_count_any_more(build):
 
 
 def test_small_uploads_are_not_free(build):
-    house = build(uploads_bytes=3 * MIB)
+    house = build(upload_quota_bytes=3 * MIB)
     headers = house.key()
     answers = [house.client.post("/v1/uploads", content=b"x", headers=headers).status_code for _ in range(4)]
     assert answers == [201, 201, 201, 429]
 
 
 def test_an_upload_of_unknown_length_counts_as_the_largest_until_it_is_there(build):
-    house = build(upload_bytes=3 * MIB, uploads_bytes=5 * MIB)
+    house = build(max_upload_bytes=3 * MIB, upload_quota_bytes=5 * MIB)
     headers = house.key()
     assert house.client.post("/v1/uploads", content=iter([CONTENT]), headers=headers).status_code == 201
     refused = house.client.post("/v1/uploads", content=iter([b"x"]), headers=headers)
@@ -137,14 +137,14 @@ def test_an_upload_of_unknown_length_counts_as_the_largest_until_it_is_there(bui
 
 
 def test_no_upload_is_larger_than_all_may_be(build):
-    house = build(uploads_bytes=2 * MIB)
+    house = build(upload_quota_bytes=2 * MIB)
     refused = begun(house, house.key(), 3 * MIB)
     assert (refused.status_code, refused.json()["code"]) == (413, "upload_too_large")
     assert house.client.options("/v1/tus").headers["tus-max-size"] == str(2 * MIB)
 
 
 def test_racing_uploads_are_no_more_than_the_key_may_have(build):
-    house = build(uploads_bytes=3 * MIB)
+    house = build(upload_quota_bytes=3 * MIB)
     headers, barrier = house.key(), threading.Barrier(8)
 
     def make(_: int) -> int:
@@ -156,7 +156,7 @@ def test_racing_uploads_are_no_more_than_the_key_may_have(build):
 
 
 def test_an_upload_that_the_disk_has_no_room_for_is_refused_before_it_comes(build):
-    house = build(upload_bytes=1 << 60, uploads_bytes=1 << 61)
+    house = build(max_upload_bytes=1 << 60, upload_quota_bytes=1 << 61)
     headers = house.key()
     told = headers | {"Content-Length": str(1 << 59)}
     for refused in (begun(house, headers, 1 << 59), house.client.post("/v1/uploads", content=b"x", headers=told)):
@@ -165,7 +165,7 @@ def test_an_upload_that_the_disk_has_no_room_for_is_refused_before_it_comes(buil
 
 
 def test_an_upload_goes_on_only_while_the_disk_has_room_for_the_rest_of_it(build):
-    shelf = build(upload_bytes=1 << 60, uploads_bytes=1 << 61).client.app.state.desk.shelf
+    shelf = build(max_upload_bytes=1 << 60, upload_quota_bytes=1 << 61).client.app.state.desk.shelf
     now = datetime.now(UTC)
     upload = shelf.create("k1", 10, now)
     about = shelf.path(upload).with_name("upload.json")

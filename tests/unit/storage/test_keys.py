@@ -47,7 +47,7 @@ def test_dates_are_those_of_utc():
         ("{task:>100}{engine}{suffix}", "no field"),
         ("{}{task}{engine}{suffix}", "no field {}"),
         ("{task}{engine}{suffix}}", "Single '}'"),
-        ("{task{engine}{suffix}", "LIPSYNC_KEY_TEMPLATE"),
+        ("{task{engine}{suffix}", "LIPSYNC_RESULT_KEY_TEMPLATE"),
         ("{{{task}}}{engine}{suffix}", "cannot be in a key"),
         ("/{task}/{engine}{suffix}", "starts with a slash"),
         ("../{task}/{engine}{suffix}", "cannot be in a key"),
@@ -65,7 +65,7 @@ def test_a_template_that_could_go_wrong_stops_the_start(template, said):
     with pytest.raises(SettingInvalid) as caught:
         KeyTemplate.parse(template)
     assert said in str(caught.value)
-    assert "LIPSYNC_KEY_TEMPLATE" in str(caught.value)
+    assert "LIPSYNC_RESULT_KEY_TEMPLATE" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -70,7 +70,7 @@ def room(key_id: str | None, desk: AppState, caller: Caller) -> Admit | None:
 
     The store asks it, for only there can nobody else be first by a moment.
     """
-    most = desk.settings.running_tasks
+    most = desk.settings.max_active_tasks
 
     def check(unfinished: int) -> None:
         if unfinished >= most:
@@ -96,7 +96,7 @@ def submit(new: NewTask, desk: AppState, caller: Caller, idempotency_key: str | 
         new,
         idempotency_key=idempotency_key,
         now=now,
-        max_attempts=desk.settings.attempts,
+        max_attempts=desk.settings.max_attempts,
         admit=room(new.key_id, desk, caller),
     )
     if task.created_at != now:
