@@ -1,6 +1,8 @@
-"""The nouns that the whole package speaks in. Frozen data, no behaviour beyond what follows from the fields.
+"""The data types that all packages share: frozen, with no behaviour beyond what follows from their fields.
 
-Coordinates are pixels of the upright picture, x to the right, y down, the centre of the top left pixel at (0, 0).
+Coordinates are pixels of the upright frame, x to the right, y down; the centre of the top left pixel is (0, 0).
+Rectangles have two orders: ``Box`` is left, top, right, bottom; ``Sides``, kept for compatibility with Wav2Lip's
+command line, is top, bottom, left, right. Sizes are width, height; array shapes are height, width.
 """
 
 from __future__ import annotations
@@ -13,14 +15,67 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
-# (478, 3): x and y in pixels, z in pixels, towards the viewer negative, in MediaPipe's order
+# (478, 3) in MediaPipe's order: x and y in pixels, z in pixels, negative towards the viewer.
 Landmarks = NDArray[np.float32]
-Plane = NDArray[np.uint8] | NDArray[np.uint16]  # (height, width), 8 bit or 10 bit in the low bits
+Plane = NDArray[np.uint8] | NDArray[np.uint16]  # (height, width): 8 bits, or 10 bits in the low bits of 16
+Sides = tuple[int, int, int, int]  # top, bottom, left, right, as in Wav2Lip's --crop, --pads and --box
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels, left, top, right, bottom; ``right`` and ``bottom`` are excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def luma(self) -> tuple[slice, slice]:
+        """Rows and columns of the box in a full-size plane."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def chroma(self) -> tuple[slice, slice]:
+        """Rows and columns of the box in a 4:2:0 chroma plane; odd corners include the shared sample."""
+        return slice(self.top // 2, (self.bottom + 1) // 2), slice(self.left // 2, (self.right + 1) // 2)
+
+    def within(self, outer: Box) -> tuple[slice, slice]:
+        """Rows and columns of this box in an array that covers ``outer``."""
+        return (
+            slice(self.top - outer.top, self.bottom - outer.top),
+            slice(self.left - outer.left, self.right - outer.left),
+        )
+
+    def grown(self, margin: int) -> Box:
+        """Extend every side by ``margin`` pixels."""
+        return Box(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
+
+    def even(self) -> Box:
+        """Move the corners outwards to even coordinates, so that no chroma sample is split."""
+        return Box(self.left // 2 * 2, self.top // 2 * 2, (self.right + 1) // 2 * 2, (self.bottom + 1) // 2 * 2)
+
+    def intersection(self, other: Box) -> Box:
+        """The part that both boxes cover; its width or height is negative if they are apart."""
+        return Box(
+            max(self.left, other.left),
+            max(self.top, other.top),
+            min(self.right, other.right),
+            min(self.bottom, other.bottom),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """FFmpeg's colour tags, by number (ITU-T H.273). ``full_range``: black is 0, not 16."""
+    """FFmpeg's colour tags as numbers (ITU-T H.273). ``full_range``: black is 0 instead of 16 (8 bits)."""
 
     matrix: int = 2
     primaries: int = 2
@@ -30,18 +85,19 @@ class Colour:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """The video stream, as the reader delivers it: upright and at a constant rate.
+    """A video stream as the reader delivers it: upright and at a constant rate.
 
-    ``frames`` is what the packets promise, not yet what could be decoded; ``start`` is the first one's time, seconds.
-    ``variable`` tells that the file's own frame times are uneven. ``rotation``, degrees, counter-clockwise, makes the
-    coded picture upright; width and height are those of the upright one. ``depth``: bits of a sample in the file.
+    ``width``, ``height``: of the upright frame. ``rate``: frames per second. ``frame_count``: from the packets, so
+    decoding may yield fewer. ``start``: time of the first frame in seconds. ``depth``: bits per sample in the file.
+    ``rotation``: degrees counterclockwise that make the coded frame upright. ``variable``: the file's own frame times
+    are uneven. ``sample_aspect``: width of a pixel divided by its height.
     """
 
     codec: str
     width: int
     height: int
     rate: Fraction
-    frames: int
+    frame_count: int
     duration: Fraction
     start: Fraction
     pixel_format: str
@@ -54,7 +110,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """The first sound stream as it is in the file; ``duration`` as the container tells it."""
+    """The first audio stream as stored. ``rate``: samples per second. ``duration``: seconds, from the container."""
 
     codec: str
     rate: int
@@ -65,24 +121,25 @@ class AudioInfo:
 
 @dataclass(frozen=True, slots=True)
 class FrameTransform:
-    """What is done to every picture of ``whole`` (width, height) as it is read: made ``shrink`` times smaller, turned
-    clockwise by 90 degrees, cut to ``crop`` (top, bottom, left, right; pixels, bottom and right excluded).
+    """Steps applied to each upright frame of ``source_size`` (width, height) while reading, in this order.
 
-    ``nearest``: made smaller by looking between the nearest pixels, instead of averaging areas.
+    Downscale by the whole number ``resize_factor``, rotate clockwise by 90 degrees if ``rotated``, keep ``crop``.
+    ``nearest``: downscale by bilinear interpolation without averaging areas, as OpenCV's default does.
     """
 
-    whole: tuple[int, int]
-    crop: tuple[int, int, int, int]
-    shrink: int = 1
-    turned: bool = False
+    source_size: tuple[int, int]
+    crop: Box
+    resize_factor: int = 1
+    rotated: bool = False
     nearest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A media file and what is in it. ``still``: one photo; its VideoInfo has one frame and the rate asked for.
+    """A media file and its streams.
 
-    ``transform`` tells how pictures of the size in the file become pictures of VideoInfo's; None: they have it already.
+    ``still``: a single photo; its VideoInfo has one frame and the requested rate. ``transform``: how frames of the
+    file's size become frames of VideoInfo's size; None if they already have it.
     """
 
     path: Path
@@ -95,9 +152,10 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame in planar 4:2:0. ``y`` (H, W), ``u`` and ``v`` (ceil(H/2), ceil(W/2)); writable and nobody else's.
+    """One frame in planar Y'CbCr 4:2:0: ``y`` (H, W), ``u`` (Cb) and ``v`` (Cr), both (ceil(H/2), ceil(W/2)).
 
-    ``index`` is the number of the footage's frame, which repeats where the footage bounces.
+    Planes are writable and not shared with other frames, unless the frame was read with ``read_only``. ``index``: the
+    number of the source frame; it repeats where the video plays backwards or loops. ``depth``: 8 or 10 bits.
     """
 
     index: int
@@ -110,7 +168,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face in one frame. ``score``: the network's belief that this is a face, 0..1."""
+    """One face in one frame. ``score``: the landmark network's confidence that this is a face, 0..1."""
 
     landmarks: Landmarks
     score: float

@@ -35,7 +35,7 @@ def clicking(tmp_path, make_sound):
 @pytest.fixture
 def encoded(tmp_path, clicking):
     def make(footage, encoding: Encoding, suffix: str, seconds: float = 1.0):
-        frames, output = video_of(footage).frames, tmp_path / f"out{suffix}"
+        frames, output = video_of(footage).frame_count, tmp_path / f"out{suffix}"
         rows = zip(read(footage), strict=True)
         sound = clicking(seconds)
         (written,) = write(rows, [output], footage=footage, sound=sound, frames=frames, encoding=encoding)
@@ -102,7 +102,7 @@ def test_frames_sound_and_times_are_exact(tmp_path, make_video, number_of, encod
     clip = probe(path)
     video, audio = video_of(clip), audio_of(clip)
     assert [number_of(picture.y) for picture in read(clip)] == list(range(30))
-    assert (video.rate, video.frames, video.start, video.variable) == (NTSC, 30, 0, False)
+    assert (video.rate, video.frame_count, video.start, video.variable) == (NTSC, 30, 0, False)
     assert abs(audio.duration - video.duration) <= 1 / NTSC
     assert first_shown(path) == 0
     assert abs(loudest(path) - BEAT) < Fraction(1, 1000)

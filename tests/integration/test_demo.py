@@ -35,7 +35,7 @@ def test_the_demo_writes_its_inputs_the_result_and_a_comparison(written):
     clip, result = probe(written / "clip.mp4").video, probe(written / "result.mp4").video
     comparison = probe(written / "before-after.mp4").video
     assert (comparison.width, comparison.height) == (2 * clip.width, clip.height)
-    assert result.frames == comparison.frames == 75
+    assert result.frame_count == comparison.frame_count == 75
 
 
 def test_the_comparison_shows_the_clip_left_and_the_result_right(written):

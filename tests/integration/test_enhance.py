@@ -291,4 +291,4 @@ def test_if_enhancing_fails_the_lip_sync_stands_and_a_line_says_why(sync, tmp_pa
     assert [(made["variant"], made["output"]) for made in told["outputs"]] == [("plain", str(tmp_path / "out.mp4"))]
     assert told["warnings"] == ["not enhanced: the network gave values that are no numbers"]
     assert {name for name in files(tmp_path) if name.endswith(".mp4")} == {"out.mp4"}
-    assert video_of(probe(tmp_path / "out.mp4")).frames == 50
+    assert video_of(probe(tmp_path / "out.mp4")).frame_count == 50

@@ -49,7 +49,7 @@ def test_the_json_tells_everything(sync, tmp_path):
     told = json.loads(out)
     assert told["output"] == str(tmp_path / "out.mp4")
     assert (told["frames"], told["faces"], told["edited"], told["rate"]) == (50, 50, 50, "25")
-    assert (told["width"], told["height"], told["duration"], told["crop"]) == (320, 240, 2.0, [0, 0])
+    assert (told["width"], told["height"], told["duration"], told["padding"]) == (320, 240, 2.0, [0, 0])
     assert set(told["seconds"]) == {"listen", "track", "render", "total"}
     assert told["peak_memory"] > 50 << 20
     assert (told["engine"], told["version"], told["warnings"]) == ("rewrite", lipsync.__version__, [])
@@ -66,7 +66,7 @@ def test_shorter_sound_ends_the_video(sync, tmp_path, make_sound, voice):
     short = make_sound(tmp_path / "short.wav", np.zeros(8_000, np.int16))
     code, _, err = sync(audio=short)
     assert code == 0, err
-    assert video_of(probe(tmp_path / "out.mp4")).frames in (12, 13)
+    assert video_of(probe(tmp_path / "out.mp4")).frame_count in (12, 13)
 
 
 def test_a_photo_speaks(sync, tmp_path, save_photo, moved):
@@ -74,7 +74,7 @@ def test_a_photo_speaks(sync, tmp_path, save_photo, moved):
     code, out, err = sync("--photo-rate", "30", "--json", face=photo)
     assert code == 0, err
     told = json.loads(out)
-    assert (told["frames"], told["rate"], told["crop"]) == (60, "30", [1, 1])
+    assert (told["frames"], told["rate"], told["padding"]) == (60, "30", [1, 1])
     frames = list(read(probe(tmp_path / "out.mp4")))
     assert np.abs(frames[0].y[150:190].astype(int) - frames[8].y[150:190]).max() > 10
 

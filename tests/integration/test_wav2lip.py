@@ -67,7 +67,7 @@ def test_a_video_gets_a_new_mouth_and_loses_no_frames(sync, tmp_path, speaker):
     assert (made["engine"], made["device"], made["batch"]) == ("wav2lip", "cpu", 4)
     assert made["precision"] in ("fp32", "bf16")
     result = probe(tmp_path / "out.mp4")
-    assert (video_of(result).frames, float(audio_of(result).duration)) == (50, pytest.approx(2, abs=0.05))
+    assert (video_of(result).frame_count, float(audio_of(result).duration)) == (50, pytest.approx(2, abs=0.05))
     source, frames = frames_of(speaker), frames_of(tmp_path / "out.mp4")
     assert all(red(frame) for frame in frames[12:14])
     away = [np.abs(frames[i].y.astype(int) - source[ping_pong_index(i, 40)].y)[:80].mean() for i in range(50)]
@@ -109,7 +109,7 @@ def test_a_photo_speaks_and_stays_itself_elsewhere(sync, tmp_path, save_photo, m
     photo = save_photo(tmp_path / "photo.JPG", moved((161, 115), 1.6, size=(321, 241)))
     code, told, err = sync(face=photo)
     assert (code, err) == (0, "")
-    assert (told["frames"], told["crop"]) == (50, [1, 1])
+    assert (told["frames"], told["padding"]) == (50, [1, 1])
     frames = frames_of(tmp_path / "out.mp4")
     assert red(frames[13])
     assert np.abs(frames[13].y[:80].astype(int) - frames[0].y[:80]).mean() < 1
@@ -246,7 +246,7 @@ def test_infer_replaces_an_old_output_and_makes_its_usual_folder(models_dir, tmp
     wish = ["infer", "--checkpoint_path", "wav2lip", "--face", str(speaker), "--audio", str(voice), "--quiet"]
     for _ in range(2):
         assert main([*wish, "--models-dir", str(models_dir)]) == 0
-    assert video_of(probe(tmp_path / "results" / "result_voice.mp4")).frames == 50
+    assert video_of(probe(tmp_path / "results" / "result_voice.mp4")).frame_count == 50
 
 
 @pytest.mark.parametrize(("word", "still"), [("False", False), ("0", False), ("True", True), ("1", True)])

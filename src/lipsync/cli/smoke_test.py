@@ -277,8 +277,8 @@ def check_clip(clip: Clip, told: Mapping[str, Any], name: str, frames: int | Non
     _close(name, video.duration, Fraction(told["duration"]), slack, "was announced")
     _close(name, video.duration, audio.duration, slack + SOUND_SLACK, "its own sound has")
     if frames is not None:
-        _same(name, "frames", video.frames, frames)
-    words = f"{video.width}x{video.height}, {video.frames} frames, {float(video.duration):.2f} s"
+        _same(name, "frames", video.frame_count, frames)
+    words = f"{video.width}x{video.height}, {video.frame_count} frames, {float(video.duration):.2f} s"
     if sound is None:
         return words
     _close(name, video.duration, sound, slack, "the sound has")

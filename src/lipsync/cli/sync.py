@@ -284,7 +284,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "height": result.height,
         "rate": str(result.rate),
         "duration": round(float(result.duration), 3),
-        "crop": list(result.crop),
+        "padding": list(result.padding),
         "resize_factor": result.resize_factor,
         "enhanced": None if result.enhanced is None else _step_as_json(result.enhanced),
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.seconds.items()},

@@ -57,10 +57,10 @@ def write_comparison(before: Path, after: Path, output: Path) -> None:
     original = probe(before, photo_rate=video.rate)
     wide = replace(result, video=replace(video, width=2 * video.width))
     with ExitStack() as stack:
-        left = stack.enter_context(closing(ping_pong(original, video.frames, video_of(original).frames)))
+        left = stack.enter_context(closing(ping_pong(original, video.frame_count, video_of(original).frame_count)))
         right = stack.enter_context(closing(read(result)))
         rows = ((_side_by_side(*pair),) for pair in zip(left, right, strict=True))
-        write(rows, (output,), footage=wide, sound=result, frames=video.frames, encoding=Encoding())
+        write(rows, (output,), footage=wide, sound=result, frames=video.frame_count, encoding=Encoding())
 
 
 def _side_by_side(before: Frame, after: Frame) -> Frame:

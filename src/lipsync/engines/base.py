@@ -11,7 +11,7 @@ from typing import Protocol
 from lipsync.faces.track import Track
 from lipsync.models.session import RunInfo
 from lipsync.speech.audio import SpeechAudio
-from lipsync.types import Face, Frame
+from lipsync.types import Face, Frame, Sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class EngineOptions:
     original: bool = False
     checkpoint: str | None = None
     models_dir: Path | None = None
-    pads: tuple[int, int, int, int] | None = None
-    box: tuple[int, int, int, int] | None = None
+    pads: Sides | None = None
+    box: Sides | None = None
     smooth: bool = True
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsync.types import Float32, Landmarks
+from lipsync.types import Float32
 
 MESH = 468
 RIGHT_EYE, LEFT_EYE = 33, 263  # outer corners, the speaker's right and left
@@ -42,8 +42,8 @@ class Pose:
         return np.asarray(turned * self.scale[:, None, None] + self.shift[:, None], np.float32)
 
 
-def eye_distance(landmarks: Landmarks) -> float:
-    """Distance between the outer corners of the eyes in pixels, of one face (478, 3), depth included."""
+def eye_distance(landmarks: Float32) -> float:
+    """Distance between the outer corners of the eyes, in the unit of the points: (>= 468, 2), or with depth (., 3)."""
     return float(np.linalg.norm(landmarks[LEFT_EYE] - landmarks[RIGHT_EYE]))
 
 

@@ -20,10 +20,10 @@ import numpy as np
 from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.faces.detector import SIDE, Detection, anchors, blend, decode, in_picture
 from lipsync.faces.region import Region, region_of
-from lipsync.frames.rgb import Box, shrink_rgb, warp_rgb
+from lipsync.frames.rgb import letterbox_rgb, warp_rgb
 from lipsync.models.session import Session
 from lipsync.models.session_cache import SessionCache
-from lipsync.types import Face, Float32, Frame, Landmarks
+from lipsync.types import Box, Face, Float32, Frame, Landmarks
 
 MESH_SIDE: Final = 256  # pixels of the landmark network's input
 BELIEVED: Final = 0.5  # score from which the landmark network's answer is a face
@@ -60,9 +60,9 @@ class Landmarker:
             landmarker._pool.shutdown(cancel_futures=True)
 
     def detect(self, picture: Frame, region: Box | None = None) -> list[Detection]:
-        """Faces in the picture or in a box (left, top, right, bottom) of it, best first. Finds faces of about a tenth
+        """Faces in the picture or in a box of it, best first. Finds faces of about a tenth
         of the longer side or more; the landmark network has the last word on whether it is a face."""
-        view, matrix = shrink_rgb(picture, SIDE, region)
+        view, matrix = letterbox_rgb(picture, SIDE, region)
         values, logits = self._detector.run([view[None] * 2 - 1])
         found, scores = decode(values[0], logits[0, :, 0], self._anchors)
         return [in_picture(box, score, matrix) for box, score in blend(found, scores)]
@@ -98,13 +98,13 @@ class Landmarker:
         """The faces around a square of the picture, where somebody was a moment ago; largest first."""
         height, width = picture.y.shape
         reach = max(region.side, SMALLEST / 2)
-        box = (
+        box = Box(
             int(np.clip(region.x - reach, 0, width - 2)),
             int(np.clip(region.y - reach, 0, height - 2)),
             int(np.clip(region.x + reach, 2, width)),
             int(np.clip(region.y + reach, 2, height)),
         )
-        if box[2] - box[0] < 2 or box[3] - box[1] < 2:
+        if box.width < 2 or box.height < 2:
             return []
         faces = self._verified(picture, self.detect(picture, box), [])
         return sorted(faces, key=lambda face: -region_of(face.landmarks).side)
@@ -132,7 +132,7 @@ def tile_boxes(width: int, height: int, tiles: int) -> list[Box]:
     side = min(width, height) // tiles
     if side < SMALLEST:
         return []
-    return [(x, y, x + side, y + side) for y in _starts(height, side) for x in _starts(width, side)]
+    return [Box(x, y, x + side, y + side) for y in _starts(height, side) for x in _starts(width, side)]
 
 
 def _starts(length: int, side: int) -> list[int]:

@@ -1,19 +1,34 @@
-"""What makes one piece of a picture sit in another without a seam."""
+"""Blend a region into a frame without a visible seam."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from lipsync.frames.patch import Box
-from lipsync.types import Float32
+from lipsync.types import Box, Float32
 
-BRIGHTER = 24.0  # code values of 8 bits: the most that colours are shifted to fit
-RING = (0.05, 0.6)  # of a mask: where its edge is
+MAX_COLOUR_SHIFT = 24.0  # code values at 8 bits
+EDGE_RANGE = (0.05, 0.6)  # mask values that count as its edge
+
+
+def smoothstep(x: float | NDArray[np.floating]) -> Float32:
+    """Clamp ``x`` to 0..1 and ease it in and out with the cubic 3x² - 2x³."""
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def edge_ramp(length: int, width: float) -> Float32:
+    """Weights (length,) that rise from 0 to 1 over ``width`` samples at both ends."""
+    ramp = np.clip((np.arange(length) + 0.5) / width, 0, 1).astype(np.float32)
+    return np.asarray(np.minimum(ramp, ramp[::-1]), np.float32)
 
 
 def outline_mask(outline: Float32, box: Box, softness: float) -> Float32:
-    """How much of each pixel lies inside a closed outline (n, 2), in pixels of the picture: (h, w) in 0..1."""
+    """Rasterise a closed outline (n, 2), in frame pixels, within ``box``: coverage (h, w), 0..1.
+
+    ``softness``: sigma in pixels of the Gaussian that softens the edge.
+    """
     mask = np.zeros((box.height, box.width), np.uint8)
     corners = np.rint((outline - np.array([box.left, box.top])) * 16).astype(np.int32)
     cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, 4)
@@ -21,11 +36,11 @@ def outline_mask(outline: Float32, box: Box, softness: float) -> Float32:
     return np.multiply(soft, 1 / 255, dtype=np.float32)
 
 
-def colour_shift(around: Float32, look: Float32, mask: Float32, depth: int = 8) -> Float32:
-    """What makes ``look`` as bright and as warm as the picture ``around`` it, along the edge of a mask: (3,).
+def colour_shift(around: Float32, patch: Float32, mask: Float32, depth: int = 8) -> Float32:
+    """Return the offset (3,) that matches the colour of ``patch`` to ``around`` along the edge of ``mask``.
 
-    All (h, w), the first two of three channels in code values of ``depth`` bits; add the result to ``look``.
+    ``around``, ``patch``: (h, w, 3) Y'CbCr code values of ``depth`` bits. ``mask``: (h, w), 0..1.
     """
-    ring = cv2.inRange(mask, *RING)
-    most = BRIGHTER * (1 << (depth - 8))
-    return np.asarray(np.clip(cv2.mean(around - look, ring)[:3], -most, most), np.float32)
+    edge = cv2.inRange(mask, *EDGE_RANGE)
+    limit = MAX_COLOUR_SHIFT * (1 << (depth - 8))
+    return np.asarray(np.clip(cv2.mean(around - patch, edge)[:3], -limit, limit), np.float32)

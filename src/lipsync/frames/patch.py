@@ -1,96 +1,79 @@
-"""A rectangle of a picture as three full-size planes, and back: where engines edit.
+"""Read a box of a frame as three full-size planes, edit it, and write it back.
 
-The colours stay the picture's own Y'CbCr, so nothing is converted and what is not edited keeps its exact values.
+Patches stay in the frame's own Y'CbCr, so nothing is converted and unedited pixels keep their exact values.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import cv2
 import numpy as np
 
 from lipsync.frames.rgb import upsample_chroma
-from lipsync.types import Float32, Frame, Plane
+from lipsync.types import Box, Float32, Frame, Plane
+
+NO_SECOND_MAP = cast(Float32, None)  # cv2.remap takes None beside a two-channel map; its type stubs do not
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle in pixels, ``right`` and ``bottom`` excluded; corners even, so that chroma samples are not split."""
+def box_around(points: Float32, margin: float, frame: Frame) -> Box | None:
+    """Return the smallest even box around ``points`` (n, 2) and ``margin`` pixels, clipped to the frame.
 
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-
-def box_around(points: Float32, margin: float, picture: Frame) -> Box | None:
-    """The smallest even box that holds ``points`` (n, 2) and ``margin`` pixels, cut at the picture; None if outside."""
-    height, width = picture.y.shape
+    None if less than two pixels a side are left.
+    """
+    height, width = frame.y.shape
     low = np.floor((points.min(0) - margin) / 2).astype(int) * 2
     high = np.ceil((points.max(0) + margin) / 2).astype(int) * 2
-    box = Box(max(low[0], 0), max(low[1], 0), min(high[0], width), min(high[1], height))
+    box = Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).intersection(Box(0, 0, width, height))
     return box if box.width > 1 and box.height > 1 else None
 
 
-def read_patch(picture: Frame, box: Box) -> Plane:
-    """The box as (height, width, 3) of Y', Cb, Cr in code values; chroma is interpolated to full size."""
+def read_patch(frame: Frame, box: Box) -> Plane:
+    """Return an even box as (h, w, 3) Y', Cb, Cr code values; chroma is interpolated to full size."""
     size = (box.width, box.height)
-    half = slice(box.top // 2, (box.bottom + 1) // 2), slice(box.left // 2, (box.right + 1) // 2)
-    luma = picture.y[box.top : box.bottom, box.left : box.right]
-    return cast(Plane, cv2.merge([luma, *(upsample_chroma(plane[half], size) for plane in (picture.u, picture.v))]))
+    chroma = (upsample_chroma(plane[box.chroma], size) for plane in (frame.u, frame.v))
+    return cast(Plane, cv2.merge([frame.y[box.luma], *chroma]))
 
 
 def quantise(patch: Float32, depth: int) -> Plane:
-    """A patch (h, w, 3) as code values of 8 bits, or of more in 16."""
-    whole = np.clip(np.rint(patch), 0, (1 << depth) - 1)
-    return whole.astype(np.uint8) if depth == 8 else whole.astype(np.uint16)
+    """Round and clip a patch (h, w, 3) to code values: uint8 at 8 bits, else uint16."""
+    codes = np.clip(np.rint(patch), 0, (1 << depth) - 1)
+    return codes.astype(np.uint8) if depth == 8 else codes.astype(np.uint16)
 
 
-def write_patch(picture: Frame, box: Box, before: Plane, after: Plane, replaced: Float32 | None = None) -> None:
-    """Put ``after`` in the place of ``before``, both as ``read_patch`` gives them; what is the same in both stays.
+def write_patch(frame: Frame, box: Box, before: Plane, after: Plane, replaced: Float32 | None = None) -> None:
+    """Write ``after`` over ``before``, both as ``read_patch`` returns them; unchanged pixels keep their exact values.
 
-    Chroma takes the mean change of the pixels that share a sample, so that nothing is lost by reading and writing.
-    ``replaced`` (h, w) in 0..1: how much of each pixel is new, and keeps nothing of what reading smoothed away.
+    A chroma sample changes by the mean change of the pixels that share it, so that reading and writing loses nothing.
+    ``replaced``: (h, w), 0..1, the share of each pixel that is new and must not keep the detail that reading smoothed.
     """
     luma, *chroma = cv2.split(after)
-    picture.y[box.top : box.bottom, box.left : box.right] = luma
+    frame.y[box.luma] = luma
     rows, columns = (box.height + 1) // 2, (box.width + 1) // 2
-    top = (1 << picture.depth) - 1
+    max_code = (1 << frame.depth) - 1
     new_share = None if replaced is None else _halve(replaced, rows, columns)
-    for plane, new, channel in ((picture.u, chroma[0], 1), (picture.v, chroma[1], 2)):
+    for plane, new, channel in ((frame.u, chroma[0], 1), (frame.v, chroma[1], 2)):
         old = cv2.extractChannel(before, channel)
-        half = plane[box.top // 2 : box.top // 2 + rows, box.left // 2 : box.left // 2 + columns]
+        samples = plane[box.chroma]
         change = _halve(np.asarray(cv2.subtract(new, old, dtype=cv2.CV_32F), np.float32), rows, columns)
         if new_share is not None:
-            change += new_share * (_halve(np.asarray(old, np.float32), rows, columns) - half)
-        np.copyto(half, np.clip(np.rint(half + change), 0, top), casting="unsafe")
+            change += new_share * (_halve(np.asarray(old, np.float32), rows, columns) - samples)
+        np.copyto(samples, np.clip(np.rint(samples + change), 0, max_code), casting="unsafe")
 
 
-def warp_picture(picture: Frame, box: Box, where: Float32) -> None:
-    """Show in each pixel of the box what lies at ``where`` (height, width, 2): x, then y, in pixels of the box."""
-    halved = np.ascontiguousarray(where[::2, ::2]) * np.float32(0.5)
-    top, left = box.top // 2, box.left // 2
-    luma = picture.y[box.top : box.bottom, box.left : box.right]
-    luma[:] = sampled(luma, where)
-    for plane in (picture.u, picture.v):
-        half = plane[top : top + halved.shape[0], left : left + halved.shape[1]]
-        half[:] = sampled(half, halved)
+def warp_frame(frame: Frame, box: Box, coordinates: Float32) -> None:
+    """Replace each pixel of ``box`` by the one at ``coordinates`` (h, w, 2): x, y in pixels of the box."""
+    halved = np.ascontiguousarray(coordinates[::2, ::2]) * np.float32(0.5)
+    luma = frame.y[box.luma]
+    luma[:] = remap(luma, coordinates)
+    for plane in (frame.u, frame.v):
+        samples = plane[box.chroma]
+        samples[:] = remap(samples, halved)
 
 
-def sampled(patch: Plane, where: Float32) -> Plane:
-    """The patch, (h, w) or (h, w, channels), looked up at ``where`` (height, width, 2): x, then y, in pixels of it."""
-    nothing = cast(Float32, None)  # a map of both coordinates needs no second one, whatever OpenCV's types say
-    return cast(Plane, cv2.remap(patch, where, nothing, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+def remap(patch: Plane, coordinates: Float32) -> Plane:
+    """Sample a patch (h, w) or (h, w, c) at ``coordinates`` (height, width, 2), x, y in its pixels; bicubic."""
+    return cast(Plane, cv2.remap(patch, coordinates, NO_SECOND_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _halve(plane: Float32, rows: int, columns: int) -> Float32:

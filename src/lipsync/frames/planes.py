@@ -1,4 +1,4 @@
-"""Copies of planar frames in memory that one encoder call can take."""
+"""Copy planar frames into one block of memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def contiguous_copy(planes: list[Plane]) -> list[Plane]:
     return copies
 
 
-def writable_copy(picture: Frame) -> Frame:
-    """The same picture in memory of its own, writable."""
-    y, u, v = contiguous_copy([picture.y, picture.u, picture.v])
-    return replace(picture, y=y, u=u, v=v)
+def writable_copy(frame: Frame) -> Frame:
+    """Copy a frame into new, writable memory."""
+    y, u, v = contiguous_copy([frame.y, frame.u, frame.v])
+    return replace(frame, y=y, u=u, v=v)

@@ -26,8 +26,8 @@ from lipsync.media.decoding import decoded
 from lipsync.media.timing import check_whole, measure
 from lipsync.types import AudioInfo, Clip, Colour, VideoInfo
 
-SMALLEST = 32  # pixels a side
-LARGEST_PHOTO = 3840
+MIN_SIDE = 32  # pixels a side
+MAX_PHOTO_SIDE = 3840
 STILL_FORMATS = ("image2", "avif")
 BT709 = Colour(1, 1, 1, False)  # what pictures in RGB become, for they have no colour tags that a video could carry
 
@@ -72,17 +72,17 @@ def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
             return Clip(path, name, None, audio)
         codec, sample_aspect = stream.codec_context.name, stream.sample_aspect_ratio or Fraction(1)
         timing = measure(path, container, stream)
-    still = audio is None and (timing.frames == 1 or name in STILL_FORMATS or name.endswith("_pipe"))
+    still = audio is None and (timing.frame_count == 1 or name in STILL_FORMATS or name.endswith("_pipe"))
     first = _first_frame(path)
     width, height = _upright_size(path, first, still)
-    rate, frames = (photo_rate, 1) if still else (timing.rate, timing.frames)
+    rate, frame_count = (photo_rate, 1) if still else (timing.rate, timing.frame_count)
     video = VideoInfo(
         codec=codec,
         width=width,
         height=height,
         rate=rate,
-        frames=frames,
-        duration=frames / rate,
+        frame_count=frame_count,
+        duration=frame_count / rate,
         start=timing.start,
         pixel_format=first.format.name,
         depth=8 if still else max(component.bits for component in first.format.components),
@@ -139,10 +139,10 @@ def _upright_size(path: Path, first: VideoFrame, still: bool) -> tuple[int, int]
     width, height = first.width, first.height
     if round(first.rotation) % 180:
         width, height = height, width
-    if min(width, height) < SMALLEST:
+    if min(width, height) < MIN_SIDE:
         raise FrameTooSmall(f"{path}: {width}x{height} is too small to find a mouth in")
-    if still and max(width, height) > LARGEST_PHOTO:
-        shrink = Fraction(LARGEST_PHOTO, max(width, height))
+    if still and max(width, height) > MAX_PHOTO_SIDE:
+        shrink = Fraction(MAX_PHOTO_SIDE, max(width, height))
         width, height = round(width * shrink), round(height * shrink)
     return width, height
 

@@ -174,7 +174,7 @@ def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, read_o
 def _planar(frame: VideoFrame, video: VideoInfo, transform: FrameTransform | None) -> VideoFrame:
     """The coded frame in 4:2:0 of 8 or 10 bits, at the clip's size, its colours meaning what they meant."""
     name = "yuv420p" if video.depth == 8 else "yuv420p10le"
-    width, height = (video.width, video.height) if transform is None else transform.whole
+    width, height = (video.width, video.height) if transform is None else transform.source_size
     size = (height, width) if video.rotation % 180 else (width, height)
     if frame.format.name in (name, name.replace("yuv", "yuvj")) and size == (frame.width, frame.height):
         return frame

@@ -25,13 +25,13 @@ MISSING = (Fraction(1), Fraction(1, 50))  # seconds, or share of the length, by 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A video stream's frames at a constant ``rate``: ``frames`` of them, the first at ``start`` seconds.
+    """A video stream's frames at a constant ``rate``: ``frame_count`` of them, the first at ``start`` seconds.
 
     ``variable``: the file's own frames do not come at that rate; some are shown longer than others.
     """
 
     rate: Fraction
-    frames: int
+    frame_count: int
     start: Fraction
     variable: bool
 

@@ -1,4 +1,4 @@
-"""Pictures made smaller, turned and cut as they are read."""
+"""Downscale, rotate and crop frames while they are read."""
 
 from __future__ import annotations
 
@@ -10,71 +10,75 @@ import numpy as np
 
 from lipsync.errors import OptionInvalid
 from lipsync.frames.rgb import HD_LINES, UNSPECIFIED, upsample_chroma
-from lipsync.media.probe import BT709, SMALLEST, video_of
-from lipsync.types import Clip, FrameTransform, Plane
+from lipsync.media.probe import BT709, MIN_SIDE, video_of
+from lipsync.types import Box, Clip, FrameTransform, Plane, Sides
 
-WHOLE = (0, -1, 0, -1)  # a crop that leaves everything
+NO_CROP: Sides = (0, -1, 0, -1)
 
 
 def transformed(
-    clip: Clip,
-    *,
-    shrink: int = 1,
-    turned: bool = False,
-    crop: tuple[int, int, int, int] = WHOLE,
-    nearest: bool = False,
+    clip: Clip, *, resize_factor: int = 1, rotated: bool = False, crop: Sides = NO_CROP, nearest: bool = False
 ) -> Clip:
-    """The clip as it is read with pictures ``shrink`` times smaller, then turned clockwise by 90 degrees, then cut.
+    """Return the clip with a transform that ``read`` applies: downscale, rotate clockwise by 90 degrees, then crop.
 
-    ``crop``: top, bottom, left, right in pixels of what is left by then; -1 is the bottom or right edge. ``nearest``:
-    see ``FrameTransform``. The clip itself if nothing is asked for. Raises NoVideoStream, OptionInvalid.
+    ``crop``: top, bottom, left, right in pixels of the downscaled and rotated frame; -1 is the bottom or right edge.
+    ``nearest``: see ``FrameTransform``. Returns the same clip if nothing changes. Raises NoVideoStream, OptionInvalid.
     """
-    if shrink == 1 and not turned and crop == WHOLE:
+    if resize_factor == 1 and not rotated and crop == NO_CROP:
         return clip
     video = video_of(clip)
-    width, height = video.width // shrink, video.height // shrink
-    sample = video.sample_aspect
-    if turned:
-        width, height, sample = height, width, 1 / sample
+    width, height = video.width // resize_factor, video.height // resize_factor
+    sample_aspect = video.sample_aspect
+    if rotated:
+        width, height, sample_aspect = height, width, 1 / sample_aspect
+    box = _crop_box(clip, crop, width, height)
+    transform = FrameTransform((video.width, video.height), box, resize_factor, rotated, nearest)
+    colour = video.colour
+    if not nearest and colour.matrix == UNSPECIFIED and video.height >= HD_LINES:
+        colour = replace(colour, matrix=BT709.matrix)  # players assume another matrix for smaller untagged video
+    video = replace(video, width=box.width, height=box.height, sample_aspect=sample_aspect, colour=colour)
+    return replace(clip, video=video, transform=transform)
+
+
+def _crop_box(clip: Clip, crop: Sides, width: int, height: int) -> Box:
     top, bottom, left, right = crop
     bottom, right = (height if bottom == -1 else bottom), (width if right == -1 else right)
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
-        raise OptionInvalid(f"a crop from {top}, {left} to {bottom}, {right} does not fit into {width}x{height}")
-    if min(bottom - top, right - left) < SMALLEST:
-        raise OptionInvalid(f"{clip.path}: {right - left}x{bottom - top} would be left, too small to find a mouth in")
-    transform = FrameTransform((video.width, video.height), (top, bottom, left, right), shrink, turned, nearest)
-    colour = video.colour
-    if not nearest and colour.matrix == UNSPECIFIED and video.height >= HD_LINES:
-        colour = replace(colour, matrix=BT709.matrix)  # a smaller picture would be taken to have other colours
-    shown = replace(video, width=right - left, height=bottom - top, sample_aspect=sample, colour=colour)
-    return replace(clip, video=shown, transform=transform)
+        raise OptionInvalid(
+            f"crop {top} {bottom} {left} {right} does not fit into a frame of {width}x{height}; "
+            "expected TOP BOTTOM LEFT RIGHT in pixels, -1 for the bottom or right edge"
+        )
+    box = Box(left, top, right, bottom)
+    if min(box.width, box.height) < MIN_SIDE:
+        raise OptionInvalid(
+            f"{clip.path}: the frame would be only {box.width}x{box.height} after resizing and cropping; "
+            f"at least {MIN_SIDE}x{MIN_SIDE} is needed"
+        )
+    return box
 
 
 def apply_transform(planes: list[Plane], transform: FrameTransform) -> list[Plane]:
-    """The three planes of a picture of 4:2:0 as the framing wants them."""
-    width, height = (length // transform.shrink for length in transform.whole)
+    """Transform the three planes (Y', Cb, Cr) of an upright 4:2:0 frame of ``transform.source_size``."""
+    width, height = (length // transform.resize_factor for length in transform.source_size)
     sizes = [(width, height), *[((width + 1) // 2, (height + 1) // 2)] * 2]
-    if transform.shrink > 1:
-        how = cv2.INTER_LINEAR if transform.nearest else cv2.INTER_AREA
-        planes = [cast(Plane, cv2.resize(p, size, interpolation=how)) for p, size in zip(planes, sizes, strict=True)]
-    if transform.turned:
+    if transform.resize_factor > 1:
+        method = cv2.INTER_LINEAR if transform.nearest else cv2.INTER_AREA
+        planes = [cast(Plane, cv2.resize(p, size, interpolation=method)) for p, size in zip(planes, sizes, strict=True)]
+    if transform.rotated:
         planes = [np.rot90(plane, -1) for plane in planes]
-    return _cut(planes, transform.crop)
+    return _cropped(planes, transform.crop)
 
 
-def _cut(planes: list[Plane], crop: tuple[int, int, int, int]) -> list[Plane]:
-    top, bottom, left, right = crop
+def _cropped(planes: list[Plane], crop: Box) -> list[Plane]:
     luma, *chroma = planes
-    if top % 2 == 0 and left % 2 == 0:
-        half = slice(top // 2, (bottom + 1) // 2), slice(left // 2, (right + 1) // 2)
-        return [luma[top:bottom, left:right], *(plane[half] for plane in chroma)]
-    size = ((right - left + 1) // 2, (bottom - top + 1) // 2)
-    return [luma[top:bottom, left:right], *(_cut_between(plane, crop, luma.shape[::-1], size) for plane in chroma)]
+    if crop.top % 2 == 0 and crop.left % 2 == 0:
+        return [luma[crop.luma], *(plane[crop.chroma] for plane in chroma)]
+    return [luma[crop.luma], *(_cropped_between_samples(plane, crop, luma.shape[::-1]) for plane in chroma)]
 
 
-def _cut_between(plane: Plane, crop: tuple[int, int, int, int], whole: tuple[int, int], size: tuple[int, int]) -> Plane:
-    """A chroma plane of a picture of ``whole`` (width, height), cut where the crop splits its samples, to ``size``."""
-    top, bottom, left, right = crop
-    full = upsample_chroma(cast(Plane, np.ascontiguousarray(plane)), whole)[top:bottom, left:right]
+def _cropped_between_samples(plane: Plane, crop: Box, luma_size: tuple[int, int]) -> Plane:
+    """Crop a chroma plane of a frame of ``luma_size`` (width, height) at odd coordinates by resampling it."""
+    full = upsample_chroma(cast(Plane, np.ascontiguousarray(plane)), luma_size)[crop.luma]
     even = cv2.copyMakeBorder(full, 0, full.shape[0] % 2, 0, full.shape[1] % 2, cv2.BORDER_REPLICATE)
+    size = (crop.width + 1) // 2, (crop.height + 1) // 2
     return cast(Plane, cv2.resize(even, size, interpolation=cv2.INTER_AREA))

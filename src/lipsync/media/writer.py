@@ -52,10 +52,10 @@ class Written:
     """A finished file: ``width`` and ``height`` as shown; ``crop``: columns and rows, right and below, of padding."""
 
     path: Path
-    frames: int
+    frame_count: int
     width: int
     height: int
-    crop: tuple[int, int]
+    padding: tuple[int, int]
     bytes: int
 
 
@@ -166,8 +166,8 @@ class _Writer:
             if self._coded != shown and self._part.suffix != ".mkv":
                 write_clean_aperture(self._part, self._coded, shown)
             size = self._part.stat().st_size
-        crop = (self._coded[0] - shown[0], self._coded[1] - shown[1])
-        return Written(self._output, self._count, *shown, crop, size)
+        padding = (self._coded[0] - shown[0], self._coded[1] - shown[1])
+        return Written(self._output, self._count, *shown, padding, size)
 
     def publish(self) -> None:
         """Give the completed file its name."""

@@ -18,9 +18,8 @@ from lipsync.enhancers.base import EditedFrame
 from lipsync.errors import InferenceFailed, LipsyncError
 from lipsync.files import scratch_errors
 from lipsync.frames.difference import changed_box
-from lipsync.frames.patch import Box
 from lipsync.frames.planes import writable_copy
-from lipsync.types import Frame, Plane
+from lipsync.types import Box, Frame, Plane
 
 HEAD = struct.Struct("<5q")  # the box, and how many bytes follow
 NOTHING = HEAD.pack(0, 0, 0, 0, 0)
@@ -97,5 +96,4 @@ def _unpack(content: bytes, picture: Frame, box: Box) -> None:
 
 def _parts(picture: Frame, box: Box) -> tuple[Plane, Plane, Plane]:
     """The box in each of the planes, as views."""
-    half = slice(box.top // 2, (box.bottom + 1) // 2), slice(box.left // 2, (box.right + 1) // 2)
-    return picture.y[box.top : box.bottom, box.left : box.right], picture.u[half], picture.v[half]
+    return picture.y[box.luma], picture.u[box.chroma], picture.v[box.chroma]

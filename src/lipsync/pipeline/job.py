@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from lipsync.engines.base import EngineOptions
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.media.encoding import Encoding
-from lipsync.media.transform import WHOLE
+from lipsync.media.transform import NO_CROP
 from lipsync.models.session import RunInfo
+from lipsync.types import Sides
 
 FINAL_VARIANT, PLAIN_VARIANT = (
     "final",
@@ -62,7 +63,7 @@ class Job:
     av_offset: Fraction = Fraction(0)
     resize_factor: int = 1
     rotate: bool = False
-    crop: tuple[int, int, int, int] = WHOLE
+    crop: Sides = NO_CROP
     static: bool = False
     detail: float = 1.0
     enhancement: Enhancement | None = None
@@ -126,16 +127,19 @@ class EngineResult:
     variant: str = FINAL_VARIANT
     width: int = 0
     height: int = 0
-    crop: tuple[int, int] = (0, 0)
+    padding: tuple[int, int] = (0, 0)
     duration: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was made. ``outputs``: each engine's final file first, then the others. ``faces``: frames in which the
-    followed face was seen or bridged; ``crop``: rows and columns (right, bottom) that a player hides because the
-    encoder needs even sizes; ``resize_factor``: how many times smaller the lip-sync's picture is than the footage;
-    ``enhanced``: None if nobody asked for it; ``peak_memory`` in bytes."""
+    """The outcome of a job. ``outputs``: each engine's final file first, then the others.
+
+    ``faces``: frames in which the tracked face was seen or a short gap was bridged. ``padding``: columns on the right
+    and rows at the bottom that the encoder adds to reach even sizes and players hide. ``resize_factor``: how many times
+    smaller the lip-sync's picture is than the footage. ``enhanced``: None if enhancement was not requested.
+    ``peak_memory``: bytes.
+    """
 
     outputs: tuple[EngineResult, ...]
     frames: int
@@ -144,7 +148,7 @@ class Result:
     height: int
     rate: Fraction
     duration: Fraction
-    crop: tuple[int, int]
+    padding: tuple[int, int]
     resize_factor: int
     seconds: Mapping[str, float]
     peak_memory: int

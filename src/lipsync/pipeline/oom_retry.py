@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from lipsync.errors import FrameTooSmall, NoFaceFound, OptionInvalid, OutOfMemory
-from lipsync.media.transform import WHOLE
+from lipsync.media.transform import NO_CROP
 from lipsync.pipeline.job import Job
+from lipsync.types import Sides
 
 T = TypeVar("T")
 
@@ -55,10 +56,10 @@ def downscaled(job: Job, factor: int) -> Job:
 
 def without_framing(job: Job) -> Job:
     """The job with pictures as they are in the file."""
-    return replace(job, resize_factor=1, rotate=False, crop=WHOLE)
+    return replace(job, resize_factor=1, rotate=False, crop=NO_CROP)
 
 
-def _scaled(job: Job, factor: int, sides: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def _scaled(job: Job, factor: int, sides: Sides) -> Sides:
     """Pixels, of which -1 stands for an edge."""
     a, b, c, d = (n if n == -1 else n * job.resize_factor // factor for n in sides)
     return a, b, c, d

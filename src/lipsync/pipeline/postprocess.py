@@ -106,6 +106,6 @@ def _told(output: EngineResult, file: Written, context: RenderContext) -> Engine
         output=file.path,
         width=file.width,
         height=file.height,
-        crop=file.crop,
+        padding=file.padding,
         duration=context.voice.stats.duration,
     )

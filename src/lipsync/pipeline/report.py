@@ -58,13 +58,13 @@ def report(job: Job, made: Made, sound: AudioStats, monitor: Monitor, seconds: f
     final = made.finished.outputs[0]
     return Result(
         outputs=made.finished.outputs,
-        frames=made.first.frames,
+        frames=made.first.frame_count,
         faces=made.faces,
         width=final.width,
         height=final.height,
         rate=made.context.rate,
         duration=sound.duration,
-        crop=final.crop,
+        padding=final.padding,
         resize_factor=made.context.job.resize_factor,
         seconds=monitor.seconds | {"total": seconds},
         peak_memory=peak_memory(),
@@ -74,7 +74,7 @@ def report(job: Job, made: Made, sound: AudioStats, monitor: Monitor, seconds: f
 
 
 def _warnings(job: Job, made: Made, sound: AudioStats) -> Iterator[str]:
-    frames, enhanced = made.first.frames, made.finished.enhanced
+    frames, enhanced = made.first.frame_count, made.finished.enhanced
     if sound.clipped_share > NOTABLE_CLIPPING:
         yield f"{sound.clipped_share:.0%} of the sound is clipped"
     if any(engine.needs_faces for engine in made.engines) and made.faces < frames:

@@ -98,4 +98,4 @@ def _lip_sync(
 def _framed(footage: Clip, job: Job) -> Clip:
     """The footage as it is to be seen: smaller, turned, cut."""
     nearest = job.options.original
-    return transformed(footage, shrink=job.resize_factor, turned=job.rotate, crop=job.crop, nearest=nearest)
+    return transformed(footage, resize_factor=job.resize_factor, rotated=job.rotate, crop=job.crop, nearest=nearest)

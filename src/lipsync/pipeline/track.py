@@ -32,7 +32,7 @@ def track_faces(
         builder = stack.enter_context(TrackBuilder())
         needed = any(engine.needs_faces for engine in engines)
         seen = stack.enter_context(closing(_sightings(pictures, select if needed else None, sessions)))
-        for sighting in watched(seen, monitor, "track", min(limit, video.frames)):
+        for sighting in watched(seen, monitor, "track", min(limit, video.frame_count)):
             for engine in engines:
                 engine.observe(sighting.frame, sighting.face if engine.needs_faces else None)
             builder.add(sighting.face, sighting.cut)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from lipsync.frames.difference import changed_box, changed_mask
-from lipsync.frames.patch import Box
 from lipsync.frames.planes import writable_copy
-from lipsync.types import Colour, Frame
+from lipsync.types import Box, Colour, Frame
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.frames.rgb import luma_thumbnail, rgb_matrix, shrink_rgb, warp_rgb
-from lipsync.types import Colour, Frame
+from lipsync.frames.rgb import letterbox_rgb, luma_thumbnail, rgb_matrix, warp_rgb
+from lipsync.types import Box, Colour, Frame
 
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
@@ -93,7 +93,7 @@ def test_a_shrunk_view_keeps_its_place():
 
 
 def test_a_picture_is_letterboxed_into_a_square():
-    view, matrix = shrink_rgb(flat(235, 128, 128, size=(320, 180)), 64)
+    view, matrix = letterbox_rgb(flat(235, 128, 128, size=(320, 180)), 64)
     assert view.shape == (64, 64, 3)
     bright = np.flatnonzero(view[:, 32, 0] > 0.5)
     assert (bright[0], bright[-1]) == (14, 49)
@@ -103,7 +103,7 @@ def test_a_picture_is_letterboxed_into_a_square():
 def test_a_box_of_a_picture_is_shown_in_its_place():
     picture = flat(16, 128, 128, size=(320, 180))
     picture.y[100:104, 210:214] = 235
-    view, matrix = shrink_rgb(picture, 64, (161, 61, 289, 179))
+    view, matrix = letterbox_rgb(picture, 64, Box(161, 61, 289, 179))
     place = np.unravel_index(view[..., 0].argmax(), (64, 64))
     assert matrix @ [place[1], place[0], 1] == pytest.approx([211.5, 101.5], abs=1.5)
 
@@ -111,7 +111,7 @@ def test_a_box_of_a_picture_is_shown_in_its_place():
 def test_odd_sizes_are_no_trouble():
     picture = flat(126, 128, 128, size=(33, 17))
     assert warp_rgb(picture, IDENTITY, (33, 17)).shape == (17, 33, 3)
-    assert shrink_rgb(picture, 16)[0].shape == (16, 16, 3)
+    assert letterbox_rgb(picture, 16)[0].shape == (16, 16, 3)
     assert luma_thumbnail(picture).shape == (32, 32)
 
 

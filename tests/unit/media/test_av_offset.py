@@ -49,7 +49,7 @@ def noise(tmp_path, make_sound):
 def finished(tmp_path, make_video):
     def make(sound, encoding: Encoding, suffix: str, **footage):
         clip = probe(make_video(tmp_path / "footage.mkv", codec="ffv1", **{"frames": 30, "rate": NTSC, **footage}))
-        frames, output = video_of(clip).frames, tmp_path / f"out{suffix}"
+        frames, output = video_of(clip).frame_count, tmp_path / f"out{suffix}"
         write(zip(read(clip), strict=True), [output], footage=clip, sound=sound, frames=frames, encoding=encoding)
         return output
 

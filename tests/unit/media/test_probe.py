@@ -40,7 +40,7 @@ def test_the_rate_of_footage_that_stalls_is_found_in_times_of_milliseconds(tmp_p
 def test_the_exact_rate_is_found(tmp_path, make_video, suffix, rate):
     path = make_video(tmp_path / f"a.{suffix}", rate=Fraction(rate), frames=40)
     video = video_of(probe(path))
-    assert (video.rate, video.frames, video.variable) == (Fraction(rate), 40, False)
+    assert (video.rate, video.frame_count, video.variable) == (Fraction(rate), 40, False)
     assert video.duration == 40 / Fraction(rate)
 
 
@@ -49,7 +49,7 @@ def test_uneven_times_are_told(tmp_path, make_video):
     video = video_of(probe(make_video(tmp_path / "a.mp4", rate=Fraction(30), frames=10, stamps=stamps)))
     assert video.variable
     assert video.rate == 30
-    assert video.frames == 21
+    assert video.frame_count == 21
 
 
 def test_colour_tags_depth_and_codec(tmp_path, make_video):
@@ -106,7 +106,7 @@ def test_a_photo_is_one_frame_at_the_rate_asked_for(tmp_path, save_photo):
     clip = probe(save_photo(tmp_path / "a.png", np.zeros((60, 80, 3), np.uint8)), photo_rate=Fraction(30))
     video = video_of(clip)
     assert clip.still
-    assert (video.rate, video.frames, video.width, video.height) == (30, 1, 80, 60)
+    assert (video.rate, video.frame_count, video.width, video.height) == (30, 1, 80, 60)
 
 
 def test_a_huge_photo_is_made_smaller(tmp_path, save_photo):

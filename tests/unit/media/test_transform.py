@@ -25,7 +25,7 @@ def test_nothing_asked_for_changes_nothing(footage):
 @pytest.mark.parametrize("nearest", [True, False])
 @pytest.mark.parametrize("shrink", [2, 3])
 def test_pictures_become_smaller(footage, shrink, nearest):
-    small = transformed(footage, shrink=shrink, nearest=nearest)
+    small = transformed(footage, resize_factor=shrink, nearest=nearest)
     assert (video_of(small).width, video_of(small).height) == (192 // shrink, 96 // shrink)
     large, little = next(read(footage)), next(read(small))
     how = cv2.INTER_LINEAR if nearest else cv2.INTER_AREA
@@ -34,7 +34,7 @@ def test_pictures_become_smaller(footage, shrink, nearest):
 
 
 def test_pictures_are_turned_clockwise(footage):
-    turned = transformed(footage, turned=True)
+    turned = transformed(footage, rotated=True)
     assert (video_of(turned).width, video_of(turned).height) == (96, 192)
     assert (next(read(turned)).y == cv2.rotate(next(read(footage)).y, cv2.ROTATE_90_CLOCKWISE)).all()
 
@@ -51,7 +51,7 @@ def test_pictures_are_cut(footage, crop):
 
 
 def test_all_of_it_in_the_original_order(footage):
-    both = transformed(footage, shrink=2, turned=True, crop=(4, 80, 2, 44))
+    both = transformed(footage, resize_factor=2, rotated=True, crop=(4, 80, 2, 44))
     assert (video_of(both).width, video_of(both).height) == (42, 76)
     expected = np.rot90(cv2.resize(next(read(footage)).y, (96, 48), interpolation=cv2.INTER_AREA), -1)[4:80, 2:44]
     assert (next(read(both)).y == expected).all()
@@ -71,15 +71,15 @@ def test_wide_pixels_become_tall_ones(footage):
     from dataclasses import replace
 
     wide = replace(footage, video=replace(video_of(footage), sample_aspect=Fraction(4, 3)))
-    assert video_of(transformed(wide, turned=True)).sample_aspect == Fraction(3, 4)
+    assert video_of(transformed(wide, rotated=True)).sample_aspect == Fraction(3, 4)
 
 
 def test_smaller_pictures_keep_the_colours_of_large_ones_that_do_not_name_theirs(tmp_path, make_video):
     large = probe(make_video(tmp_path / "hd.mp4", frames=2, size=(960, 720)))
     assert video_of(large).colour.matrix == 2
-    assert video_of(transformed(large, shrink=2)).colour.matrix == 1
-    assert video_of(transformed(large, shrink=2, nearest=True)).colour.matrix == 2
-    assert video_of(transformed(probe(make_video(tmp_path / "sd.mp4", frames=2)), shrink=2)).colour.matrix == 2
+    assert video_of(transformed(large, resize_factor=2)).colour.matrix == 1
+    assert video_of(transformed(large, resize_factor=2, nearest=True)).colour.matrix == 2
+    assert video_of(transformed(probe(make_video(tmp_path / "sd.mp4", frames=2)), resize_factor=2)).colour.matrix == 2
 
 
 @pytest.mark.parametrize("crop", [(50, 40, 0, -1), (0, 97, 0, -1), (-2, -1, 0, -1), (0, 20, 0, -1)])
@@ -92,4 +92,4 @@ def test_footage_begins_anew(footage, number_of):
     assert [loop_index(i, 5) for i in range(7)] == [0, 1, 2, 3, 4, 0, 1]
     assert [number_of(p.y) for p in loop(footage, 12, 5)] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
     assert [p.index for p in loop(footage, 3, 1)] == [0, 0, 0]
-    assert [number_of(p.y) for p in ping_pong(transformed(footage, shrink=2), 7, 5)] == [0, 1, 2, 3, 4, 3, 2]
+    assert [number_of(p.y) for p in ping_pong(transformed(footage, resize_factor=2), 7, 5)] == [0, 1, 2, 3, 4, 3, 2]

@@ -25,7 +25,7 @@ def tone(tmp_path, make_sound):
 @pytest.fixture
 def transcode(tmp_path):
     def make(footage, sound, frames: int, name: str = "out.mp4", encoding: Encoding | None = None):
-        pictures = ping_pong(footage, frames, video_of(footage).frames)
+        pictures = ping_pong(footage, frames, video_of(footage).frame_count)
         encoding = encoding or Encoding()
         rows, to = zip(pictures, strict=True), [tmp_path / name]
         return write(rows, to, footage=footage, sound=sound, frames=frames, encoding=encoding)[0]
@@ -40,12 +40,12 @@ def leftovers(folder) -> list[str]:
 def test_every_frame_and_all_of_the_sound(tmp_path, make_video, number_of, tone, transcode):
     footage = probe(make_video(tmp_path / "a.mp4", frames=50))
     written = transcode(footage, tone(2), 50)
-    assert (written.frames, written.width, written.height, written.crop) == (50, 192, 96, (0, 0))
+    assert (written.frame_count, written.width, written.height, written.padding) == (50, 192, 96, (0, 0))
     assert written.bytes == written.path.stat().st_size
     result = probe(written.path)
     assert [number_of(p.y) for p in read(result)] == list(range(50))
     video, audio = video_of(result), audio_of(result)
-    assert (video.codec, video.rate, video.frames, video.pixel_format) == ("h264", 25, 50, "yuv420p")
+    assert (video.codec, video.rate, video.frame_count, video.pixel_format) == ("h264", 25, 50, "yuv420p")
     assert (audio.codec, audio.rate, audio.channels) == ("aac", 16_000, 1)
     assert abs(audio.duration - video.duration) <= Fraction(1, 25)
     assert leftovers(tmp_path) == ["out.mp4"]
@@ -67,7 +67,7 @@ def test_nothing_drifts_over_ten_minutes(tmp_path, make_video, tone, transcode):
     written = transcode(footage, tone(600, 8_000), frames, encoding=Encoding(preset="ultrafast"))
     result = probe(written.path)
     video, audio = video_of(result), audio_of(result)
-    assert (video.rate, video.frames) == (rate, frames)
+    assert (video.rate, video.frame_count) == (rate, frames)
     assert abs(video.duration - 600) <= 1 / rate
     assert abs(audio.duration - 600) <= 1 / rate
 
@@ -78,10 +78,10 @@ def test_odd_sizes_are_padded_and_flagged(tmp_path, make_video, tone, transcode,
     footage = probe(make_video(tmp_path / "a.mkv", codec="ffv1", size=size, frames=10))
     written = transcode(footage, tone(0.4), 10, f"out.{suffix}")
     assert (written.width, written.height) == size
-    assert written.crop == (size[0] % 2, size[1] % 2)
+    assert written.padding == (size[0] % 2, size[1] % 2)
     source, result = next(read(footage)), next(read(probe(written.path)))
     height, width = source.y.shape
-    assert result.y.shape == (height + written.crop[1], width + written.crop[0])
+    assert result.y.shape == (height + written.padding[1], width + written.padding[0])
     assert np.abs(result.y[:height, :width].astype(int) - source.y).mean() < 2
     content = written.path.read_bytes()
     if suffix != "mkv":

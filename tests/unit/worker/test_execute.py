@@ -127,7 +127,7 @@ def test_a_task_is_done_and_its_result_published(place, store, claimed):
     assert (output.engine, output.width, output.height) == ("passthrough", 192, 96)
     assert published(place) == [f"{task.id}/passthrough.mp4"]
     path = place.folder.parent / "published" / output.key
-    assert (path.stat().st_size, video_of(probe(path)).frames) == (output.size, 50)
+    assert (path.stat().st_size, video_of(probe(path)).frame_count) == (output.size, 50)
     assert output.url.startswith("http://localhost:8000/")
     assert set(done.timings) >= {"listen", "track", "render", "total"}
     assert done.performance.frames == 50

@@ -9,6 +9,7 @@ from lipsync.engines.wav2lip.crop import SIDE, Crop
 from lipsync.faces.geometry import CHIN, INNER_BOTTOM, INNER_TOP, LEFT_CORNER, LIPS, MESH, RIGHT_CORNER, fit_pose
 from lipsync.faces.landmarker import MESH_SIDE, Landmarker
 from lipsync.faces.region import Region
+from lipsync.frames.blend import edge_ramp
 from lipsync.frames.rgb import warp_rgb
 from lipsync.speech.motion import Basis
 from lipsync.types import Float32, Frame
@@ -38,9 +39,9 @@ def shown(picture: Frame, region: Region, crop: Crop, made: Float32) -> Float32:
 
 
 def _lower_half() -> Float32:
-    across = np.clip((np.arange(SIDE) + 0.5) / RIM, 0, 1)
+    across = edge_ramp(SIDE, RIM)
     down = np.clip((np.arange(SIDE) - SIDE / 2) / SEAM, 0, 1)
-    return np.asarray(np.minimum(down, across[::-1])[:, None] * np.minimum(across, across[::-1]), np.float32)
+    return np.asarray(np.minimum(down, across)[:, None] * across, np.float32)
 
 
 class MouthMeasurement:

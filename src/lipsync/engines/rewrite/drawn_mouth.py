@@ -9,6 +9,7 @@ import numpy as np
 from lipsync.engines.rewrite.donors import Donor, traits
 from lipsync.engines.rewrite.mouth import Lips, Mouth
 from lipsync.engines.rewrite.shape import opened
+from lipsync.frames.blend import smoothstep
 from lipsync.frames.patch import quantise
 from lipsync.types import Float32
 
@@ -40,12 +41,12 @@ def drawn_donor(closed: Float32, skin: Float32, cavity: Float32, depth: int) -> 
     arch = np.sqrt(1 - along**2)
     top = 0.35 * GAP * (1 - arch)
     picture = np.broadcast_to(cavity, (height, width, 3)).astype(np.float32).copy()
-    tongue = _soft((down - (0.62 * GAP + 0.25 * GAP * along**2)) / 0.05) * _soft((0.8 - along) / 0.25)
+    tongue = smoothstep((down - (0.62 * GAP + 0.25 * GAP * along**2)) / 0.05) * smoothstep((0.8 - along) / 0.25)
     picture += 0.55 * tongue[..., None] * (_tinted(skin, 0.62, 0, 16) - picture)
     edge = top + TEETH - CURVE * along**2 + 0.004 * np.abs(np.sin(across * 2 * np.pi / 0.17))
-    teeth = _soft((edge - down) / 0.012) * _soft((0.92 - along) / 0.3)
+    teeth = smoothstep((edge - down) / 0.012) * smoothstep((0.92 - along) / 0.3)
     between = 1 - 0.10 * np.exp(-((np.sin(across * np.pi / 0.085)) ** 2) / 0.02)
-    lit = (0.72 + 0.28 * _soft((down - top) / 0.06)) * (1 - 0.5 * along**2) * between
+    lit = (0.72 + 0.28 * smoothstep((down - top) / 0.06)) * (1 - 0.5 * along**2) * between
     enamel = _tinted(skin, 1.0, 0.35, -4) * np.stack([lit, np.ones_like(lit), np.ones_like(lit)], -1)
     picture += teeth[..., None] * (enamel - picture)
     lips = Lips(
@@ -73,8 +74,3 @@ def _tinted(skin: Float32, light: float, neutral: float, red: float) -> Float32:
     middle = 128.0 if skin.max() < 300 else 512.0
     chroma = middle + (skin[1:] - middle) * (1 - neutral) + np.array([0, red]) * middle / 128
     return np.asarray([skin[0] * light, *chroma], np.float32)
-
-
-def _soft(x: Float32) -> Float32:
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)

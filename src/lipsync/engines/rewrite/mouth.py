@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from lipsync.faces.geometry import LIPS_INNER
-from lipsync.frames.patch import Box
-from lipsync.types import Float32, Plane
+from lipsync.frames.blend import smoothstep
+from lipsync.types import Box, Float32, Plane
 
 UPPER = LIPS_INNER[:11]  # from the speaker's right corner over the top to the left one
 LOWER = (LIPS_INNER[0], *LIPS_INNER[:9:-1])  # and along the bottom, right to left too
@@ -82,22 +82,18 @@ def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     below, above = (height - upper) * scale, (lower - height) * scale
     wanted = np.maximum(below + above, 1e-3)
     share = np.asarray(np.clip(below / wanted, 0, 1), np.float32)
-    row = top + below + _ease(share) * (bottom - above - top - below)
+    row = top + below + smoothstep(share) * (bottom - above - top - below)
     x = donor.origin[0] + place * donor.width * donor.along[0] + row * donor.down[0]
     y = donor.origin[1] + place * donor.width * donor.along[1] + row * donor.down[1]
     x, y = x.astype(np.float32), y.astype(np.float32)
     shown = cv2.remap(mouth.patch, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    torn = _ease(np.clip((lips.gap / max(donor.gap, 1e-3) - 1.2) / 0.8, 0, 1))
-    hollow = torn * _ease(np.clip(1.4 - np.abs(share - 0.6) * 4, 0, 1))
+    torn = smoothstep((lips.gap / max(donor.gap, 1e-3) - 1.2) / 0.8)
+    hollow = torn * smoothstep(1.4 - np.abs(share - 0.6) * 4)
     outside = np.clip(-np.minimum(row - top, bottom - row) / (0.02 * donor.unit) - 0.2, 0, 1)
-    narrow = 0.85 * _ease(np.asarray(np.clip((NARROW - wanted / donor.unit) / NARROW, 0, 1), np.float32))
+    narrow = 0.85 * smoothstep((NARROW - wanted / donor.unit) / NARROW)
     dark = np.maximum(np.maximum(hollow, outside), narrow)[..., None].astype(np.float32)
     ajar = float(np.clip((lips.gap - SHUT) / (AJAR - SHUT), 0, 1))
     return np.asarray(shown * (1 - dark) + cavity * dark, np.float32), ajar
-
-
-def _ease(x: float | Float32) -> Float32:
-    return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
 def _coordinates(lips: Lips, box: Box) -> tuple[Float32, Float32, Float32, Float32]:

@@ -11,8 +11,8 @@ from lipsync.engines.rewrite.mouth import Lips, Mouth, measure_lips, show_inside
 from lipsync.engines.rewrite.warp import STILL, Raster, Triangles, with_ring
 from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
 from lipsync.frames.blend import colour_shift, outline_mask
-from lipsync.frames.patch import Box, box_around, quantise, read_patch, sampled, warp_picture, write_patch
-from lipsync.types import Float32, Frame
+from lipsync.frames.patch import box_around, quantise, read_patch, remap, warp_frame, write_patch
+from lipsync.types import Box, Float32, Frame
 
 SOFTNESS = 0.006  # eye distances: the feather between lip and inside
 RIM, FEATHER = 0.05, 0.045  # eye distances: skin around the lips that comes with them, and the feather of its edge
@@ -50,7 +50,7 @@ def render(
         return False
     step = int(np.clip(unit / COARSE, 2, 4))
     raster = Raster(new, triangles, moving, box, step)
-    warp_picture(picture, box, raster.map_from(old - np.array([box.left, box.top], np.float32)))
+    warp_frame(picture, box, raster.map_from(old - np.array([box.left, box.top], np.float32)))
     part = box_around(new[list(LIPS_OUTER)], (RIM + 2.5 * FEATHER) * unit, picture)
     if part is not None:
         raster = Raster(new, triangles, moving, part, step=1)
@@ -58,15 +58,6 @@ def render(
         mouth = _with_mouth(np.asarray(skin, np.float32), raster, part, new, unit, layers, cavity)
         write_patch(picture, part, skin, quantise(mouth, picture.depth))
     return True
-
-
-def _common(a: Box, b: Box) -> Box:
-    return Box(max(a.left, b.left), max(a.top, b.top), min(a.right, b.right), min(a.bottom, b.bottom))
-
-
-def _within(part: Box, box: Box) -> tuple[slice, slice]:
-    """The rows and columns of ``box`` that ``part`` covers."""
-    return slice(part.top - box.top, part.bottom - box.top), slice(part.left - box.left, part.right - box.left)
 
 
 def _with_mouth(
@@ -85,7 +76,7 @@ def _with_mouth(
         look = skin.copy()
         if layer.mouth.points is not None:
             where = raster.map_from(with_ring(layer.mouth.points))
-            look = np.asarray(sampled(layer.mouth.patch, where), np.float32)
+            look = np.asarray(remap(layer.mouth.patch, where), np.float32)
             shift = colour_shift(skin, look, around)
             look = skin + (look + shift - skin) * around[..., None]
         if hole is not None:
@@ -105,7 +96,7 @@ def _hole(new: Float32, unit: float, part: Box) -> _Hole | None:
     softness = max(0.5, SOFTNESS * unit)
     inner = new[list(LIPS_INNER)]
     low, high = np.floor(inner.min(0) - 3 * softness).astype(int), np.ceil(inner.max(0) + 3 * softness).astype(int)
-    box = _common(Box(low[0], low[1], high[0], high[1]), part)
+    box = Box(low[0], low[1], high[0], high[1]).intersection(part)
     if box.width < 1 or box.height < 1:
         return None
     return _Hole(box, outline_mask(inner, box, softness)[..., None])
@@ -113,5 +104,5 @@ def _hole(new: Float32, unit: float, part: Box) -> _Hole | None:
 
 def _put_inside(look: Float32, mouth: Mouth, lips: Lips, hole: _Hole, part: Box, cavity: Float32) -> None:
     inside, seen = show_inside(mouth, lips, hole.box, cavity)
-    rows, columns = _within(hole.box, part)
+    rows, columns = hole.box.within(part)
     look[rows, columns] += (inside - look[rows, columns]) * (hole.mask * seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, MESH, opening
+from lipsync.frames.blend import smoothstep
 from lipsync.types import Float32
 
 NOSE_BASE, CHIN_TIP = 2, 152
@@ -21,13 +22,13 @@ def influence(rest: Float32) -> Float32:
     """
     outline = rest[list(LIPS_OUTER), :2]
     distance = np.linalg.norm(rest[:MESH, None, :2] - outline[None], axis=-1).min(1)
-    weight = _ease(np.clip((FAR - distance) / (FAR - NEAR), 0, 1))
+    weight = smoothstep((FAR - distance) / (FAR - NEAR))
     lips_bottom, chin = outline[:, 1].max(), rest[CHIN_TIP, 1]
     along = np.abs(rest[:MESH, 0] - rest[CHIN_TIP, 0])
-    jaw = _ease(np.clip((0.55 - along) / 0.35, 0, 1)) * _ease(np.clip((rest[:MESH, 1] - lips_bottom) / 0.1, 0, 1))
+    jaw = smoothstep((0.55 - along) / 0.35) * smoothstep((rest[:MESH, 1] - lips_bottom) / 0.1)
     weight = np.maximum(weight, jaw * (rest[:MESH, 1] <= chin + 0.2))
     above = rest[NOSE_BASE, 1] - rest[:MESH, 1]
-    weight = weight * _ease(np.clip(1 - (above + 0.02) / 0.12, 0, 1))
+    weight = weight * smoothstep(1 - (above + 0.02) / 0.12)
     weight[list(LIPS_OUTER + LIPS_INNER)] = 1
     return np.asarray(weight, np.float32)
 
@@ -72,7 +73,3 @@ def opened(face: Float32, gap: float) -> Float32:
     below = face[:, 1] > np.interp(face[:, 0], lower[:, 0], lower[:, 1]) - 1e-6
     below[list(UPPER_INNER)], below[list(LOWER_INNER)] = False, True
     return np.asarray(face + np.where(below[:, None], _follow(face, lower, moved), 0), np.float32)
-
-
-def _ease(x: Float32) -> Float32:
-    return np.asarray(x * x * (3 - 2 * x), np.float32)

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.faces.geometry import JAW, LIPS, LIPS_INNER, MESH
-from lipsync.frames.patch import Box
-from lipsync.types import Float32
+from lipsync.types import Box, Float32
 
 Triangles = NDArray[np.int32]  # (n, 3) point numbers
 

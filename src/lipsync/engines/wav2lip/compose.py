@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.engines.wav2lip.crop import SIDE, Crop
-from lipsync.faces.geometry import JAW, LEFT_EYE, RIGHT_EYE
-from lipsync.frames.blend import colour_shift, outline_mask
-from lipsync.frames.patch import Box, box_around, quantise, read_patch, write_patch
-from lipsync.frames.rgb import rgb_matrix
-from lipsync.types import Float32, Frame
+from lipsync.faces.geometry import JAW, eye_distance
+from lipsync.frames.blend import colour_shift, edge_ramp, outline_mask
+from lipsync.frames.patch import box_around, quantise, read_patch, write_patch
+from lipsync.frames.rgb import rgb_matrix, ycbcr_matrix
+from lipsync.types import Box, Float32, Frame
 
 Float64 = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ class Placement:
 
 def place_of(crop: Crop, points: Float32, strength: float) -> Placement:
     """The place for a face whose mesh (>= 468, 2) is known, in pixels."""
-    unit = float(np.linalg.norm(points[LEFT_EYE] - points[RIGHT_EYE]))
+    unit = eye_distance(points)
     jaw, upper = points[list(LOWER_JAW)], points[list(UNDER_NOSE)]
     middle = upper[1]
     away = jaw - middle
@@ -73,9 +73,8 @@ def compose(picture: Frame, made: Float32, place: Placement) -> bool:
 def _enlarged(made: Float32, crop: Crop, box: Box, picture: Frame) -> tuple[Float32, Float32]:
     """The face in the box, (h, w, 3) Y'CbCr code values as floats, and how much of it there is, (h, w) in 0..1."""
     to_rgb = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth)
-    back = np.linalg.inv(to_rgb[:, :3].astype(np.float64))
-    from_rgb = np.column_stack([back, -back @ to_rgb[:, 3]])
-    coded = np.asarray(cv2.transform(np.ascontiguousarray(made[::-1].transpose(1, 2, 0)), from_rgb), np.float32)
+    rgb = np.ascontiguousarray(made[::-1].transpose(1, 2, 0))
+    coded = np.asarray(cv2.transform(rgb, ycbcr_matrix(to_rgb)), np.float32)
     where = np.asarray(cv2.invertAffineTransform(crop.matrix()), np.float64)
     where[:, 2] += where[:, :2] @ [box.left, box.top]
     coded, scaled = _not_finer(coded, crop, where)
@@ -99,6 +98,5 @@ def _not_finer(coded: Float32, crop: Crop, where: Float64) -> tuple[Float32, Flo
 
 
 def _rim() -> Float32:
-    ramp = np.clip((np.arange(SIDE) + 0.5) / RIM, 0, 1)
-    line = np.minimum(ramp, ramp[::-1]).astype(np.float32)
+    line = edge_ramp(SIDE, RIM)
     return np.minimum(line[:, None], line[None])

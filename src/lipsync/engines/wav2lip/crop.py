@@ -15,7 +15,7 @@ from lipsync.errors import OptionInvalid
 from lipsync.faces.geometry import LEFT_EYE, MESH, RIGHT_EYE
 from lipsync.faces.smoothing import local_fit
 from lipsync.frames.rgb import warp_rgb
-from lipsync.types import Float32, Frame, Landmarks, Shot
+from lipsync.types import Float32, Frame, Landmarks, Shot, Sides
 
 SIDE = 96  # pixels of the generator's picture
 # The box that a detector trained on WIDER FACE gives, as the original's was, told by the mesh: ear to ear, down to the
@@ -77,7 +77,7 @@ def aligned_box(landmarks: Landmarks) -> Crop:
     return detected_box(landmarks, float(np.arctan2(across[1], across[0])))
 
 
-def boxed(box: tuple[int, int, int, int]) -> Crop:
+def boxed(box: Sides) -> Crop:
     """A box that is told by its top, bottom, left and right, the second and fourth excluded."""
     top, bottom, left, right = box
     if bottom <= top or right <= left:
@@ -85,7 +85,7 @@ def boxed(box: tuple[int, int, int, int]) -> Crop:
     return Crop((left + right - 1) / 2, (top + bottom - 1) / 2, right - left, bottom - top)
 
 
-def check_inside(box: tuple[int, int, int, int], picture: Frame) -> None:
+def check_inside(box: Sides, picture: Frame) -> None:
     """OptionInvalid if nothing of a box, told by its top, bottom, left and right, lies in the picture."""
     top, bottom, left, right = box
     height, width = picture.y.shape

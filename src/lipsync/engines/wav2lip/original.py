@@ -20,10 +20,10 @@ from lipsync.engines.base import EngineOptions, Rendered, Scene
 from lipsync.engines.wav2lip.crop import SIDE, boxed, check_inside, detected_box
 from lipsync.engines.wav2lip.inference import FrameJob, GeneratorInput, GeneratorRunner, batch_for
 from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, original_starts
-from lipsync.frames.patch import Box, quantise, read_patch, write_patch
-from lipsync.frames.rgb import BT601, UNSPECIFIED, rgb_matrix
+from lipsync.frames.patch import quantise, read_patch, write_patch
+from lipsync.frames.rgb import BT601, UNSPECIFIED, rgb_matrix, ycbcr_matrix
 from lipsync.models.session import RunInfo
-from lipsync.types import Face, Float32, Frame
+from lipsync.types import Box, Face, Float32, Frame
 
 PADS = (0, 10, 0, 0)
 AVERAGED = 5  # boxes
@@ -131,20 +131,18 @@ def read_bgr(picture: Frame, box: Box) -> Bgr:
     wide = _widened(box, picture)
     coded = read_patch(picture, wide)
     rgb = cv2.transform(coded.astype(np.float32), _to_rgb(picture) * 255)
-    inner = rgb[box.top - wide.top : box.bottom - wide.top, box.left - wide.left : box.right - wide.left, ::-1]
+    inner = rgb[box.within(wide)][..., ::-1]
     return np.ascontiguousarray(np.clip(np.rint(inner), 0, 255).astype(np.uint8))
 
 
 def paste(picture: Frame, made: Float32, box: Box) -> None:
     """Replace the box of the picture by a generated face (3, 96, 96), BGR in 0..1."""
-    to_rgb = _to_rgb(picture).astype(np.float64)
-    back = np.linalg.inv(to_rgb[:, :3])
     rgb = pasted(made, box.width, box.height)[..., ::-1] / np.float32(255)
-    coded = cv2.transform(np.ascontiguousarray(rgb, np.float32), np.column_stack([back, -back @ to_rgb[:, 3]]))
+    coded = cv2.transform(np.ascontiguousarray(rgb, np.float32), ycbcr_matrix(_to_rgb(picture)))
     wide = _widened(box, picture)
     before = read_patch(picture, wide)
     after = before.copy()
-    inside = slice(box.top - wide.top, box.bottom - wide.top), slice(box.left - wide.left, box.right - wide.left)
+    inside = box.within(wide)
     after[inside] = quantise(np.asarray(coded, np.float32), picture.depth)
     replaced = np.zeros(before.shape[:2], np.float32)
     replaced[inside] = 1
@@ -160,9 +158,4 @@ def _to_rgb(picture: Frame) -> Float32:
 def _widened(box: Box, picture: Frame) -> Box:
     """An even box with some room around, as far as the picture reaches."""
     height, width = picture.y.shape
-    return Box(
-        max(0, (box.left - ROOM) // 2 * 2),
-        max(0, (box.top - ROOM) // 2 * 2),
-        min(width, (box.right + ROOM + 1) // 2 * 2),
-        min(height, (box.bottom + ROOM + 1) // 2 * 2),
-    )
+    return box.grown(ROOM).even().intersection(Box(0, 0, width, height))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.engines.wav2lip.crop import Crop, view
-from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LEFT_EYE, RIGHT_EYE
+from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LEFT_EYE, RIGHT_EYE, eye_distance
 from lipsync.types import Float32, Frame, Landmarks, Shot
 
 NOSE_TIP = 1
@@ -90,5 +90,5 @@ def _turn(points: Float32) -> Float32:
 
 
 def _gap(points: Float32) -> float:
-    across = float(np.linalg.norm(points[LEFT_EYE] - points[RIGHT_EYE]))
+    across = eye_distance(points)
     return float(np.linalg.norm(points[INNER_TOP] - points[INNER_BOTTOM])) / max(across, 1e-6)

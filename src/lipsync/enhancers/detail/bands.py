@@ -11,6 +11,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from lipsync.frames.blend import smoothstep
 from lipsync.types import Float32
 
 HELD: Final = 1.6  # generator's pixels: the Gaussian that leaves what a generator surely holds
@@ -76,8 +77,7 @@ def agreeing(seen: Float32, source: Float32, pixel: float) -> Float32:
     own, band = (blurred(image, fine) - blurred(image, coarse) for image in (seen, source))
     common, first, second = (mean_around(product, WINDOW * pixel) for product in (own * band, own * own, band * band))
     together = common / np.sqrt((first + NOISE) * (second + NOISE))
-    share = np.clip((together - UNRELATED) / (RELATED - UNRELATED), 0, 1)
-    return np.asarray(share * share * (3 - 2 * share), np.float32)
+    return smoothstep((together - UNRELATED) / (RELATED - UNRELATED))
 
 
 def fine_energy(source: Float32, pixel: float) -> Float32:
@@ -94,8 +94,7 @@ def alike(seen: Float32, source: Float32, pixel: float) -> Float32:
     """How much of each pixel shows the same in both, 0..1, beyond differences of light and of sharpness."""
     apart = blurred(source - seen, ALIKE_WITHIN * pixel)
     apart = np.abs(apart - mean_around(apart, LIGHT * pixel))
-    share = np.clip((UNLIKE - apart) / (UNLIKE - ALIKE), 0, 1)
-    smooth = np.asarray(share * share * (3 - 2 * share), np.float32)
+    smooth = smoothstep((UNLIKE - apart) / (UNLIKE - ALIKE))
     side = 2 * round(pixel) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return blurred(np.asarray(cv2.erode(smooth, kernel), np.float32), pixel)

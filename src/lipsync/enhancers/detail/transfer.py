@@ -25,8 +25,8 @@ from lipsync.enhancers.detail.warp import filled, source_map, unit_of
 from lipsync.faces.geometry import INNER_TOP, LIPS_INNER, LIPS_OUTER
 from lipsync.faces.region import Region, region_of
 from lipsync.frames.difference import changed_box, changed_mask
-from lipsync.frames.patch import Box, quantise, sampled
-from lipsync.types import Float32, Frame, Plane
+from lipsync.frames.patch import quantise, remap
+from lipsync.types import Box, Float32, Frame, Plane
 
 GENERATED: Final = 96  # pixels across a face that a small generator makes
 EDGE: Final = 0.05  # eye distances in which the detail fades at the edge of what was changed
@@ -82,18 +82,19 @@ def transfer(edit: EditedFrame, source: Float32, shown: Float32, strength: float
         return
     unit = unit_of(source)
     pixel = float(np.sqrt(np.prod(np.ptp(source, axis=0)))) / GENERATED
-    box = _grown(changed, round(ROOM * pixel) + 2, picture)
+    height, width = picture.y.shape
+    box = changed.grown(round(ROOM * pixel) + 2).even().intersection(Box(0, 0, width, height))
     frame = _Frame(box, _luma(picture, box), _luma(edit.before, box), source, shown, unit, pixel)
     mask = changed_mask(edit.before, picture, box, max(1.5, EDGE * unit)) * np.float32(strength)
     after = frame.seen + mask * (_detailed(frame, memory) - frame.seen)
     scale = np.float32(1 << (picture.depth - 8))
-    picture.y[box.top : box.bottom, box.left : box.right] = quantise(after * scale, picture.depth)
+    picture.y[box.luma] = quantise(after * scale, picture.depth)
 
 
 def _detailed(frame: _Frame, memory: TemporalState) -> Float32:
     """The frame's box with all detail."""
     where = source_map(frame.shown, frame.source, frame.box)
-    warped = np.asarray(sampled(cast(Plane, frame.before), where), np.float32)
+    warped = np.asarray(remap(cast(Plane, frame.before), where), np.float32)
     certain = agreeing(frame.seen, warped, frame.pixel)
     same = _same_place(frame, warped, certain, memory)
     nothing = cast(Float32, None)  # as in media.patch
@@ -181,13 +182,5 @@ def _soft(mesh: Float32, outline: tuple[int, ...], frame: _Frame, softness: floa
 
 
 def _luma(picture: Frame, box: Box) -> Float32:
-    luma = np.asarray(picture.y[box.top : box.bottom, box.left : box.right], np.float32)
+    luma = np.asarray(picture.y[box.luma], np.float32)
     return luma / np.float32(1 << (picture.depth - 8))
-
-
-def _grown(box: Box, room: int, picture: Frame) -> Box:
-    height, width = picture.y.shape
-    room += room % 2
-    return Box(
-        max(0, box.left - room), max(0, box.top - room), min(width, box.right + room), min(height, box.bottom + room)
-    )

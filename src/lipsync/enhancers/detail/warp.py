@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.faces.geometry import LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
-from lipsync.frames.patch import Box
-from lipsync.types import Float32
+from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, eye_distance
+from lipsync.types import Box, Float32
 
 UPPER_LIP: Final = (*LIPS_OUTER[:11], *LIPS_INNER[:11])
 LOWER_LIP: Final = (*LIPS_OUTER[10:], LIPS_OUTER[0], *LIPS_INNER[10:], LIPS_INNER[0])
@@ -29,7 +28,7 @@ FAR = 5.0  # eye distances: beyond all of the face
 
 def unit_of(mesh: Float32) -> float:
     """The distance between the eyes' outer corners of a mesh (468, 2), at least one pixel."""
-    return max(1.0, float(np.linalg.norm(mesh[LEFT_EYE] - mesh[RIGHT_EYE])))
+    return max(1.0, eye_distance(mesh))
 
 
 def source_map(shown: Float32, source: Float32, box: Box) -> Float32:

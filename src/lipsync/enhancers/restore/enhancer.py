@@ -17,17 +17,17 @@ from lipsync.enhancers.base import EditedFrame, EnhancerOptions
 from lipsync.enhancers.restore.align import square_matrix
 from lipsync.enhancers.restore.onnx_ports import InputSignature, input_signature
 from lipsync.errors import InferenceFailed
-from lipsync.faces.geometry import LEFT_EYE, RIGHT_EYE
+from lipsync.faces.geometry import eye_distance
 from lipsync.faces.track import Track
 from lipsync.faces.window import SmoothedFaces
-from lipsync.frames.blend import colour_shift
+from lipsync.frames.blend import colour_shift, edge_ramp
 from lipsync.frames.difference import changed_box, changed_mask
-from lipsync.frames.patch import Box, quantise, read_patch, write_patch
-from lipsync.frames.rgb import rgb_matrix, warp_rgb
+from lipsync.frames.patch import quantise, read_patch, write_patch
+from lipsync.frames.rgb import rgb_matrix, warp_rgb, ycbcr_matrix
 from lipsync.models.session import RunInfo, Session
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import load_basis
-from lipsync.types import Float32, Frame, Shot
+from lipsync.types import Box, Float32, Frame, Shot
 
 STREAMS: Final = 2
 AHEAD: Final = STREAMS + 1  # frames that wait for their faces
@@ -95,7 +95,7 @@ class Restoration:
             return None
         side = self._network.ports.side
         matrix = square_matrix(face.points, side)
-        unit = float(np.linalg.norm(face.points[LEFT_EYE] - face.points[RIGHT_EYE]))
+        unit = eye_distance(face.points)
         strength = self._options.strength * face.strength
         return _Look(warp_rgb(frame.after, matrix, (side, side), fine=True), matrix, box, unit, strength)
 
@@ -124,8 +124,7 @@ def open_restorer(find: Callable[[bool], Path], options: EnhancerOptions, sessio
 
 def _rim(side: int) -> Float32:
     """What is kept of the detail, (side, side, 1): networks err at the edge of what they see, so it fades there."""
-    ramp = np.clip((np.arange(side) + 0.5) * RIM / side, 0, 1)
-    line = np.minimum(ramp, ramp[::-1]).astype(np.float32)
+    line = edge_ramp(side, side / RIM)
     return np.minimum(line[:, None], line[None])[..., None]
 
 
@@ -184,4 +183,4 @@ def _in_picture(detail: Float32, matrix: Float32, box: Box, picture: Frame) -> F
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     shown = cv2.warpAffine(detail, where, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
     to_rgb = rgb_matrix(picture.colour, picture.y.shape[0], picture.depth)
-    return np.asarray(cv2.transform(shown, np.linalg.inv(to_rgb[:, :3])), np.float32)
+    return np.asarray(cv2.transform(shown, ycbcr_matrix(to_rgb)[:, :3]), np.float32)

@@ -9,12 +9,11 @@ from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.enhancers.upscale.tiles import MARGIN, Grid, blank, grid, read_tile, write_tile
 from lipsync.errors import InferenceFailed, OutOfMemory
-from lipsync.frames.rgb import rgb_matrix
+from lipsync.frames.rgb import rgb_matrix, ycbcr_matrix
 from lipsync.models.devices import Runtime
 from lipsync.models.session import RunInfo, Session
 from lipsync.models.session_cache import SessionCache
@@ -150,7 +149,9 @@ class TiledUpscaler:
         large = np.ascontiguousarray(np.clip(made[0], 0, 1).transpose(1, 2, 0))  # SPAN makes great numbers of noise
         if self._network.factor != self.factor:
             large = cv2.resize(large, (wide, high), interpolation=cv2.INTER_AREA)
-        return back_project(np.asarray(cv2.transform(large, from_rgb(to_rgb)), np.float32), shown, self._wish.passes)
+        return back_project(
+            np.asarray(cv2.transform(large, ycbcr_matrix(to_rgb)), np.float32), shown, self._wish.passes
+        )
 
     def _trusted(self, session: Session, tiles: Grid, picture: Frame, to_rgb: Float32) -> float:
         """How much of the network and how much of a plain enlargement come nearest to the truth, 0..1."""
@@ -186,12 +187,6 @@ def back_project(large: Float32, small: Float32, passes: int) -> Float32:
         missing = small - cv2.resize(large, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
         large = large + cv2.resize(missing, (large.shape[1], large.shape[0]), interpolation=cv2.INTER_CUBIC)
     return large
-
-
-def from_rgb(to_rgb: Float32) -> NDArray[np.float64]:
-    """The inverse of an affine map (3, 4)."""
-    back = np.linalg.inv(to_rgb[:, :3].astype(np.float64))
-    return np.column_stack([back, -back @ to_rgb[:, 3]])
 
 
 def open_stored(

@@ -6,7 +6,7 @@ import pytest
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips, show_inside
 from lipsync.engines.rewrite.shape import opened
 from lipsync.frames.blend import outline_mask
-from lipsync.frames.patch import Box
+from lipsync.types import Box
 
 UNIT = 150.0
 BOX = Box(0, 0, 160, 120)

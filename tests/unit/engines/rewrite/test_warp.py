@@ -6,7 +6,7 @@ import pytest
 from lipsync.engines.rewrite.shape import influence, opened
 from lipsync.engines.rewrite.warp import JAW, Raster, skin_triangles, with_ring
 from lipsync.faces.geometry import LIPS_INNER, MESH
-from lipsync.frames.patch import Box
+from lipsync.types import Box
 
 BOX = Box(0, 0, 200, 200)
 EVERY = np.ones(MESH + len(JAW), bool)

@@ -16,8 +16,8 @@ from lipsync.enhancers.detail.warp import CHIN, LOWER_LIP, UPPER_LIP, source_map
 from lipsync.faces.geometry import LIPS, MESH
 from lipsync.faces.track import TrackBuilder
 from lipsync.frames.difference import changed_box
-from lipsync.frames.patch import Box
 from lipsync.frames.planes import writable_copy
+from lipsync.types import Box
 
 COUNT = 6
 
