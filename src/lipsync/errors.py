@@ -1,57 +1,8 @@
-"""Every failure that leaves this package, as one tree.
+"""All errors of the package, as one tree below ``LipsyncError``.
 
-    LipsyncError
-    ├── InputError                what was given cannot be used
-    │   ├── FileMissing           no such file
-    │   ├── NotAFile              a directory or a device
-    │   ├── FileUnreadable        permissions
-    │   ├── FileEmpty             zero bytes
-    │   ├── NotMedia              no container or picture format that can be read
-    │   ├── MediaTruncated        it ends in the middle
-    │   ├── NoVideoStream         sound only, where a picture is needed
-    │   ├── NoAudioStream         picture only, where sound is needed
-    │   ├── NoFrames              a video stream without a single picture
-    │   ├── PictureTooSmall       too few pixels to find a mouth in
-    │   ├── NoFaceFound           nobody in the footage
-    │   ├── SoundTooShort         less than one frame of sound
-    │   ├── SoundInvalid          NaN or infinite samples
-    │   ├── SoundClipped          distorted beyond use
-    │   ├── OptionInvalid         an option's value makes no sense
-    │   ├── AddressForbidden      an address from which nothing is fetched
-    │   ├── InputTooLarge         more bytes, seconds or pixels than are allowed
-    │   ├── FetchFailed           the address did not give the file (retryable)
-    │   └── ChecksumMismatch      what came is not what was announced
-    ├── OutputError               the result cannot be delivered
-    │   ├── OutputUnwritable      missing directory or permissions
-    │   ├── OutputIsInput         it would overwrite what it is made from
-    │   ├── OutputExists          there is a file already, and nobody said to replace it
-    │   ├── DiskFull              no space left (retryable)
-    │   ├── EncodeFailed          the encoder refused
-    │   └── StorageFailed         the place where results are published did not take it (retryable)
-    ├── ExtraMissing              an optional part of the package is not installed
-    ├── OutOfMemory               memory ran out, and there was nothing smaller to try (retryable)
-    ├── SettingInvalid            a setting is missing or makes no sense; names it
-    ├── TaskError                 a task of the service cannot be had or changed
-    │   ├── TaskMissing           there is no such task
-    │   ├── TransitionForbidden   a task in that status cannot go to the other one
-    │   ├── LeaseLost             another worker has the task now
-    │   ├── TimedOut              it took longer than a task may
-    │   └── WorkerLost            its worker died, more often than a task is tried
-    └── ModelError                a network cannot be used
-        ├── ModelMissing          the file is not there
-        ├── ModelCorrupt          the file is not what it should be
-        ├── InferenceFailed       it was loaded, and failed at run time
-        ├── DeviceUnavailable     the device or the precision that was asked for is not to be had here
-        ├── NotACheckpoint        not a file of weights, but a web page or something else
-        ├── CheckpointTruncated   the file of weights ends early or is damaged
-        ├── CheckpointRefused     it holds more than weights, and would have to be run
-        ├── CheckpointMismatch    the weights are those of another network
-        ├── CheckpointInvalid     the weights are not numbers
-        ├── LicenceNotAccepted    nobody has agreed to the licence of these weights yet
-        └── DownloadFailed        no home of the weights gave them whole (retryable)
-
-Every class has a stable ``code`` and says with ``retryable`` whether the same call may succeed later.
-``Cancelled`` stands outside: stopping on request is no failure.
+Each class states a stable ``code``, a ``title``, a ``remedy`` and whether the same call may succeed later
+(``retryable``). HTTP problem titles and the error reference come from here; exit codes are in ``cli/exit_codes.py``.
+``Cancelled`` is outside the tree: stopping on request is not a failure.
 """
 
 from __future__ import annotations
@@ -62,7 +13,7 @@ from typing import ClassVar
 
 
 class Cancelled(Exception):
-    """The caller asked to stop. ``complete``: the files that were whole by then, and stay."""
+    """The caller asked to stop. ``complete``: the output files that were finished before that and are kept."""
 
     def __init__(self, message: str, complete: Sequence[Path] = ()) -> None:
         super().__init__(message)
@@ -70,300 +21,313 @@ class Cancelled(Exception):
 
 
 class LipsyncError(Exception):
-    """Base of every error that this package raises on purpose; its text is one line for a person."""
+    """Base of all errors that this package raises on purpose. Its text is one line: the problem, then the remedy."""
 
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
+    title: ClassVar[str] = "The operation failed"
+    remedy: ClassVar[str] = "See the message."
 
 
 class InputError(LipsyncError):
-    """What was given cannot be used."""
+    """Base of all errors about inputs and options."""
 
     code = "input_invalid"
+    title = "The input cannot be used"
+    remedy = "Check the input files and options."
 
 
 class FileMissing(InputError):
-    """There is no such file."""
-
     code = "file_missing"
+    title = "The file does not exist"
+    remedy = "Check the path."
 
 
 class NotAFile(InputError):
-    """A directory or a device stands where a file is expected."""
-
     code = "not_a_file"
+    title = "The path is a folder or a device"
+    remedy = "Give the path of a regular file."
 
 
 class FileUnreadable(InputError):
-    """The file is there and may not be read."""
-
     code = "file_unreadable"
+    title = "The file cannot be read"
+    remedy = "Check its permissions."
 
 
 class FileEmpty(InputError):
-    """The file has zero bytes."""
-
     code = "file_empty"
+    title = "The file is empty"
+    remedy = "Copy or download it again."
 
 
 class NotMedia(InputError):
-    """No container or picture format that can be read."""
-
     code = "not_media"
+    title = "The file is not a readable media format"
+    remedy = "Use a format that FFmpeg reads, such as MP4, MOV, MKV, WAV, MP3, JPEG or PNG."
 
 
 class MediaTruncated(InputError):
-    """The file ends in the middle."""
-
     code = "media_truncated"
+    title = "The file is truncated or damaged"
+    remedy = "Copy or download it again."
 
 
 class NoVideoStream(InputError):
-    """Sound only, where a picture is needed."""
-
     code = "no_video_stream"
+    title = "The file has no video stream"
+    remedy = "Use a video or a photo."
 
 
 class NoAudioStream(InputError):
-    """Picture only, where sound is needed."""
-
     code = "no_audio_stream"
+    title = "The file has no audio stream"
+    remedy = "Use an audio file, or a video with sound."
 
 
 class NoFrames(InputError):
-    """A video stream without a single picture."""
-
     code = "no_frames"
+    title = "The video contains no frames"
+    remedy = "Export the video again."
 
 
 class FrameTooSmall(InputError):
-    """Too few pixels to find a mouth in."""
-
     code = "frame_too_small"
+    title = "The frame is too small"
+    remedy = "Use a video of higher resolution."
 
 
 class NoFaceFound(InputError):
-    """Nobody in the footage."""
-
     code = "no_face_found"
+    title = "No face was detected"
+    remedy = "Use a video in which the face is large, lit and turned to the camera, or locate it with --box."
 
 
 class AudioTooShort(InputError):
-    """Less than one frame of sound."""
-
     code = "audio_too_short"
+    title = "The audio is shorter than one frame"
+    remedy = "Use a longer recording."
 
 
 class AudioInvalid(InputError):
-    """NaN or infinite samples."""
-
     code = "audio_invalid"
+    title = "The audio contains NaN or infinite samples"
+    remedy = "Export the audio again."
 
 
 class AudioClipped(InputError):
-    """Distorted beyond use."""
-
     code = "audio_clipped"
+    title = "The audio is clipped beyond use"
+    remedy = "Record or export it at a lower level."
 
 
 class OptionInvalid(InputError):
-    """An option's value makes no sense."""
-
     code = "option_invalid"
+    title = "An option has an invalid value"
+    remedy = "Use a value that the message names as valid."
 
 
 class AddressForbidden(InputError):
-    """An address from which nothing is fetched."""
-
     code = "address_forbidden"
+    title = "The address is not allowed"
+    remedy = (
+        "Use a public address, or let the operator add the host to LIPSYNC_INPUT_ALLOWED_HOSTS or the bucket "
+        "to LIPSYNC_INPUT_BUCKETS."
+    )
 
 
 class InputTooLarge(InputError):
-    """More bytes, seconds or pixels than are allowed."""
-
     code = "input_too_large"
+    title = "The input exceeds a limit"
+    remedy = "Use a smaller or shorter input, or raise the limit."
 
 
 class FetchFailed(InputError):
-    """The address did not give the file."""
-
     code = "fetch_failed"
     retryable = True
+    title = "The download failed"
+    remedy = "Check the address and the server, then try again."
 
 
 class ChecksumMismatch(InputError):
-    """What came is not what was announced."""
-
     code = "checksum_mismatch"
+    title = "The checksum does not match"
+    remedy = "Check the expected checksum, or transfer the file again."
 
 
 class OutputError(LipsyncError):
-    """The result cannot be delivered."""
+    """Base of all errors about results."""
 
     code = "output_failed"
+    title = "The output cannot be delivered"
+    remedy = "Check the output path."
 
 
 class OutputUnwritable(OutputError):
-    """The directory is missing, or writing there is not allowed."""
-
     code = "output_unwritable"
+    title = "The output cannot be written"
+    remedy = "Check that the folder exists and is writable."
 
 
 class OutputIsInput(OutputError):
-    """The result would overwrite what it is made from."""
-
     code = "output_is_input"
+    title = "The output would overwrite an input"
+    remedy = "Choose another output path."
 
 
 class OutputExists(OutputError):
-    """There is a file already, and nobody said to replace it."""
-
     code = "output_exists"
+    title = "The output already exists"
+    remedy = "Use --overwrite, or choose another path."
 
 
 class DiskFull(OutputError):
-    """No space left where the result goes."""
-
     code = "disk_full"
     retryable = True
+    title = "The disk is full"
+    remedy = "Free some space, then try again."
 
 
 class EncodeFailed(OutputError):
-    """The encoder refused the settings or the pictures."""
-
     code = "encode_failed"
+    title = "The encoder failed"
+    remedy = "Choose another encoding preset."
 
 
 class StorageFailed(OutputError):
-    """The place where results are published did not take it."""
-
     code = "storage_failed"
     retryable = True
+    title = "The storage, task database or broker is unavailable"
+    remedy = "Check that it is reachable, then try again."
 
 
 class ExtraMissing(LipsyncError):
-    """An optional part of the package is not installed."""
-
     code = "extra_missing"
+    title = "An optional dependency is not installed"
+    remedy = "Install the extra that the message names."
 
 
 class OutOfMemory(LipsyncError):
-    """Memory ran out, and there was nothing smaller to try."""
-
     code = "out_of_memory"
     retryable = True
+    title = "Not enough memory"
+    remedy = "Free memory, or use a smaller --batch-size or a larger --resize-factor."
 
 
 class SettingInvalid(LipsyncError):
-    """A setting is missing or makes no sense."""
-
     code = "setting_invalid"
+    title = "A setting is missing or invalid"
+    remedy = "Correct the setting that the message names; lipsync settings lists them all."
 
 
 class TaskError(LipsyncError):
-    """A task of the service cannot be had or changed."""
+    """Base of all errors about tasks of the service."""
 
     code = "task_error"
+    title = "The task cannot be read or changed"
+    remedy = "Check the task with lipsync tasks show ID."
 
 
 class TaskMissing(TaskError):
-    """There is no such task."""
-
     code = "task_missing"
+    title = "The task does not exist"
+    remedy = "Check the ID; finished tasks are deleted after LIPSYNC_RETENTION_DAYS."
 
 
 class TransitionForbidden(TaskError):
-    """A task in that status cannot go to the other one."""
-
     code = "transition_forbidden"
+    title = "The task's status does not allow this"
+    remedy = "Check the status with lipsync tasks show ID."
 
 
 class LeaseLost(TaskError):
-    """Another worker has the task now."""
-
     code = "lease_lost"
+    title = "Another worker has taken over the task"
+    remedy = "None needed: the other worker finishes the task."
 
 
 class TimedOut(TaskError):
-    """It took longer than a task may."""
-
     code = "timed_out"
+    title = "The task exceeded its time limit"
+    remedy = "Use shorter inputs, or raise the time limit that the message names."
 
 
 class WorkerLost(TaskError):
-    """Its worker died, more often than a task is tried."""
-
     code = "worker_lost"
+    title = "The worker stopped before the task was done"
+    remedy = "Check the workers' logs and memory, then retry the task."
 
 
 class ModelError(LipsyncError):
-    """A network cannot be used."""
+    """Base of all errors about models, devices and checkpoints."""
 
     code = "model_error"
+    title = "The model cannot be used"
+    remedy = "Check the installation with lipsync doctor."
 
 
 class ModelMissing(ModelError):
-    """The model's file is not there."""
-
     code = "model_missing"
+    title = "The model is not installed"
+    remedy = "Run lipsync models fetch NAME or lipsync models import."
 
 
 class ModelCorrupt(ModelError):
-    """The model's file is not what it should be."""
-
     code = "model_corrupt"
+    title = "The model file is damaged"
+    remedy = "Remove it with lipsync models remove NAME and install it again."
 
 
 class InferenceFailed(ModelError):
-    """The network was loaded and failed at run time."""
-
     code = "inference_failed"
+    title = "Inference failed"
+    remedy = "Try --device cpu; report the problem if that fails as well."
 
 
 class DeviceUnavailable(ModelError):
-    """The device or the precision that was asked for is not to be had here."""
-
     code = "device_unavailable"
+    title = "The device or precision is not available"
+    remedy = "Choose another --device or --precision; lipsync doctor lists the devices."
 
 
 class NotACheckpoint(ModelError):
-    """Not a file of weights, but a web page or something else."""
-
     code = "not_a_checkpoint"
+    title = "The file is not a checkpoint"
+    remedy = "Download the checkpoint again; web pages are often saved in its place."
 
 
 class CheckpointTruncated(ModelError):
-    """The file of weights ends early or is damaged."""
-
     code = "checkpoint_truncated"
+    title = "The checkpoint is truncated or damaged"
+    remedy = "Download it again."
 
 
 class CheckpointRefused(ModelError):
-    """The file holds more than weights, and would have to be run."""
-
     code = "checkpoint_refused"
+    title = "The checkpoint contains executable code"
+    remedy = "Use a checkpoint that holds weights only."
 
 
 class CheckpointMismatch(ModelError):
-    """The weights are those of another network."""
-
     code = "checkpoint_mismatch"
+    title = "The checkpoint belongs to another model"
+    remedy = "Check the model's name and the checkpoint's source."
 
 
 class CheckpointInvalid(ModelError):
-    """The weights are not numbers."""
-
     code = "checkpoint_invalid"
+    title = "The weights contain NaN or infinity"
+    remedy = "Use another checkpoint."
 
 
-class LicenceNotAccepted(ModelError):
-    """Nobody has agreed to the licence of these weights yet."""
-
-    code = "licence_not_accepted"
+class LicenseNotAccepted(ModelError):
+    code = "license_not_accepted"
+    title = "The model's license has not been accepted"
+    remedy = "Read the license, then repeat the command with --accept-license."
 
 
 class DownloadFailed(ModelError):
-    """No home of the weights gave them whole."""
-
     code = "download_failed"
     retryable = True
+    title = "No mirror delivered a complete file"
+    remedy = "Check the network, then try again; or download the file elsewhere and use lipsync models import."

@@ -23,7 +23,7 @@ import pytest
 
 from lipsync.cli import smoke_test as e2e
 from lipsync.cli.client import Service
-from lipsync.cli.exit_codes import exit_code
+from lipsync.cli.exit_codes import exit_code_of
 from lipsync.errors import (
     AddressForbidden,
     ChecksumMismatch,
@@ -170,7 +170,7 @@ def test_a_failed_task_is_retried_and_what_it_fails_with_is_raised(running, voic
         with pytest.raises(AddressForbidden, match=f"task {task['id']} failed") as raised:
             running.run("--task-id", task["id"])
         assert found in capsys.readouterr().out
-    assert exit_code(raised.value) == 25
+    assert exit_code_of(type(raised.value)) == 25
 
 
 def test_a_cancelled_task_is_tried_again_and_one_that_takes_too_long_is_left(running, speaker, tmp_path, make_sound):

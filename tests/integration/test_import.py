@@ -20,7 +20,7 @@ from lipsync.cli import main
 from lipsync.cli.models import fetch_into
 from lipsync.engines.wav2lip.architecture import expected_weights
 from lipsync.engines.wav2lip.convert import GENERATOR
-from lipsync.errors import DownloadFailed, LicenceNotAccepted
+from lipsync.errors import DownloadFailed, LicenseNotAccepted
 from lipsync.models.catalogue import ModelInfo
 from lipsync.models.checkpoint import LEGACY_MAGIC
 from lipsync.models.registry import ModelRegistry
@@ -118,7 +118,7 @@ def test_what_is_fetched_is_ready(checkpoint, home, tmp_path, capsys):
     entry = ModelInfo("wav2lip", "wav2lip.pth", len(content), hashlib.sha256(content).hexdigest(), mirrors, "for tests")
     store = Store(tmp_path / "models", {"wav2lip": entry})
     options = argparse.Namespace(name="wav2lip", accept_license=False, quiet=False, json=False)
-    with pytest.raises(LicenceNotAccepted, match="--accept-license"):
+    with pytest.raises(LicenseNotAccepted, match="--accept-license"):
         fetch_into(store, options, Monitor())
     options.accept_license = True
     assert fetch_into(store, options, Monitor()) == 0

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lipsync.cli.exit_codes import EXITS
+from lipsync.cli.exit_codes import EXIT_CODES
 from lipsync.settings import load_settings, setting_infos
 from lipsync.tasks.secrets import webhook_secret
 from lipsync.tasks.webhooks import headers_of
@@ -131,7 +131,7 @@ def handbook() -> str:
 
 def test_the_handbook_tells_what_to_do_about_every_code(handbook):
     told = set(re.findall(r"`([a-z_]+)`", handbook))
-    assert {error.code for error in EXITS} | {"bug"} <= told
+    assert {error.code for error in EXIT_CODES} | {"bug"} <= told
 
 
 def test_the_handbook_names_settings_that_are_there(handbook, settings_names):

@@ -75,7 +75,7 @@ STATUS: Mapping[type[tree.LipsyncError], int] = MappingProxyType(
         tree.CheckpointRefused: 500,
         tree.CheckpointMismatch: 500,
         tree.CheckpointInvalid: 500,
-        tree.LicenceNotAccepted: 503,
+        tree.LicenseNotAccepted: 503,
         tree.DownloadFailed: 503,
     }
 )
@@ -170,15 +170,10 @@ def answer(
     return JSONResponse(content, status, dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-def title_of(kind: type[tree.LipsyncError]) -> str:
-    """What a kind of error is, in a few words."""
-    return (kind.__doc__ or kind.code).splitlines()[0].rstrip(".")
-
-
 def on_error(request: Request, exc: Exception) -> Response:
     """An error of the package. What is the service's own fault is logged, not told."""
     assert isinstance(exc, tree.LipsyncError)
-    status, title = STATUS[type(exc)], title_of(type(exc))
+    status, title = STATUS[type(exc)], exc.title
     detail = str(exc)
     if status >= SERVER_ERROR:
         logging.getLogger("lipsync.api").error("%s %s: %s", request.method, request.url.path, exc)

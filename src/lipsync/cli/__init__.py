@@ -14,7 +14,7 @@ from types import FrameType
 from lipsync import __version__
 from lipsync.cli import demo, doctor, infer, keys, models, serve, settings, sync, tasks, worker
 from lipsync.cli import smoke_test as e2e
-from lipsync.cli.exit_codes import BUG, INTERRUPTED, TERMINATED, exit_code
+from lipsync.cli.exit_codes import BUG, INTERRUPTED, TERMINATED, exit_code_of
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.monitor import Monitor
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return int(options.run(options, monitor))
         except LipsyncError as error:
-            return _failed(options, error.code, str(error), exit_code(error))
+            return _failed(options, error.code, str(error), exit_code_of(type(error)))
         except Cancelled as stop:
             code = TERMINATED if signal.SIGTERM in received else INTERRUPTED
             left = f"complete by then: {', '.join(map(str, stop.complete))}" if stop.complete else "nothing was written"

@@ -1,4 +1,4 @@
-"""The exit code of every outcome. A code keeps its meaning for good; new ones go to the end of their ten."""
+"""Exit codes of the command line. A code never changes its meaning; append new ones to their group of ten."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ from types import MappingProxyType
 
 from lipsync import errors
 
-OK, USAGE, BUG, INTERRUPTED, TERMINATED = 0, 2, 70, 130, 143
+OK, NEGATIVE, USAGE, BUG, INTERRUPTED, TERMINATED = 0, 1, 2, 70, 130, 143
 
-EXITS: Mapping[type[errors.LipsyncError], int] = MappingProxyType(
+OTHERS: Mapping[int, str] = MappingProxyType(
+    {
+        OK: "success",
+        NEGATIVE: "a check failed (lipsync doctor)",
+        USAGE: "invalid usage of the command line",
+        BUG: "unexpected error; please report it",
+        INTERRUPTED: "interrupted by Ctrl-C (SIGINT)",
+        TERMINATED: "terminated by SIGTERM",
+    }
+)
+
+EXIT_CODES: Mapping[type[errors.LipsyncError], int] = MappingProxyType(
     {
         errors.FileMissing: 10,
         errors.NotAFile: 11,
@@ -45,7 +56,7 @@ EXITS: Mapping[type[errors.LipsyncError], int] = MappingProxyType(
         errors.CheckpointRefused: 46,
         errors.CheckpointMismatch: 47,
         errors.CheckpointInvalid: 48,
-        errors.LicenceNotAccepted: 49,
+        errors.LicenseNotAccepted: 49,
         errors.DownloadFailed: 50,
         errors.DeviceUnavailable: 51,
         errors.OutOfMemory: 52,
@@ -59,6 +70,6 @@ EXITS: Mapping[type[errors.LipsyncError], int] = MappingProxyType(
 )
 
 
-def exit_code(error: errors.LipsyncError) -> int:
-    """The code of an error's class, or of the nearest class above it that has one."""
-    return next((EXITS[kind] for kind in type(error).__mro__ if kind in EXITS), BUG)
+def exit_code_of(kind: type[errors.LipsyncError]) -> int:
+    """Exit code of an error class: its own, or that of the nearest base class that has one."""
+    return next((EXIT_CODES[base] for base in kind.__mro__ if base in EXIT_CODES), BUG)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync.cli.exit_codes import EXITS
+from lipsync.cli.exit_codes import EXIT_CODES
 from lipsync.cli.progress import Display
 from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.monitor import Monitor
@@ -126,7 +126,7 @@ def run_verify(options: argparse.Namespace, monitor: Monitor) -> int:
         for name, problem in problems.items():
             print(f"{name}: {problem or 'whole'}")
         _say(options, f"nothing to verify in {store.folder}" if not problems else "")
-    return EXITS[ModelCorrupt] if any(problems.values()) else 0
+    return EXIT_CODES[ModelCorrupt] if any(problems.values()) else 0
 
 
 def run_remove(options: argparse.Namespace, monitor: Monitor) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from lipsync.errors import LicenceNotAccepted, ModelCorrupt, ModelMissing
+from lipsync.errors import LicenseNotAccepted, ModelCorrupt, ModelMissing
 from lipsync.files import file_lock, sha256_of, write_atomic, write_errors
 from lipsync.models.catalogue import CATALOGUE, ModelInfo
 from lipsync.models.checkpoint import file_errors
@@ -75,11 +75,11 @@ class Store:
     def fetch(self, name: str, monitor: Monitor) -> Path:
         """Bring the file unless it is here and whole; a damaged one is replaced. Two at once bring it once.
 
-        Raises LicenceNotAccepted, DownloadFailed, DiskFull, OutputUnwritable, Cancelled.
+        Raises LicenseNotAccepted, DownloadFailed, DiskFull, OutputUnwritable, Cancelled.
         """
         entry = self.entry(name)
         if not self.accepted(name):
-            raise LicenceNotAccepted(
+            raise LicenseNotAccepted(
                 f"{name}: nobody has agreed to its licence yet; --accept-license does. {entry.licence}"
             )
         if not self._whole(name, monitor):

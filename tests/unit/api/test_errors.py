@@ -4,7 +4,7 @@ import http
 
 import pytest
 
-from lipsync.api.errors import API_ERRORS, SERVER_ERROR, STATUS, phrase, title_of
+from lipsync.api.errors import API_ERRORS, SERVER_ERROR, STATUS, phrase
 from lipsync.errors import LipsyncError
 from lipsync.tasks.store import open_store
 
@@ -24,7 +24,7 @@ def test_a_status_is_one_of_a_failure_and_what_may_pass_is_not_the_clients_fault
     assert 400 <= STATUS[kind] < 600
     assert http.HTTPStatus(STATUS[kind])
     assert not kind.retryable or STATUS[kind] > SERVER_ERROR
-    assert "\n" not in title_of(kind)
+    assert "\n" not in kind.title
 
 
 def test_codes_of_refusals_are_not_those_of_errors():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.cli import main
-from lipsync.cli.exit_codes import BUG, EXITS, INTERRUPTED, TERMINATED, USAGE
+from lipsync.cli.exit_codes import BUG, EXIT_CODES, INTERRUPTED, TERMINATED, USAGE
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -16,7 +16,7 @@ README = Path(__file__).parents[3] / "README.md"
 def test_the_table_of_exit_codes():
     rows = re.findall(r"^\| (\d+) \| `?([a-z_]+)`? \| (.+) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
     told = {int(number): code for number, code, _ in rows}
-    assert told == {number: kind.code for kind, number in EXITS.items()} | {
+    assert told == {number: kind.code for kind, number in EXIT_CODES.items()} | {
         0: "ok", USAGE: "usage", BUG: "bug", INTERRUPTED: "cancelled", TERMINATED: "terminated",
     }  # fmt: skip
 

@@ -18,7 +18,7 @@ import pytest
 from lipsync.errors import (
     Cancelled,
     DownloadFailed,
-    LicenceNotAccepted,
+    LicenseNotAccepted,
     ModelCorrupt,
     ModelMissing,
     OutputUnwritable,
@@ -303,7 +303,7 @@ def test_weights_lie_in_the_users_data_folder(monkeypatch, tmp_path):
 def test_the_licence_has_to_be_agreed_to_once_for_each_wording(store, tmp_path):
     shelf = store(ranged)
     fresh = Store(tmp_path / "other", {"w": shelf.entry("w")})
-    with pytest.raises(LicenceNotAccepted, match="for research only"):
+    with pytest.raises(LicenseNotAccepted, match="for research only"):
         fresh.fetch("w", Monitor())
     assert Handler.asked == []
     fresh.accept("w")
