@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.engines.hybrid.mouth_reader import MouthMeasurement, shown
+from lipsync.engines.reservoir import Reservoir
 from lipsync.engines.wav2lip.crop import Crop, view
 from lipsync.faces.geometry import MESH
 from lipsync.faces.region import region_of
@@ -44,24 +45,21 @@ class Sample:
     """A fair sample of the footage's faces, as large as they are and as the generator would have made them."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[NDArray[np.uint8], Float32]] = []
-        self._seen = 0
-        self._random = np.random.default_rng(0)
+        self._kept: Reservoir[tuple[NDArray[np.uint8], Float32]] = Reservoir(SAMPLE)
 
     def observe(self, picture: Frame, face: Face, crop: Crop) -> None:
-        """Reservoir sampling (Vitter, ACM TOMS 11(1), 1985): every frame is equally likely to be kept."""
-        place = self._seen if self._seen < SAMPLE else int(self._random.integers(self._seen + 1))
-        self._seen += 1
-        if place >= SAMPLE:
-            return
-        small = shown(picture, region_of(face.landmarks), crop, view(picture, crop))
-        kept = np.rint(small * 255).astype(np.uint8), face.landmarks[:MESH]
-        self._kept[place : place + 1] = [kept]
+        """Offer a frame of the video to the sample."""
+        self._kept.offer(lambda: _generated(picture, face, crop))
 
     def correction(self, reading: MouthMeasurement) -> Correction | None:
         """What corrects a reading of this footage; None if no face of it can be read."""
-        pairs = [(reading.seen(np.multiply(v, 1 / 255, dtype=np.float32)), points) for v, points in self._kept]
+        pairs = [(reading.seen(np.multiply(v, 1 / 255, dtype=np.float32)), points) for v, points in self._kept.items]
         read = [(row, points) for row, points in pairs if row is not None]
         if not read:
             return None
         return fitted(np.stack([row for row, _ in read]), reading.measured(np.stack([points for _, points in read])))
+
+
+def _generated(picture: Frame, face: Face, crop: Crop) -> tuple[NDArray[np.uint8], Float32]:
+    small = shown(picture, region_of(face.landmarks), crop, view(picture, crop))
+    return np.rint(small * 255).astype(np.uint8), face.landmarks[:MESH]

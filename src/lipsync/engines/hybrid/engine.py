@@ -21,7 +21,7 @@ from lipsync.engines.wav2lip.inference import FrameJob, GeneratorRunner, batch_f
 from lipsync.engines.wav2lip.inputs import Views
 from lipsync.faces.landmarker import AT_ONCE, Landmarker
 from lipsync.faces.region import region_of
-from lipsync.faces.window import SmoothedFaces
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import Basis, load_basis
@@ -86,7 +86,7 @@ class Hybrid:
         """Each picture with the motion that was made for it, None if it has no face; a few are read side by side."""
         reading = MouthMeasurement(landmarker, self._basis, self._animator.closed())
         correction = self._sample.correction(reading)
-        window = SmoothedFaces(scene.track, self._basis.rest)
+        window = SmoothedFaces(scene.track)
 
         def measured(work: FrameJob[Placement | None], made: Float32 | None, points: Float32 | None) -> Float32 | None:
             if made is None or work.place is None or points is None:

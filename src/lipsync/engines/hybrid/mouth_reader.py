@@ -6,7 +6,17 @@ import cv2
 import numpy as np
 
 from lipsync.engines.wav2lip.crop import SIDE, Crop
-from lipsync.faces.geometry import CHIN, INNER_BOTTOM, INNER_TOP, LEFT_CORNER, LIPS, MESH, RIGHT_CORNER, fit_pose
+from lipsync.faces.geometry import (
+    CHIN,
+    INNER_BOTTOM,
+    INNER_TOP,
+    LEFT_CORNER,
+    LIPS,
+    MESH,
+    RIGHT_CORNER,
+    canonical_face,
+    fit_pose,
+)
 from lipsync.faces.landmarker import MESH_SIDE, Landmarker
 from lipsync.faces.region import Region
 from lipsync.frames.blend import edge_ramp
@@ -48,7 +58,7 @@ class MouthMeasurement:
     """Turns faces into motion. ``closed`` (468, 3): the speaker's closed mouth, which motion is told from."""
 
     def __init__(self, landmarker: Landmarker, basis: Basis, closed: Float32) -> None:
-        self._landmarker, self._rest = landmarker, basis.rest
+        self._landmarker, self._rest = landmarker, canonical_face()
         points = list(POINTS)
         self._weight = np.array([COUNTS.get(point, 1.0) for point in POINTS])[:, None]
         self._still = (closed + basis.mean)[points]

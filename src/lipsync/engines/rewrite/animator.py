@@ -17,8 +17,9 @@ from lipsync.engines.rewrite.footage_stats import FootageStats
 from lipsync.engines.rewrite.render import WarpLayer, render
 from lipsync.engines.rewrite.shape import influence, opened
 from lipsync.engines.rewrite.warp import skin_triangles
+from lipsync.faces.geometry import canonical_face
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track
-from lipsync.faces.window import SmoothedFaces
 from lipsync.frames.order import ping_pong_index
 from lipsync.speech.motion import Basis
 from lipsync.types import Face, Float32, Frame
@@ -41,10 +42,11 @@ class Animator:
 
     def __init__(self, basis: Basis) -> None:
         self._basis = basis
-        weight = influence(basis.rest)
+        canonical = canonical_face()
+        weight = influence(canonical)
         self._influence = weight[:, None]
-        self._triangles = skin_triangles(opened(basis.rest, OPEN), weight)
-        self._study = FootageStats(basis.rest)
+        self._triangles = skin_triangles(opened(canonical, OPEN), weight)
+        self._study = FootageStats(canonical)
 
     def observe(self, picture: Frame, face: Face | None) -> None:
         if face is not None:
@@ -62,7 +64,7 @@ class Animator:
         A picture is taken after its row, and ``ahead`` rows and a piece behind the last row that was taken, at most.
         """
         donors, cavity = self._cast()
-        window = SmoothedFaces(track, self._basis.rest)
+        window = SmoothedFaces(track)
         targets = self._targets(_looking_ahead(motion, ahead), donors, window)
         for target, picture in zip(targets, pictures, strict=True):
             yield Rendered(picture, self._render(picture, target, window, cavity))
@@ -96,7 +98,7 @@ class Animator:
             return False
         weight = self._influence * face.strength
         mesh = (1 - weight) * face.mesh + weight * target.mesh
-        points = face.pose.to_picture(mesh[None])[0, :, :2]
+        points = face.pose.to_frame(mesh[None])[0, :, :2]
         unit = float(face.pose.scale[0])
         return render(picture, face.points, points, unit, self._triangles, target.layers, cavity)
 

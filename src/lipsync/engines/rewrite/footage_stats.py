@@ -6,6 +6,7 @@ from collections import deque
 
 import numpy as np
 
+from lipsync.engines.reservoir import Reservoir
 from lipsync.engines.rewrite.donors import DonorPictures
 from lipsync.engines.rewrite.shape import closed_mouth
 from lipsync.faces.geometry import MESH, fit_pose
@@ -21,9 +22,7 @@ class FootageStats:
 
     def __init__(self, rest: Float32) -> None:
         self._rest = rest
-        self._faces: list[Float32] = []
-        self._seen = 0
-        self._random = np.random.default_rng(0)
+        self._faces: Reservoir[Float32] = Reservoir(SAMPLE)
         self.shelf = DonorPictures()
         self._skins: deque[Float32] = deque(maxlen=SAMPLE)
         self.depth = 8
@@ -32,25 +31,15 @@ class FootageStats:
         points = face.landmarks[:MESH]
         pose = fit_pose(points[None], self._rest)
         shape = pose.to_face(points[None])[0]
-        self._sample(shape)
-        if self._seen % GLANCE == 1:
+        self._faces.offer(lambda: shape)
+        if self._faces.seen % GLANCE == 1:
             self._skins.append(skin_colour(picture, points))
         self.depth = picture.depth
         self.shelf.offer(picture, points[:, :2], shape, pose)
 
-    def _sample(self, shape: Float32) -> None:
-        """Reservoir sampling (Vitter, ACM TOMS 11(1), 1985): every frame is equally likely to be kept."""
-        self._seen += 1
-        if len(self._faces) < SAMPLE:
-            self._faces.append(shape)
-            return
-        place = int(self._random.integers(self._seen))
-        if place < SAMPLE:
-            self._faces[place] = shape
-
     def closed(self) -> Float32:
         """The speaker's closed mouth, (468, 3) in the face frame."""
-        return closed_mouth(np.stack(self._faces))
+        return closed_mouth(np.stack(self._faces.items))
 
     def skin(self) -> Float32:
         """The mean colour of the cheeks, (3,) Y'CbCr in code values."""

@@ -3,7 +3,6 @@ and a closed mouth in silence."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable
 
 from lipsync.engines.base import EngineOptions, Scene
@@ -21,8 +20,7 @@ from lipsync.engines.wav2lip.crop import (
 from lipsync.engines.wav2lip.inference import FrameJob, GeneratorInput
 from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, trained_starts
 from lipsync.engines.wav2lip.reference import ClosedMouths
-from lipsync.faces.window import SmoothedFaces
-from lipsync.speech.motion import load_basis
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.speech.silence import silence
 from lipsync.types import Face, Float32, Frame, Shot
 
@@ -73,13 +71,13 @@ class Views:
             return lambda index: self._always
         track = scene.track
         crops = self._crops.placed(track.present, track.shots, scene.rate, self._options.smooth)
-        window, starts = SmoothedFaces(track, load_basis().rest), [shot.start for shot in track.shots]
+        window = SmoothedFaces(track)
 
         def locate(index: int) -> Located | None:
             face, crop = window.at(index), crops[index]
             if face is None or crop is None:
                 return None
-            shot = track.shots[bisect_right(starts, index) - 1]
+            shot = track.shots[track.shot_number(index)]
             return place_of(crop, face.points, face.strength), face.points, shot
 
         return locate

@@ -7,7 +7,7 @@ from lipsync.engines.hybrid.calibration import SAMPLE, Sample, fitted
 from lipsync.engines.hybrid.mouth_reader import MouthMeasurement, shown
 from lipsync.engines.rewrite.shape import close_lips
 from lipsync.engines.wav2lip.crop import aligned_box, view
-from lipsync.faces.geometry import LIPS, MESH, fit_pose, opening
+from lipsync.faces.geometry import LIPS, MESH, canonical_face, fit_pose, opening
 from lipsync.faces.region import region_of
 from lipsync.speech.motion import load_basis
 
@@ -37,7 +37,7 @@ def crop(face):
 @pytest.fixture(scope="module")
 def closed(face, basis):
     points = face.landmarks[None, :MESH]
-    return close_lips(fit_pose(points, basis.rest).to_face(points)[0])
+    return close_lips(fit_pose(points, canonical_face()).to_face(points)[0])
 
 
 @pytest.fixture(scope="module")
