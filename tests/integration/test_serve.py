@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lipsync.media.probe import probe, video_of
+from lipsync.media.probe import probe_video
 from lipsync.tasks.webhooks import sign
 
 
@@ -133,7 +133,7 @@ def test_a_task_from_upload_to_download(service, upload, speaker, voice, tmp_pat
         assert (status, len(content)) == (200, output["size"])
         path = tmp_path / "got.mp4"
         path.write_bytes(content)
-        assert video_of(probe(path)).frame_count == 50
+        assert probe_video(path).video.frame_count == 50
     assert json.loads(service.command("tasks", "show", task["id"], "--json"))["status"] == "completed"
     assert task["id"] in service.command("tasks", "list")
     status, metrics = service.ask("GET", "/metrics")

@@ -18,7 +18,7 @@ import pytest
 
 from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.errors import EncodeFailed, LeaseLost, NoFaceFound, StorageFailed
-from lipsync.media.probe import probe, video_of
+from lipsync.media.probe import probe_video
 from lipsync.net import Limits, Transport
 from lipsync.pipeline.job import EnhanceStatus
 from lipsync.storage.base import LocalOptions, Stored
@@ -127,7 +127,7 @@ def test_a_task_is_done_and_its_result_published(context, store, claimed):
     assert (output.engine, output.width, output.height) == ("passthrough", 192, 96)
     assert published(context) == [f"{task.id}/passthrough.mp4"]
     path = context.work_root.parent / "published" / output.key
-    assert (path.stat().st_size, video_of(probe(path)).frame_count) == (output.size, 50)
+    assert (path.stat().st_size, probe_video(path).video.frame_count) == (output.size, 50)
     assert output.url.startswith("http://localhost:8000/")
     assert set(done.timings) >= {"listen", "track", "render", "total"}
     assert done.performance.frames == 50
@@ -500,7 +500,7 @@ def test_the_enhanced_result_is_published_beside_the_plain_one(context, store, c
     assert (done.status, done.error) == (Status.COMPLETED, None)
     assert outputs_of(done) == {("passthrough", "plain"): (192, 96), ("passthrough", "final"): (384, 192)}
     assert published(context) == [f"{task.id}/passthrough-plain.mp4", f"{task.id}/passthrough.mp4"]
-    large = video_of(probe(context.work_root.parent / "published" / f"{task.id}/passthrough.mp4"))
+    large = probe_video(context.work_root.parent / "published" / f"{task.id}/passthrough.mp4").video
     assert (large.width, large.height, large.frames) == (384, 192, 50)
     assert (done.enhancement.status, done.enhancement.error) == (EnhanceStatus.COMPLETED, None)
     assert task.created_at < done.enhancement.started_at < done.enhancement.finished_at <= done.finished_at
