@@ -32,8 +32,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lipsync.engines.wav2lip.compose import compose, place_of
-from lipsync.engines.wav2lip.crop import SIDE, UNDER_CHIN, Crop, Crops, PlacedCrops, aligned_box, view
+from lipsync.engines.wav2lip.compose import compose, placement_on_face
+from lipsync.engines.wav2lip.crop import SIDE, UNDER_CHIN, Crop, Crops, SmoothedCrops, aligned_crop, face_view
 from lipsync.enhancers.base import EditedFrame
 from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.faces.geometry import LIPS, MESH
@@ -42,11 +42,11 @@ from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import follow
 from lipsync.frames.planes import writable_copy
 from lipsync.media.encoding import Encoding
-from lipsync.media.probe import probe_video
+from lipsync.media.probe import probe, video_of
 from lipsync.media.reader import read
 from lipsync.media.writer import write
 from lipsync.models.session_cache import SessionCache
-from lipsync.types import Float32, Frame, VideoClip
+from lipsync.types import Clip, Float32, Frame
 
 STILL_SIDE = 384  # pixels of the mouth that is held still
 
@@ -55,26 +55,26 @@ STILL_SIDE = 384  # pixels of the mouth that is held still
 class Footage:
     """The frames of a clip, where the face is in them, and its crops as the engine makes them."""
 
-    clip: VideoClip
+    clip: Clip
     pictures: list[Frame]
     track: Track
-    crops: PlacedCrops
+    crops: SmoothedCrops
     points: Float32
 
 
 def footage_of(path: Path, frames: int, landmarker: Landmarker) -> Footage:
-    clip = probe_video(path)
+    clip = probe(path)
     builder, crops, pictures = TrackBuilder(), Crops(), []
     with closing(read(clip, stop=frames)) as source:
         for sighting in follow(source, landmarker, "largest"):
-            crop = None if sighting.face is None else aligned_box(sighting.face.landmarks)
+            crop = None if sighting.face is None else aligned_crop(sighting.face.landmarks)
             crops.add(None if crop is None else crop.padded((0, UNDER_CHIN * crop.height, 0, 0)))
             builder.add(sighting.face, sighting.cut)
             pictures.append(sighting.frame)
-    rate = clip.video.rate
+    rate = video_of(clip).rate
     track = builder.finish(rate)
     points = track.landmarks(0, len(track))[:, :MESH, :2]
-    return Footage(clip, pictures, track, crops.placed(track.present, track.shots, rate), points)
+    return Footage(clip, pictures, track, crops.smoothed(track.present, track.shots, rate), points)
 
 
 def generated(footage: Footage, lag: int, blur: float) -> Iterator[EditedFrame]:
@@ -86,10 +86,10 @@ def generated(footage: Footage, lag: int, blur: float) -> Iterator[EditedFrame]:
         if crop is None or from_crop is None:
             yield EditedFrame(picture, before, False)
             continue
-        face = view(footage.pictures[other], from_crop)
+        face = face_view(footage.pictures[other], from_crop)
         if blur:
             face = np.stack([cv2.GaussianBlur(plane, (0, 0), blur) for plane in face])
-        edited = compose(picture, face, place_of(crop, footage.points[index], 1.0))
+        edited = compose(picture, face, placement_on_face(crop, footage.points[index], 1.0))
         yield EditedFrame(picture, before, edited)
 
 
@@ -128,8 +128,8 @@ def restlessness(mouths: Float32) -> Rest:
 
 
 def held_still(pictures: list[Frame], footage: Footage) -> Float32:
-    placed = [(picture, footage.crops[k]) for k, picture in enumerate(pictures)]
-    return np.stack([still_mouth(picture, crop) for picture, crop in placed if crop is not None])
+    smoothed = [(picture, footage.crops[k]) for k, picture in enumerate(pictures)]
+    return np.stack([still_mouth(picture, crop) for picture, crop in smoothed if crop is not None])
 
 
 def still_mouth(picture: Frame, crop: Crop) -> Float32:

@@ -18,7 +18,7 @@ from lipsync.speech.motion import STEP
 ROWS = 76  # rows of motion in a training piece
 FRAMES = ROWS * STEP
 SHAPE = torch.from_numpy(features.average_voice())
-FAINTEST = torch.from_numpy(features.quietest(features.average_voice()))
+FAINTEST = torch.from_numpy(features.minimum_voice(features.average_voice()))
 
 
 def uniform(low: float, high: float, *size: int) -> Tensor:
@@ -192,12 +192,12 @@ def heard(power: Tensor) -> Tensor:
     amplitude = power.sum(2).sqrt()
     weight, square = amplitude.sum(1, keepdim=True) + 1e-12, (amplitude**2).sum(1, keepdim=True)
     weighted = (power * amplitude[..., None]).sum(1)
-    prior = features.PRIOR * square / weight
+    prior = features.PRIOR_FRAMES * square / weight
     level = weighted.sum(1, keepdim=True) / weight
     reference = ((weighted + prior * level * SHAPE) / (weight + prior)).maximum(FAINTEST).log()
     off = torch.randn(count, 1) * 0.3 * sometimes(0.7, count)[:, None]
     reference = (reference + off + curve(0.12, count) * sometimes(0.5, count)[:, None]).maximum(FAINTEST.log())
-    return ((power / reference.exp()[:, None] + features.DEPTH).log() + 4) / 3
+    return ((power / reference.exp()[:, None] + features.SILENT_POWER).log() + 4) / 3
 
 
 def masked(frames: Tensor) -> Tensor:

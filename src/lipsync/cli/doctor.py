@@ -157,10 +157,10 @@ def _motion() -> str:
     import numpy as np
 
     from lipsync.models.session_cache import SessionCache
-    from lipsync.speech.motion import open_motion
+    from lipsync.speech.motion import open_motion_model
 
     quiet = iter([np.zeros(16_000, np.float32)])
-    rows = sum(len(piece) for piece in open_motion(SessionCache()).predict(quiet, Fraction(25), 25))
+    rows = sum(len(piece) for piece in open_motion_model(SessionCache()).predict(quiet, Fraction(25), 25))
     if rows != 25:
         raise ValueError("the motion network gives the wrong number of frames")
     return "is whole and runs"

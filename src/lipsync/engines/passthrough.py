@@ -1,4 +1,4 @@
-"""The engine that changes nothing, so that everything around an engine can be tried without one."""
+"""The engine that changes nothing, to try and test everything around an engine."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from lipsync.types import Face, Frame
 
 
 class Passthrough:
-    """Hands every frame on as it is."""
+    """Yields every frame unchanged; see ``engines.base.Engine``."""
 
     needs_faces = False
 
     @property
     def run_info(self) -> RunInfo | None:
-        """Nothing is computed."""
         return None
 
-    def observe(self, picture: Frame, face: Face | None) -> None:
-        """Nothing to learn."""
+    def observe(self, frame: Frame, face: Face | None) -> None:
+        pass
 
-    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
-        for picture in pictures:
-            yield Rendered(picture, edited=False)
+    def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
+        for frame in frames:
+            yield Rendered(frame, edited=False)

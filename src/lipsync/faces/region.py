@@ -23,16 +23,7 @@ class Region:
 
     def matrix(self, pixels: int) -> Float32:
         """The map (2, 3) from pixels of a view of ``pixels`` x ``pixels`` to pixels of the picture."""
-        step = self.side / pixels
-        cosine, sine = np.cos(self.angle) * step, np.sin(self.angle) * step
-        middle = (pixels - 1) / 2
-        return np.asarray(
-            [
-                [cosine, -sine, self.x - (cosine - sine) * middle],
-                [sine, cosine, self.y - (sine + cosine) * middle],
-            ],
-            np.float32,
-        )
+        return view_matrix((self.x, self.y), (self.side, self.side), self.angle, pixels)
 
     def moved(self, last: Region, steps: float) -> Region:
         """Where the square would be ``steps`` frames on, had it kept its motion since ``last``, the frame before."""
@@ -54,14 +45,31 @@ class Region:
 
 def region_of(landmarks: Landmarks) -> Region:
     """The square around a known face's landmarks (478, 3)."""
-    across = landmarks[LEFT_EYE, :2] - landmarks[RIGHT_EYE, :2]
-    angle = float(np.arctan2(across[1], across[0]))
+    angle = head_angle(landmarks)
     cosine, sine = np.cos(angle), np.sin(angle)
     upright = landmarks[:MESH, :2] @ np.array([[cosine, -sine], [sine, cosine]], np.float32)
     low, high = upright.min(0), upright.max(0)
     x, y = (low + high) / 2
     side = float((high - low).max()) * ROOM
     return Region(float(cosine * x - sine * y), float(sine * x + cosine * y), max(side, 1.0), angle)
+
+
+def head_angle(landmarks: Landmarks) -> float:
+    """The angle of the line between the eyes of a face (>= 468, >= 2) in radians, positive clockwise."""
+    across = landmarks[LEFT_EYE, :2] - landmarks[RIGHT_EYE, :2]
+    return float(np.arctan2(across[1], across[0]))
+
+
+def view_matrix(centre: tuple[float, float], size: tuple[float, float], angle: float, pixels: int) -> Float32:
+    """The affine map (2, 3) from pixels of a view of ``pixels`` x ``pixels`` to pixels of the frame.
+
+    The view shows a box around ``centre`` of ``size`` (width, height) in pixels, rotated by ``angle`` radians.
+    """
+    width, height = size
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turn = np.array([[cosine, -sine], [sine, cosine]]) * [width / pixels, height / pixels]
+    shift = np.array(centre) - turn.sum(1) * (pixels - 1) / 2
+    return np.column_stack([turn, shift]).astype(np.float32)
 
 
 def _signed_angle(angle: float) -> float:

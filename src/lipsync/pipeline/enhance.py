@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -162,13 +163,13 @@ def _write(
 def _larger(
     edits: Iterable[EditedFrame], upscaler: Upscaler | None, context: RenderContext
 ) -> Generator[Frame, None, None]:
-    shot = -1
+    starts, shot = [shot.start for shot in context.track.shots], -1
     for edit in edits:
         if upscaler is None:
             yield edit.after
             continue
-        number = context.track.shot_number(edit.after.index)
-        if number != shot:
+        here = bisect_right(starts, edit.after.index)
+        if here != shot:
             upscaler.begin()
-        shot = number
+        shot = here
         yield upscaler.upscale(edit.after)

@@ -1,0 +1,1 @@
+"""From speech to mouth motion: features, the motion network and its basis, and the detection of silence."""

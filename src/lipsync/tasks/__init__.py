@@ -1,1 +1,1 @@
-"""The task store of the service: tables, state transitions, claims, queries."""
+"""Tasks of the service: what one is, and the store that never loses one."""

@@ -1,4 +1,4 @@
-"""Changes that a client makes to a task: create, cancel, retry, delete."""
+"""What a person does to a task: make it, stop it, try it again, throw it away."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from lipsync.tasks.tables import TaskRow
 from lipsync.tasks.task import FINAL, NewTask, Status, Task
 from lipsync.tasks.transitions import Transitions
 
-MAX_ATTEMPTS = 3
+ATTEMPTS = 3
 UNFINISHED = [status for status in Status if status not in FINAL]
 
 Admit: TypeAlias = Callable[[int], None]
 
 
 class Commands(Transitions):
-    """Each method is one transaction. All but ``create`` raise TaskMissing.
+    """Each is one transaction. All but ``create`` raise TaskMissing.
 
-    ``admit`` is called with the number of unfinished tasks of the task's API key before another one is added. An
-    exception that it raises propagates, and nothing changes. Calls for the same key are serialised until the
-    transaction ends.
+    ``admit`` is told how many unfinished tasks the task's API key has before there is one more. What it raises is
+    raised, and nothing is done. Until the transaction ends nobody else is told a number for that key.
     """
 
     def create(
@@ -37,41 +36,37 @@ class Commands(Transitions):
         *,
         idempotency_key: str | None = None,
         now: datetime,
-        max_attempts: int = MAX_ATTEMPTS,
+        max_attempts: int = ATTEMPTS,
         admit: Admit | None = None,
     ) -> Task:
-        """Queue a task; an idempotency key that was used before returns its task, without calling ``admit``.
+        """A task that waits; with an idempotency key that was used before, the task of that time, without ``admit``.
 
-        Each API key has its own idempotency keys, which are kept as long as their tasks. Raises TransitionForbidden if
-        the idempotency key came with another request, OptionInvalid if the options are not JSON or ``max_attempts`` is
-        below 1.
+        A key counts for each API key by itself, and as long as its task is kept. Raises TransitionForbidden if it came
+        with another request, and OptionInvalid if the options are not JSON or if there is not one attempt.
         """
         if max_attempts < 1:
-            raise OptionInvalid("max_attempts must be at least 1")
+            raise OptionInvalid(f"{max_attempts} attempts are none")
         request = request_digest(new)
-        idempotency = None if idempotency_key is None else idempotency_digest(new.key_id, idempotency_key)
-        row = new_row(new, request, idempotency, max_attempts, now)
+        mark = None if idempotency_key is None else idempotency_digest(new.key_id, idempotency_key)
+        row = new_row(new, request, mark, max_attempts, now)
         with self._writing() as session:
             if admit is not None:
-                _lock_key(session, new.key_id)
-            if (existing := _find_existing(session, idempotency, request)) is not None:
-                return existing
+                _one_by_one(session, new.key_id)
+            if (first := _first(session, mark, request)) is not None:
+                return first
             if admit is not None:
-                admit(_count_unfinished(session, new.key_id))
+                admit(_unfinished(session, new.key_id))
             try:
                 with session.begin_nested():
                     session.add(row)
-            except IntegrityError as exc:  # another process used the idempotency key a moment earlier
-                if (existing := _find_existing(session, idempotency, request)) is not None:
-                    return existing
-                raise StorageFailed("the task store did not accept the task") from exc
+            except IntegrityError as exc:  # somebody else was first by a moment
+                if (first := _first(session, mark, request)) is not None:
+                    return first
+                raise StorageFailed("the task store did not take the task") from exc
             return task_of(row)
 
     def request_cancel(self, task_id: str, now: datetime) -> Task:
-        """Cancel a queued task at once, ask the worker of a running one to stop.
-
-        Raises TransitionForbidden if the task has ended.
-        """
+        """Cancelled at once if it waits; if it runs, its worker is told. TransitionForbidden if it has ended."""
         with self._writing() as session:
             row = self._row(session, task_id)
             if row.status is Status.QUEUED or row.status in FINAL:
@@ -79,7 +74,7 @@ class Commands(Transitions):
             return self._change(session, row, now, cancel_requested=True)
 
     def retry(self, task_id: str, now: datetime, admit: Admit | None = None) -> Task:
-        """Queue a failed or cancelled task again with its full number of attempts; published outputs stay.
+        """Queue a failed or cancelled task anew, with all its attempts; what was published already stays so.
 
         Raises TransitionForbidden.
         """
@@ -88,13 +83,13 @@ class Commands(Transitions):
             if row.status not in FINAL:
                 raise TransitionForbidden(f"a task that is {row.status} has not ended yet")
             if admit is not None:
-                _lock_key(session, row.key_id)
-                admit(_count_unfinished(session, row.key_id))
-            reset: dict[str, Any] = {"attempts": 0, "cancel_requested": False, "error": None, "timings": {}}
-            return self._move(session, row, Status.QUEUED, now, started_at=None, finished_at=None, **reset)
+                _one_by_one(session, row.key_id)
+                admit(_unfinished(session, row.key_id))
+            again: dict[str, Any] = {"attempts": 0, "cancel_requested": False, "problem": None, "timings": {}}
+            return self._move(session, row, Status.QUEUED, now, started_at=None, finished_at=None, **again)
 
     def delete(self, task_id: str) -> Task:
-        """Delete a task that has ended, with its log. The caller deletes its files first.
+        """Forget a task that has ended, with its log. Its files are the caller's to delete, before.
 
         Raises TransitionForbidden.
         """
@@ -106,26 +101,26 @@ class Commands(Transitions):
             return task_of(row)
 
 
-def _find_existing(session: Session, idempotency: str | None, request: str) -> Task | None:
-    """The task created with the idempotency key. Raises TransitionForbidden if its request was another one."""
-    if idempotency is None:
+def _first(session: Session, mark: str | None, request: str) -> Task | None:
+    """The task that the idempotency key made. Raises TransitionForbidden if that was for another request."""
+    if mark is None:
         return None
-    row = session.scalars(select(TaskRow).where(TaskRow.idempotency == idempotency)).one_or_none()
+    row = session.scalars(select(TaskRow).where(TaskRow.idempotency == mark)).one_or_none()
     if row is not None and row.request != request:
         raise TransitionForbidden("this idempotency key was used for another request")
     return None if row is None else task_of(row)
 
 
-def _lock_key(session: Session, key_id: str | None) -> None:
-    """Serialise transactions of the same API key until this one ends; SQLite has a single writer anyway."""
+def _one_by_one(session: Session, key_id: str | None) -> None:
+    """Until the transaction ends nobody else comes past here with that API key; SQLite has one writer anyway."""
     if session.get_bind().dialect.name == "postgresql":
-        # PostgreSQL's advisory locks are numbers. Locking the key's row would not do: without API keys none exists.
+        # PostgreSQL's advisory locks are numbers. A key's row will not do: there is none where keys are off.
         lock = int.from_bytes(hashlib.sha256(f"tasks of {key_id}".encode()).digest()[:8], "big", signed=True)
         session.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
-def _count_unfinished(session: Session, key_id: str | None) -> int:
-    """Number of the API key's tasks that are queued or running."""
-    # coalesce() keeps the planner off the index on key_id, which would visit every task that the key ever had.
-    same_key = func.coalesce(TaskRow.key_id, "") == (key_id or "")
-    return session.scalar(select(func.count()).where(same_key, TaskRow.status.in_(UNFINISHED))) or 0
+def _unfinished(session: Session, key_id: str | None) -> int:
+    """How many tasks of the API key wait or run."""
+    # Not by the index of keys, which would lead through all that the key ever had: few tasks are unfinished.
+    whose = func.coalesce(TaskRow.key_id, "") == (key_id or "")
+    return session.scalar(select(func.count()).where(whose, TaskRow.status.in_(UNFINISHED))) or 0

@@ -1,4 +1,4 @@
-"""Convert requests to database rows, and rows to snapshots."""
+"""From what is asked for to a row, and from rows to what they mean."""
 
 from __future__ import annotations
 
@@ -23,48 +23,47 @@ from lipsync.tasks.task import (
     NewTask,
     Output,
     Performance,
+    Progress,
     Source,
     Status,
     Task,
     TaskFailure,
-    TaskProgress,
 )
 
-ENHANCEMENT_OPTIONS = ("enhance", "upscale")
+ENHANCING = ("enhance", "upscale")  # the options that ask for it
 ENHANCEMENT_TIMES = ("started_at", "finished_at")
 
 
 def new_id(now: datetime) -> str:
-    """A version 7 UUID (RFC 9562, section 5.7) as 32 hexadecimal digits: milliseconds, then 74 random bits."""
-    timestamp = int(now.timestamp() * 1000) << 80
+    """A version 7 UUID (RFC 9562, section 5.7) as 32 hexadecimal digits: milliseconds, then 74 bits of chance."""
+    moment = int(now.timestamp() * 1000) << 80
     version, variant = 7 << 76, 2 << 62
-    return f"{timestamp | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62):032x}"
+    return f"{moment | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62):032x}"
 
 
 def request_digest(new: NewTask) -> str:
-    """SHA-256 of a request, in hex. Uploads with a known checksum are compared by that, not by their location.
+    """The same for the same request. An upload whose checksum is known is the same wherever it was put.
 
-    Raises OptionInvalid if the options are not JSON.
+    Raises OptionInvalid where the options are not JSON.
     """
-    request = _fields(new)
-    for source in (request["video"], request["audio"]):
+    asked = _fields(new)
+    for source in (asked["video"], asked["audio"]):
         if source["kind"] == "upload" and source["sha256"]:
             source["location"] = None
     try:
-        text = json.dumps(request, sort_keys=True, allow_nan=False)
+        text = json.dumps(asked, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as exc:
-        raise OptionInvalid(f"options: not JSON: {exc}") from exc
+        raise OptionInvalid(f"the options are not JSON: {exc}") from exc
     return _digest(text)
 
 
 def idempotency_digest(key_id: str | None, key: str) -> str:
-    """SHA-256 of an idempotency key, in hex; each API key has its own set of them."""
+    """What stands for an idempotency key, which counts for each API key by itself."""
     return _digest(json.dumps([key_id, key]))
 
 
 def new_row(new: NewTask, request: str, idempotency: str | None, max_attempts: int, now: datetime) -> TaskRow:
-    """A queued task."""
-    pending = enhancement_values(EnhancementRecord(EnhanceStatus.PENDING))
+    """A task that waits."""
     return TaskRow(
         id=new_id(now),
         status=Status.QUEUED,
@@ -76,7 +75,9 @@ def new_row(new: NewTask, request: str, idempotency: str | None, max_attempts: i
         cancel_requested=False,
         timings={},
         outputs=[],
-        enhancement=pending if asks_enhancement(new.options) else None,
+        enhancement=enhancement_values(EnhancementRecord(EnhanceStatus.PENDING))
+        if asks_enhancement(new.options)
+        else None,
         revision=1,
         idempotency=idempotency,
         request=request,
@@ -85,12 +86,12 @@ def new_row(new: NewTask, request: str, idempotency: str | None, max_attempts: i
 
 
 def asks_enhancement(options: Mapping[str, JSON]) -> bool:
-    """Whether the options ask for an enhancement."""
-    return any(options.get(name) for name in ENHANCEMENT_OPTIONS)
+    """Whether the task has a step after the lip-sync."""
+    return any(options.get(name) for name in ENHANCING)
 
 
 def task_of(row: TaskRow) -> Task:
-    """Snapshot of a task's row."""
+    """The row as it is now."""
     return Task(
         id=row.id,
         status=row.status,
@@ -110,9 +111,9 @@ def task_of(row: TaskRow) -> Task:
         lease_owner=row.lease_owner,
         lease_until=row.lease_until,
         cancel_requested=row.cancel_requested,
-        progress=None if row.progress is None else TaskProgress(**row.progress),
+        progress=None if row.progress is None else Progress(**row.progress),
         timings=row.timings,
-        error=None if row.error is None else TaskFailure(**row.error),
+        problem=None if row.problem is None else TaskFailure(**row.problem),
         outputs=tuple(Output(**output) for output in row.outputs),
         performance=None if row.performance is None else Performance(**row.performance),
         revision=row.revision,
@@ -123,30 +124,30 @@ def task_of(row: TaskRow) -> Task:
 
 
 def enhancement_of(row: TaskRow) -> EnhancementRecord:
-    """Snapshot of the enhancement in a task's row."""
-    stored = row.enhancement
-    if stored is None:
+    """How far the step after the lip-sync is."""
+    if row.enhancement is None:
         return EnhancementRecord()
-    started, finished = (stored[name] and datetime.fromisoformat(stored[name]) for name in ENHANCEMENT_TIMES)
-    error = None if stored["problem"] is None else TaskFailure(**stored["problem"])
-    return EnhancementRecord(EnhanceStatus(stored["step"]), started, finished, error)
+    told = row.enhancement
+    began, ended = (told[name] and datetime.fromisoformat(told[name]) for name in ENHANCEMENT_TIMES)
+    problem = None if told["problem"] is None else TaskFailure(**told["problem"])
+    return EnhancementRecord(EnhanceStatus(told["step"]), began, ended, problem)
 
 
 def enhancement_values(enhancement: EnhancementRecord) -> dict[str, Any]:
-    """The JSON that a task's row stores for an enhancement."""
+    """The same as the row keeps it."""
     moments = {name: getattr(enhancement, name) for name in ENHANCEMENT_TIMES}
     times = {name: None if moment is None else moment.isoformat() for name, moment in moments.items()}
-    error = None if enhancement.error is None else asdict(enhancement.error)
-    return {"step": enhancement.status.value, **times, "problem": error}
+    problem = None if enhancement.problem is None else asdict(enhancement.problem)
+    return {"step": enhancement.step.value, **times, "problem": problem}
 
 
-def log_line_of(row: LogRow) -> LogLine:
-    """Snapshot of a log line's row."""
+def line_of(row: LogRow) -> LogLine:
+    """The row as it is now."""
     return LogLine(row.number, row.at, row.level, row.message, row.output)
 
 
 def delivery_of(row: DeliveryRow) -> Delivery:
-    """Snapshot of a webhook call's row."""
+    """The row as it is now."""
     return Delivery(
         row.id,
         row.task_id,
@@ -163,7 +164,7 @@ def delivery_of(row: DeliveryRow) -> Delivery:
 
 
 def key_of(row: KeyRow) -> Key:
-    """Snapshot of an API key's row."""
+    """The row as it is now."""
     return Key(row.id, row.name, row.prefix, tuple(row.scopes), row.created_at, row.revoked_at)
 
 

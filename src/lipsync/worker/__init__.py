@@ -1,1 +1,1 @@
-"""Workers: claim tasks, execute them, publish their results."""
+"""The part of the service that does the tasks."""

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lipsync.speech.silence import FADE, REACH, silence
+from lipsync.speech.silence import FADE_SECONDS, SPEECH_MARGIN_SECONDS, silence
 
 
 def speech(seconds: float) -> np.ndarray:
@@ -31,7 +31,9 @@ def test_pauses_are_silent_and_speech_is_not_however_loud_it_is(level, rate):
     time = np.arange(frames) / float(rate)
     assert share.shape == (frames,)
     assert (share[(time < 1.95) | (time > 4.05)] == 0).all()
-    calm = (time > 2 + REACH + 2 * FADE + 0.05) & (time < 4 - REACH - 2 * FADE - 0.05)
+    calm = (time > 2 + SPEECH_MARGIN_SECONDS + 2 * FADE_SECONDS + 0.05) & (
+        time < 4 - SPEECH_MARGIN_SECONDS - 2 * FADE_SECONDS - 0.05
+    )
     assert calm.sum() > 20
     assert (share[calm] == 1).all()
 

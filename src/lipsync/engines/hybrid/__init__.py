@@ -1,6 +1,8 @@
-"""The engine for those who have Wav2Lip's weights: the generator decides the mouth's shape, the footage shows it."""
+"""The hybrid engine: the Wav2Lip generator decides the mouth's shape, the video's own pixels show it."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from lipsync.engines.base import Engine, EngineOptions
 from lipsync.engines.hybrid.engine import Hybrid
@@ -8,11 +10,11 @@ from lipsync.engines.wav2lip import open_generator
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 
-WEIGHTS = ("wav2lip-gan", "wav2lip")  # the first that is here
+WEIGHTS: Final = ("wav2lip-gan", "wav2lip")  # in order of preference
 
 
 def open_engine(options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
-    """With the weights of ``options.checkpoint``, else of WEIGHTS.
+    """Open the engine with ``options.checkpoint``, or else with the first of WEIGHTS that is installed.
 
     Raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory, Cancelled.
     """

@@ -1,0 +1,1 @@
+"""The built-in engine: re-animates the video's own pixels, without downloaded weights."""

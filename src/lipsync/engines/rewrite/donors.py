@@ -1,14 +1,17 @@
-"""Real pictures of the speaker's open mouth: collected while the footage is read, chosen anew for every frame.
+"""Donors: images of the speaker's open mouth, collected in the first pass and selected for each output frame.
 
-The shelf is bounded at any length of footage. It keeps the most different shapes by the doubling algorithm of
-Charikar, Chekuri, Feder and Motwani, "Incremental clustering and dynamic information retrieval", STOC 1997: a picture
-is kept if it is further than a radius from all others, and the radius doubles when the shelf is full.
+The collection is bounded at any length of the video. It keeps the most different mouths by the doubling algorithm of
+Charikar, Chekuri, Feder and Motwani, "Incremental Clustering and Dynamic Information Retrieval", STOC 1997: a mouth is
+kept if it is farther than a radius from all others, and the radius doubles when the collection is full. The selection
+minimises the sum of matching and switching costs over time (Viterbi, IEEE Transactions on Information Theory 13(2),
+1967), as unit selection does in speech synthesis (Hunt and Black, ICASSP 1996).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -17,121 +20,126 @@ from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUT
 from lipsync.frames.patch import box_around, read_patch
 from lipsync.types import Float32, Frame
 
-SHELF, SHELF_BYTES = 160, 96 << 20
-FIRST_RADIUS = 0.004  # eye distances, mean over the inner lips
-MARGIN = 0.14  # eye distances of skin kept around the lips
-TURN = 0.1  # how many eye distances of shape one radian of head turn counts
-JUMP, JUMP_LIMIT = 0.6, 0.05  # price of another donor per eye distance of difference, and where it stops growing
-CHANGE = 0.006  # price of any change of donor
-STRETCH, TORN = 0.3, 3.0  # price per eye distance that a donor is less open than the target; that it is far less open
-TEARS = 1.8  # a donor stretched by more than this is far less open
+MAX_DONORS, MAX_DONOR_BYTES = 160, 96 << 20
+INITIAL_RADIUS: Final = 0.004  # eye distances, mean over the inner lips
+SKIN_MARGIN: Final = 0.14  # eye distances of skin kept around the lips
+TURN_WEIGHT: Final = 0.1  # eye distances of lip shape that one radian of head turn counts as
+# Costs, comparable to a mean distance between lip points in eye distances:
+SWITCH_COST, MAX_SWITCH_DISTANCE = 0.6, 0.05  # of another donor, per eye distance of difference up to a maximum
+SWITCH_BASE_COST: Final = 0.006  # of any other donor
+STRETCH_COST: Final = 0.3  # per eye distance that the donor is less open than the target
+TEAR_COST: Final = 3.0  # per eye distance that the target exceeds the donor's gap times TEAR_RATIO
+TEAR_RATIO: Final = 1.8
+TEAR_SLACK: Final = 0.02  # eye distances
 
 
 @dataclass(frozen=True, slots=True)
 class Donor:
-    """One kept picture. ``traits`` say how it looks, see ``traits``; ``gap`` is the opening in eye distances.
+    """One mouth. ``descriptor`` (21, 2): see ``mouth_descriptors``; ``gap``: the lips' distance in eye distances.
 
-    ``price``: what showing it costs, beside how well it fits.
+    ``cost``: added to the matching cost wherever the donor is used.
     """
 
     mouth: Mouth
-    traits: Float32
+    descriptor: Float32
     gap: float
-    price: float = 0.0
+    cost: float = 0.0
 
 
-def traits(faces: Float32, rotation: Float32) -> Float32:
-    """What makes two mouths look alike: (n, 21, 2) from face-frame meshes (n, >= 468, 3) and heads' turns (n, 3, 3).
+def mouth_descriptors(faces: Float32, rotation: Float32) -> Float32:
+    """Descriptors (n, 21, 2) of face-frame meshes (n, >= 468, 3) on heads with rotations (n, 3, 3).
 
-    20 inner lip points around their middle, in eye distances; last, where the nose points, in radians x TURN x 21.
+    The 20 inner lip points relative to their mean, in eye distances, then the nose's direction in radians, scaled so
+    that a mean over the 21 points counts it with TURN_WEIGHT.
     """
     lips = faces[:, list(LIPS_INNER), :2]
-    nose = rotation[:, :2, 2:].swapaxes(1, 2) * (TURN * 21)
+    nose = rotation[:, :2, 2:].swapaxes(1, 2) * (TURN_WEIGHT * 21)
     return np.asarray(np.concatenate([lips - lips.mean(1, keepdims=True), nose], 1), np.float32)
 
 
 def inner_gap(face: Float32) -> Float32:
-    """Opening of face-frame meshes (..., >= 468, 3), (...)."""
+    """The distance (...) of the inner lips of face-frame meshes (..., >= 468, 3), in eye distances."""
     return np.asarray(np.linalg.norm(face[..., INNER_TOP, :] - face[..., INNER_BOTTOM, :], axis=-1), np.float32)
 
 
 class DonorPictures:
-    """The donors of one footage."""
+    """The donors of one video."""
 
-    def __init__(self, limit: int = SHELF, limit_bytes: int = SHELF_BYTES) -> None:
+    def __init__(self, limit: int = MAX_DONORS, limit_bytes: int = MAX_DONOR_BYTES) -> None:
         self._donors: list[Donor] = []
         self._limit, self._limit_bytes = limit, limit_bytes
-        self._radius = FIRST_RADIUS
-        self._looks = np.zeros((0, 0, 2), np.float32)
+        self._radius = INITIAL_RADIUS
+        self._descriptors = np.zeros((0, 0, 2), np.float32)
 
     @property
     def donors(self) -> Sequence[Donor]:
         return tuple(self._donors)
 
-    def offer(self, picture: Frame, points: Float32, face: Float32, pose: Pose) -> None:
-        """Keep this mouth if it is new. ``points`` (468, 2) pixels, ``face`` (468, 3) the same in the face frame."""
-        looks, unit = traits(face[None], pose.rotation)[0], float(pose.scale[0])
-        if self._donors and float(_distances(self._looks, looks[None]).min()) < self._radius:
+    def offer(self, frame: Frame, points: Float32, face: Float32, pose: Pose) -> None:
+        """Keep this mouth if it is new. ``points`` (468, 2) in pixels, ``face`` (468, 3) the same in the face frame."""
+        descriptor, eye_distance = mouth_descriptors(face[None], pose.rotation)[0], float(pose.scale[0])
+        if self._donors and float(_distances(self._descriptors, descriptor[None]).min()) < self._radius:
             return
-        box = box_around(points[list(LIPS_OUTER)], MARGIN * unit, picture)
+        box = box_around(points[list(LIPS_OUTER)], SKIN_MARGIN * eye_distance, frame)
         if box is None:
             return
-        placed = points - np.array([box.left, box.top], np.float32)
-        mouth = Mouth(read_patch(picture, box), measure_lips(placed, unit), placed)
-        self._donors.append(Donor(mouth, looks, float(inner_gap(face))))
+        in_box = points - np.array([box.left, box.top], np.float32)
+        mouth = Mouth(read_patch(frame, box), measure_lips(in_box, eye_distance), in_box)
+        self._donors.append(Donor(mouth, descriptor, float(inner_gap(face))))
         while len(self._donors) > self._limit or self._bytes() > self._limit_bytes:
             self._thin_out()
-        self._looks = np.stack([donor.traits for donor in self._donors])
+        self._descriptors = np.stack([donor.descriptor for donor in self._donors])
 
     def _bytes(self) -> int:
-        return sum(d.mouth.patch.nbytes for d in self._donors)
+        return sum(donor.mouth.patch.nbytes for donor in self._donors)
 
     def _thin_out(self) -> None:
         self._radius *= 2
         kept: list[Donor] = []
-        for donor in sorted(self._donors, key=lambda d: -d.gap):
-            if not kept or _distances(np.stack([d.traits for d in kept]), donor.traits[None]).min() >= self._radius:
+        for donor in sorted(self._donors, key=lambda donor: -donor.gap):
+            others = [other.descriptor for other in kept]
+            if not kept or _distances(np.stack(others), donor.descriptor[None]).min() >= self._radius:
                 kept.append(donor)
         self._donors = kept
 
 
 def _distances(a: Float32, b: Float32) -> Float32:
-    """Mean distance between the traits of (n, 21, 2) and (m, 21, 2): (n, m)."""
+    """Mean point distances (n, m) between descriptors (n, 21, 2) and (m, 21, 2)."""
     return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=-1).mean(-1), np.float32)
 
 
 class DonorSelector:
-    """Chooses a donor for each frame: near in shape, open enough, and as steady as that allows (Viterbi)."""
+    """Selects a donor for each frame: similar in shape, open enough, and steady over time."""
 
     def __init__(self, donors: Sequence[Donor]) -> None:
-        self._traits = np.stack([d.traits for d in donors])
-        self._gaps = np.array([d.gap for d in donors], np.float32)
-        self._prices = np.array([d.price for d in donors], np.float32)
-        apart = _distances(self._traits, self._traits)
-        self._jump = JUMP * np.minimum(apart, JUMP_LIMIT) + CHANGE * (apart > 0)
+        self._descriptors = np.stack([donor.descriptor for donor in donors])
+        self._gaps = np.array([donor.gap for donor in donors], np.float32)
+        self._costs = np.array([donor.cost for donor in donors], np.float32)
+        distance = _distances(self._descriptors, self._descriptors)
+        self._switch = SWITCH_COST * np.minimum(distance, MAX_SWITCH_DISTANCE) + SWITCH_BASE_COST * (distance > 0)
         self._last: int | None = None
 
-    def choose(self, faces: Float32, looks: Float32, count: int) -> list[int]:
-        """Donor numbers of the first ``count`` of the target faces (n, 468, 3); the rest is looked at ahead.
+    def choose(self, faces: Float32, descriptors: Float32, count: int) -> list[int]:
+        """Numbers of the donors for the first ``count`` of the target faces (n, 468, 3); the others are lookahead.
 
-        ``looks`` (n, 21, 2): their traits on the heads of the frames that they will be put on.
+        ``descriptors`` (n, 21, 2): those of the targets, on the heads of the frames that they are rendered on.
         """
-        cost = _distances(looks, self._traits)
-        cost += self._stretch(inner_gap(faces)[:, None]) + self._prices
-        best = cost[0] + (0 if self._last is None else self._jump[self._last])
-        back = np.zeros((len(cost), len(self._gaps)), np.int32)
+        cost = _distances(descriptors, self._descriptors)
+        cost += self._opening_cost(inner_gap(faces)[:, None]) + self._costs
+        total = cost[0] + (0 if self._last is None else self._switch[self._last])
+        previous = np.zeros((len(cost), len(self._gaps)), np.int32)
         for t in range(1, len(cost)):
-            reach = best[:, None] + self._jump
-            back[t] = reach.argmin(0)
-            best = reach[back[t], np.arange(len(best))] + cost[t]
-        path = [int(best.argmin())]
-        for step in back[:0:-1]:
-            path.append(int(step[path[-1]]))
+            candidates = total[:, None] + self._switch
+            previous[t] = candidates.argmin(0)
+            total = candidates[previous[t], np.arange(len(total))] + cost[t]
+        path = [int(total.argmin())]
+        for row in previous[:0:-1]:
+            path.append(int(row[path[-1]]))
         path = path[::-1][:count]
         self._last = path[-1]
         return path
 
-    def _stretch(self, wanted: Float32) -> Float32:
-        little = np.maximum(wanted - self._gaps, 0)
-        much = np.maximum(wanted - TEARS * self._gaps - 0.02, 0)
-        return np.asarray(STRETCH * little + TORN * much, np.float32)
+    def _opening_cost(self, gap: Float32) -> Float32:
+        stretch = np.maximum(gap - self._gaps, 0)
+        tear = np.maximum(gap - TEAR_RATIO * self._gaps - TEAR_SLACK, 0)
+        return np.asarray(STRETCH_COST * stretch + TEAR_COST * tear, np.float32)

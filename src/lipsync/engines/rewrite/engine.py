@@ -1,6 +1,7 @@
-"""The built-in engine: the speaker's own footage, re-animated by a sound-to-motion network.
+"""The built-in engine: the speaker's own video, re-animated by a network that maps speech to motion.
 
-The idea is that of Bregler, Covell and Slaney, "Video Rewrite: driving visual speech with audio", SIGGRAPH 1997.
+After Bregler, Covell and Slaney, "Video Rewrite: Driving Visual Speech with Audio", SIGGRAPH 1997: the mouth is built
+from the video's own images. Here a mesh moves each frame's skin, and donor images supply the inside of the mouth.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from lipsync.engines.base import Rendered, Scene
 from lipsync.engines.rewrite.animator import Animator
 from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache
-from lipsync.speech.motion import MotionModel, motion_checksum, open_motion
+from lipsync.speech.motion import MotionModel, motion_checksum, open_motion_model
 from lipsync.types import Face, Frame
 
 
 class Rewrite:
-    """One job's engine; see ``engines.base.Engine``."""
+    """An engine for one job; see ``engines.base.Engine``."""
 
     needs_faces = True
 
@@ -27,19 +28,18 @@ class Rewrite:
 
     @classmethod
     def open(cls, sessions: SessionCache) -> Rewrite:
-        """With the network that the package brings; ModelMissing or ModelCorrupt if it is damaged."""
-        return cls(open_motion(sessions))
+        """Open with the bundled motion network. Raises ModelMissing or ModelCorrupt if it is damaged."""
+        return cls(open_motion_model(sessions))
 
     @property
     def run_info(self) -> RunInfo:
-        """Its network is small and runs as it was trained."""
         return RunInfo("cpu", "fp32", 1, weights=(("motion", motion_checksum()),))
 
-    def observe(self, picture: Frame, face: Face | None) -> None:
-        self._animator.observe(picture, face)
+    def observe(self, frame: Frame, face: Face | None) -> None:
+        self._animator.observe(frame, face)
 
-    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
+    def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
         with closing(scene.voice.blocks(scene.av_offset)) as blocks:
             motion = self._motion.predict(blocks, scene.rate, scene.frames)
-            with closing(self._animator.animate(pictures, motion, scene.track)) as rendered:
+            with closing(self._animator.animate(frames, motion, scene.track)) as rendered:
                 yield from rendered

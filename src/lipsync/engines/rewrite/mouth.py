@@ -1,28 +1,34 @@
-"""The inside of the mouth: teeth, tongue and dark, taken from a real picture of the same mouth where there is one."""
+"""The inside of the mouth: teeth, tongue and cavity, warped from a donor between the target's lips."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from lipsync.faces.geometry import LIPS_INNER
 from lipsync.frames.blend import smoothstep
+from lipsync.frames.patch import remap
 from lipsync.types import Box, Float32, Plane
 
-UPPER = LIPS_INNER[:11]  # from the speaker's right corner over the top to the left one
-LOWER = (LIPS_INNER[0], *LIPS_INNER[:9:-1])  # and along the bottom, right to left too
-SHUT, AJAR = 0.008, 0.016  # eye distances: lips that touch, and that let something be seen
-NARROW = 0.03  # eye distances: below this opening the inside darkens
+Floats = NDArray[np.floating]
+
+UPPER: Final = LIPS_INNER[:11]  # along the top, from the speaker's right corner to the left one
+LOWER: Final = (LIPS_INNER[0], *LIPS_INNER[:9:-1])  # along the bottom, in the same direction
+CLOSED_GAP, OPEN_GAP = 0.008, 0.016  # eye distances between which the inside fades in
+NARROW_GAP: Final = 0.03  # eye distances below which the inside darkens, because little light falls in
+NARROW_DARKNESS: Final = 0.85
+TEAR_START, TEAR_RANGE = 1.2, 0.8  # stretch of a donor at which its middle fades to the cavity, and over how much
 
 
 @dataclass(frozen=True, slots=True)
 class Lips:
-    """The inner lips in a frame of their own: ``origin`` is the right corner, ``along`` and ``down`` unit vectors.
+    """The inner lips in their own frame: ``origin`` is the right corner, ``along`` and ``down`` are unit vectors.
 
-    ``upper`` and ``lower`` (11, 2): place along (0..1 of ``width``) and height below the line of the corners, pixels.
-    ``unit``: pixels per eye distance.
+    ``upper`` and ``lower`` (11, 2): position along the mouth (0..1 of ``width``) and height below the line between the
+    corners in pixels. ``unit``: pixels per eye distance.
     """
 
     origin: Float32
@@ -35,30 +41,30 @@ class Lips:
 
     @property
     def gap(self) -> float:
-        """The widest opening in eye distances."""
+        """The largest distance of the lips in eye distances."""
         return float((self.lower[:, 1] - self.upper[:, 1]).max()) / self.unit
 
 
 def measure_lips(points: Float32, unit: float) -> Lips:
-    """Lips of one mesh (>= 468, 2) in pixels; ``unit``: the eye distance in pixels."""
-    origin, far = points[UPPER[0]], points[UPPER[-1]]
-    width = max(float(np.linalg.norm(far - origin)), 1e-3)
-    along = (far - origin) / width
+    """The lips of a mesh (>= 468, 2) in pixels; ``unit``: the eye distance in pixels."""
+    origin, end = points[UPPER[0]], points[UPPER[-1]]
+    width = max(float(np.linalg.norm(end - origin)), 1e-3)
+    along = (end - origin) / width
     down = np.array([-along[1], along[0]], np.float32)
-    upper, lower = (_curve(points[list(k)] - origin, along, down, width) for k in (UPPER, LOWER))
+    upper, lower = (_curve(points[list(lip)] - origin, along, down, width) for lip in (UPPER, LOWER))
     return Lips(origin, along, down, width, upper, lower, unit)
 
 
 def _curve(points: Float32, along: Float32, down: Float32, width: float) -> Float32:
-    place = np.maximum.accumulate(points @ along / np.float32(width))
-    return np.stack([place, points @ down], 1).astype(np.float32)
+    position = np.maximum.accumulate(points @ along / np.float32(width))
+    return np.stack([position, points @ down], 1).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Mouth:
-    """A picture of a mouth. ``patch`` (h, w, 3) Y'CbCr code values; ``lips`` and ``points`` in pixels of the patch.
+    """An image of a mouth. ``patch`` (h, w, 3): Y'CbCr code values; ``lips`` and ``points``: in pixels of the patch.
 
-    ``points`` (468, 2) is the mesh, or None where only the inside is worth showing.
+    ``points`` (468, 2) is the mesh, or None if only the inside may be used.
     """
 
     patch: Plane
@@ -66,42 +72,60 @@ class Mouth:
     points: Float32 | None
 
 
-def show_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Float32, float]:
-    """The donor's inside fitted between the target's lips, (h, w, 3), and how much of it is to be seen, 0..1.
+def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Float32, float]:
+    """The donor's inside warped between the target's lips, (h, w, 3), and its opacity in 0..1.
 
-    What lies near the upper lip moves with it (upper teeth), what lies near the lower lip with that (lower teeth and
-    tongue); between them the dark is stretched. ``cavity`` (3,) shows where the donor has nothing to give, and in a gap
-    so narrow that no light falls in.
+    Pixels near the upper lip move with it (upper teeth), pixels near the lower lip with the lower one (lower teeth and
+    tongue), and those between are stretched. The ``cavity`` colour (3,) fills what the donor does not cover, and gaps
+    too narrow for light.
     """
-    place, height, upper, lower = _coordinates(lips, box)
     donor = mouth.lips
+    position, height, upper, lower = _coordinates(lips, box)
     scale = donor.unit / lips.unit
-    place = np.asarray(0.5 + (place - 0.5) * (1 + min(1.0, lips.width * scale / donor.width)) / 2, np.float32)
-    top = np.interp(place, donor.upper[:, 0], donor.upper[:, 1])
-    bottom = np.interp(place, donor.lower[:, 0], donor.lower[:, 1])
+    spread = (1 + min(1.0, lips.width * scale / donor.width)) / 2
+    position = np.asarray(0.5 + (position - 0.5) * spread, np.float32)
+    top = np.interp(position, donor.upper[:, 0], donor.upper[:, 1])
+    bottom = np.interp(position, donor.lower[:, 0], donor.lower[:, 1])
     below, above = (height - upper) * scale, (lower - height) * scale
-    wanted = np.maximum(below + above, 1e-3)
-    share = np.asarray(np.clip(below / wanted, 0, 1), np.float32)
+    gap = np.maximum(below + above, 1e-3)
+    share = np.asarray(np.clip(below / gap, 0, 1), np.float32)
     row = top + below + smoothstep(share) * (bottom - above - top - below)
-    x = donor.origin[0] + place * donor.width * donor.along[0] + row * donor.down[0]
-    y = donor.origin[1] + place * donor.width * donor.along[1] + row * donor.down[1]
-    x, y = x.astype(np.float32), y.astype(np.float32)
-    shown = cv2.remap(mouth.patch, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    torn = smoothstep((lips.gap / max(donor.gap, 1e-3) - 1.2) / 0.8)
-    hollow = torn * smoothstep(1.4 - np.abs(share - 0.6) * 4)
-    outside = np.clip(-np.minimum(row - top, bottom - row) / (0.02 * donor.unit) - 0.2, 0, 1)
-    narrow = 0.85 * smoothstep((NARROW - wanted / donor.unit) / NARROW)
-    dark = np.maximum(np.maximum(hollow, outside), narrow)[..., None].astype(np.float32)
-    ajar = float(np.clip((lips.gap - SHUT) / (AJAR - SHUT), 0, 1))
-    return np.asarray(shown * (1 - dark) + cavity * dark, np.float32), ajar
+    inside = _sample(mouth, position, row)
+    dark = np.maximum(_hollow(lips, donor, share), _uncovered(row, top, bottom, donor.unit))
+    dark = np.maximum(dark, _narrow(gap / donor.unit))[..., None].astype(np.float32)
+    opacity = float(np.clip((lips.gap - CLOSED_GAP) / (OPEN_GAP - CLOSED_GAP), 0, 1))
+    return np.asarray(inside * (1 - dark) + cavity * dark, np.float32), opacity
+
+
+def _sample(mouth: Mouth, position: Floats, row: Floats) -> Plane:
+    lips = mouth.lips
+    x = lips.origin[0] + position * lips.width * lips.along[0] + row * lips.down[0]
+    y = lips.origin[1] + position * lips.width * lips.along[1] + row * lips.down[1]
+    return remap(mouth.patch, np.stack([x, y], -1).astype(np.float32))
+
+
+def _hollow(lips: Lips, donor: Lips, share: Float32) -> Float32:
+    """The darkness of the middle, where a donor that is much less open than the target would tear."""
+    torn = smoothstep((lips.gap / max(donor.gap, 1e-3) - TEAR_START) / TEAR_RANGE)
+    return torn * smoothstep(1.4 - np.abs(share - 0.6) * 4)
+
+
+def _uncovered(row: Floats, top: Floats, bottom: Floats, unit: float) -> Float32:
+    """The darkness of pixels that the donor's lips would cover."""
+    return np.asarray(np.clip(-np.minimum(row - top, bottom - row) / (0.02 * unit) - 0.2, 0, 1), np.float32)
+
+
+def _narrow(gap: Floats) -> Float32:
+    """The darkness of narrow gaps, in eye distances."""
+    return np.asarray(NARROW_DARKNESS * smoothstep((NARROW_GAP - gap) / NARROW_GAP), np.float32)
 
 
 def _coordinates(lips: Lips, box: Box) -> tuple[Float32, Float32, Float32, Float32]:
-    """Per pixel: place along the mouth 0..1, height below the corners, and the heights of both lips there."""
+    """For each pixel: position along the mouth 0..1, height below the corners, and the heights of both lips there."""
     x = np.arange(box.left, box.right, dtype=np.float32)[None] - lips.origin[0]
     y = np.arange(box.top, box.bottom, dtype=np.float32)[:, None] - lips.origin[1]
-    place = np.clip((x * lips.along[0] + y * lips.along[1]) / lips.width, 0, 1)
+    position = np.clip((x * lips.along[0] + y * lips.along[1]) / lips.width, 0, 1)
     height = x * lips.down[0] + y * lips.down[1]
-    upper = np.interp(place, lips.upper[:, 0], lips.upper[:, 1])
-    lower = np.interp(place, lips.lower[:, 0], lips.lower[:, 1])
-    return place, height, upper.astype(np.float32), np.maximum(lower, upper).astype(np.float32)
+    upper = np.interp(position, lips.upper[:, 0], lips.upper[:, 1])
+    lower = np.interp(position, lips.lower[:, 0], lips.lower[:, 1])
+    return position, height, upper.astype(np.float32), np.maximum(lower, upper).astype(np.float32)

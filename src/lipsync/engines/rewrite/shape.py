@@ -1,6 +1,8 @@
-"""Which shape the lower face takes: the speaker's closed mouth, plus the motion, on the frame's own head."""
+"""Shapes of the lower face: how far each point follows the motion, the closed mouth, and opened lips."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 
@@ -9,23 +11,24 @@ from lipsync.frames.blend import smoothstep
 from lipsync.types import Float32
 
 NOSE_BASE, CHIN_TIP = 2, 152
-NEAR, FAR = 0.10, 0.62  # eye distances from the lips: all motion up to the first, none from the second on
-UPPER_SHARE = 0.3  # how much of a gap the upper lip closes
-FOLLOWS = 0.15  # eye distances from the lip's edge at which the skin follows it half
+FULL_MOTION_DISTANCE, NO_MOTION_DISTANCE = 0.10, 0.62  # eye distances from the lips
+UPPER_SHARE: Final = 0.3  # of the gap that the upper lip closes
+HALF_FOLLOW_DISTANCE: Final = 0.15  # eye distances from the lip at which the skin follows it by half
 UPPER_INNER, LOWER_INNER = LIPS_INNER[1:10], LIPS_INNER[:10:-1]
 
 
 def influence(rest: Float32) -> Float32:
-    """Per mesh point of the rest mesh (468, 3) how much of the motion it takes, (468,) in 0..1.
+    """The share of the motion that each point of the rest mesh (468, 3) follows, (468,) in 0..1.
 
-    One at lips and chin, fading to zero towards cheekbones and ears, zero from the nose up.
+    It is 1 at lips and chin, fades to 0 towards the cheekbones and ears, and is 0 from the nose upwards.
     """
     outline = rest[list(LIPS_OUTER), :2]
     distance = np.linalg.norm(rest[:MESH, None, :2] - outline[None], axis=-1).min(1)
-    weight = smoothstep((FAR - distance) / (FAR - NEAR))
+    span = NO_MOTION_DISTANCE - FULL_MOTION_DISTANCE
+    weight = smoothstep((NO_MOTION_DISTANCE - distance) / span)
     lips_bottom, chin = outline[:, 1].max(), rest[CHIN_TIP, 1]
-    along = np.abs(rest[:MESH, 0] - rest[CHIN_TIP, 0])
-    jaw = smoothstep((0.55 - along) / 0.35) * smoothstep((rest[:MESH, 1] - lips_bottom) / 0.1)
+    aside = np.abs(rest[:MESH, 0] - rest[CHIN_TIP, 0])
+    jaw = smoothstep((0.55 - aside) / 0.35) * smoothstep((rest[:MESH, 1] - lips_bottom) / 0.1)
     weight = np.maximum(weight, jaw * (rest[:MESH, 1] <= chin + 0.2))
     above = rest[NOSE_BASE, 1] - rest[:MESH, 1]
     weight = weight * smoothstep(1 - (above + 0.02) / 0.12)
@@ -34,16 +37,16 @@ def influence(rest: Float32) -> Float32:
 
 
 def closed_mouth(faces: Float32, share: float = 0.2) -> Float32:
-    """The mean of the least open share of the pose-normalised faces (n, >= 468, 3), lips brought together: (468, 3)."""
+    """The closed mouth (468, 3): the mean of the least open share of the face-frame meshes (n, >= 468, 3), shut."""
     gaps = opening(faces)
     least = np.argsort(gaps)[: max(3, int(len(gaps) * share))]
     return close_lips(faces[least, :MESH].mean(0))
 
 
 def close_lips(face: Float32, gap: float = 0.002) -> Float32:
-    """Bring the inner lips of one mesh (468, 3) to within ``gap``: the lower lip comes up more than the upper down.
+    """Bring the inner lips of a mesh (468, 3) to within ``gap``; the lower lip moves farther than the upper one.
 
-    What lies around follows, the less the further it is from the lips, so that nothing folds over.
+    The skin around follows less with the distance from the lips, so that nothing folds over.
     """
     upper, lower = face[list(UPPER_INNER)], face[list(LOWER_INNER)]
     across = lower - upper
@@ -56,20 +59,24 @@ def close_lips(face: Float32, gap: float = 0.002) -> Float32:
     return np.asarray(face + np.where(above[:, None], down, up), np.float32)
 
 
-def _follow(face: Float32, edge: Float32, moved: Float32) -> Float32:
-    """How every mesh point follows the points of a lip's ``edge`` (9, 3) that are ``moved`` (9, 3)."""
-    distance = np.linalg.norm(face[:, None, :2] - edge[None, :, :2], axis=-1)
-    share = 1 / (1 + (distance.min(1) / FOLLOWS) ** 2)
-    closeness = 1 / (distance + 1e-3) ** 2
-    return np.asarray(share[:, None] * (closeness @ moved) / closeness.sum(1, keepdims=True), np.float32)
-
-
-def opened(face: Float32, gap: float) -> Float32:
-    """One mesh (468, 3) with the lower lip let down in an arch of depth ``gap``, for what needs a hole."""
+def open_lips(face: Float32, gap: float) -> Float32:
+    """A mesh (468, 3) with the lower lip lowered by an arch of height ``gap``."""
     lower = face[list(LOWER_INNER)]
-    place = np.linspace(-1, 1, len(lower) + 2)[1:-1]
+    position = np.linspace(-1, 1, len(lower) + 2)[1:-1]
     moved = np.zeros_like(lower)
-    moved[:, 1] = gap * np.sqrt(1 - place**2)
+    moved[:, 1] = gap * np.sqrt(1 - position**2)
     below = face[:, 1] > np.interp(face[:, 0], lower[:, 0], lower[:, 1]) - 1e-6
     below[list(UPPER_INNER)], below[list(LOWER_INNER)] = False, True
     return np.asarray(face + np.where(below[:, None], _follow(face, lower, moved), 0), np.float32)
+
+
+def _follow(face: Float32, edge: Float32, moved: Float32) -> Float32:
+    """The displacement of every mesh point when the points of a lip's ``edge`` (9, 3) are ``moved`` (9, 3).
+
+    Inverse distance weighting (Shepard, "A two-dimensional interpolation function for irregularly-spaced data", ACM
+    National Conference 1968), attenuated with the distance from the lip.
+    """
+    distance = np.linalg.norm(face[:, None, :2] - edge[None, :, :2], axis=-1)
+    share = 1 / (1 + (distance.min(1) / HALF_FOLLOW_DISTANCE) ** 2)
+    closeness = 1 / (distance + 1e-3) ** 2
+    return np.asarray(share[:, None] * (closeness @ moved) / closeness.sum(1, keepdims=True), np.float32)

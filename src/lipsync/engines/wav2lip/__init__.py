@@ -1,4 +1,4 @@
-"""The classic neural engine, Wav2Lip, with weights that users bring."""
+"""The Wav2Lip engine: the neural generator of Prajwal et al., ACM Multimedia 2020, with checkpoints from the user."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from lipsync.engines.base import Engine, EngineOptions
 from lipsync.engines.wav2lip.convert import DECODER, DECODER_HALF, ENCODER, ENCODER_HALF, GENERATOR
@@ -19,13 +20,14 @@ from lipsync.models.session_cache import SessionCache
 from lipsync.models.store import Store, default_folder
 from lipsync.monitor import Monitor
 
-COMPILED = "compiled"  # beside the graphs, and removed with them
-PROCESSORS, ON_PROCESSOR, ON_CARD = ("cpu", "onnxruntime"), 4, 16  # frames at once: more are no faster there
-SLOW_TO_SET_UP = ("tensorrt", "coreml")  # OpenVINO gains 0.1 s by keeping what it compiled, and takes 130 MB for it
+COMPILED: Final = "compiled"  # a folder next to the graphs, deleted with them
+CPU_DEVICES: Final = ("cpu", "onnxruntime")
+CPU_BATCH, GPU_BATCH = 4, 16  # frames: larger batches are no faster
+CACHED_DEVICES: Final = ("tensorrt", "coreml")  # OpenVINO's cache would save 0.1 s and take 130 MB of disk
 
 
 def open_engine(name: str, options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
-    """The engine with the weights of that name, or those of ``options.checkpoint``.
+    """Open the engine with the weights called ``name``, or with ``options.checkpoint``.
 
     Raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory, Cancelled.
     """
@@ -36,39 +38,38 @@ def open_engine(name: str, options: EngineOptions, sessions: SessionCache, monit
 def open_generator(
     names: Sequence[str], options: EngineOptions, sessions: SessionCache, monitor: Monitor
 ) -> tuple[GeneratorRunner, int]:
-    """The generator with the weights of ``options.checkpoint``, else of the first of the names that is in the store,
-    and how many frames it is to compute at once. Raises what ``open_engine`` raises.
+    """Open the generator with ``options.checkpoint``, or else with the first of ``names`` that is installed.
+
+    Also returns the batch size to use. Raises what ``open_engine`` raises.
     """
     runtime = sessions.runtime(options.device, options.precision)
-    shelf = ModelRegistry(Store(options.models_dir or default_folder()), (GENERATOR,))
-    network = _network(names, options.checkpoint, shelf, monitor)
-    half = runtime.precision == "fp16"
-    files = (ENCODER_HALF, DECODER_HALF) if half else (ENCODER, DECODER)
-    kept = runtime.device in SLOW_TO_SET_UP and os.access(network.folder, os.W_OK)
-    cache = network.folder / COMPILED if kept else None
+    registry = ModelRegistry(Store(options.models_dir or default_folder()), (GENERATOR,))
+    network = _find_network(names, options.checkpoint, registry, monitor)
+    graphs = (ENCODER_HALF, DECODER_HALF) if runtime.precision == "fp16" else (ENCODER, DECODER)
+    is_cached = runtime.device in CACHED_DEVICES and os.access(network.folder, os.W_OK)
     encoder, decoder = (
         sessions.open(
-            network.graph(file),
+            network.graph(graph),
             device=runtime.device,
             precision=runtime.precision,
             streams=STREAMS,
-            cache_dir=cache,
+            cache_dir=network.folder / COMPILED if is_cached else None,
         )
-        for file in files
+        for graph in graphs
     )
-    batch = options.batch_size or (ON_PROCESSOR if runtime.device in PROCESSORS else ON_CARD)
+    batch = options.batch_size or (CPU_BATCH if runtime.device in CPU_DEVICES else GPU_BATCH)
     return GeneratorRunner(encoder, decoder, (network.name, network.sha256)), batch
 
 
-def _network(names: Sequence[str], checkpoint: str | None, shelf: ModelRegistry, monitor: Monitor) -> Network:
+def _find_network(names: Sequence[str], checkpoint: str | None, registry: ModelRegistry, monitor: Monitor) -> Network:
     if checkpoint is None:
         for name in names if len(names) > 1 else ():
             with suppress(ModelMissing):
-                return shelf.find(name, monitor)
-        return shelf.find(names[0], monitor)
+                return registry.find(name, monitor)
+        return registry.find(names[0], monitor)
     path = Path(checkpoint)
     if path.is_file():
-        return shelf.convert(path, monitor)
+        return registry.convert(path, monitor)
     if path.suffix or path.name != checkpoint:
         raise ModelMissing(f"{path}: no such file")
-    return shelf.find(checkpoint, monitor)
+    return registry.find(checkpoint, monitor)

@@ -1,9 +1,10 @@
-"""Wav2Lip's generator as two ONNX graphs, from the tensors of a checkpoint.
+"""The Wav2Lip generator as two ONNX graphs, built from the tensors of a checkpoint.
 
-Prajwal, Mukhopadhyay, Namboodiri, Jawahar, "A lip sync expert is all you need for speech to lip generation in the
-wild", ACM Multimedia 2020: two convolutional encoders, of the face and of the sound, and a decoder with the face's
-features at every scale. The tables below are that network; batch normalisation is folded into the convolutions. It is
-split where the face's features are known, because they are the same for every sound: a photo's are computed once.
+The network is that of Prajwal, Mukhopadhyay, Namboodiri and Jawahar, "A Lip Sync Expert Is All You Need for Speech to
+Lip Generation in the Wild", ACM Multimedia 2020: a convolutional face encoder, an audio encoder, and a decoder with
+skip connections from the face encoder at every scale. The tables below describe its layers. Batch normalisation is
+folded into the convolutions. The graph is split after the face encoder because its output does not depend on the
+audio: for a photo, it is computed once.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from lipsync.errors import CheckpointInvalid
 from lipsync.models.onnx_builder import Graph
 from lipsync.types import Float32
 
-Folded = Mapping[str, tuple[Float32, Float32]]  # a convolution's name: its weight and bias, normalisation folded in
+Folded = Mapping[str, tuple[Float32, Float32]]  # weight and bias by convolution name, batch normalisation folded in
 
-EPSILON = 1e-5  # of the batch normalisation
-SIDE, MEL_BANDS, MEL_COLUMNS = 96, 80, 16
+EPSILON = 1e-5  # default of the batch normalisation
+SIDE = 96  # pixels of the input and output images
+MEL_BANDS, MEL_COLUMNS = 80, 16
 
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """One convolution and what follows. ``up``: a transposed one; ``residual``: its input is added before the ReLU."""
+    """One convolution, followed by batch normalisation and ReLU. ``up``: it is transposed, and adds ``output_padding``
+    rows and columns; ``residual``: its input is added before the ReLU."""
 
     inputs: int
     outputs: int
@@ -36,7 +39,7 @@ class Conv:
     pad: int = 1
     residual: bool = False
     up: bool = False
-    more: int = 0  # rows and columns that a transposed convolution adds
+    output_padding: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -46,7 +49,7 @@ class Conv:
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """A batch normalisation, one value per channel."""
+    """Parameters of a batch normalisation, one value per channel."""
 
     gain: Float32
     shift: Float32
@@ -60,7 +63,7 @@ def _down(inputs: int, outputs: int, residuals: int, stride: tuple[int, int] = (
 
 
 def _up(inputs: int, outputs: int) -> tuple[Conv, ...]:
-    first = Conv(inputs, outputs, stride=(2, 2), up=True, more=1)
+    first = Conv(inputs, outputs, stride=(2, 2), up=True, output_padding=1)
     return first, *(Conv(outputs, outputs, residual=True),) * 2
 
 
@@ -107,57 +110,56 @@ SKIPS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
 
 
 def expected_weights() -> dict[str, tuple[int, ...]]:
-    """The name and shape of every tensor that the graphs are made of, as a checkpoint has them."""
-    names: dict[str, tuple[int, ...]] = {}
+    """Names and shapes of the tensors that the graphs need, as in a PyTorch checkpoint."""
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, conv in _blocks():
-        names[f"{name}.conv_block.0.weight"] = conv.shape
-        names[f"{name}.conv_block.0.bias"] = (conv.outputs,)
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            names[f"{name}.conv_block.1.{part}"] = (conv.outputs,)
-    return names | {f"{TO_RGB_NAME}.weight": TO_RGB.shape, f"{TO_RGB_NAME}.bias": (TO_RGB.outputs,)}
+        shapes[f"{name}.conv_block.0.weight"] = conv.shape
+        shapes[f"{name}.conv_block.0.bias"] = (conv.outputs,)
+        for key in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{name}.conv_block.1.{key}"] = (conv.outputs,)
+    return shapes | {f"{TO_RGB_NAME}.weight": TO_RGB.shape, f"{TO_RGB_NAME}.bias": (TO_RGB.outputs,)}
 
 
 def _blocks() -> Iterator[tuple[str, Conv]]:
-    for part, stages in (("face_encoder_blocks", FACE_ENCODER), ("face_decoder_blocks", FACE_DECODER)):
+    for prefix, stages in (("face_encoder_blocks", FACE_ENCODER), ("face_decoder_blocks", FACE_DECODER)):
         for i, stage in enumerate(stages):
-            yield from ((f"{part}.{i}.{k}", conv) for k, conv in enumerate(stage))
+            yield from ((f"{prefix}.{i}.{k}", conv) for k, conv in enumerate(stage))
     yield from ((f"audio_encoder.{k}", conv) for k, conv in enumerate(AUDIO_ENCODER))
     yield LAST_NAME, LAST
 
 
 def fold(tensors: Mapping[str, Float32]) -> Folded:
-    """Every convolution with the batch normalisation that follows it, by name; ``tensors``: what ``expected_weights``
-    names.
+    """Fold each batch normalisation into its convolution. ``tensors``: those that ``expected_weights`` names.
 
-    Raises CheckpointInvalid if that gives values that are no numbers.
+    Raises CheckpointInvalid if the result contains NaN or infinite values.
     """
     folded = {}
     for name, conv in _blocks():
-        weight, bias = (tensors[f"{name}.conv_block.0.{part}"] for part in ("weight", "bias"))
-        parts = ("weight", "bias", "running_mean", "running_var")
-        gain, shift, mean, variance = (tensors[f"{name}.conv_block.1.{part}"] for part in parts)
+        weight, bias = (tensors[f"{name}.conv_block.0.{key}"] for key in ("weight", "bias"))
+        keys = ("weight", "bias", "running_mean", "running_var")
+        gain, shift, mean, variance = (tensors[f"{name}.conv_block.1.{key}"] for key in keys)
         folded[name] = fold_norm(name, conv, weight, bias, Norm(gain, shift, mean, variance))
-    weight, bias = (np.asarray(tensors[f"{TO_RGB_NAME}.{part}"], np.float32) for part in ("weight", "bias"))
+    weight, bias = (np.asarray(tensors[f"{TO_RGB_NAME}.{key}"], np.float32) for key in ("weight", "bias"))
     return folded | {TO_RGB_NAME: (weight, bias)}
 
 
 def fold_norm(name: str, conv: Conv, weight: Float32, bias: Float32, norm: Norm) -> tuple[Float32, Float32]:
-    """Weight and bias of one convolution with its batch normalisation in them. Raises CheckpointInvalid."""
+    """Weight and bias of one convolution with its batch normalisation folded in. Raises CheckpointInvalid."""
     with np.errstate(all="ignore"):
         scale = norm.gain.astype(np.float64) / np.sqrt(norm.variance.astype(np.float64) + norm.epsilon)
-        along = scale[None, :, None, None] if conv.up else scale[:, None, None, None]
-        new_weight = np.asarray(weight * along, np.float32)
+        axis_scale = scale[None, :, None, None] if conv.up else scale[:, None, None, None]
+        new_weight = np.asarray(weight * axis_scale, np.float32)
         new_bias = np.asarray((bias - norm.mean.astype(np.float64)) * scale + norm.shift, np.float32)
     if not (np.isfinite(new_weight).all() and np.isfinite(new_bias).all()):
-        raise CheckpointInvalid(f"the batch normalisation of {name} gives values that are no numbers")
+        raise CheckpointInvalid(f"folding the batch normalisation of {name} produced NaN or infinite values")
     return new_weight, new_bias
 
 
 def encoder_graph(folded: Folded, half: bool = False) -> bytes:
-    """The face's features, for any number of faces at once: ``face`` (n, 6, 96, 96) to ``skip0`` to ``skip6``.
+    """The face encoder: ``face`` (n, 6, 96, 96) to ``skip0`` to ``skip6``, with the shapes in ``SKIPS``.
 
-    ``face``: BGR in 0..1, the lower half black, then another picture of the same face, whole; shapes of the outputs:
-    ``SKIPS``. ``half``: computed in half precision, input and outputs too. Raises ExtraMissing without onnx.
+    ``face`` holds two BGR images in 0..1: the face with its lower half black, then a complete reference image.
+    ``half``: compute in float16, inputs and outputs included. Raises ExtraMissing if onnx is not installed.
     """
     graph = _Graph(folded, half)
     hidden = "face"
@@ -167,9 +169,10 @@ def encoder_graph(folded: Folded, half: bool = False) -> bytes:
 
 
 def decoder_graph(folded: Folded, half: bool = False) -> bytes:
-    """The speaking face: ``mel`` (n, 1, 80, 16) and ``skip0`` to ``skip6`` of the encoder to ``out`` (n, 3, 96, 96).
+    """The audio encoder and decoder: ``mel`` (n, 1, 80, 16) and the encoder's skips to ``out`` (n, 3, 96, 96).
 
-    ``out``: BGR in 0..1. ``half``: computed in half precision, inputs and output too. Raises ExtraMissing without onnx.
+    ``out`` is the generated face, BGR in 0..1. ``half``: compute in float16, inputs and outputs included. Raises
+    ExtraMissing if onnx is not installed.
     """
     graph = _Graph(folded, half)
     hidden = graph.chain("mel", "audio_encoder", AUDIO_ENCODER)
@@ -183,7 +186,7 @@ def decoder_graph(folded: Folded, half: bool = False) -> bytes:
 
 
 class _Graph(Graph):
-    """One of the graphs, of convolutions by name."""
+    """A graph of named convolutions."""
 
     def __init__(self, folded: Folded, half: bool) -> None:
         super().__init__(half)
@@ -195,12 +198,12 @@ class _Graph(Graph):
         return source
 
     def block(self, source: str, name: str, conv: Conv, out: str = "") -> str:
-        """Convolution, perhaps the input once more, ReLU."""
+        """Convolution, residual connection if there is one, ReLU."""
         result = self.convolution(source, name, conv)
         return self.node("Relu", self.node("Add", result, source) if conv.residual else result, out=out)
 
     def convolution(self, source: str, name: str, conv: Conv) -> str:
-        more: dict[str, Any] = {"output_padding": [conv.more] * 2} if conv.more else {}
+        extra: dict[str, Any] = {"output_padding": [conv.output_padding] * 2} if conv.output_padding else {}
         kind = "ConvTranspose" if conv.up else "Conv"
         constants = (self.constant(value) for value in self._folded[name])
-        return self.node(kind, source, *constants, strides=list(conv.stride), pads=[conv.pad] * 4, **more)
+        return self.node(kind, source, *constants, strides=list(conv.stride), pads=[conv.pad] * 4, **extra)

@@ -1,4 +1,4 @@
-"""The generator at work: frames in batches on two streams, batches that shrink when memory runs out."""
+"""Run the generator: frames in batches on two parallel streams, with smaller batches when memory runs out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 
@@ -17,20 +17,20 @@ from lipsync.errors import InferenceFailed, OutOfMemory
 from lipsync.models.session import Array, RunInfo, Session
 from lipsync.types import Float32, Frame
 
-STREAMS = 2
-LARGEST = 32  # frames in a batch: more are no faster, and are long to wait for when somebody wants to stop
-HELD = 128 << 20  # bytes of pictures that may wait for their mouths
-KEPT = 96 << 20  # bytes of face features kept for frames that are shown again
+STREAMS: Final = 2
+MAX_BATCH: Final = 32  # frames: larger batches are no faster and delay a cancellation
+BUFFER_BYTES: Final = 128 << 20  # frames waiting for their generated faces
+FEATURE_CACHE_BYTES: Final = 96 << 20  # encoder outputs of frames that repeat
 
-Placement = TypeVar("Placement")
+PlacementT = TypeVar("PlacementT")
 Features = tuple[Array, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorInput:
-    """What the generator sees of a frame: ``face`` (6, 96, 96) as ``generator.encoder_graph`` takes it.
+    """The generator's input for one frame: ``face`` (6, 96, 96), see ``architecture.encoder_graph``.
 
-    Views of one ``key`` are the same, so that their features need be computed only once.
+    Inputs with the same ``key`` have the same ``face``, so their features are computed once.
     """
 
     face: Float32
@@ -38,100 +38,99 @@ class GeneratorInput:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameJob(Generic[Placement]):
-    """One frame on its way. ``mel`` (80, 16); ``view`` None: there is no face, and the frame passes through.
+class FrameJob(Generic[PlacementT]):
+    """One frame to process: its mel window (80, 16), the generator's input, and where the generated face goes.
 
-    ``place``: what the engine has to know to put the result into the picture.
+    ``input`` is None if the frame shows no face; it then passes through unchanged.
     """
 
     frame: Frame
     mel: Float32
-    view: GeneratorInput | None
-    place: Placement
+    input: GeneratorInput | None
+    placement: PlacementT
 
 
 class GeneratorRunner:
-    """Both halves of the network: sessions of the two graphs in ``generator``. ``weights``: their name and SHA-256."""
+    """The generator as two sessions, one for each graph of ``architecture``. ``weights``: their name and SHA-256."""
 
     def __init__(self, encoder: Session, decoder: Session, *weights: tuple[str, str]) -> None:
         self._encoder, self._decoder, self._weights = encoder, decoder, weights
-        self._asked = self._batch = 1
-        self._kept_as = np.float32 if encoder.precision == "fp32" else np.float16  # no more digits than were computed
-        self._kept: dict[Hashable, Features] | None = None
-        self._turn, self._encoding = threading.Lock(), threading.Lock()
+        self._requested_batch = self._batch = 1
+        self._cache: dict[Hashable, Features] | None = None
+        self._cache_type = np.float32 if encoder.precision == "fp32" else np.float16
+        self._batch_lock, self._encoder_lock = threading.Lock(), threading.Lock()
 
     @property
     def run_info(self) -> RunInfo:
         notes: tuple[str, ...] = ()
-        if self._batch < self._asked:
-            notes = (f"memory ran short with {self._asked} frames at once; it went on with {self._batch}",)
+        if self._batch < self._requested_batch:
+            notes = (f"out of memory at batch size {self._requested_batch}; continued with {self._batch}",)
         return RunInfo(self._decoder.device, self._decoder.precision, self._batch, notes, self._weights)
 
     def run(
-        self, works: Generator[FrameJob[Placement], None, None], batch: int, repeats: bool
-    ) -> Generator[tuple[FrameJob[Placement], Float32 | None], None, None]:
-        """Each piece of work, in order, with its picture (3, 96, 96), BGR in 0..1; None if there is no view.
+        self, jobs: Generator[FrameJob[PlacementT], None, None], batch: int, repeats: bool
+    ) -> Generator[tuple[FrameJob[PlacementT], Float32 | None], None, None]:
+        """Yield each job, in order, with its generated face (3, 96, 96), BGR in 0..1; None if it has no input.
 
-        The works are closed at the end.
-        At most ``batch`` frames are computed at once. ``repeats``: frames are shown again, so that features are kept,
-        those of the first frames as far as they fit. Raises InferenceFailed, and OutOfMemory when a single frame is too
-        much.
+        At most ``batch`` frames are computed at once. ``repeats``: frames occur more than once, so the features of
+        the first ones are cached up to FEATURE_CACHE_BYTES. Closes ``jobs`` at the end. Raises InferenceFailed, and
+        OutOfMemory if not even one frame fits.
         """
-        self._asked = self._batch = batch
-        self._kept = {} if repeats else None
-        waiting: deque[tuple[list[FrameJob[Placement]], Future[list[Float32]]]] = deque()
-        with closing(works), self._pool() as pool:
-            for group in _groups(works, self._asked):
-                waiting.append((group, pool.submit(self._pictures, [w for w in group if w.view is not None])))
-                if len(waiting) > STREAMS:
-                    yield from _settled(*waiting.popleft())
-            while waiting:
-                yield from _settled(*waiting.popleft())
+        self._requested_batch = self._batch = batch
+        self._cache = {} if repeats else None
+        pending: deque[tuple[list[FrameJob[PlacementT]], Future[list[Float32]]]] = deque()
+        with closing(jobs), self._pool() as pool:
+            for group in _batched(jobs, self._requested_batch):
+                pending.append((group, pool.submit(self._generate, [job for job in group if job.input is not None])))
+                if len(pending) > STREAMS:
+                    yield from _results(*pending.popleft())
+            while pending:
+                yield from _results(*pending.popleft())
 
-    def _pictures(self, group: list[FrameJob[Placement]]) -> list[Float32]:
+    def _generate(self, group: list[FrameJob[PlacementT]]) -> list[Float32]:
         if not group:
             return []
-        features = self._features([w.view for w in group if w.view is not None])
-        mels = np.stack([w.mel for w in group])[:, None]
-        stacked = [np.stack(scale) for scale in zip(*features, strict=True)]
-        (pictures,) = self._computed(self._decoder, [mels, *stacked])
-        if not np.isfinite(pictures).all():
-            raise InferenceFailed("the network gave values that are no numbers")
-        return list(pictures)
+        features = self._features([job.input for job in group if job.input is not None])
+        mels = np.stack([job.mel for job in group])[:, None]
+        skips = [np.stack(scale) for scale in zip(*features, strict=True)]
+        (faces,) = self._run_batches(self._decoder, [mels, *skips])
+        if not np.isfinite(faces).all():
+            raise InferenceFailed("the model produced NaN or infinite values")
+        return list(faces)
 
-    def _features(self, views: list[GeneratorInput]) -> list[Features]:
-        kept = self._kept
-        if kept is None:
-            return self._encoded(views)
-        with self._encoding:  # one stream at a time, so that no frame is encoded by both
-            new = {view.key: view for view in views if view.key not in kept}
-            found = dict(zip(new, self._encoded(list(new.values())), strict=True)) if new else {}
-            for key, features in found.items():
-                size = sum(scale.size for scale in features) * np.dtype(self._kept_as).itemsize
-                if (len(kept) + 1) * size <= KEPT:  # copied, else the whole batch would stay
-                    kept[key] = tuple(scale.astype(self._kept_as) for scale in features)
-            return [found[view.key] if view.key in found else kept[view.key] for view in views]
+    def _features(self, inputs: list[GeneratorInput]) -> list[Features]:
+        cache = self._cache
+        if cache is None:
+            return self._encode(inputs)
+        with self._encoder_lock:  # one stream at a time, so that no input is encoded twice
+            new = {item.key: item for item in inputs if item.key not in cache}
+            computed = dict(zip(new, self._encode(list(new.values())), strict=True)) if new else {}
+            for key, features in computed.items():
+                size = sum(scale.size for scale in features) * np.dtype(self._cache_type).itemsize
+                if (len(cache) + 1) * size <= FEATURE_CACHE_BYTES:  # copies, or the whole batch would stay in memory
+                    cache[key] = tuple(scale.astype(self._cache_type) for scale in features)
+            return [computed[item.key] if item.key in computed else cache[item.key] for item in inputs]
 
-    def _encoded(self, views: list[GeneratorInput]) -> list[Features]:
-        scales = self._computed(self._encoder, [np.stack([view.face for view in views])])
-        return [tuple(scale[k] for scale in scales) for k in range(len(views))]
+    def _encode(self, inputs: list[GeneratorInput]) -> list[Features]:
+        scales = self._run_batches(self._encoder, [np.stack([item.face for item in inputs])])
+        return [tuple(scale[k] for scale in scales) for k in range(len(inputs))]
 
-    def _computed(self, session: Session, arrays: Sequence[Array]) -> list[Array]:
-        """All rows of the arrays through a network, at most a batch at once."""
-        parts: list[list[Array]] = []
+    def _run_batches(self, session: Session, arrays: Sequence[Array]) -> list[Array]:
+        """Run all rows of the arrays through a session, at most the current batch size at once."""
+        outputs: list[list[Array]] = []
         start, count = 0, len(arrays[0])
         while start < count:
             size = min(self._batch, count - start)
             try:
-                parts.append(session.run([array[start : start + size] for array in arrays]))
+                outputs.append(session.run([array[start : start + size] for array in arrays]))
             except OutOfMemory:
                 if size == 1:
                     raise
-                with self._turn:
+                with self._batch_lock:
                     self._batch = min(self._batch, size // 2)
             else:
                 start += size
-        return parts[0] if len(parts) == 1 else [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        return outputs[0] if len(outputs) == 1 else [np.concatenate(rows) for rows in zip(*outputs, strict=True)]
 
     @contextmanager
     def _pool(self) -> Iterator[ThreadPoolExecutor]:
@@ -140,24 +139,24 @@ class GeneratorRunner:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
-            self._kept = None
+            self._cache = None
 
 
-def batch_for(picture: Frame, wish: int) -> int:
-    """How many pictures of this size may be in one batch, for those that wait not to fill the memory."""
-    size = picture.y.nbytes + picture.u.nbytes + picture.v.nbytes
-    return max(1, min(wish, LARGEST, HELD // ((STREAMS + 1) * size)))
+def limited_batch(requested: int, frame: Frame) -> int:
+    """The batch size that keeps frames of this size within BUFFER_BYTES, at most ``requested`` and MAX_BATCH."""
+    size = frame.y.nbytes + frame.u.nbytes + frame.v.nbytes
+    return max(1, min(requested, MAX_BATCH, BUFFER_BYTES // ((STREAMS + 1) * size)))
 
 
-def _groups(works: Iterable[FrameJob[Placement]], size: int) -> Iterator[list[FrameJob[Placement]]]:
-    source = iter(works)
-    while group := list(islice(source, size)):
+def _batched(jobs: Iterable[FrameJob[PlacementT]], size: int) -> Iterator[list[FrameJob[PlacementT]]]:
+    iterator = iter(jobs)
+    while group := list(islice(iterator, size)):
         yield group
 
 
-def _settled(
-    group: list[FrameJob[Placement]], pictures: Future[list[Float32]]
-) -> Iterator[tuple[FrameJob[Placement], Float32 | None]]:
-    made = iter(pictures.result())
-    for work in group:
-        yield work, (None if work.view is None else next(made))
+def _results(
+    group: list[FrameJob[PlacementT]], generated: Future[list[Float32]]
+) -> Iterator[tuple[FrameJob[PlacementT], Float32 | None]]:
+    faces = iter(generated.result())
+    for job in group:
+        yield job, (None if job.input is None else next(faces))

@@ -1,8 +1,8 @@
-"""Wav2Lip step by step as its authors published it, for who needs the same result.
+"""The original mode of Wav2Lip: the published inference, step by step, for comparable results.
 
-Prajwal et al., ACM Multimedia 2020, and what their inference does around the generator: whole-pixel boxes averaged
-over the five frames that follow, bilinear scaling in bytes, a rectangle pasted over the face, windows of sound that
-begin with the frame. Only what broke is mended: frames without a face pass through, short sound is filled up.
+It follows the inference code of Prajwal et al., ACM Multimedia 2020: whole-pixel boxes averaged with the following four
+frames, bilinear scaling in bytes, a rectangle pasted over the face, and mel windows that start at the frame. There are
+two differences: frames without a face pass through, and audio shorter than a mel window is padded.
 """
 
 from __future__ import annotations
@@ -11,79 +11,79 @@ from array import array
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.engines.base import EngineOptions, Rendered, Scene
-from lipsync.engines.wav2lip.crop import SIDE, boxed, check_inside, detected_box
-from lipsync.engines.wav2lip.inference import FrameJob, GeneratorInput, GeneratorRunner, batch_for
+from lipsync.engines.wav2lip.crop import SIDE, check_inside, crop_of_box, detected_crop, generator_input
+from lipsync.engines.wav2lip.inference import FrameJob, GeneratorInput, GeneratorRunner, limited_batch
 from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, original_starts
 from lipsync.frames.patch import quantise, read_patch, write_patch
 from lipsync.frames.rgb import BT601, UNSPECIFIED, rgb_matrix, ycbcr_matrix
 from lipsync.models.session import RunInfo
 from lipsync.types import Box, Face, Float32, Frame
 
-PADS = (0, 10, 0, 0)
-AVERAGED = 5  # boxes
-ABSENT = (0, 0, 0, 0)
-ROOM = 4  # pixels around a box that take part when colours are interpolated
+DEFAULT_PADS: Final = (0, 10, 0, 0)  # pixels: top, bottom, left, right
+AVERAGED_BOXES: Final = 5
+ABSENT: Final = (0, 0, 0, 0)
+CHROMA_MARGIN: Final = 4  # pixels around a box that contribute to its interpolated chroma
 
 Boxes = NDArray[np.int64]  # (n, 4): left, top, right, bottom, the last two excluded
 Bgr = NDArray[np.uint8]  # (h, w, 3)
 
 
 class OriginalWav2Lip:
-    """One job's engine; see ``engines.base.Engine``."""
+    """An engine for one job; see ``engines.base.Engine``."""
 
     def __init__(self, generator: GeneratorRunner, options: EngineOptions, batch: int) -> None:
         self._generator, self._options = generator, options
-        self._boxes = array("q")  # four numbers of each frame
-        self._wished = self._batch = batch
+        self._boxes = array("q")  # four numbers for each frame
+        self._requested_batch = self._batch = batch
         self.needs_faces = options.box is None
         if options.box is not None:
-            boxed(options.box)
+            crop_of_box(options.box)
 
     @property
     def run_info(self) -> RunInfo:
         return self._generator.run_info
 
-    def observe(self, picture: Frame, face: Face | None) -> None:
-        self._batch = batch_for(picture, self._wished)
-        height, width = picture.y.shape
+    def observe(self, frame: Frame, face: Face | None) -> None:
+        self._batch = limited_batch(self._requested_batch, frame)
+        height, width = frame.y.shape
         if self._options.box is not None:
             top, bottom, left, right = self._options.box
-            check_inside(self._options.box, picture)
+            check_inside(self._options.box, frame)
             self._boxes.extend((max(0, left), max(0, top), min(right, width), min(bottom, height)))
         else:
-            self._boxes.extend(ABSENT if face is None else self._box(face, width, height))
+            self._boxes.extend(ABSENT if face is None else self._detected_box(face, width, height))
 
-    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
+    def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
         repeats = scene.frames > len(scene.track)
-        with closing(self._generator.run(self._work(pictures, scene), self._batch, repeats)) as done:
-            for work, made in done:
-                if made is not None and work.place is not None:
-                    paste(work.frame, made, work.place)
-                yield Rendered(work.frame, edited=made is not None)
+        with closing(self._generator.run(self._jobs(frames, scene), self._batch, repeats)) as results:
+            for job, generated in results:
+                if generated is not None and job.placement is not None:
+                    paste(job.frame, generated, job.placement)
+                yield Rendered(job.frame, edited=generated is not None)
 
-    def _work(self, pictures: Iterable[Frame], scene: Scene) -> Generator[FrameJob[Box | None], None, None]:
+    def _jobs(self, frames: Iterable[Frame], scene: Scene) -> Generator[FrameJob[Box | None], None, None]:
         columns = mel_columns(scene.voice.blocks(scene.av_offset))
         windows = mel_windows(columns, original_starts(scene.voice.samples, scene.rate))
-        boxes = self._averaged()
-        for picture, mel in zip(pictures, windows, strict=True):
-            box = Box(*boxes[picture.index].tolist())
+        boxes = self._averaged_boxes()
+        for frame, mel in zip(frames, windows, strict=True):
+            box = Box(*boxes[frame.index].tolist())
             if box.width < 1 or box.height < 1:
-                yield FrameJob(picture, mel, None, None)
+                yield FrameJob(frame, mel, None, None)
             else:
-                yield FrameJob(
-                    picture, mel, GeneratorInput(generator_input(read_bgr(picture, box)), picture.index), box
-                )
+                view = face_view(read_bgr(frame, box))
+                yield FrameJob(frame, mel, GeneratorInput(generator_input(view, view), frame.index), box)
 
-    def _box(self, face: Face, width: int, height: int) -> tuple[int, int, int, int]:
-        """The detector's whole pixels, with the pads, cut at the picture."""
-        crop = detected_box(face.landmarks)
-        top, bottom, left, right = self._options.pads or PADS
+    def _detected_box(self, face: Face, width: int, height: int) -> tuple[int, int, int, int]:
+        """The detector's box in whole pixels, padded and clipped to the frame: left, top, right, bottom."""
+        crop = detected_crop(face.landmarks)
+        top, bottom, left, right = self._options.pads or DEFAULT_PADS
         low = max(0.0, crop.x - crop.width / 2), max(0.0, crop.y - crop.height / 2)
         high = crop.x + crop.width / 2, crop.y + crop.height / 2
         return (
@@ -93,69 +93,68 @@ class OriginalWav2Lip:
             min(height, int(high[1]) + bottom),
         )
 
-    def _averaged(self) -> Boxes:
-        """The box of every frame; an empty one where there is no face."""
+    def _averaged_boxes(self) -> Boxes:
+        """The boxes of all frames; empty ones without a face."""
         boxes = np.array(self._boxes, np.int64).reshape(-1, len(ABSENT))
-        seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        present = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         if self._options.smooth and self._options.box is None:
-            boxes[seen] = averaged(boxes[seen])
+            boxes[present] = average_boxes(boxes[present])
         return boxes
 
 
-def averaged(boxes: Boxes) -> Boxes:
-    """Each box as the mean of itself and the next four, cut to whole numbers; the last four as the mean of the last
-    five, of which those before are averages already."""
+def average_boxes(boxes: Boxes) -> Boxes:
+    """Replace each box by the truncated mean of itself and the next four.
+
+    Near the end, the window is the last five boxes. As in the original, earlier boxes in it are averages already.
+    """
     result = boxes.copy()
     for i in range(len(result)):
-        window = result[len(result) - AVERAGED :] if i + AVERAGED > len(result) else result[i : i + AVERAGED]
-        result[i] = window.mean(0)
+        is_full = i + AVERAGED_BOXES <= len(result)
+        result[i] = (result[i : i + AVERAGED_BOXES] if is_full else result[len(result) - AVERAGED_BOXES :]).mean(0)
     return result
 
 
-def generator_input(face: Bgr) -> Float32:
-    """A cut-out face of any size as (6, 96, 96): with its lower half black, then whole; BGR in 0..1."""
-    small = cv2.resize(face, (SIDE, SIDE))
-    masked = small.copy()
-    masked[SIDE // 2 :] = 0
-    return np.ascontiguousarray((np.concatenate([masked, small], 2) / 255.0).transpose(2, 0, 1), np.float32)
+def face_view(face: Bgr) -> Float32:
+    """A cropped face of any size as an image of the generator's size, (3, 96, 96), BGR in 0..1."""
+    return np.ascontiguousarray((cv2.resize(face, (SIDE, SIDE)) / 255.0).transpose(2, 0, 1), np.float32)
 
 
-def pasted(made: Float32, width: int, height: int) -> Bgr:
+def resize_generated(generated: Float32, width: int, height: int) -> Bgr:
     """A generated face (3, 96, 96) in 0..1 as the rectangle (height, width, 3) that replaces the box."""
-    whole = (made.transpose(1, 2, 0) * 255.0).astype(np.uint8)
-    return np.asarray(cv2.resize(whole, (width, height)), np.uint8)
+    truncated = (generated.transpose(1, 2, 0) * 255.0).astype(np.uint8)
+    return np.asarray(cv2.resize(truncated, (width, height)), np.uint8)
 
 
-def read_bgr(picture: Frame, box: Box) -> Bgr:
-    """The box of the picture as (h, w, 3) bytes."""
-    wide = _widened(box, picture)
-    coded = read_patch(picture, wide)
-    rgb = cv2.transform(coded.astype(np.float32), _to_rgb(picture) * 255)
-    inner = rgb[box.within(wide)][..., ::-1]
+def read_bgr(frame: Frame, box: Box) -> Bgr:
+    """The box of the frame as (h, w, 3) bytes."""
+    outer = _with_margin(box, frame)
+    coded = read_patch(frame, outer)
+    rgb = cv2.transform(coded.astype(np.float32), _to_rgb(frame) * 255)
+    inner = rgb[box.within(outer)][..., ::-1]
     return np.ascontiguousarray(np.clip(np.rint(inner), 0, 255).astype(np.uint8))
 
 
-def paste(picture: Frame, made: Float32, box: Box) -> None:
-    """Replace the box of the picture by a generated face (3, 96, 96), BGR in 0..1."""
-    rgb = pasted(made, box.width, box.height)[..., ::-1] / np.float32(255)
-    coded = cv2.transform(np.ascontiguousarray(rgb, np.float32), ycbcr_matrix(_to_rgb(picture)))
-    wide = _widened(box, picture)
-    before = read_patch(picture, wide)
+def paste(frame: Frame, generated: Float32, box: Box) -> None:
+    """Replace the box of the frame by a generated face (3, 96, 96), BGR in 0..1, in place."""
+    rgb = resize_generated(generated, box.width, box.height)[..., ::-1] / np.float32(255)
+    coded = cv2.transform(np.ascontiguousarray(rgb, np.float32), ycbcr_matrix(_to_rgb(frame)))
+    outer = _with_margin(box, frame)
+    before = read_patch(frame, outer)
     after = before.copy()
-    inside = box.within(wide)
-    after[inside] = quantise(np.asarray(coded, np.float32), picture.depth)
+    inside = box.within(outer)
+    after[inside] = quantise(np.asarray(coded, np.float32), frame.depth)
     replaced = np.zeros(before.shape[:2], np.float32)
     replaced[inside] = 1
-    write_patch(picture, wide, before, after, replaced)
+    write_patch(frame, outer, before, after, replaced)
 
 
-def _to_rgb(picture: Frame) -> Float32:
-    """What the original's reader takes colours to be: of standard definition unless the file says so, at any size."""
-    colour = picture.colour
-    return rgb_matrix(replace(colour, matrix=BT601) if colour.matrix == UNSPECIFIED else colour, 0, picture.depth)
+def _to_rgb(frame: Frame) -> Float32:
+    """The conversion of the original's video reader: BT.601 at any size unless the file has a tag."""
+    colour = frame.colour
+    return rgb_matrix(replace(colour, matrix=BT601) if colour.matrix == UNSPECIFIED else colour, 0, frame.depth)
 
 
-def _widened(box: Box, picture: Frame) -> Box:
-    """An even box with some room around, as far as the picture reaches."""
-    height, width = picture.y.shape
-    return box.grown(ROOM).even().intersection(Box(0, 0, width, height))
+def _with_margin(box: Box, frame: Frame) -> Box:
+    """An even box with CHROMA_MARGIN on each side, clipped to the frame."""
+    height, width = frame.y.shape
+    return box.grown(CHROMA_MARGIN).even().intersection(Box(0, 0, width, height))

@@ -1,1 +1,1 @@
-"""Alembic migrations of the schema."""
+"""How the schema came about, for Alembic."""

@@ -12,7 +12,7 @@ from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.hybrid import open_engine
 from lipsync.engines.hybrid.engine import Hybrid
 from lipsync.errors import ModelMissing, OptionInvalid
-from lipsync.faces.geometry import MESH, canonical_face, fit_pose, opening
+from lipsync.faces.geometry import MESH, fit_pose, opening
 from lipsync.faces.region import region_of
 from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
@@ -21,12 +21,13 @@ from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
+from lipsync.speech.motion import load_basis
 
 OPTIONS = EngineOptions()
 
 
 class Echo:
-    """A generator that gives back the face that it is shown, as one batch of ``batch`` after the other."""
+    """A generator that returns its reference face, in batches of ``batch``."""
 
     run_info = RunInfo("cpu", "bf16", 4)
 
@@ -34,13 +35,13 @@ class Echo:
         self.closed = False
         self.ahead = 0
 
-    def run(self, works, batch, repeats):
-        with closing(works):
+    def run(self, jobs, batch, repeats):
+        with closing(jobs):
             try:
-                while group := list(islice(works, batch)):
+                while group := list(islice(jobs, batch)):
                     self.ahead += len(group)
-                    for work in group:
-                        yield work, None if work.view is None else work.view.face[3:]
+                    for job in group:
+                        yield job, None if job.input is None else job.input.face[3:]
             finally:
                 self.closed = True
 
@@ -51,7 +52,7 @@ def echo():
 
 
 @pytest.fixture
-def house(echo, speaker, voice):
+def job(echo, speaker, voice):
     engine = Hybrid(echo, OPTIONS, 4, SessionCache())
     footage = probe(speaker)
     with (
@@ -61,9 +62,9 @@ def house(echo, speaker, voice):
         yield engine, footage, Scene(track, sound, Fraction(25), 40)
 
 
-def test_a_generator_that_changes_nothing_leaves_the_mouth_as_it_is(house, landmarker):
-    engine, footage, scene = house
-    rest = canonical_face()
+def test_a_generator_that_changes_nothing_leaves_the_mouth_as_it_is(job, landmarker):
+    engine, footage, scene = job
+    rest = load_basis().rest
     own = scene.track.landmarks(0, 40)
     gaps = []
     for output in engine.synthesise(ping_pong(footage, 40, 40), scene):
@@ -75,26 +76,26 @@ def test_a_generator_that_changes_nothing_leaves_the_mouth_as_it_is(house, landm
     assert np.mean(gaps) == pytest.approx(true.mean(), abs=0.02)
 
 
-def test_the_generator_runs_but_a_few_pictures_ahead(house, echo):
-    engine, footage, scene = house
+def test_the_generator_runs_only_a_few_frames_ahead(job, echo):
+    engine, footage, scene = job
     for given, _ in enumerate(engine.synthesise(ping_pong(footage, 40, 40), scene), 1):
         assert echo.ahead <= given + 40
     assert echo.ahead == 40
 
 
-def test_left_early_it_closes_the_generator(house, echo):
-    engine, footage, scene = house
+def test_closing_it_early_closes_the_generator(job, echo):
+    engine, footage, scene = job
     frames = engine.synthesise(ping_pong(footage, 40, 40), scene)
     next(frames)
     frames.close()
     assert echo.closed
 
 
-def test_it_tells_the_generators_conditions(house):
-    assert house[0].run_info == Echo.run_info
+def test_it_reports_the_generators_run_info(job):
+    assert job[0].run_info == Echo.run_info
 
 
-def test_wav2lip_gan_is_taken_first_then_wav2lip(models_dir, tmp_path):
+def test_wav2lip_gan_is_preferred_to_wav2lip(models_dir, tmp_path):
     for keep in ("wav2lip", "wav2lip-gan"):
         folder = tmp_path / keep
         (folder / "imports").mkdir(parents=True)
@@ -103,17 +104,17 @@ def test_wav2lip_gan_is_taken_first_then_wav2lip(models_dir, tmp_path):
         assert open_engine(EngineOptions(models_dir=folder), SessionCache(), Monitor()).needs_faces
 
 
-def test_without_weights_it_says_where_they_come_from(tmp_path):
+def test_without_weights_the_error_names_the_command_to_fetch_them(tmp_path):
     with pytest.raises(ModelMissing, match="lipsync models fetch wav2lip-gan --accept-license"):
         open_engine(EngineOptions(models_dir=tmp_path), SessionCache(), Monitor())
 
 
 @pytest.mark.parametrize("options", [EngineOptions(original=True), EngineOptions(box=(0, 9, 0, 9))])
 @pytest.mark.parametrize("names", [["hybrid"], ["wav2lip", "hybrid"]])
-def test_what_makes_no_sense_is_refused(names, options):
+def test_options_that_hybrid_does_not_support_are_rejected(names, options):
     with pytest.raises(OptionInvalid, match="hybrid"):
         check_choice(names, options)
 
 
-def test_a_checkpoint_and_pads_are_welcome():
+def test_a_checkpoint_and_pads_are_supported():
     check_choice(["hybrid"], EngineOptions(checkpoint="mine", pads=(0, 10, 0, 0)))

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.engines.hybrid.calibration import SAMPLE, Sample, fitted
-from lipsync.engines.hybrid.mouth_reader import MouthMeasurement, shown
+from lipsync.engines.hybrid.calibration import SAMPLE_SIZE, FaceSample, fit_correction
+from lipsync.engines.hybrid.mouth_reader import MouthReader, landmarker_view
 from lipsync.engines.rewrite.shape import close_lips
-from lipsync.engines.wav2lip.crop import aligned_box, view
-from lipsync.faces.geometry import LIPS, MESH, canonical_face, fit_pose, opening
+from lipsync.engines.wav2lip.crop import aligned_crop, face_view
+from lipsync.faces.geometry import LIPS, MESH, fit_pose, opening
 from lipsync.faces.region import region_of
 from lipsync.speech.motion import load_basis
 
@@ -20,82 +20,82 @@ def basis():
 
 
 @pytest.fixture(scope="module")
-def picture(photo, to_picture):
+def frame(photo, to_picture):
     return to_picture(photo, 0)
 
 
 @pytest.fixture(scope="module")
-def face(picture, landmarker):
-    return landmarker.find(picture)[0]
+def face(frame, landmarker):
+    return landmarker.find(frame)[0]
 
 
 @pytest.fixture(scope="module")
 def crop(face):
-    return aligned_box(face.landmarks)
+    return aligned_crop(face.landmarks)
 
 
 @pytest.fixture(scope="module")
 def closed(face, basis):
     points = face.landmarks[None, :MESH]
-    return close_lips(fit_pose(points, canonical_face()).to_face(points)[0])
+    return close_lips(fit_pose(points, basis.rest).to_face(points)[0])
 
 
 @pytest.fixture(scope="module")
-def reading(landmarker, basis, closed):
-    return MouthMeasurement(landmarker, basis, closed)
+def reader(landmarker, basis, closed):
+    return MouthReader(landmarker, basis, closed)
 
 
 def gap(closed, basis, row):
     return float(opening(closed + basis.displacement(row[None]))[0])
 
 
-def test_only_the_lower_half_is_the_generators(picture, face, crop):
+def test_only_the_lower_half_is_the_generators(frame, face, crop):
     region = region_of(face.landmarks)
-    own, black = (shown(picture, region, crop, made) for made in (view(picture, crop), BLACK))
+    own, black = (landmarker_view(frame, region, crop, generated) for generated in (face_view(frame, crop), BLACK))
     assert own.shape == black.shape == (256, 256, 3)
     changed = np.abs(own - black).max(-1) > 0.1
     assert not changed[:110].any()
     assert changed[150:180, 110:146].mean() > 0.9
 
 
-def test_motion_is_found_again_in_the_landmarks_that_it_makes(reading, basis, closed):
+def test_motion_is_found_again_in_the_landmarks_that_it_makes(reader, basis, closed):
     row = basis.neutral.copy()
     row[:3] += [1.5, -0.5, 0.5]
     mesh = (closed + basis.displacement(row[None])) * 80 + 300
-    found = reading.measured(mesh)[0]
+    found = reader.measure(mesh)[0]
     moved = basis.displacement(np.stack([found, row]))[:, list(LIPS)]
     assert np.abs(moved[0] - moved[1]).max() < 0.01
     assert gap(closed, basis, found) == pytest.approx(gap(closed, basis, row), abs=0.003)
 
 
-def test_a_face_of_96_pixels_is_read_nearly_as_it_is(picture, face, crop, reading, basis, closed):
-    small = reading.seen(shown(picture, region_of(face.landmarks), crop, view(picture, crop)))
-    true = reading.measured(face.landmarks[None])[0]
+def test_a_face_of_96_pixels_is_read_nearly_as_it_is(frame, face, crop, reader, basis, closed):
+    small = reader.read(landmarker_view(frame, region_of(face.landmarks), crop, face_view(frame, crop)))
+    true = reader.measure(face.landmarks[None])[0]
     assert small is not None
     assert gap(closed, basis, small) == pytest.approx(gap(closed, basis, true), abs=0.02)
 
 
-def test_where_there_is_no_face_nothing_is_read(reading):
-    assert reading.seen(np.full((256, 256, 3), 0.5, np.float32)) is None
+def test_where_there_is_no_face_nothing_is_read(reader):
+    assert reader.read(np.full((256, 256, 3), 0.5, np.float32)) is None
 
 
-def test_the_sample_learns_what_is_read_wrongly(picture, face, crop, reading):
-    sample = Sample()
-    for _ in range(SAMPLE + 5):
-        sample.observe(picture, face, crop)
-    correction = sample.correction(reading)
+def test_the_sample_learns_what_is_read_wrongly(frame, face, crop, reader):
+    sample = FaceSample()
+    for _ in range(SAMPLE_SIZE + 5):
+        sample.observe(frame, face, crop)
+    correction = sample.correction(reader)
     assert correction is not None
-    small = reading.seen(shown(picture, region_of(face.landmarks), crop, view(picture, crop)))
-    assert np.abs(correction(small) - reading.measured(face.landmarks[None])[0]).max() < 0.1
+    small = reader.read(landmarker_view(frame, region_of(face.landmarks), crop, face_view(frame, crop)))
+    assert np.abs(correction(small) - reader.measure(face.landmarks[None])[0]).max() < 0.1
 
 
-def test_without_a_readable_face_nothing_is_corrected(reading):
-    assert Sample().correction(reading) is None
+def test_without_a_readable_face_nothing_is_corrected(reader):
+    assert FaceSample().correction(reader) is None
 
 
 def test_a_correction_undoes_a_wrong_scale_where_there_was_motion():
     true = np.random.default_rng(0).standard_normal((60, 2)).astype(np.float32) * [2, 0.01]
     read = true * 0.8 + 0.3
-    correction = fitted(read, true)
+    correction = fit_correction(read, true)
     assert correction.slope == pytest.approx([1.25, 1.0], abs=0.03)
     assert np.abs(correction(read) - true).max() < 0.1

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lipsync.engines.hybrid.smoothing import half_window, steadied
+from lipsync.engines.hybrid.smoothing import half_window, smooth_motion
 from lipsync.speech.motion import load_basis
 
 RATE = Fraction(25)
@@ -17,7 +17,7 @@ def basis():
 
 
 def calm(rows, basis, piece=12):
-    return np.concatenate(list(steadied(iter(rows), basis, RATE, piece)))
+    return np.concatenate(list(smooth_motion(iter(rows), basis, RATE, piece)))
 
 
 def jitter(rows):
@@ -53,6 +53,6 @@ def test_it_takes_no_more_rows_ahead_than_it_says(basis):
             yield np.zeros(12, np.float32)
 
     given = 0
-    for rows in steadied(source(), basis, RATE, 4):
+    for rows in smooth_motion(source(), basis, RATE, 4):
         given += len(rows)
         assert len(taken) <= given + half_window(RATE) + 1

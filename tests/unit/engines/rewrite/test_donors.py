@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.donors import Donor, DonorPictures, DonorSelector, traits
-from lipsync.engines.rewrite.drawn_mouth import cavity_colour, drawn_donor
+from lipsync.engines.rewrite.donors import Donor, DonorPictures, DonorSelector, mouth_descriptors
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
-from lipsync.engines.rewrite.shape import opened
+from lipsync.engines.rewrite.shape import open_lips
+from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, synthetic_donor
 from lipsync.faces.geometry import Pose
 
 AHEAD = np.eye(3, dtype=np.float32)[None]
@@ -27,49 +27,49 @@ def mouths(rest):
     def make(*gaps: float) -> list[Donor]:
         found = []
         for gap in gaps:
-            mesh = opened(rest, gap)
+            mesh = open_lips(rest, gap)
             points = placed(mesh)
             mouth = Mouth(np.zeros((4, 4, 3), np.uint8), measure_lips(points, 60.0), points)
-            found.append(Donor(mouth, traits(mesh[None], AHEAD)[0], gap))
+            found.append(Donor(mouth, mouth_descriptors(mesh[None], AHEAD)[0], gap))
         return found
 
     return make
 
 
 def targets(rest, gaps):
-    meshes = np.stack([opened(rest, float(gap)) for gap in gaps])
-    return meshes, traits(meshes, np.repeat(AHEAD, len(gaps), 0))
+    meshes = np.stack([open_lips(rest, float(gap)) for gap in gaps])
+    return meshes, mouth_descriptors(meshes, np.repeat(AHEAD, len(gaps), 0))
 
 
 def test_the_shelf_keeps_different_mouths_and_drops_repeats(grey, rest):
-    shelf = DonorPictures()
+    collection = DonorPictures()
     for gap in (0.0, 0.0, 0.1, 0.1, 0.2, 0.0):
-        mesh = opened(rest, gap)
-        shelf.offer(grey, placed(mesh), mesh, pose())
-    assert [round(d.gap, 1) for d in shelf.donors] == [0.0, 0.1, 0.2]
+        mesh = open_lips(rest, gap)
+        collection.offer(grey, placed(mesh), mesh, pose())
+    assert [round(d.gap, 1) for d in collection.donors] == [0.0, 0.1, 0.2]
 
 
 def test_the_shelf_stays_within_its_limit(grey, rest):
-    shelf = DonorPictures(limit=10)
+    collection = DonorPictures(limit=10)
     for gap in np.linspace(0, 0.4, 100):
-        mesh = opened(rest, float(gap))
-        shelf.offer(grey, placed(mesh), mesh, pose())
-    assert 3 <= len(shelf.donors) <= 10
-    assert max(d.gap for d in shelf.donors) > 0.3
+        mesh = open_lips(rest, float(gap))
+        collection.offer(grey, placed(mesh), mesh, pose())
+    assert 3 <= len(collection.donors) <= 10
+    assert max(d.gap for d in collection.donors) > 0.3
 
 
 def test_the_shelf_stays_within_its_bytes(grey, rest):
-    shelf = DonorPictures(limit_bytes=100_000)
+    collection = DonorPictures(limit_bytes=100_000)
     for gap in np.linspace(0, 0.4, 60):
-        mesh = opened(rest, float(gap))
-        shelf.offer(grey, placed(mesh), mesh, pose())
-    assert 0 < sum(d.mouth.patch.nbytes for d in shelf.donors) <= 100_000
+        mesh = open_lips(rest, float(gap))
+        collection.offer(grey, placed(mesh), mesh, pose())
+    assert 0 < sum(d.mouth.patch.nbytes for d in collection.donors) <= 100_000
 
 
 def test_a_mouth_outside_of_the_picture_is_left_out(grey, rest):
-    shelf = DonorPictures()
-    shelf.offer(grey, placed(rest) + 1000, rest, pose())
-    assert not shelf.donors
+    collection = DonorPictures()
+    collection.offer(grey, placed(rest) + 1000, rest, pose())
+    assert not collection.donors
 
 
 def test_the_donor_nearest_in_shape_is_cast(rest, mouths):
@@ -85,16 +85,16 @@ def test_a_flicker_of_the_target_does_not_change_the_donor(rest, mouths):
 
 
 def test_a_drawn_mouth_is_the_last_resort(rest, mouths):
-    drawn = drawn_donor(rest, np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32), 8)
+    drawn = synthetic_donor(rest, np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32), 8)
     wide = targets(rest, [0.2] * 4)
     assert set(DonorSelector([*mouths(0.18), drawn]).choose(*wide, 4)) == {0}
     assert set(DonorSelector([*mouths(0.004), drawn]).choose(*wide, 4)) == {1}
 
 
 def test_only_the_frames_asked_for_are_chosen_and_the_next_run_goes_on(rest, mouths):
-    casting = DonorSelector(mouths(0.0, 0.2))
-    assert casting.choose(*targets(rest, [0.2] * 6), 4) == [1] * 4
-    assert casting.choose(*targets(rest, [0.2] * 3), 3) == [1] * 3
+    selector = DonorSelector(mouths(0.0, 0.2))
+    assert selector.choose(*targets(rest, [0.2] * 6), 4) == [1] * 4
+    assert selector.choose(*targets(rest, [0.2] * 3), 3) == [1] * 3
 
 
 def test_the_dark_of_the_mouth_is_taken_from_open_mouths(rest, mouths):
@@ -104,6 +104,6 @@ def test_the_dark_of_the_mouth_is_taken_from_open_mouths(rest, mouths):
 
 
 def test_a_drawn_mouth_keeps_to_the_range_of_ten_bits(rest):
-    drawn = drawn_donor(rest, np.array([600, 450, 600], np.float32), np.array([120, 490, 540], np.float32), 10)
+    drawn = synthetic_donor(rest, np.array([600, 450, 600], np.float32), np.array([120, 490, 540], np.float32), 10)
     assert drawn.mouth.patch.dtype == np.uint16
     assert drawn.mouth.patch.max() < 1024

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.mouth import Mouth, measure_lips, show_inside
-from lipsync.engines.rewrite.shape import opened
+from lipsync.engines.rewrite.mouth import Mouth, measure_lips, warp_inside
+from lipsync.engines.rewrite.shape import open_lips
 from lipsync.frames.blend import outline_mask
 from lipsync.types import Box
 
@@ -16,7 +16,7 @@ DARK = np.array([16, 128, 128], np.float32)
 @pytest.fixture
 def points(rest):
     """A mouth open by 0.2 eye distances, in pixels of the box."""
-    mesh = opened(rest, 0.2)[:, :2]
+    mesh = open_lips(rest, 0.2)[:, :2]
     return ((mesh - mesh[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
 
 
@@ -36,26 +36,26 @@ def test_lips_are_measured_in_their_own_frame(points):
 
 def test_a_donor_fits_its_own_lips_unchanged(points, patch):
     lips = measure_lips(points, UNIT)
-    shown, seen = show_inside(Mouth(patch, lips, points), lips, BOX, DARK)
+    warped, opacity = warp_inside(Mouth(patch, lips, points), lips, BOX, DARK)
     inside = outline_mask(points[[82, 13, 312, 317, 14, 87]], BOX, 0.5) > 0.99
-    assert seen == 1
+    assert opacity == 1
     assert inside.sum() > 100
-    assert np.abs(shown - patch)[inside].max() < 2
+    assert np.abs(warped - patch)[inside].max() < 2
 
 
 def test_closed_lips_show_nothing_of_the_inside(rest, points, patch):
     donor = Mouth(patch, measure_lips(points, UNIT), points)
     shut = measure_lips(((rest[:, :2] - rest[13, :2]) * UNIT + (80, 45)).astype(np.float32) * (1, 0.0), UNIT)
-    assert show_inside(donor, shut, BOX, DARK)[1] == 0
+    assert warp_inside(donor, shut, BOX, DARK)[1] == 0
 
 
 def test_a_donor_that_is_far_less_open_is_hollow_in_the_middle(rest, points, patch):
-    narrow = opened(rest, 0.06)[:, :2]
+    narrow = open_lips(rest, 0.06)[:, :2]
     narrow = ((narrow - narrow[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
     lips = measure_lips(points, UNIT)
-    shown, _ = show_inside(Mouth(patch, measure_lips(narrow, UNIT), narrow), lips, BOX, DARK)
+    inside, _ = warp_inside(Mouth(patch, measure_lips(narrow, UNIT), narrow), lips, BOX, DARK)
     row = int(points[[13, 14], 1].mean())
-    assert shown[row, 80, 0] < 60
+    assert inside[row, 80, 0] < 60
 
 
 def test_a_mask_is_one_inside_and_zero_outside():

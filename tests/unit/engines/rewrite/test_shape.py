@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lipsync.engines.rewrite.shape import close_lips, closed_mouth, influence, opened
+from lipsync.engines.rewrite.shape import close_lips, closed_mouth, influence, open_lips
 from lipsync.faces.geometry import CHIN, LEFT_EYE, LIPS, LIPS_INNER, LIPS_OUTER, RIGHT_EYE, opening
 
 
@@ -15,13 +15,13 @@ def test_lips_take_all_of_the_motion_and_eyes_none(rest):
 
 
 def test_an_open_mouth_is_brought_together(rest):
-    wide = opened(rest, 0.2)
+    wide = open_lips(rest, 0.2)
     assert opening(wide[None])[0] > 0.15
     assert opening(close_lips(wide)[None])[0] < 0.006
 
 
 def test_closing_does_not_turn_the_lips_inside_out(rest):
-    shut = close_lips(opened(rest, 0.2))
+    shut = close_lips(open_lips(rest, 0.2))
     upper_outer, lower_outer = shut[0, 1], shut[17, 1]
     inner = shut[list(LIPS_INNER), 1]
     assert upper_outer < inner.min()
@@ -34,12 +34,12 @@ def test_closing_a_closed_mouth_changes_nothing(rest):
 
 
 def test_closing_leaves_the_eyes_alone(rest):
-    moved = close_lips(opened(rest, 0.2)) - opened(rest, 0.2)
+    moved = close_lips(open_lips(rest, 0.2)) - open_lips(rest, 0.2)
     assert np.abs(moved[[LEFT_EYE, RIGHT_EYE]]).max() < 0.01
     assert np.abs(moved[list(LIPS_OUTER)]).max() > 0.02
 
 
 def test_the_closed_mouth_is_that_of_the_least_open_frames(rest):
-    faces = np.stack([opened(rest, gap) for gap in np.linspace(0, 0.3, 30)])
+    faces = np.stack([open_lips(rest, gap) for gap in np.linspace(0, 0.3, 30)])
     assert np.abs(closed_mouth(faces) - rest).max() < 0.06
     assert opening(closed_mouth(faces)[None])[0] < 0.006

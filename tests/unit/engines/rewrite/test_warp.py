@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.shape import influence, opened
+from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.warp import JAW, Raster, skin_triangles, with_ring
 from lipsync.faces.geometry import LIPS_INNER, MESH
 from lipsync.types import Box
@@ -14,7 +14,7 @@ EVERY = np.ones(MESH + len(JAW), bool)
 
 @pytest.fixture
 def triangles(rest):
-    return skin_triangles(opened(rest, 0.2), influence(rest))
+    return skin_triangles(open_lips(rest, 0.2), influence(rest))
 
 
 @pytest.fixture

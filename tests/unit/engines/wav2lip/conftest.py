@@ -1,4 +1,4 @@
-"""Made-up weights, by the rule by which the original's own figures were computed, too."""
+"""Random weights, by the same rule as in the stored reference results of the original."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from lipsync.engines.wav2lip.architecture import expected_weights
 
 
-def made_up(name: str, shape: tuple[int, ...]) -> np.ndarray:
+def random_tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     dice = np.random.default_rng(zlib.crc32(name.encode()))
     if name.endswith("running_var"):
         return dice.uniform(0.5, 1.5, shape).astype(np.float32)
@@ -26,4 +26,4 @@ def made_up(name: str, shape: tuple[int, ...]) -> np.ndarray:
 @pytest.fixture(scope="session")
 def weights():
     """All tensors of a checkpoint by name."""
-    return {name: made_up(name, shape) for name, shape in expected_weights().items()}
+    return {name: random_tensor(name, shape) for name, shape in expected_weights().items()}

@@ -42,13 +42,13 @@ def generator(folded) -> Generator:
     return chained(folded)
 
 
-def test_it_has_as_many_parameters_as_the_original():
+def test_the_number_of_parameters_is_the_originals():
     counted = [shape for name, shape in expected_weights().items() if "running" not in name]
     assert sum(int(np.prod(shape)) for shape in counted) == 36_298_035
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_any_number_of_frames_at_once(generator, frames):
+def test_the_batch_size_is_free(generator, frames):
     dice = np.random.default_rng(0)
     mel = dice.standard_normal((frames, 1, 80, 16)).astype(np.float32)
     face = dice.random((frames, 6, 96, 96)).astype(np.float32)
@@ -60,22 +60,22 @@ def test_any_number_of_frames_at_once(generator, frames):
     assert np.abs(alone[0] - out[0]).max() < 1e-4
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs what the original computed")
-def test_it_computes_what_the_original_computed(generator):
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs reference results of the original")
+def test_the_output_matches_the_originals(generator):
     with np.load(GOLDEN) as golden:
         out = generator(golden["mel"], golden["face"])
         assert np.abs(out - golden["out"]).max() <= 1e-4
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs what the original computed")
-def test_half_precision_is_near_enough(folded):
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs reference results of the original")
+def test_half_precision_is_close_to_the_original(folded):
     with np.load(GOLDEN) as golden:
         out = chained(folded, half=True)(golden["mel"].astype(np.float16), golden["face"].astype(np.float16))
         assert np.abs(out.astype(np.float32) - golden["out"]).mean() * 255 <= 0.5
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs what the original computed")
-def test_so_is_bfloat16_where_the_processor_has_it(folded):
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs reference results of the original")
+def test_bfloat16_is_close_to_the_original_if_the_processor_has_it(folded):
     try:
         precision = choose_runtime("cpu", "bf16").precision
     except DeviceUnavailable as exc:
@@ -87,7 +87,7 @@ def test_so_is_bfloat16_where_the_processor_has_it(folded):
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_the_graphs_keep_to_the_standard_and_to_their_names(folded, half):
+def test_the_graphs_are_valid_and_their_inputs_and_outputs_named(folded, half):
     encoder, decoder = (make(folded, half) for make in (encoder_graph, decoder_graph))
     for content, inputs, outputs in ((encoder, ["face"], list(SKIPS)), (decoder, ["mel", *SKIPS], ["out"])):
         model = onnx.load_from_string(content)
@@ -98,12 +98,12 @@ def test_the_graphs_keep_to_the_standard_and_to_their_names(folded, half):
         assert kinds == {onnx.TensorProto.FLOAT16 if half else onnx.TensorProto.FLOAT}
 
 
-def test_features_have_the_shapes_that_are_told(folded):
+def test_the_skips_have_the_declared_shapes(folded):
     skips = open_session(encoder_graph(folded), threads=1).run([np.zeros((2, 6, 96, 96), np.float32)])
     assert [skip.shape for skip in skips] == [(2, *shape) for shape in SKIPS.values()]
 
 
-def test_a_normalisation_that_gives_no_numbers_is_told_by_name(weights):
+def test_an_invalid_normalisation_is_reported_by_name(weights):
     name = "audio_encoder.3.conv_block.1.running_var"
     with pytest.raises(CheckpointInvalid, match=r"audio_encoder\.3 "):
         fold({**weights, name: np.full(64, -1, np.float32)})

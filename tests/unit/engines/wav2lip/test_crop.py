@@ -6,14 +6,23 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.engines.wav2lip.crop import SIDE, Crop, Crops, aligned_box, boxed, detected_box, generator_input, view
+from lipsync.engines.wav2lip.crop import (
+    SIDE,
+    Crop,
+    Crops,
+    aligned_crop,
+    crop_of_box,
+    detected_crop,
+    face_view,
+    generator_input,
+)
 from lipsync.errors import OptionInvalid
 from lipsync.faces.geometry import CHIN, LEFT_EYE, LIPS, RIGHT_EYE
 from lipsync.types import Shot
 
 
 def corners(crop: Crop) -> np.ndarray:
-    """Where the outermost corners of the generator's picture lie in the frame, (4, 2)."""
+    """The outer corners of the generator's image in the frame, (4, 2)."""
     ends = np.array([[x, y, 1] for x in (-0.5, SIDE - 0.5) for y in (-0.5, SIDE - 0.5)])
     return ends @ crop.matrix().T
 
@@ -28,7 +37,7 @@ def test_the_matrix_covers_the_box_to_its_edges():
     assert np.allclose(ends.max(0), (120, 100))
 
 
-def test_pads_are_added_on_the_side_they_are_for():
+def test_pads_extend_the_side_that_they_name():
     ends = corners(Crop(100, 60, 40, 80).padded((1, 2, 3, 4)))
     assert np.allclose(ends.min(0), (77, 19), atol=1e-4)
     assert np.allclose(ends.max(0), (124, 102), atol=1e-4)
@@ -36,19 +45,19 @@ def test_pads_are_added_on_the_side_they_are_for():
     assert (turned.x, turned.y) == (pytest.approx(95), pytest.approx(60))
 
 
-def test_a_box_told_by_its_sides():
-    ends = corners(boxed((10, 50, 20, 40)))
+def test_a_crop_covers_the_box_that_it_is_created_from():
+    ends = corners(crop_of_box((10, 50, 20, 40)))
     assert np.allclose(ends.min(0), (19.5, 9.5), atol=1e-4)
     assert np.allclose(ends.max(0), (39.5, 49.5), atol=1e-4)
     with pytest.raises(OptionInvalid):
-        boxed((10, 10, 20, 40))
+        crop_of_box((10, 10, 20, 40))
 
 
 @pytest.mark.parametrize("turn", [-0.5, -0.2, 0.0, 0.3])
-def test_the_crop_turns_with_the_head_and_shows_the_face_as_the_original_saw_it(moved, to_picture, landmarker, turn):
-    picture = to_picture(moved((160, 120), 1.6, turn), 0)
-    landmarks = landmarker.find(picture)[0].landmarks
-    crop = aligned_box(landmarks)
+def test_the_crop_turns_with_the_head_and_frames_the_face_as_the_original_does(moved, to_picture, landmarker, turn):
+    frame = to_picture(moved((160, 120), 1.6, turn), 0)
+    landmarks = landmarker.find(frame)[0].landmarks
+    crop = aligned_crop(landmarks)
     assert crop.angle == pytest.approx(turn, abs=0.06)
     points = in_view(crop, landmarks[:468, :2])
     right, left = points[RIGHT_EYE], points[LEFT_EYE]
@@ -60,19 +69,19 @@ def test_the_crop_turns_with_the_head_and_shows_the_face_as_the_original_saw_it(
     assert 62 < points[list(LIPS), 1].mean() < 80
 
 
-def test_the_upright_box_holds_the_turned_face(moved, to_picture, landmarker):
+def test_the_upright_crop_contains_the_turned_face(moved, to_picture, landmarker):
     landmarks = landmarker.find(to_picture(moved((160, 120), 1.6, 0.4), 0))[0].landmarks
-    box = detected_box(landmarks)
+    box = detected_crop(landmarks)
     ends = corners(box)
     assert box.angle == 0
     assert ends[:, 0].min() == pytest.approx(landmarks[:468, 0].min(), abs=0.01)
     assert ends[:, 1].max() == pytest.approx(landmarks[:468, 1].max(), abs=0.01)
 
 
-def test_the_view_is_the_picture_in_blue_green_red(to_picture):
+def test_the_view_is_the_frame_in_bgr(to_picture):
     rgb = np.zeros((120, 160, 3), np.uint8)
     rgb[:] = (200, 100, 40)
-    seen = view(to_picture(rgb, 0), Crop(80, 60, 50, 60))
+    seen = face_view(to_picture(rgb, 0), Crop(80, 60, 50, 60))
     assert seen.shape == (3, SIDE, SIDE)
     assert np.allclose(seen.mean((1, 2)) * 255, (40, 100, 200), atol=3)
 
@@ -80,13 +89,13 @@ def test_the_view_is_the_picture_in_blue_green_red(to_picture):
 def test_colour_edges_stay_sharp_in_the_view(to_picture):
     rgb = np.zeros((192, 192, 3), np.uint8)
     rgb[:, :96], rgb[:, 96:] = (160, 60, 60), (60, 60, 160)
-    seen = view(to_picture(rgb, 0), Crop(95.5, 95.5, 192, 192))
+    seen = face_view(to_picture(rgb, 0), Crop(95.5, 95.5, 192, 192))
     middle = seen[2, 48] - seen[0, 48]
     assert middle[45] > 0.3
     assert middle[50] < -0.3
 
 
-def test_the_generator_sees_the_upper_half_and_a_reference():
+def test_the_input_is_the_upper_half_and_a_reference():
     face, reference = np.full((3, 96, 96), 0.5, np.float32), np.full((3, 96, 96), 0.25, np.float32)
     both = generator_input(face, reference)
     assert both.shape == (6, 96, 96)
@@ -104,22 +113,22 @@ def shaken(count: int, at: float = 100.0) -> list[Crop]:
     ]
 
 
-def test_boxes_stop_shaking_and_keep_the_motion_below_a_pixel():
+def test_smoothing_removes_jitter_and_keeps_motion_below_a_pixel():
     crops = Crops()
     for crop in shaken(60):
         crops.add(crop)
-    smooth = crops.placed(np.ones(60, bool), (Shot(0, 60),), Fraction(25))
+    smooth = crops.smoothed(np.ones(60, bool), (Shot(0, 60),), Fraction(25))
     x = np.array([crop.x for crop in smooth])
     assert np.abs(np.diff(x, 2)).mean() < 0.25
     assert np.abs(x - np.arange(100, 160)).mean() < 0.6
     assert len(set(np.mod(x, 1).round(3))) > 30
 
 
-def test_boxes_are_left_as_they_were_seen_on_request():
+def test_smoothing_can_be_disabled():
     crops, given = Crops(), shaken(20)
     for crop in given:
         crops.add(crop)
-    plain = crops.placed(np.ones(20, bool), (Shot(0, 20),), Fraction(25), smooth=False)
+    plain = crops.smoothed(np.ones(20, bool), (Shot(0, 20),), Fraction(25), smooth=False)
     assert [crop.x for crop in plain] == pytest.approx([crop.x for crop in given])
 
 
@@ -127,17 +136,17 @@ def test_smoothing_does_not_reach_over_a_cut():
     crops = Crops()
     for crop in [Crop(50, 50, 40, 40)] * 20 + [Crop(200, 90, 80, 80)] * 20:
         crops.add(crop)
-    smooth = crops.placed(np.ones(40, bool), (Shot(0, 20), Shot(20, 40)), Fraction(25))
+    smooth = crops.smoothed(np.ones(40, bool), (Shot(0, 20), Shot(20, 40)), Fraction(25))
     assert {(round(c.x, 3), round(c.width, 3)) for c in list(smooth)[:20]} == {(50, 40)}
     assert {(round(c.x, 3), round(c.width, 3)) for c in list(smooth)[20:]} == {(200, 80)}
 
 
-def test_short_gaps_are_filled_and_long_ones_stay():
+def test_short_gaps_are_filled_and_long_ones_kept():
     crops = Crops()
     seen = [True] * 10 + [False] * 4 + [True] * 10 + [False] * 30 + [True] * 5
     for k, there in enumerate(seen):
         crops.add(Crop(100 + k, 80, 60, 80) if there else None)
     present = np.array([True] * 24 + [False] * 30 + [True] * 5)
-    smooth = crops.placed(present, (Shot(0, 59),), Fraction(25))
+    smooth = crops.smoothed(present, (Shot(0, 59),), Fraction(25))
     assert [crop is not None for crop in smooth] == present.tolist()
     assert smooth[12].x == pytest.approx(112, abs=0.01)

@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, original_starts, trained_starts
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "parity" / "golden.npz"
+GOLDEN = Path(__file__).parents[5] / "shared" / "parity" / "golden.npz"
 
 
 def sound(count: int) -> np.ndarray:
@@ -20,8 +20,8 @@ def columns(*blocks: np.ndarray) -> np.ndarray:
     return np.concatenate(list(mel_columns(blocks)), axis=1)
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs what the original computed")
-def test_it_is_what_the_original_computed():
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs reference results of the original")
+def test_the_spectrogram_matches_the_originals():
     with np.load(GOLDEN) as golden:
         ours = columns(golden["wav"].astype(np.float32))
         assert ours.shape == golden["wav_mel"].shape
@@ -29,7 +29,7 @@ def test_it_is_what_the_original_computed():
 
 
 @pytest.mark.parametrize("count", [401, 799, 800, 801, 3200, 16_000, 16_001, 16_199, 16_200])
-def test_one_column_for_each_hop_and_one_more(count):
+def test_the_number_of_columns_is_one_more_than_the_hops(count):
     result = columns(sound(count))
     assert result.shape == (80, 1 + count // 200)
     assert result.dtype == np.float32
@@ -37,19 +37,19 @@ def test_one_column_for_each_hop_and_one_more(count):
 
 
 @pytest.mark.parametrize("cut", [1, 7, 160, 400, 401, 1000, 5000])
-def test_how_the_sound_is_cut_changes_nothing(cut):
+def test_the_block_size_does_not_matter(cut):
     wave = sound(12_345)
     parts = [wave[k : k + cut] for k in range(0, len(wave), cut)]
     assert np.allclose(columns(*parts), columns(wave), atol=1e-5)
 
 
 def slaney(mel: float) -> float:
-    """Hertz of a mel: 3 mels are 200 Hz up to 1000 Hz, and from there 27 mels are a factor of 6.4."""
+    """Hertz for a mel: 3 mels are 200 Hz up to 1000 Hz, then 27 mels are a factor of 6.4."""
     return mel * 200 / 3 if mel < 15 else 1000 * 6.4 ** ((mel - 15) / 27)
 
 
-def test_the_definition_word_for_word():
-    """One column in the middle, band by band and bin by bin."""
+def test_a_column_follows_the_definition():
+    """Compute a column in the middle, band by band and bin by bin."""
     wave = sound(8000).astype(np.float64)
     emphasised = np.concatenate([wave[:1], wave[1:] - 0.97 * wave[:-1]])
     piece = emphasised[4000 - 400 : 4000 + 400] * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(800) / 800))
@@ -71,14 +71,14 @@ def test_silence_is_the_lowest_value():
     assert (columns(np.zeros(4000, np.float32)) == -4).all()
 
 
-def test_audio_too_short_for_a_column_gives_none_or_few():
+def test_very_short_audio_gives_no_or_few_columns():
     assert list(mel_columns([])) == []
     assert list(mel_columns([np.zeros(0, np.float32)])) == []
     assert columns(sound(300)).shape == (80, 2)
 
 
 def original_chunks(mel: np.ndarray, fps: float) -> list[np.ndarray]:
-    """The original's loop, told again."""
+    """The original's loop."""
     chunks, i = [], 0
     while True:
         start = int(i * (80.0 / fps))
@@ -91,7 +91,7 @@ def original_chunks(mel: np.ndarray, fps: float) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(24), Fraction(30_000, 1001), Fraction(60)])
 @pytest.mark.parametrize("samples", [3_200, 16_000, 47_777])
-def test_windows_as_the_originals_inference_cut_them(fps, samples):
+def test_windows_match_the_original_inference(fps, samples):
     mel = columns(sound(samples))
     expected = original_chunks(mel, float(fps))
     pieces = [mel[:, k : k + 37] for k in range(0, mel.shape[1], 37)]
@@ -100,7 +100,7 @@ def test_windows_as_the_originals_inference_cut_them(fps, samples):
     assert all((one == other).all() for one, other in zip(ours, expected, strict=True))
 
 
-def test_windows_as_the_original_was_trained_begin_a_frame_early_and_reach_every_frame():
+def test_training_windows_start_a_frame_early_and_cover_every_frame():
     mel = columns(sound(16_000))
     starts = list(trained_starts(25, Fraction(25)))
     assert starts[:3] == [-4, 0, 3]
@@ -114,7 +114,7 @@ def test_windows_as_the_original_was_trained_begin_a_frame_early_and_reach_every
     assert (windows[24][:, 8:] == -4).all()
 
 
-def test_sound_shorter_than_a_window_counts_as_one():
+def test_audio_shorter_than_a_window_counts_as_one():
     starts = original_starts(1_000, Fraction(25))
     assert starts == [0, 0]
     (first, last) = mel_windows([columns(sound(1_000))], starts)
@@ -122,7 +122,7 @@ def test_sound_shorter_than_a_window_counts_as_one():
     assert (first[:, 6:] == -4).all()
 
 
-def test_windows_long_before_the_sound_are_silent():
+def test_windows_long_before_the_audio_are_silent():
     (window,) = mel_windows([columns(sound(4_000))], [-40])
     assert window.shape == (80, 16)
     assert (window == -4).all()

@@ -1,4 +1,4 @@
-"""ONNX files as other people write them, built here node by node."""
+"""ONNX files as other exporters write them, built node by node."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Nodes = list[Any]
 
 
 class Writer:
-    """The whole generator as one graph. What is not the usual is told by the keywords."""
+    """Writes the generator as one graph; keywords select what differs from the usual export."""
 
     def __init__(self, weights: Mapping[str, np.ndarray], **unusual: Any) -> None:
         self.weights, self.unusual = weights, unusual
@@ -66,7 +66,7 @@ class Writer:
         inputs = [value(self.mel_name, kind, [batch, 1, 80, 16]), value(self.face_name, kind, [batch, 6, 96, 96])]
         graph = onnx.helper.make_graph(
             self.before + nodes + self.both,
-            "somebody's",
+            "exported",
             inputs[::-1] if self.unusual.get("face_first") else inputs,
             [value("out", kind, [batch, 3, 96, 96])],
             self.constants,
@@ -91,7 +91,7 @@ class Writer:
         return self.add(nodes, "Relu", hidden)
 
     def convolution(self, nodes: Nodes, source: str, name: str, conv: Conv, weight: Any, bias: Any) -> str:
-        more = {"output_padding": [conv.more] * 2} if conv.more else {}
+        more = {"output_padding": [conv.output_padding] * 2} if conv.output_padding else {}
         given = {"strides": list(conv.stride), "pads": [conv.pad] * 4, "kernel_shape": [conv.kernel] * 2} | more
         inputs = [source, self.constant(weight), self.constant(bias)]
         return self.add(nodes, "ConvTranspose" if conv.up else "Conv", *inputs, **given)
@@ -116,7 +116,7 @@ class Writer:
 
 @pytest.fixture(scope="module")
 def small(weights) -> Any:
-    """A model to be changed by one test each, on a copy."""
+    """A model that tests modify as copies."""
     return Writer(weights, folded=True).model()
 
 
@@ -143,14 +143,14 @@ def changed(small, tmp_path) -> Iterator[Callable[[Callable[[Any], Any]], Path]]
     ],
     ids=["as exported", "folded, other names, face first", "constants as nodes, any batch", "half"],
 )
-def test_the_weights_come_out_whoever_wrote_the_file(tmp_path, weights, unusual):
+def test_weights_are_extracted_from_any_exporters_file(tmp_path, weights, unusual):
     path = tmp_path / "a.onnx"
     path.write_bytes(Writer(weights, **unusual).model().SerializeToString())
     assert looks_like_onnx(path.read_bytes()[:2])
     near = 2e-2 if unusual.get("half") else 1e-6
-    found, wanted = read_onnx(path), fold(weights)
-    assert set(found) == set(wanted)
-    for name, pair in wanted.items():
+    found, expected = read_onnx(path), fold(weights)
+    assert set(found) == set(expected)
+    for name, pair in expected.items():
         for part, other in zip(found[name], pair, strict=True):
             assert part.dtype == np.float32
             assert np.abs(part - other).max() < near, name
@@ -166,8 +166,8 @@ def test_a_normalisation_is_folded_with_its_own_epsilon(tmp_path, weights):
     assert np.abs(read_onnx(path)[name][0] - wanted).max() < 1e-6
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs what the original computed")
-def test_the_extracted_network_computes_what_the_original_computed(tmp_path, weights):
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs reference results of the original")
+def test_the_extracted_networks_output_matches_the_originals(tmp_path, weights):
     path = tmp_path / "a.onnx"
     path.write_bytes(Writer(weights, names=("source", "target"), as_nodes=True).model().SerializeToString())
     found = read_onnx(path)
@@ -269,31 +269,31 @@ def out_of_order(graph: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (other_stride, r"audio_encoder\.0 has strides \[2, 1\] instead of \[1, 1\]"),
         (other_padding, r"face_decoder_blocks\.1\.0 has pads \[1, 1, 1, 1\] instead of \[0, 0, 0, 0\]"),
         (other_shape, r"audio_encoder\.0 has the shape \(32, 1, 5, 5\) instead of \(32, 1, 3, 3\)"),
-        (in_groups, "in groups"),
-        (left_to_the_runtime, "leaves its padding"),
+        (in_groups, "grouped convolution"),
+        (left_to_the_runtime, "automatic padding"),
         (leaky, "[0-9]+ Relu instead of [0-9]+"),
-        (one_less, "a mel spectrogram and a face|convolutions of the sound"),
+        (one_less, "a mel spectrogram and a face|convolutions of the audio"),
         (one_input, "a mel spectrogram and a face"),
-        (scaled, "Mul with a constant behind a convolution"),
+        (scaled, "Mul with a constant after a convolution"),
         (computed, "not constants"),
         (quantised, "quantised"),
         (integers, "quantised"),
-        (optimised, "rewritten by an optimiser"),
-        (rearranged, "rewritten by an optimiser"),
-        (out_of_order, "later is used before it is there"),
+        (optimised, "rewritten by a graph optimiser"),
+        (rearranged, "rewritten by a graph optimiser"),
+        (out_of_order, "later is used before it is defined"),
     ],
 )
-def test_another_network_is_told_by_what_differs_first(changed, change, told):
-    with pytest.raises(CheckpointMismatch, match=told):
+def test_another_network_is_reported_with_its_first_difference(changed, change, message):
+    with pytest.raises(CheckpointMismatch, match=message):
         read_onnx(changed(change))
 
 
-def test_values_that_are_no_numbers(changed):
+def test_nan_in_the_weights(changed):
     def spoil(graph: Any) -> None:
         tensor = weight_of(graph, first(graph, "Conv"))
         tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(tuple(tensor.dims), np.nan, np.float32), tensor.name))
@@ -302,18 +302,18 @@ def test_values_that_are_no_numbers(changed):
         read_onnx(changed(spoil))
 
 
-def test_weights_in_another_file_are_not_looked_for(changed, tmp_path):
+def test_external_weights_are_rejected(changed, tmp_path):
     def point(graph: Any) -> None:
         tensor = weight_of(graph, first(graph, "Conv"))
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value="../../etc/passwd")
 
-    with pytest.raises(CheckpointRefused, match="in another file"):
+    with pytest.raises(CheckpointRefused, match="in a separate file"):
         read_onnx(changed(point))
 
 
-def test_numbers_that_end_early(changed):
+def test_truncated_values(changed):
     def shorten(graph: Any) -> None:
         tensor = weight_of(graph, first(graph, "Conv"))
         tensor.raw_data = tensor.raw_data[:-4]
@@ -323,7 +323,7 @@ def test_numbers_that_end_early(changed):
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.99999])
-def test_a_file_that_ends_early(changed, share):
+def test_a_truncated_file(changed, share):
     path = changed(lambda graph: None)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
@@ -353,13 +353,13 @@ def stride_of_text(graph: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [nowhere_to, nothing_to_normalise, stride_of_text])
-def test_a_graph_that_makes_no_sense(changed, change):
+def test_an_inconsistent_graph(changed, change):
     with pytest.raises((CheckpointTruncated, CheckpointMismatch)):
         read_onnx(changed(change))
 
 
 @pytest.mark.parametrize("content", [b"\x08\x08", b"\x08\x08" + b"text" * 100, b"\x08\x08\x12\x03abc"])
-def test_what_only_begins_like_onnx(tmp_path, content):
+def test_other_files_that_start_like_onnx(tmp_path, content):
     path = tmp_path / "a.onnx"
     path.write_bytes(content)
     with pytest.raises(NotACheckpoint, match="not a file of weights"):

@@ -1,4 +1,4 @@
-"""The faithful engine against the original's procedure, told again here in plain NumPy and OpenCV, without ours."""
+"""The original mode against an independent version of the original's procedure in plain NumPy and OpenCV."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.wav2lip import open_engine
-from lipsync.engines.wav2lip.crop import detected_box
+from lipsync.engines.wav2lip.crop import detected_crop
 from lipsync.engines.wav2lip.mel import mel_columns, original_starts
-from lipsync.engines.wav2lip.original import averaged
+from lipsync.engines.wav2lip.original import average_boxes
 from lipsync.errors import OptionInvalid
 from lipsync.faces.tracker import follow
 from lipsync.media.audio_reader import listen
@@ -33,12 +33,12 @@ def heard(voice):
 
 
 @pytest.fixture
-def made(speaker, heard, models_dir):
-    """Run the engine; gives the pictures as the encoder would get them."""
+def render(speaker, heard, models_dir):
+    """Run the engine; returns the frames that the encoder would get."""
 
-    def run(**wishes):
-        options = EngineOptions(models_dir=models_dir, original=True, batch_size=8, precision="fp32", **wishes)
-        engine = open_engine("wav2lip", options, SessionCache(), Monitor())
+    def run(**options):
+        engine_options = EngineOptions(models_dir=models_dir, original=True, batch_size=8, precision="fp32", **options)
+        engine = open_engine("wav2lip", engine_options, SessionCache(), Monitor())
         footage = probe(speaker)
         with track_faces(footage, FRAMES, "largest", [engine], SessionCache(), Monitor()) as track:
             scene = Scene(track, heard, footage.video.rate, FRAMES)
@@ -50,30 +50,28 @@ def made(speaker, heard, models_dir):
 
 @pytest.fixture
 def detections(speaker, landmarker):
-    """The detector's answers, as the original takes them: whole pixels, cut off; left, top, right, bottom."""
+    """The detector's boxes as the original takes them, truncated to whole pixels: left, top, right, bottom."""
 
     def rect(face):
-        crop = detected_box(face.landmarks)
+        crop = detected_crop(face.landmarks)
         left, top = crop.x - crop.width / 2, crop.y - crop.height / 2
         return tuple(int(max(0, n)) for n in (left, top, left + crop.width, top + crop.height))
 
     return [rect(seen.face) for seen in follow(read(probe(speaker)), landmarker, "largest")]
 
 
-def to_bgr(picture) -> np.ndarray:
-    """BT.601 in limited range, colour interpolated: what the original's reader gives."""
-    size = picture.y.shape[::-1]
-    u, v = (
-        cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR).astype(float) - 128 for plane in (picture.u, picture.v)
-    )
-    y = (picture.y.astype(float) - 16) * 255 / 219
+def to_bgr(frame) -> np.ndarray:
+    """BT.601 in limited range, with interpolated chroma, as the original's reader converts."""
+    size = frame.y.shape[::-1]
+    u, v = (cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR).astype(float) - 128 for plane in (frame.u, frame.v))
+    y = (frame.y.astype(float) - 16) * 255 / 219
     u, v = u * 255 / 224, v * 255 / 224
     bgr = np.stack([y + 1.772 * u, y - 0.344136 * u - 0.714136 * v, y + 1.402 * v], -1)
     return np.clip(np.rint(bgr), 0, 255).astype(np.uint8)
 
 
 def to_planes(bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Luma, and both colours at half size (h / 2, w / 2, 2): what an encoder makes of the original's frames."""
+    """Luma, and chroma at half size (h / 2, w / 2, 2), as an encoder converts the original's frames."""
     b, g, r = (bgr[..., k].astype(float) for k in range(3))
     y = 0.299 * r + 0.587 * g + 0.114 * b
     chroma = np.stack([(b - y) / 1.772, (r - y) / 1.402], -1) * 224 / 255 + 128
@@ -83,12 +81,12 @@ def to_planes(bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def network(mel: np.ndarray, img_batch: np.ndarray) -> np.ndarray:
-    """What the stand-in for the generator does, on (n, 80, 16) and (n, 96, 96, 6), to (n, 96, 96, 3)."""
+    """The stand-in generator in NumPy: (n, 80, 16) and (n, 96, 96, 6) to (n, 96, 96, 3)."""
     rows, columns = np.mgrid[:96, :96]
     oval = (((columns - 47.5) / 17) ** 2 + ((rows - 72) / 9) ** 2 < 1)[None, ..., None]
     share = np.tanh(mel.mean((1, 2)) + 4)[:, None, None, None]
-    shown = img_batch[..., 3:]
-    return shown + (np.array([0.1, 0.1, 0.9]) - shown) * oval * share
+    reference = img_batch[..., 3:]
+    return reference + (np.array([0.1, 0.1, 0.9]) - reference) * oval * share
 
 
 def original(frames: list[np.ndarray], boxes: list, mel: np.ndarray, fps: float) -> list[np.ndarray]:
@@ -129,65 +127,65 @@ def padded_and_averaged(rects: list, shape: tuple[int, int], pads: tuple[int, in
 
 
 def close(ours, expected: list[np.ndarray], boxes: list) -> tuple[float, float]:
-    """The share of luma samples, and of colour samples in the boxes, within 1 of 255 of what is expected.
+    """The shares of luma samples, and of chroma samples inside the boxes, within 1 of 255 of the expected value.
 
-    Colour outside of them is left out: the original interpolates it up and down again, where ours stays as it was.
+    Chroma outside is left out: the original resamples it twice, while the engine leaves it unchanged.
     """
     luma, colour = [], []
-    for i, (picture, bgr) in enumerate(zip(ours, expected, strict=True)):
+    for i, (frame, bgr) in enumerate(zip(ours, expected, strict=True)):
         y, chroma = to_planes(bgr)
-        luma.append(np.abs(picture.y - np.rint(y)) <= 1)
+        luma.append(np.abs(frame.y - np.rint(y)) <= 1)
         y1, y2, x1, x2 = boxes[i % len(boxes)]
         inside = slice((y1 + 1) // 2, y2 // 2), slice((x1 + 1) // 2, x2 // 2)
-        away = np.abs(np.stack([picture.u, picture.v], -1) - np.rint(chroma))
+        away = np.abs(np.stack([frame.u, frame.v], -1) - np.rint(chroma))
         colour.append(away[inside].ravel() <= 1)
     return float(np.mean(luma)), float(np.concatenate(colour).mean())
 
 
 @pytest.mark.parametrize(
-    "wishes",
+    "options",
     [{}, {"smooth": False}, {"pads": (20, 5, 10, 30)}, {"box": (41, 200, 88, 230)}],
-    ids=["as it is", "nosmooth", "pads", "box"],
+    ids=["defaults", "nosmooth", "pads", "box"],
 )
-def test_the_frames_before_encoding_are_the_originals(made, detections, speaker, heard, wishes):
+def test_the_frames_before_encoding_are_the_originals(render, detections, speaker, heard, options):
     pictures = list(read(probe(speaker)))
     frames = [to_bgr(p) for p in pictures]
-    if "box" in wishes:
-        boxes = [wishes["box"]] * len(frames)
+    if "box" in options:
+        boxes = [options["box"]] * len(frames)
     else:
-        pads = wishes.get("pads", (0, 10, 0, 0))
-        boxes = padded_and_averaged(detections, frames[0].shape[:2], pads, not wishes.get("smooth", True))
+        pads = options.get("pads", (0, 10, 0, 0))
+        boxes = padded_and_averaged(detections, frames[0].shape[:2], pads, not options.get("smooth", True))
     mel = np.concatenate(list(mel_columns(heard.blocks())), 1)
     expected = original(frames, boxes, mel, 25.0)
-    ours = made(**wishes)
+    ours = render(**options)
     assert len(ours) == len(expected) == FRAMES
     luma, colour = close(ours, expected, boxes)
     assert luma >= 0.999
     assert colour >= 0.999
 
 
-def test_what_is_outside_the_box_stays_to_the_bit(made, speaker):
-    ours, source = made(box=(40, 200, 88, 230)), list(read(probe(speaker)))
-    for i, picture in enumerate(ours):
+def test_pixels_outside_the_box_are_unchanged(render, speaker):
+    ours, source = render(box=(40, 200, 88, 230)), list(read(probe(speaker)))
+    for i, frame in enumerate(ours):
         before = source[i % 40]
-        outside = np.ones(picture.y.shape, bool)
+        outside = np.ones(frame.y.shape, bool)
         outside[40:200, 88:230] = False
-        assert (picture.y[outside] == before.y[outside]).all()
-        assert (picture.u[outside[::2, ::2]] == before.u[outside[::2, ::2]]).all()
+        assert (frame.y[outside] == before.y[outside]).all()
+        assert (frame.u[outside[::2, ::2]] == before.u[outside[::2, ::2]]).all()
 
 
-def test_boxes_are_averaged_over_the_next_five_and_cut_to_whole_numbers():
+def test_boxes_are_averaged_with_the_next_four_and_truncated():
     boxes = np.array([[k, 2 * k, 100 + k, 3] for k in (0, 1, 5, 2, 9, 4, 7)])
-    assert averaged(boxes)[:, 0].tolist() == [3, 4, 5, 5, 6, 5, 5]
-    assert averaged(boxes[:3]).shape == (3, 4)
+    assert average_boxes(boxes)[:, 0].tolist() == [3, 4, 5, 5, 6, 5, 5]
+    assert average_boxes(boxes[:3]).shape == (3, 4)
 
 
-def test_as_many_frames_as_the_original_makes(heard):
+def test_the_number_of_frames_is_the_originals(heard):
     assert len(original_starts(heard.samples, Fraction(25))) == FRAMES
 
 
-def test_a_box_that_holds_nothing_is_told(models_dir):
-    with pytest.raises(OptionInvalid, match="holds nothing"):
+def test_an_empty_box_is_rejected(models_dir):
+    with pytest.raises(OptionInvalid, match="expected top < bottom and left < right"):
         open_engine(
             "wav2lip",
             EngineOptions(models_dir=models_dir, original=True, box=(50, 40, 10, 90)),

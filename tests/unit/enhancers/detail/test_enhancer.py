@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.engines.wav2lip.compose import compose, place_of
-from lipsync.engines.wav2lip.crop import aligned_box, view
+from lipsync.engines.wav2lip.compose import compose, placement_on_face
+from lipsync.engines.wav2lip.crop import aligned_crop, face_view
 from lipsync.enhancers.base import EditedFrame
 from lipsync.enhancers.detail.bands import alike, missing_detail, shock_filter
 from lipsync.enhancers.detail.enhancer import DetailTransfer
@@ -56,10 +56,12 @@ def soft(speaker):
 
     def edits(blur=0.8):
         for picture, face in zip(*speaker, strict=True):
-            crop = aligned_box(face.landmarks)
-            made = softened(view(picture, crop), blur)
+            crop = aligned_crop(face.landmarks)
+            made = softened(face_view(picture, crop), blur)
             after = writable_copy(picture)
-            yield EditedFrame(after, picture, compose(after, made, place_of(crop, face.landmarks[:MESH, :2], 1.0)))
+            yield EditedFrame(
+                after, picture, compose(after, made, placement_on_face(crop, face.landmarks[:MESH, :2], 1.0))
+            )
 
     return edits
 

@@ -1,4 +1,4 @@
-"""Files as PyTorch itself writes them, and what is no file of Wav2Lip's weights."""
+"""Checkpoints as PyTorch writes them, and files that are not Wav2Lip checkpoints."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 
 from lipsync.engines.wav2lip import architecture as generator
 from lipsync.engines.wav2lip.architecture import Conv, fold
-from lipsync.engines.wav2lip.weights import read_weights
+from lipsync.engines.wav2lip.convert import read_weights
 from lipsync.errors import CheckpointInvalid, CheckpointMismatch, CheckpointTruncated, NotACheckpoint
 
-torch = pytest.importorskip("torch", reason="PyTorch is no part of the product")
+torch = pytest.importorskip("torch", reason="PyTorch is not a dependency of the product")
 pytest.importorskip("onnx", reason="needs the wav2lip extra")
 
 
 class Block(torch.nn.Module):
     def __init__(self, conv: Conv) -> None:
         super().__init__()
-        more: dict[str, Any] = {"output_padding": conv.more} if conv.up else {}
+        more: dict[str, Any] = {"output_padding": conv.output_padding} if conv.up else {}
         kind = torch.nn.ConvTranspose2d if conv.up else torch.nn.Conv2d
         made = kind(conv.inputs, conv.outputs, conv.kernel, conv.stride, conv.pad, **more)
         self.conv_block = torch.nn.Sequential(made, torch.nn.BatchNorm2d(conv.outputs))
@@ -40,7 +40,7 @@ def chain(stage: Sequence[Conv]) -> Any:
 
 
 class Wav2Lip(torch.nn.Module):
-    """The original generator, by our tables."""
+    """The original generator in PyTorch, from the tables of ``architecture``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,11 +69,11 @@ def network(weights) -> Any:
 
 
 def check(path: Path, form: str, weights: dict[str, np.ndarray], near: float = 1e-6) -> None:
-    told, found = read_weights(path)
-    wanted = fold(weights)
-    assert told == form
-    assert set(found) == set(wanted)
-    for name, pair in wanted.items():
+    found_form, found = read_weights(path)
+    expected = fold(weights)
+    assert found_form == form
+    assert set(found) == set(expected)
+    for name, pair in expected.items():
         assert all(np.abs(one - other).max() < near for one, other in zip(found[name], pair, strict=True)), name
 
 
@@ -83,7 +83,7 @@ def test_a_zip_file(tmp_path, network, weights):
     check(path, "torch zip", weights)
 
 
-def test_a_legacy_file_of_several_cards_with_the_optimizer(tmp_path, network, weights):
+def test_a_legacy_file_of_several_gpus_with_the_optimizer(tmp_path, network, weights):
     path = tmp_path / "a.pth"
     state = {f"module.{name}": value for name, value in network.state_dict().items()}
     moments = {0: {"step": 7, "exp_avg": torch.zeros(3, 4), "exp_avg_sq": torch.ones(3, 4)}}
@@ -126,7 +126,7 @@ def test_an_onnx_file_that_pytorch_exported(tmp_path, network, weights, folding)
     check(path, "ONNX", weights)
 
 
-def test_a_web_page_under_the_name_of_weights(tmp_path):
+def test_a_web_page_saved_as_a_checkpoint(tmp_path):
     path = tmp_path / "wav2lip.pth"
     path.write_text("<!DOCTYPE html><html>Sign in</html>")
     with pytest.raises(NotACheckpoint, match="web page"):
@@ -140,7 +140,7 @@ def test_the_weights_of_another_network(tmp_path):
         read_weights(path)
 
 
-def test_a_tensor_of_another_shape_and_one_that_is_no_number(tmp_path, network):
+def test_a_tensor_of_another_shape_and_one_with_nan(tmp_path, network):
     path = tmp_path / "a.pth"
     name = "audio_encoder.0.conv_block.0.bias"
     torch.save(network.state_dict() | {name: torch.zeros(31)}, path)

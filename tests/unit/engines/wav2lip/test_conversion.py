@@ -1,4 +1,4 @@
-"""Conversions in the store, and the names by which they are found."""
+"""Converted checkpoints in the store, and the names that they are found by."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def file(weights, write_checkpoint, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def filled(file, tmp_path_factory) -> Store:
-    """A store with one import, to look at only."""
+    """A store with one import, for tests that only read it."""
     store = Store(tmp_path_factory.mktemp("store"))
     registry_of(store).import_file(file, None, QUIET)
     return store
@@ -53,7 +53,7 @@ def filled(file, tmp_path_factory) -> Store:
 
 @pytest.fixture
 def store(filled, tmp_path) -> Store:
-    """The same, to change; with ``rewrite``, because the files are the same, too."""
+    """A copy to change. Its files are hard links: replace them with ``rewrite``."""
     return Store(shutil.copytree(filled.folder, tmp_path / "models", copy_function=os.link))
 
 
@@ -63,14 +63,14 @@ def rewrite(path: Path, content: bytes) -> None:
 
 
 def with_catalogue(store: Store, file: Path) -> Store:
-    """The file as something that was published."""
+    """The file as an entry of the catalogue."""
     entry = ModelInfo(
         "wav2lip", "wav2lip.pth", file.stat().st_size, sha256_of(file, QUIET), ("https://nowhere",), "none"
     )
     return Store(store.folder, {"wav2lip": entry})
 
 
-def test_an_import_is_found_by_its_name_and_works(filled, file):
+def test_an_import_is_found_by_its_name_and_runs(filled, file):
     network = registry_of(filled).find("my-wav2lip-gan")
     assert (network.name, network.form) == ("my-wav2lip-gan", "torch zip")
     assert network.sha256 == sha256_of(file, QUIET)
@@ -92,7 +92,7 @@ def test_a_second_import_uses_the_first_conversion(store, file):
     assert registry_of(store).find("mine").folder == registry_of(store).find("my-wav2lip-gan").folder
 
 
-def test_two_at_once_do_no_harm(file, tmp_path):
+def test_concurrent_imports_convert_once(file, tmp_path):
     store = Store(tmp_path)
     with ThreadPoolExecutor(2) as pool:
         sessions = list(pool.map(lambda name: registry_of(store).import_file(file, name, QUIET), ("one", "two")))
@@ -103,7 +103,7 @@ def test_two_at_once_do_no_harm(file, tmp_path):
     ]
 
 
-def test_a_damaged_conversion_is_told_and_made_anew(store, file):
+def test_a_damaged_conversion_is_detected_and_repeated(store, file):
     network = registry_of(store).find("my-wav2lip-gan")
     content = bytearray(network.graph(DECODER).read_bytes())
     content[5_000_000] ^= 1
@@ -114,13 +114,13 @@ def test_a_damaged_conversion_is_told_and_made_anew(store, file):
     registry_of(store).verify(registry_of(store).item("my-wav2lip-gan"), QUIET)
 
 
-def test_half_a_conversion_is_none(store, file):
+def test_an_incomplete_conversion_does_not_count(store, file):
     network = registry_of(store).find("my-wav2lip-gan")
     rewrite(network.graph(DECODER), network.graph(DECODER).read_bytes()[:-1])
     assert registry_of(store).item("my-wav2lip-gan").state == "outdated"
     shutil.move(network.folder, network.folder.with_name(f"{network.sha256}.part"))
     assert registry_of(store).item("my-wav2lip-gan").state == "outdated"
-    assert registry_of(store).find("my-wav2lip-gan").graph(DECODER).is_file()  # from the file, which lies where it lay
+    assert registry_of(store).find("my-wav2lip-gan").graph(DECODER).is_file()  # converted again from the imported file
 
 
 def test_another_version_of_the_conversion_needs_the_file_again(store, file, tmp_path):
@@ -132,7 +132,7 @@ def test_another_version_of_the_conversion_needs_the_file_again(store, file, tmp
         registry_of(store).find("my-wav2lip-gan")
 
 
-def test_what_was_fetched_is_converted_when_it_is_wanted(store, file):
+def test_a_download_is_converted_on_first_use(store, file):
     published = with_catalogue(store, file)
     with pytest.raises(ModelMissing, match=r"models fetch wav2lip --accept-license.*import FILE --name wav2lip"):
         registry_of(published).find("wav2lip")
@@ -156,7 +156,7 @@ def test_a_damaged_download_is_not_converted(store, file):
         registry_of(published).find("wav2lip")
 
 
-def test_known_weights_get_their_published_name(store, file):
+def test_catalogued_weights_get_their_catalogue_name(store, file):
     published = with_catalogue(store, file)
     assert registry_of(published).import_file(file, None, QUIET).name == "wav2lip"
     assert registry_of(published).convert(file, QUIET).name == "wav2lip"
@@ -164,7 +164,7 @@ def test_known_weights_get_their_published_name(store, file):
     assert registry_of(Store(store.folder, elsewhere)).import_file(file, None, QUIET).name == "w"
 
 
-def test_removing_keeps_what_another_name_uses(store, file):
+def test_removing_a_name_keeps_files_that_another_name_uses(store, file):
     network = registry_of(store).import_file(file, "mine", QUIET)
     registry_of(store).remove("mine")
     assert registry_of(store).find("my-wav2lip-gan").graph(DECODER).is_file()
@@ -174,7 +174,7 @@ def test_removing_keeps_what_another_name_uses(store, file):
         registry_of(store).remove("mine")
 
 
-def test_removing_an_import_keeps_what_a_download_uses(store, file):
+def test_removing_an_import_keeps_files_that_a_download_uses(store, file):
     published = with_catalogue(store, file)
     os.link(file, published.place("wav2lip"))
     registry_of(published).remove("my-wav2lip-gan")
@@ -196,7 +196,7 @@ def test_names_of_nothing(filled, name):
         registry_of(filled).find(name)
 
 
-def test_a_stopped_or_failed_import_leaves_nothing(file, tmp_path):
+def test_a_cancelled_or_failed_import_leaves_no_files(file, tmp_path):
     store = Store(tmp_path / "models")
     monitor = Monitor(lambda progress: monitor.cancel() if progress.stage == "convert" else None)
     with pytest.raises(Cancelled):
@@ -209,14 +209,14 @@ def test_a_stopped_or_failed_import_leaves_nothing(file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("part", "value", "told"),
+    ("key", "value", "message"),
     [
-        ("output_block.1.weight", 0.0, "one colour"),
-        ("output_block.0.conv_block.1.bias", 1e5, "half precision|one colour"),
-        ("audio_encoder.0.conv_block.1.running_var", -1.0, "no numbers"),
+        ("output_block.1.weight", 0.0, "uniform image"),
+        ("output_block.0.conv_block.1.bias", 1e5, "half precision|uniform image"),
+        ("audio_encoder.0.conv_block.1.running_var", -1.0, "NaN or infinite"),
     ],
 )
-def test_weights_that_give_no_picture(weights, write_checkpoint, tmp_path, part, value, told):
-    broken = {**weights, part: np.full_like(weights[part], value)}
-    with pytest.raises(CheckpointInvalid, match=told):
+def test_weights_that_do_not_generate_an_image(weights, write_checkpoint, tmp_path, key, value, message):
+    broken = {**weights, key: np.full_like(weights[key], value)}
+    with pytest.raises(CheckpointInvalid, match=message):
         registry_of(Store(tmp_path / "models")).convert(write_checkpoint(tmp_path / "a.pth", broken), QUIET)
