@@ -12,7 +12,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from lipsync.errors import OptionInvalid
-from lipsync.media.encoding import PRESETS, Encoding
+from lipsync.media.encoding import PRESETS, Encoding, check_crf
 
 FORMATS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska"}  # FFmpeg's muxers
 SUFFIXES = tuple(FORMATS)
@@ -125,8 +125,7 @@ def check_encoding(encoding: Encoding) -> None:
         raise OptionInvalid(f"sound is not written as {encoding.audio_codec}; there are {', '.join(SOUNDS)}")
     if encoding.audio_bitrate < 8_000:
         raise OptionInvalid(f"{encoding.audio_bitrate} bits/s of sound are too few")
-    if not 0 <= encoding.crf <= 63:
-        raise OptionInvalid(f"a CRF of {encoding.crf} is out of range")
+    check_crf(encoding)
     try:
         _open(encoding)
     except (av.error.FFmpegError, av.codec.codec.UnknownCodecError, ValueError) as exc:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from lipsync.errors import OptionInvalid
 
 DEFAULT = "fast"
+MAX_CRF = 51
+MAX_CRF_OF = {"libsvtav1": 63, "libvpx-vp9": 63}  # of encoders with a wider scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,10 @@ def encoding_named(name: str) -> Encoding:
     if name not in PRESETS:
         raise OptionInvalid(f"there is no encoding named {name}; there are {', '.join(PRESETS)}")
     return PRESETS[name].encoding
+
+
+def check_crf(encoding: Encoding) -> None:
+    """OptionInvalid unless the encoder's scale includes the CRF."""
+    most = MAX_CRF_OF.get(encoding.codec, MAX_CRF)
+    if not 0 <= encoding.crf <= most:
+        raise OptionInvalid(f"invalid crf {encoding.crf}: expected an integer from 0 to {most} for {encoding.codec}")
