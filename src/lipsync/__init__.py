@@ -1,4 +1,4 @@
-"""Lip-sync: a video or a photo and a voice go in, the same video comes out with its mouth moved to the voice.
+"""Lip-sync: a video or photo and a voice in, the same video with its mouth animated to the voice out.
 
     import lipsync
 
@@ -9,26 +9,67 @@ Failures are LipsyncError subclasses with a stable ``code``; see ``lipsync.error
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from fractions import Fraction
-from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
 
-from lipsync.errors import Cancelled, LipsyncError
-from lipsync.monitor import Monitor, Progress
+from lipsync._version import __version__
 
+TYPE_CHECKING = False  # as in typing, whose import alone is a tenth of the time of ``lipsync --help``
 if TYPE_CHECKING:
-    from lipsync.engines.base import EngineOptions
-    from lipsync.media.encoding import Encoding
-    from lipsync.pipeline.job import Result
+    from collections.abc import Callable, Sequence
+    from fractions import Fraction
+    from pathlib import Path
+    from typing import Any, Literal
 
-try:
-    __version__ = metadata.version("lip-sync-service")
-except metadata.PackageNotFoundError:  # a checkout that was not installed
-    __version__ = "0+unknown"
+    from lipsync.errors import (
+        Cancelled,
+        ExtraMissing,
+        InputError,
+        LipsyncError,
+        ModelError,
+        OptionInvalid,
+        OutOfMemory,
+        OutputError,
+    )
+    from lipsync.models.session import RunInfo
+    from lipsync.monitor import Monitor, Progress
+    from lipsync.pipeline.job import EngineResult, Enhanced, EnhanceStatus, Result
 
-__all__ = ["Cancelled", "LipsyncError", "Monitor", "Progress", "__version__", "sync"]
+_EXPORTS = {  # by module, imported on first use: most of them import NumPy
+    "lipsync.errors": (
+        "Cancelled", "ExtraMissing", "InputError", "LipsyncError", "ModelError", "OptionInvalid", "OutOfMemory",
+        "OutputError",
+    ),
+    "lipsync.models.session": ("RunInfo",),
+    "lipsync.monitor": ("Monitor", "Progress"),
+    "lipsync.pipeline.job": ("EngineResult", "EnhanceStatus", "Enhanced", "Result"),
+}  # fmt: skip
+
+__all__ = [
+    "Cancelled",
+    "EngineResult",
+    "EnhanceStatus",
+    "Enhanced",
+    "ExtraMissing",
+    "InputError",
+    "LipsyncError",
+    "ModelError",
+    "Monitor",
+    "OptionInvalid",
+    "OutOfMemory",
+    "OutputError",
+    "Progress",
+    "Result",
+    "RunInfo",
+    "__version__",
+    "sync",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _EXPORTS.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def sync(
@@ -36,42 +77,135 @@ def sync(
     audio: str | Path,
     output: str | Path,
     *,
-    engine: str | Sequence[str] = "rewrite",
-    face_select: str = "largest",
-    encoding: Encoding | None = None,
-    photo_rate: int | Fraction = 25,
+    photo_rate: float | Fraction = 25,
     allow_clipped: bool = False,
-    options: EngineOptions | None = None,
     av_offset: int = 0,
+    resize_factor: int = 1,
+    rotate: bool = False,
+    crop: Sequence[int] = (0, -1, 0, -1),
+    static: bool = False,
+    face_select: Literal["largest", "left", "right", "centre"] = "largest",
+    box: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    smooth: bool = True,
+    engine: str | Sequence[str] = "rewrite",
+    original: bool = False,
+    checkpoint: str | None = None,
+    detail: float = 1.0,
+    encode: str = "fast",
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    pixel_format: str | None = None,
+    audio_codec: Literal["aac", "flac", "pcm_s24le"] | None = None,
+    audio_bitrate: int | None = None,
+    enhance: str | None = None,
+    fidelity: float = 0.7,
+    upscale: str | None = None,
+    tile: int | None = None,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    batch_size: int | None = None,
+    models_dir: str | Path | None = None,
+    offset_copies: Sequence[int] = (),
     on_progress: Callable[[Progress], None] | None = None,
     monitor: Monitor | None = None,
 ) -> Result:
-    """Move the mouth in ``video`` (a video or a photo) to the sound of ``audio`` (a sound file or a video).
+    """Animate the mouth in ``video``, a video or photo, to ``audio``, an audio file or a video with audio.
 
-    ``output`` is replaced if it exists, whole or not at all; of several engines each adds its name to it.
-    ``face_select``: whose mouth, of several people: largest, left, right or centre.
-    ``photo_rate``: frames per second made of a photo.
-    ``options``: see ``lipsync.engines.base.EngineOptions``. ``av_offset``: milliseconds by which the mouth is later
-    than the sound. ``on_progress`` is called after every frame of every stage. ``monitor`` brings a callback of its
-    own; its ``cancel()`` may be called from any thread.
+    ``output`` (.mp4, .m4v, .mov or .mkv) appears complete or not at all, and replaces an existing file. With several
+    engines, each appends its name to it. ``on_progress`` is called after each frame of each stage. ``monitor`` carries
+    a callback of its own instead; its ``cancel()`` may be called from any thread.
 
-    Raises InputError, OutputError, ModelError, ExtraMissing or OutOfMemory with one line for a person, and Cancelled.
+    Options, of which the command line and the API have the same:
+
+    photo_rate: frame rate of the video made from a photo (1 to 120 frames/s; default: 25)
+    allow_clipped: accept badly clipped, distorted audio
+    av_offset: delay of the mouth against the audio; if negative, the mouth moves earlier (-10000 to 10000 ms; default:
+        0)
+    resize_factor: downscale the output by this factor (1 to 16; default: 1)
+    rotate: rotate the footage clockwise by 90 degrees
+    crop: region of the footage to keep, after resize_factor and rotate: top, bottom, left, right; -1 is the bottom or
+        right edge (-1 or more pixels; default: 0, -1, 0, -1)
+    static: use only the first frame of the footage
+    face_select: face to animate if there are several (largest, left, right, centre; default: largest)
+    box: fixed face box: top, bottom, left, right (pixels; default: detect the face)
+    pads: padding of the face box: top, bottom, left, right (pixels; default: the engine's own)
+    smooth: average face boxes over time (default: True)
+    engine: engine that moves the mouth; repeatable, one result per engine. rewrite needs no weights and keeps the
+        footage's resolution; wav2lip and wav2lip-gan generate a 96x96 mouth; hybrid renders Wav2Lip's mouth shape at
+        full resolution; passthrough changes nothing (rewrite, wav2lip, wav2lip-gan, hybrid, passthrough; default:
+        rewrite)
+    original: reproduce the original Wav2Lip step by step, faults included; for wav2lip and wav2lip-gan
+    checkpoint: weights of the engine: a file, or a name from 'lipsync models list' (default: the engine's name)
+    detail: share of the footage's own texture given to the mouths of wav2lip and wav2lip-gan (0 to 1; default: 1)
+    encode: named encoding; the other encoding options override its parts (fast, q17, q20, small, hevc, av1, prores,
+        lossless, nvenc, hevc-nvenc, av1-nvenc, qsv, hevc-qsv, av1-qsv, amf, hevc-amf, videotoolbox, hevc-videotoolbox;
+        default: fast)
+    codec: video encoder, as FFmpeg names it (default: set by encode)
+    crf: quality: lower is better and larger; above 51 only with libsvtav1 and libvpx-vp9 (0 to 63; default: set by
+        encode)
+    preset: encoding speed: ultrafast to veryslow, or a preset of the encoder (default: set by encode)
+    pixel_format: pixel format, such as yuv420p10le (default: 4:2:0 at the footage's bit depth)
+    audio_codec: audio encoder (aac, flac, pcm_s24le; default: set by encode)
+    audio_bitrate: audio bit rate (8000 or more bits/s; default: set by encode)
+    enhance: face restorer for the new mouth, with an optional strength from 0 to 1: gfpgan-1.4, codeformer,
+        gpen-bfr-512, restoreformer-plus-plus (default: none)
+    fidelity: CodeFormer fidelity: 1 = closest to the input, 0 = highest quality (0 to 1; default: 0.7)
+    upscale: enlarge the frames by 2 or 4, optionally with a named upscaler: lanczos, span, realesr-animevideov3,
+        realesrgan-x2plus, realesrgan-x4plus, realesr-general-x4v3 (default: none)
+    tile: side of the tiles that an upscaler computes at once (32 or more pixels; default: 256 on a CPU, 512 on a GPU)
+    device: device for inference; ncnn and vulkan run upscalers only (auto, cpu, onnxruntime, cuda, tensorrt, coreml,
+        directml, ncnn, vulkan; default: auto)
+    precision: precision of inference (auto, fp32, bf16, fp16; default: auto)
+    batch_size: maximum number of frames per inference (1 or more frames; default: 4 on a CPU, 16 on a GPU)
+    models_dir: folder of model weights (default: in the user's data folder)
+    offset_copies: copies of each result with the mouth delayed by these amounts; negative values are earlier (-120 to
+        120 ms; default: none)
+
+    Raises InputError (OptionInvalid for a bad option), OutputError, ModelError, ExtraMissing or OutOfMemory with a
+    one-line message, and Cancelled.
     """
-    from lipsync.engines.base import EngineOptions
-    from lipsync.media.encoding import Encoding
-    from lipsync.pipeline.job import Job
+    from pathlib import Path
+
+    from lipsync.monitor import Monitor
+    from lipsync.pipeline.build_job import build_job
     from lipsync.pipeline.run import run
 
-    job = Job(
+    job = build_job(
         Path(video),
         Path(audio),
         Path(output),
-        engines=(engine,) if isinstance(engine, str) else tuple(engine),
-        face_select=face_select,
-        encoding=encoding or Encoding(),
-        photo_rate=Fraction(photo_rate),
+        photo_rate=photo_rate,
         allow_clipped=allow_clipped,
-        options=options or EngineOptions(),
-        av_offset=Fraction(av_offset, 1000),
+        av_offset=av_offset,
+        resize_factor=resize_factor,
+        rotate=rotate,
+        crop=crop,
+        static=static,
+        face_select=face_select,
+        box=box,
+        pads=pads,
+        smooth=smooth,
+        engine=engine,
+        original=original,
+        checkpoint=checkpoint,
+        detail=detail,
+        encode=encode,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        pixel_format=pixel_format,
+        audio_codec=audio_codec,
+        audio_bitrate=audio_bitrate,
+        enhance=enhance,
+        fidelity=fidelity,
+        upscale=upscale,
+        tile=tile,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        models_dir=models_dir,
+        offset_copies=offset_copies,
     )
     return run(job, monitor or Monitor(on_progress))

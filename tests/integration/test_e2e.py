@@ -1,4 +1,4 @@
-"""``lipsync e2e`` against the service as a user starts it, and against one that publishes something else."""
+"""``lipsync smoke-test`` against the service as a user starts it, and against one that publishes something else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(*arguments: str) -> int:
     """The command, as the command line would start it."""
     parser = argparse.ArgumentParser()
     e2e.add_to(parser.add_subparsers(required=True))
-    options = parser.parse_args(["e2e", *arguments])
+    options = parser.parse_args(["smoke-test", *arguments])
     return int(options.run(options, Monitor()))
 
 

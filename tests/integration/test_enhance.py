@@ -23,7 +23,7 @@ from lipsync.frames.rgb import BT601, UNSPECIFIED
 from lipsync.media.probe import probe, video_of
 from lipsync.media.reader import ping_pong, read
 from lipsync.monitor import Monitor
-from lipsync.pipeline import postprocess as finish
+from lipsync.pipeline import postprocess
 from lipsync.pipeline.edit_spool import EditSpool
 from lipsync.pipeline.job import Enhancement, Job
 from lipsync.pipeline.run import run
@@ -56,7 +56,7 @@ def test_the_larger_picture_is_the_result_and_the_plain_one_lies_beside(sync, tm
         ("final", 640, 480),
         ("plain", 320, 240),
     ]
-    assert (told["width"], told["enhanced"]["step"]) == (640, "completed")
+    assert (told["width"], told["enhanced"]["status"]) == (640, "completed")
     large, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
     assert len(large) == len(plain) == 50
     for one, other in zip(large, plain, strict=True):
@@ -78,8 +78,8 @@ def test_what_is_missing_for_it_ends_it_before_any_work(sync, tmp_path):
         (("--enhance", "gfpgan-1.4:2"), "0 to 1"),
         (("--upscale", "3"), "2 or 4"),
         (("--upscale", "2:gfpgan-1.4"), "gfpgan-1.4"),
-        (("--offset-copies", "500"), "500 ms"),
-        (("--detail", "7"), "between 0 and 1"),
+        (("--offset-copies", "500"), "invalid offset_copies 500"),
+        (("--detail", "7"), "from 0 to 1"),
         (("--enhance", "codeformer", "--fidelity", "-1"), "fidelity"),
         (("--fidelity", "3"), "fidelity"),
     ],
@@ -97,11 +97,11 @@ class Witness:
     def __init__(self):
         self.heard = []
 
-    def made(self, output):
+    def on_output(self, output):
         self.heard.append((output.engine, output.variant))
 
-    def enhancing(self, enhanced):
-        self.heard.append(enhanced.step.value)
+    def on_enhancement(self, enhanced):
+        self.heard.append(enhanced.status.value)
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_one_limit_of_time_holds_for_all_results(job, monkeypatch):
     monkeypatch.setattr(Lanczos, "upscale", upscale)
     wish = Enhancement(factor=2, upscaler="lanczos", seconds=1.5)
     result = run(replace(job, enhancement=wish, offset_copies=(Fraction(80, 1000),)), Monitor())
-    assert (result.enhanced.step, result.enhanced.code) == ("failed", "timed_out")
+    assert (result.enhanced.status, result.enhanced.code) == ("failed", "timed_out")
     finals = {made.engine: made.variant for made in result.outputs[:2]}
     assert finals["rewrite"] == "plain"  # the first had most of the time
     assert len(result.outputs) >= 4
@@ -145,7 +145,7 @@ def test_memory_that_runs_out_for_a_copy_changes_no_finished_file(job, monkeypat
     def write_av_offset_copy(*_, **__):
         raise OutOfMemory("too much")
 
-    monkeypatch.setattr(finish, "write_variant", write_av_offset_copy)
+    monkeypatch.setattr(postprocess, "write_av_offset_copy", write_av_offset_copy)
     witness = Witness()
     with pytest.raises(OutOfMemory):
         run(replace(job, engines=("passthrough",), offset_copies=(Fraction(80, 1000),)), Monitor(), observer=witness)
@@ -177,7 +177,7 @@ def test_stopped_while_it_enhances_it_ends_and_tells_what_is_complete(sync, tmp_
     (tmp_path / "out.mp4").write_bytes(b"mine")
     code, _, err = sync("--upscale", "2:lanczos", "--overwrite")
     assert code == 130
-    assert err == f"stopped; complete by then: {tmp_path / 'out-plain.mp4'}"
+    assert err == f"stopped; complete: {tmp_path / 'out-plain.mp4'}"
     assert files(tmp_path) == {"out.mp4", "out-plain.mp4"}
     assert (tmp_path / "out.mp4").read_bytes() == b"mine"
 
@@ -219,14 +219,14 @@ def test_the_manifest_tells_what_was_made_of_what(sync, tmp_path, speaker):
     assert {step["name"] for step in manifest["steps"]} == set(told["seconds"]) - {"total"}
     assert set(manifest["models"]) == {"face-landmarker", "motion"}
     (step,) = (step for step in manifest["steps"] if step["name"] == "enhance")
-    assert (step["by"]["step"], step["by"]["picture"]) == ("completed", {"name": "lanczos"})
+    assert (step["by"]["status"], step["by"]["picture"]) == ("completed", {"name": "lanczos"})
 
 
 def test_no_file_is_replaced_unasked(sync, tmp_path):
     (tmp_path / "out-plain.mp4").write_bytes(b"mine")
     code, _, err = sync("--upscale", "2:lanczos")
     assert code != 0
-    assert "exists already" in err
+    assert "file exists" in err
     assert (tmp_path / "out-plain.mp4").read_bytes() == b"mine"
 
 
@@ -265,7 +265,7 @@ def test_a_restorer_works_where_the_mouth_was_changed_and_nowhere_else(sync, spe
     code, told, err = sync(
         "--enhance", "codeformer:0.8", "--models-dir", models, "--crf", "0", "--manifest", str(tmp_path / "m.json")
     )
-    assert (code, err, told["enhanced"]["step"]) == (0, "", "completed")
+    assert (code, err, told["enhanced"]["status"]) == (0, "", "completed")
     better, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
     footage = list(ping_pong(probe(speaker), 50, 40))
     for one, other, before in zip(better, plain, footage, strict=True):
@@ -287,7 +287,7 @@ def test_if_enhancing_fails_the_lip_sync_stands_and_a_line_says_why(sync, tmp_pa
     path = restorer(tmp_path / "a.onnx", fails=True)
     assert main(["models", "import", str(path), "--name", "codeformer", "--models-dir", models]) == 0
     code, told, _ = sync("--enhance", "codeformer", "--models-dir", models)
-    assert (code, told["enhanced"]["step"], told["enhanced"]["code"]) == (0, "failed", "inference_failed")
+    assert (code, told["enhanced"]["status"], told["enhanced"]["code"]) == (0, "failed", "inference_failed")
     assert [(made["variant"], made["output"]) for made in told["outputs"]] == [("plain", str(tmp_path / "out.mp4"))]
     assert told["warnings"] == ["not enhanced: the network gave values that are no numbers"]
     assert {name for name in files(tmp_path) if name.endswith(".mp4")} == {"out.mp4"}

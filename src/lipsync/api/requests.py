@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from lipsync.api.errors import ApiError
+from lipsync.api.option_model import Engines, Options, default_engines
 from lipsync.api.upload_store import CONTENT, UploadStore
-from lipsync.engines import check_choice
 from lipsync.net.s3 import bucket_and_key
 from lipsync.net.url import parse
 from lipsync.tasks.options import check_options
 from lipsync.tasks.task import NewTask, Source
 
 WEB = r"^([Hh][Tt][Tt][Pp][Ss]?|[Ss]3)://[^\s/]+"
-Engine = Literal["rewrite", "wav2lip", "wav2lip-gan", "hybrid", "passthrough"]
-Preset = Literal[
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-]  # fmt: skip
-Encode = Literal[
-    "fast", "q17", "q20", "small", "hevc", "av1", "prores", "lossless", "nvenc", "hevc-nvenc", "av1-nvenc", "qsv",
-    "hevc-qsv", "av1-qsv", "amf", "hevc-amf", "videotoolbox", "hevc-videotoolbox",
-]  # fmt: skip
-Named = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 WebAddress = Annotated[str, StringConstraints(max_length=8192, pattern=WEB)]
 Checksum = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
@@ -46,48 +37,6 @@ class FromUpload(BaseModel):
     )
 
 
-class Options(BaseModel):
-    """How the task is done. Everything has a default."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    original: bool = Field(
-        default=False, description="wav2lip engines: step by step as the original did it, faults included"
-    )
-    face_select: Literal["largest", "left", "right", "centre"] = Field(
-        default="largest", description="whose mouth, of several"
-    )
-    encode: Encode = Field(default="fast", description="a named encoding; hardware's only where the worker has it")
-    crf: int | None = Field(default=None, ge=0, le=51, description="quality in its place, lower is better")
-    codec: Literal["libx264", "libx265", "libsvtav1"] | None = Field(default=None, description="encoder in its place")
-    preset: Preset | None = Field(default=None, description="how much time it takes to make the file small")
-    detail: float = Field(
-        default=1, ge=0, le=1, description="wav2lip engines: how much of the footage's texture the mouth gets"
-    )
-    enhance: Named | None = Field(
-        default=None,
-        description="NAME or NAME:STRENGTH: make the new mouth sharper; how much of it is shown, 0 to 1",
-        examples=["gfpgan-1.4:0.8"],
-    )
-    fidelity: float = Field(default=0.7, ge=0, le=1, description="codeformer: near to the face, or beautiful")
-    upscale: Named | None = Field(
-        default=None, description="2 or 4, or 2:NAME: make the picture larger", examples=["2"]
-    )
-    offset_copies: list[Annotated[int, Field(ge=-120, le=120)]] = Field(
-        default=[],
-        max_length=8,
-        description="copies whose mouth is so many milliseconds later than the sound, beside the exact one",
-        examples=[[-80, 80]],
-    )
-    photo_rate: float = Field(default=25, ge=1, le=120, description="frames/s made of a photo")
-    av_offset: int = Field(
-        default=0, ge=-5000, le=5000, description="milliseconds by which the mouth is later than the sound"
-    )
-    resize_factor: int = Field(
-        default=1, ge=1, le=16, description="how many times smaller the result is than the footage"
-    )
-    allow_clipped: bool = Field(default=False, description="use sound that is badly distorted")
-
-
 class TaskRequest(BaseModel):
     """A new task."""
 
@@ -107,19 +56,13 @@ class TaskRequest(BaseModel):
     )
     video: FromUrl | FromUpload = Field(description="a video or a photo with a face")
     audio: FromUrl | FromUpload = Field(description="a sound file, or a video's sound")
-    engines: list[Engine] = Field(default=["rewrite"], min_length=1, max_length=4, description="one result of each")
-    options: Options = Field(default_factory=lambda: Options())
+    engines: Engines = Field(default_factory=default_engines, description="Engines; the task has one result of each.")
+    options: Options = Field(default_factory=Options)
     webhook: WebAddress | None = Field(
         default=None,
         description="http or https; called, signed, when the task has ended",
         examples=["https://example.org/done"],
     )
-
-    @model_validator(mode="after")
-    def _once_each(self) -> TaskRequest:
-        if len(set(self.engines)) < len(self.engines):
-            raise ValueError("each engine can be asked for once")
-        return self
 
 
 class EstimateRequest(BaseModel):
@@ -129,23 +72,21 @@ class EstimateRequest(BaseModel):
     seconds: float = Field(gt=0, le=86_400, description="length of the sound", examples=[60])
     width: int = Field(ge=16, le=16_384, examples=[1280])
     height: int = Field(ge=16, le=16_384, examples=[720])
-    engines: list[Engine] = Field(default=["rewrite"], min_length=1, max_length=4)
+    engines: Engines = Field(default_factory=default_engines)
     options: Options = Field(default_factory=Options)
 
 
 def new_task(wish: TaskRequest, shelf: UploadStore, key_id: str | None, now: datetime) -> NewTask:
     """The wish as the task store takes it. Raises OptionInvalid, AddressForbidden, Refusal for an upload."""
-    from lipsync.engines.base import EngineOptions
-
-    check_choice(wish.engines, EngineOptions(original=wish.options.original))
-    check_options(wish.options.model_dump(mode="json"))
+    options = wish.options.model_dump(mode="json")
+    check_options(options, wish.engines)
     if wish.webhook is not None:
         parse(wish.webhook)
     return NewTask(
         video=source(wish.video, shelf, key_id, now),
         audio=source(wish.audio, shelf, key_id, now),
         engines=tuple(wish.engines),
-        options=wish.options.model_dump(mode="json"),
+        options=options,
         key_id=key_id,
         webhook=wish.webhook,
     )

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lipsync.cli.sync import add_output_to, perform
+from lipsync.cli.sync import add_report_to, perform
 from lipsync.monitor import Monitor
 
 NEXT_STEPS = """\
@@ -35,7 +35,7 @@ def add_to(commands: Any) -> None:
         help="folder to write to; created if missing (default: %(default)s)",
     )
     parser.add_argument("--photo", action="store_true", help="animate a bundled photo instead of the clip")
-    add_output_to(parser)
+    add_report_to(parser)
     parser.set_defaults(run=run)
 
 

@@ -3,110 +3,100 @@
 from __future__ import annotations
 
 import argparse
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from lipsync.cli.models import store_of
-from lipsync.cli.sync import add_encoding_to, add_network_to, add_output_to, encoding_of, frame_rate, perform
+from lipsync.cli.options import HelpFormatter, add_group, add_option, given_options
+from lipsync.cli.sync import add_report_to, perform
 from lipsync.errors import OptionInvalid
 from lipsync.monitor import Monitor
+from lipsync.pipeline.option import Group
+from lipsync.pipeline.options import OPTIONS
 
-if TYPE_CHECKING:
-    from lipsync.pipeline.job import Job
-
-YES, NO = ("true", "yes", "1", "on", ""), ("false", "no", "0", "off", "none")
-NOWHERE = [-1, -1, -1, -1]
+TRUE, FALSE = ("true", "yes", "1", "on", ""), ("false", "no", "0", "off", "none")
+DETECT = -1  # as the first number of --box
 SIDES = ("T", "B", "L", "R")
+IMG_SIZE = 96  # pixels, the only size of the generator
 DEFAULT_OUTPUT = Path("results", "result_voice.mp4")
+RENAMED: Final = {"checkpoint_path": "checkpoint", "fps": "photo_rate", "wav2lip_batch_size": "batch_size"}
+KEPT: Final = ("static", "pads", "resize_factor", "crop", "rotate")
 
 
 def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "infer",
-        help="Wav2Lip's inference.py, flag for flag",
-        description="Takes what Wav2Lip's inference.py takes. The known faults of that are mended, unless --original "
-        "asks for the same result step by step. An output that exists is replaced.",
+        help="run with the flags of Wav2Lip's inference.py",
+        description="Accepts the flags of Wav2Lip's inference.py and fixes its known faults; --original reproduces "
+        "them step by step. An existing output is replaced.",
         epilog="example: lipsync infer --checkpoint_path wav2lip_gan.pth --face speaker.mp4 --audio voice.wav",
+        formatter_class=HelpFormatter,
     )
-    add = parser.add_argument
-    add("--checkpoint_path", required=True, metavar="FILE", help="weights: .pth, .pt or .onnx, or a name in the store")
-    add("--face", type=Path, required=True, metavar="FILE", help="a video or a photo with a face")
-    add("--audio", type=Path, required=True, metavar="FILE", help="a sound file, or a video's sound")
-    add("--outfile", type=Path, default=DEFAULT_OUTPUT, metavar="FILE", help=f"where it goes ({DEFAULT_OUTPUT})")
-    add("--static", type=_truth, nargs="?", const=True, default=False, metavar="BOOL", help="show the first frame only")
-    add("--fps", type=frame_rate, default=Fraction(25), metavar="N", help="frames/s made of a photo (25)")
-    add("--pads", type=int, nargs=4, default=None, metavar=SIDES, help="pixels added to the face's box (0 10 0 0)")
-    add(
-        "--face_det_batch_size", type=int, default=16, metavar="N", help="accepted; faces are not found in batches here"
-    )
-    add(
-        "--wav2lip_batch_size",
-        type=int,
-        default=None,
-        metavar="N",
-        help="frames computed at once, at most (4, or 16 on a card)",
-    )
-    add("--resize_factor", type=int, default=1, metavar="N", help="a picture so many times smaller than the footage")
-    add("--crop", type=int, nargs=4, default=[0, -1, 0, -1], metavar=SIDES, help="the part of the picture that is used")
-    add("--box", type=int, nargs=4, default=NOWHERE, metavar=SIDES, help="where the face is, in place of finding it")
-    add("--rotate", action="store_true", help="turn the picture clockwise by 90 degrees")
-    add("--nosmooth", action="store_true", help="do not average the face's box over time")
-    add("--img_size", type=int, default=96, help=argparse.SUPPRESS)
-    add("--original", action="store_true", help="step by step as the original did it")
-    add("--av-offset", type=int, default=0, metavar="MS", help="the mouth this much later than the sound")
-    add_network_to(parser)
-    add_encoding_to(parser)
-    add_output_to(parser)
+    _add_files(parser)
+    _add_footage(parser)
+    add_group(parser, Group.INFERENCE)
+    add_group(parser, Group.ENCODING)
+    add_report_to(parser.add_argument_group("reports"))
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace, monitor: Monitor) -> int:
-    if options.img_size != 96:
-        raise OptionInvalid(f"the generator's pictures have 96 pixels a side, not {options.img_size}")
-    if options.outfile == DEFAULT_OUTPUT:
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("input and output").add_argument
+    add("--checkpoint_path", required=True, metavar="FILE", help="weights: .pth, .pt or .onnx, or an installed name")
+    add("--face", type=Path, required=True, metavar="FILE", help="video or photo of a face")
+    add("--audio", type=Path, required=True, metavar="FILE", help="audio file, or video with audio")
+    add("--outfile", type=Path, default=DEFAULT_OUTPUT, metavar="FILE", help="result (default: %(default)s)")
+    add("--fps", metavar="RATE", help=OPTIONS["photo_rate"].full_help)
+
+
+def _add_footage(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("face and frames")
+    add = group.add_argument
+    add("--static", type=_truth, nargs="?", const=True, metavar="BOOL", help=OPTIONS["static"].full_help)
+    add("--pads", type=int, nargs=4, metavar=SIDES, help=f"{OPTIONS['pads'].help} (pixels; default: 0 10 0 0)")
+    add("--face_det_batch_size", type=int, metavar="N", help="ignored: faces are not detected in batches")
+    add("--wav2lip_batch_size", metavar="N", help=OPTIONS["batch_size"].full_help)
+    add("--resize_factor", metavar="N", help=OPTIONS["resize_factor"].full_help)
+    add("--crop", type=int, nargs=4, metavar=SIDES, help=f"{OPTIONS['crop'].help} (pixels; default: 0 -1 0 -1)")
+    add("--box", type=int, nargs=4, metavar=SIDES, help=f"{OPTIONS['box'].help} (pixels; default: detect the face)")
+    add("--rotate", action="store_true", help=OPTIONS["rotate"].full_help)
+    add("--nosmooth", action="store_true", help="do not average face boxes over time")
+    add("--img_size", type=int, default=IMG_SIZE, help=argparse.SUPPRESS)
+    add_option(group, OPTIONS["original"])
+    add_option(group, OPTIONS["av_offset"])
+
+
+def run(arguments: argparse.Namespace, monitor: Monitor) -> int:
+    from lipsync.pipeline.build_job import build_job
+
+    if arguments.img_size != IMG_SIZE:
+        raise OptionInvalid(f"invalid img_size {arguments.img_size}: expected {IMG_SIZE}, the generator's only size")
+    job = build_job(arguments.face, arguments.audio, arguments.outfile, **_options(arguments))
+    if arguments.outfile == DEFAULT_OUTPUT:
         from lipsync.files import make_folder
 
-        make_folder(DEFAULT_OUTPUT.parent)  # which the original takes to be there
-    perform(_job(options), options, monitor)
+        make_folder(DEFAULT_OUTPUT.parent)  # the original expects it to exist
+    perform(job, arguments, monitor)
     return 0
 
 
-def _job(options: argparse.Namespace) -> Job:
-    from lipsync.engines.base import EngineOptions
-    from lipsync.pipeline.job import Job
-
-    return Job(
-        options.face,
-        options.audio,
-        options.outfile,
-        engines=("wav2lip",),
-        encoding=encoding_of(options),
-        photo_rate=options.fps,
-        allow_clipped=True,
-        options=EngineOptions(
-            device=options.device,
-            precision=options.precision,
-            batch_size=options.wav2lip_batch_size or options.batch_size,
-            original=options.original,
-            checkpoint=options.checkpoint_path,
-            models_dir=store_of(options).folder,
-            pads=None if options.pads is None else tuple(options.pads),
-            box=None if options.box[0] == -1 else tuple(options.box),
-            smooth=not options.nosmooth,
-        ),
-        av_offset=Fraction(options.av_offset, 1000),
-        resize_factor=options.resize_factor,
-        rotate=options.rotate,
-        crop=tuple(options.crop),
-        static=options.static,
-    )
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The original's flags as options of a job."""
+    flags = RENAMED | {name: name for name in KEPT}
+    given = {
+        option: OPTIONS[option].parse(value)
+        for flag, option in flags.items()
+        if (value := getattr(arguments, flag)) is not None
+    }
+    if arguments.box is not None and arguments.box[0] != DETECT:
+        given["box"] = arguments.box
+    fixed = {"engine": "wav2lip", "allow_clipped": True, "smooth": not arguments.nosmooth}
+    return given_options(arguments) | given | fixed
 
 
 def _truth(text: str) -> bool:
-    """The original took every word for true, False as well."""
-    if text.lower() in YES:
+    """A Boolean flag's argument; the original took every word for true, even False."""
+    if text.lower() in TRUE:
         return True
-    if text.lower() in NO:
+    if text.lower() in FALSE:
         return False
-    raise argparse.ArgumentTypeError(f"{text} is neither true nor false")
+    raise argparse.ArgumentTypeError(f"invalid value {text!r}: expected true or false")

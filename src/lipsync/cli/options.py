@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
+from pathlib import Path
 from typing import Any
 
 from lipsync.cli.models import store_of
@@ -10,20 +12,36 @@ from lipsync.pipeline.option import Door, Group, Kind, Option
 from lipsync.pipeline.options import options_of
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps help texts at spaces alone, so that names with hyphens stay whole."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+
 def add_group(parser: argparse.ArgumentParser, group: Group) -> argparse._ArgumentGroup:
-    """Add the options of a group under its heading, and return the group for further arguments."""
-    heading = parser.add_argument_group(group.value)
+    """Add the options of a group under its heading, and return the heading for further arguments."""
+    heading = parser.add_argument_group(group)
+    add_options(heading, group)
+    return heading
+
+
+def add_options(heading: argparse._ArgumentGroup, group: Group) -> None:
+    """Add the options of a group."""
     for option in options_of(Door.CLI).values():
         if option.group is group:
             add_option(heading, option)
-    return heading
 
 
 def add_option(group: argparse._ActionsContainer, option: Option) -> None:
     """Add one option. Its argument stays text, which ``given_options`` parses."""
     help_text = option.full_help.replace("%", "%%")
+    if option.variable:
+        help_text = f"{help_text[:-1]}; environment: {option.variable})"
     if option.kind is Kind.BOOLEAN:
         group.add_argument(option.flag, action="store_true", default=None, help=help_text)
+    elif option.kind is Kind.PATH:
+        group.add_argument(option.flag, type=Path, metavar=option.metavar, help=help_text)
     else:
         action = "append" if option.kind is Kind.NAMES else "store"
         group.add_argument(option.flag, action=action, metavar=option.metavar, help=help_text)

@@ -1,4 +1,4 @@
-"""``lipsync e2e``: a whole task against a running service, as a client does it, and a look at what it published."""
+"""``lipsync smoke-test``: one task against a running service, as a client does it, and a check of its outputs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FINAL = ("completed", "failed", "cancelled")
 
 def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
-        "e2e",
+        "smoke-test",
         help="run a whole task against a running service and check what it publishes",
         description="Uploads a face and a voice to a running service, has a task made of them, downloads each result "
         "and checks it. Without files it brings its own. Ends with 0, or with the code of the first failure.",

@@ -1,4 +1,4 @@
-"""What a job is asked to do, and what it says when it is done."""
+"""The records of a job: its order, its results, and the observer of its outputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from lipsync.engines.base import EngineOptions
 from lipsync.enhancers.base import EnhancerOptions
@@ -16,19 +16,17 @@ from lipsync.media.transform import NO_CROP
 from lipsync.models.session import RunInfo
 from lipsync.types import Sides
 
-FINAL_VARIANT, PLAIN_VARIANT = (
-    "final",
-    "plain",
-)  # what an output is, beside the variants with another offset of the sound
+FINAL_VARIANT: Final = "final"
+PLAIN_VARIANT: Final = "plain"  # before enhancement; copies with another audio offset have names of their own
 
 
 @dataclass(frozen=True, slots=True)
 class Enhancement:
-    """What is done to each result after the lip-sync, as a step that may fail without losing it.
+    """A step after the lip-sync that may fail without losing it.
 
-    ``restorer``: a name in RESTORERS, None: the face stays as it is. ``factor``: how many times larger the picture
-    becomes, by ``upscaler``, a name in UPSCALERS; None: the best that is here. ``seconds``: how long it may take.
-    ``required``: what is missing for it stops the job before it begins, instead of the enhancement alone.
+    ``restorer``: a name in RESTORERS; None leaves the face as it is. ``factor``: enlargement of the frames by
+    ``upscaler``, a name in UPSCALERS; None: the best one installed. ``seconds``: time limit. ``required``: a missing
+    model or extra fails the job before it starts, instead of the enhancement alone.
     """
 
     restorer: str | None = None
@@ -41,14 +39,12 @@ class Enhancement:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One face, one sound, one result of each engine.
+    """One video, one audio track, and one result per engine. ``build_job`` makes valid ones from option values.
 
-    ``face_select``: whose mouth, of several people: largest, left, right or centre.
-    ``av_offset``: seconds by which the mouth is to be later than the sound. ``resize_factor``: how many times smaller
-    the result is than the footage, then ``rotate`` clockwise by 90 degrees, cut to ``crop`` (see ``media.transform``).
-    ``static``: only the first frame of the footage is shown. ``detail`` 0..1: how much of the footage's own texture is
-    given to mouths that are softer than it. ``offset_copies``: seconds by which the mouth is later than the sound in
-    further copies of each result.
+    ``av_offset``: delay of the mouth against the audio in seconds; ``offset_copies``: the same for additional copies of
+    each result. Frames are downscaled by ``resize_factor``, then rotated clockwise by 90 degrees if ``rotate``, then
+    cut to ``crop`` (top, bottom, left, right; -1 is the far edge). ``static``: only the first frame is used.
+    ``detail`` 0..1: share of the footage's texture given to softer mouths.
     """
 
     video: Path
@@ -71,21 +67,21 @@ class Job:
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """Where each engine's result goes: ``output`` itself if there is one, else with the engine's name added."""
+        """The result of each engine: ``output`` for a single engine, else with the engine's name appended."""
         if len(self.engines) == 1:
             return (self.output,)
         return tuple(self.output.with_stem(f"{self.output.stem}-{engine}") for engine in self.engines)
 
     @property
     def plain_outputs(self) -> tuple[Path, ...]:
-        """Where the lip-sync alone goes: beside the results if these are to be enhanced."""
+        """The lip-sync of each engine before enhancement; the same as ``outputs`` if there is none."""
         if self.enhancement is None:
             return self.outputs
         return tuple(output.with_stem(f"{output.stem}-{PLAIN_VARIANT}") for output in self.outputs)
 
 
 class EnhanceStatus(StrEnum):
-    """How far an enhancement is."""
+    """The status of an enhancement."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -96,28 +92,31 @@ class EnhanceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Enhanced:
-    """What became of an enhancement: ``code`` and ``message`` tell why it failed or was skipped,
-    or what would have been better. ``names``: by what the ``face`` and the ``picture`` were enhanced, ``run_info``:
-    how these computed."""
+    """The outcome of an enhancement.
 
-    step: EnhanceStatus
+    ``code`` and ``message``: the reason for a failure or a skip, or a hint at a better enhancer. ``names``: the
+    enhancer of the ``face`` and of the whole ``picture``; ``run_info``: how each was computed.
+    """
+
+    status: EnhanceStatus
     code: str | None = None
     message: str | None = None
     run_info: Mapping[str, RunInfo] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def told(self) -> dict[str, dict[str, Any]]:
+    def enhancers(self) -> dict[str, dict[str, Any]]:
         """``names`` and ``run_info`` as plain values."""
-        how = {part: asdict(run_info) for part, run_info in self.run_info.items()}
-        return {part: {"name": name} | how.get(part, {}) for part, name in self.names.items()}
+        infos = {target: asdict(run_info) for target, run_info in self.run_info.items()}
+        return {target: {"name": name} | infos.get(target, {}) for target, name in self.names.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class EngineResult:
-    """One file of one engine. ``edited``: frames that were changed; ``run_info``: how it was computed.
+    """One file of one engine.
 
-    ``variant``: FINAL_VARIANT; PLAIN_VARIANT, where an enhanced one lies beside it; or the name by ``av_offset_name``.
+    ``edited``: number of changed frames; ``run_info``: how they were computed. ``variant``: FINAL_VARIANT,
+    PLAIN_VARIANT, or the name of an offset copy (``av_offset_name``). ``padding``: see ``Result``.
     """
 
     engine: str
@@ -133,12 +132,13 @@ class EngineResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The outcome of a job. ``outputs``: each engine's final file first, then the others.
+    """The outcome of a job.
 
-    ``faces``: frames in which the tracked face was seen or a short gap was bridged. ``padding``: columns on the right
-    and rows at the bottom that the encoder adds to reach even sizes and players hide. ``resize_factor``: how many times
-    smaller the lip-sync's picture is than the footage. ``enhanced``: None if enhancement was not requested.
-    ``peak_memory``: bytes.
+    ``outputs``: the final file of each engine, then all other files. ``frames``: frames of the output; ``faces``:
+    those in which the followed face was seen or interpolated. ``rate``: frames/s; ``duration``: seconds.
+    ``padding``: columns on the right and rows at the bottom that the encoder added and players hide.
+    ``resize_factor``: downscaling of the lip-sync, larger than the job's if memory ran out. ``seconds``: time of each
+    stage and in ``total``; ``peak_memory``: bytes. ``enhanced``: None if the job has no enhancement.
     """
 
     outputs: tuple[EngineResult, ...]
@@ -167,25 +167,25 @@ class Result:
 
     @property
     def edited(self) -> int:
-        """How many frames the first engine changed."""
+        """The number of frames that the first engine changed."""
         return self.outputs[0].edited
 
 
 class OutputObserver(Protocol):
-    """Who is told of each file as soon as it is complete, while the job goes on."""
+    """Follows the files of a running job."""
 
-    def made(self, output: EngineResult) -> None:
-        """A file is complete. Where an enhancement fails, its plain file takes the place of the final one."""
+    def on_output(self, output: EngineResult) -> None:
+        """Handle a complete file. If the enhancement fails, the plain file is renamed to the final one."""
 
-    def enhancing(self, enhanced: Enhanced) -> None:
-        """The enhancement of another result begins, or all of it has ended."""
+    def on_enhancement(self, enhanced: Enhanced) -> None:
+        """Handle the start of one result's enhancement, or the end of all."""
 
 
 class NullObserver:
-    """A receiver that waits for the result."""
+    """An observer that does nothing."""
 
-    def made(self, output: EngineResult) -> None:
-        """Say nothing."""
+    def on_output(self, output: EngineResult) -> None:
+        """Ignore the file."""
 
-    def enhancing(self, enhanced: Enhanced) -> None:
-        """Say nothing."""
+    def on_enhancement(self, enhanced: Enhanced) -> None:
+        """Ignore the enhancement."""

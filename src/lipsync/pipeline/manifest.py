@@ -94,8 +94,8 @@ def _steps(job: Job, result: Result) -> Iterator[dict[str, Any]]:
     how = {"render": {engine: _plain(made) for engine, made in _by_engine(result)}}
     if result.enhanced is not None:
         enhanced = result.enhanced
-        end = {"step": enhanced.step.value, "code": enhanced.code, "message": enhanced.message}
-        how["enhance"] = end | _plain(enhanced.told)
+        end = {"status": enhanced.status.value, "code": enhanced.code, "message": enhanced.message}
+        how["enhance"] = end | _plain(enhanced.enhancers)
     untried = {} if result.enhanced is None or "enhance" in result.seconds else {"enhance": 0.0}
     for name, seconds in {**result.seconds, **untried}.items():
         if name != "total":

@@ -97,12 +97,23 @@ class Option:
 
     @property
     def full_help(self) -> str:
-        """``help`` with choices, range, default and variable."""
-        default = self.default_help or (", ".join(self.default) if self.kind is Kind.NAMES else str(self.default))
-        facts = [", ".join(self.choices), self.range_help, f"default: {default}", self.variable and f"${self.variable}"]
+        """``help`` with choices, range and default."""
         if self.kind is Kind.BOOLEAN and not self.default:
-            facts.clear()
-        return f"{self.help} ({'; '.join(filter(None, facts))})" if facts else self.help
+            return self.help
+        default = self.default_help or self._default_text
+        facts = [", ".join(self.choices), self.range_help, f"default: {default}"]
+        return f"{self.help} ({'; '.join(filter(None, facts))})"
+
+    @property
+    def _default_text(self) -> str:
+        if isinstance(self.default, tuple):
+            return ", ".join(map(str, self.default))
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+
+    @property
+    def json_default(self) -> Any:
+        """``default`` as JSON has it."""
+        return list(self.default) if isinstance(self.default, tuple) else self.default
 
     def parse(self, text: object) -> object:
         """A command-line argument as a value for ``checked``, which refuses what cannot be parsed."""

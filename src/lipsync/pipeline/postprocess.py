@@ -51,7 +51,7 @@ def finish(
         for name, file, count, chain in zip(context.job.engines, written, edited, chains, strict=True)
     ]
     for output in plain:
-        observer.made(output)
+        observer.on_output(output)
     done = Postprocessed(tuple(plain)) if enhancers is None else _enhanced(context, chains, enhancers, plain, observer)
     finals = done.outputs[: len(plain)]
     if not context.job.offset_copies:
@@ -71,7 +71,7 @@ def _enhanced(
 ) -> Postprocessed:
     finals, others, ends = [], [], []
     for place, (chain, before, output) in enumerate(zip(chains, plain, context.job.outputs, strict=True)):
-        observer.enhancing(Enhanced(EnhanceStatus.PROCESSING))
+        observer.on_enhancement(Enhanced(EnhanceStatus.PROCESSING))
         end, written = enhance(context, chain, enhancers, output, Position(place, len(chains)))
         ends.append(end)
         if written is None:
@@ -81,9 +81,9 @@ def _enhanced(
             continue
         finals.append(_told(replace(before, variant=FINAL_VARIANT), written, context))
         others.append(before)
-        observer.made(finals[-1])
-    end = min(ends, key=lambda one: WORST.index(one.step))
-    observer.enhancing(end)
+        observer.on_output(finals[-1])
+    end = min(ends, key=lambda one: WORST.index(one.status))
+    observer.on_enhancement(end)
     return Postprocessed((*finals, *others), end)
 
 
@@ -95,7 +95,7 @@ def _copies(context: RenderContext, finals: Sequence[EngineResult], observer: Ou
                 final.output, output, sound=context.sound, offset=offset, encoding=context.job.encoding
             )
             copy = replace(final, output=output, variant=av_offset_name(offset))
-            observer.made(copy)
+            observer.on_output(copy)
             yield copy
 
 

@@ -88,9 +88,9 @@ def _warnings(job: Job, made: Made, sound: AudioStats) -> Iterator[str]:
     factor = made.context.job.resize_factor
     if factor > job.resize_factor:
         yield f"memory ran out; the picture is {factor} times smaller than the footage"
-    if enhanced is not None and enhanced.step is not EnhanceStatus.COMPLETED:
+    if enhanced is not None and enhanced.status is not EnhanceStatus.COMPLETED:
         yield f"not enhanced: {enhanced.message}"
     if enhanced is not None:
-        if enhanced.step is EnhanceStatus.COMPLETED and enhanced.message:
+        if enhanced.status is EnhanceStatus.COMPLETED and enhanced.message:
             yield enhanced.message
         yield from (note for run_info in enhanced.run_info.values() for note in run_info.notes)

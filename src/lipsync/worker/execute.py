@@ -145,7 +145,7 @@ class _End:
         at.store.finish(task.id, at.worker, performance, timings, at.now())
         told = "completed after %.1f s: %d frames, %.1f frames/s"
         enhanced = result.enhanced
-        if enhanced is None or enhanced.step is not EnhanceStatus.FAILED:
+        if enhanced is None or enhanced.status is not EnhanceStatus.FAILED:
             self.log.info(told, seconds, result.frames, rate)
         else:
             lacking = (enhanced.message, enhanced.code)

@@ -42,7 +42,7 @@ class Publisher:
         self._keys, self._monitor, self._enter, self._now = keys, monitor, enter, now
         self._published: dict[tuple[str, str], Stored] = {}
 
-    def made(self, output: EngineResult) -> None:
+    def on_output(self, output: EngineResult) -> None:
         self._enter(Status.UPLOADING)
         name = output.engine if output.variant == FINAL_VARIANT else f"{output.engine}-{output.variant}"
         stored = self._put(output.output, name, self._monitor)
@@ -52,13 +52,13 @@ class Publisher:
         self._store.log(self._task.id, "info", f"published as {stored.key}", self._now(), output=name)
         self._published[output.engine, output.variant] = stored
 
-    def enhancing(self, enhanced: Enhanced) -> None:
-        if enhanced.step is EnhanceStatus.PROCESSING:
+    def on_enhancement(self, enhanced: Enhanced) -> None:
+        if enhanced.status is EnhanceStatus.PROCESSING:
             self._enter(Status.ENHANCING)
-        told = None if enhanced.step is EnhanceStatus.COMPLETED else enhanced.message
-        problem = None if told is None else TaskFailure(enhanced.code or enhanced.step.value, told, retryable=False)
-        self._store.enhance(self._task.id, self._worker, enhanced.step, problem, self._now())
-        if enhanced.step is not EnhanceStatus.PROCESSING:
+        told = None if enhanced.status is EnhanceStatus.COMPLETED else enhanced.message
+        problem = None if told is None else TaskFailure(enhanced.code or enhanced.status.value, told, retryable=False)
+        self._store.enhance(self._task.id, self._worker, enhanced.status, problem, self._now())
+        if enhanced.status is not EnhanceStatus.PROCESSING:
             self._enter(Status.UPLOADING)  # what is left to be made is made in no time
 
     def manifest(self, job: Job, result: Result, path: Path, memory: VideoMemory | None) -> None:

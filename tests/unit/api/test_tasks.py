@@ -1,29 +1,19 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from dataclasses import fields
 
 import pytest
 
-from lipsync.api.requests import Encode, Engine, Options
+from lipsync.api.option_model import Options
 from lipsync.engines import ENGINES
-from lipsync.engines.base import EngineOptions
 from lipsync.enhancers import RESTORERS, UPSCALERS
 from lipsync.media.encoding import PRESETS
+from lipsync.pipeline.option import Door
+from lipsync.pipeline.options import options_of
 from lipsync.tasks.options import DEFAULTS
 from lipsync.tasks.task import Status, TaskFailure
-
-LOCAL = {
-    "device",
-    "precision",
-    "batch_size",
-    "checkpoint",
-    "models_dir",
-    "pads",
-    "box",
-    "smooth",
-}  # not asked for over the network
 
 
 def test_a_new_task_waits_and_is_announced(house):
@@ -98,6 +88,13 @@ def test_what_cannot_be_done_is_refused(house, wrong):
     assert house.bell.rung == []
 
 
+def test_half_a_surrogate_pair_is_refused(house):
+    body = json.dumps(house.wish | {"options": {"enhance": "\ud800"}})
+    headers = house.key() | {"Content-Type": "application/json"}
+    answer = house.client.post("/v1/tasks", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
+
+
 def test_inputs_may_be_in_s3_and_carry_a_checksum(house):
     task = house.new(house.key(), video={"url": "s3://bucket/folder/v.mp4", "sha256": "0" * 64})
     assert task["video"]["url"] == "s3://bucket/folder/v.mp4"
@@ -116,16 +113,34 @@ def test_credentials_in_addresses_are_kept_and_not_shown(house):
         assert "example.org/v.mp4" in text
 
 
-def test_the_options_are_those_of_the_engines(house):
-    assert {field.name for field in fields(EngineOptions)} - LOCAL <= set(Options.model_fields)
-    assert set(Engine.__args__) == set(ENGINES)
+def test_the_options_are_those_of_the_table(house):
     assert Options().model_dump() == DEFAULTS
-    told = house.client.get("/v1/options", headers=house.key()).json()
-    assert told["engines"] == list(ENGINES)
-    assert (set(told["restorers"]), set(told["upscalers"])) == (set(RESTORERS), set(UPSCALERS))
-    assert told["options"]["properties"]["crf"]["anyOf"][0]["maximum"] == 51
-    assert set(Encode.__args__) == set(PRESETS)
-    house.new(house.key(), options=told["defaults"])
+    body = house.client.get("/v1/options", headers=house.key()).json()
+    assert body["engines"] == list(ENGINES)
+    assert (set(body["restorers"]), set(body["upscalers"])) == (set(RESTORERS), set(UPSCALERS))
+    assert body["defaults"] == DEFAULTS
+    schemas = body["options"]["properties"]
+    assert set(schemas) == set(options_of(Door.API))
+    assert schemas["crf"]["anyOf"][0] == {"type": "integer", "minimum": 0, "maximum": 63}
+    assert schemas["encode"]["enum"] == list(PRESETS)
+    assert all(schema["description"] for schema in schemas.values())
+    house.new(house.key(), options=body["defaults"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"crf": 99}, "invalid crf 99: expected an integer from 0 to 63"),
+        ({"crf": "17"}, "invalid crf '17': expected an integer from 0 to 63"),
+        ({"crf": 60}, "invalid crf 60: expected an integer from 0 to 51 for libx264"),
+        ({"photo_rate": 0}, "invalid photo_rate 0: expected a number or fraction from 1 to 120 (frames/s)"),
+        ({"face_select": "nicest"}, "invalid face_select 'nicest': expected one of largest, left, right, centre"),
+        ({"offset_copies": [0]}, "invalid offset_copies 0: expected at most 8 integers from -120 to 120 except 0 (ms)"),
+    ],
+)
+def test_a_bad_option_is_refused_in_the_words_of_every_door(house, options, words):
+    answer = house.client.post("/v1/tasks", json=house.wish | {"options": options}, headers=house.key())
+    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (422, "option_invalid", words)
 
 
 def test_a_list_is_read_page_by_page(house):

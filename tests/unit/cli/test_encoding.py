@@ -1,19 +1,27 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
-from lipsync.cli.sync import add_encoding_to, encoding_of
+from lipsync.cli.options import HelpFormatter, add_group, given_options
 from lipsync.errors import OptionInvalid
 from lipsync.media.encoding import PRESETS, Encoding
+from lipsync.pipeline.build_job import build_job
+from lipsync.pipeline.option import Group
 
 
 @pytest.fixture
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser()
-    add_encoding_to(made)
-    return made
+    parser = argparse.ArgumentParser(formatter_class=HelpFormatter)
+    add_group(parser, Group.ENCODING)
+    add_group(parser, Group.INFERENCE)
+    return parser
+
+
+def encoding_of(arguments: argparse.Namespace) -> Encoding:
+    return build_job(Path("a.mp4"), Path("b.wav"), Path("c.mp4"), **given_options(arguments)).encoding
 
 
 @pytest.mark.parametrize(
@@ -33,7 +41,7 @@ def test_single_options_change_the_choice_that_is_named(parser, line, encoding):
 
 
 def test_a_choice_that_there_is_not_is_refused(parser):
-    with pytest.raises(OptionInvalid, match="no encoding named best"):
+    with pytest.raises(OptionInvalid, match="invalid encode 'best': expected one of fast, q17"):
         encoding_of(parser.parse_args(["--encode", "best"]))
 
 

@@ -583,7 +583,7 @@ def test_a_task_whose_enhancement_failed_says_so_in_its_last_line_and_its_manife
     assert re.fullmatch(r"completed after .*; not enhanced: .*codeformer.* \[model_missing\]", text)
     manifest = json.loads((place.folder.parent / "published" / f"{task.id}/manifest.json").read_text())
     (step,) = (step for step in manifest["steps"] if step["name"] == "enhance")
-    assert (step["by"]["step"], step["by"]["code"]) == ("failed", "model_missing")
+    assert (step["by"]["status"], step["by"]["code"]) == ("failed", "model_missing")
 
 
 def test_a_task_that_asks_for_no_enhancement_has_skipped_it(place, store, claimed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from lipsync.api.auth import Reader
 from lipsync.api.errors import problems
-from lipsync.api.requests import EstimateRequest, Options
+from lipsync.api.option_model import Options
+from lipsync.api.requests import EstimateRequest
 from lipsync.engines import ENGINES
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler, parse_upscale
 from lipsync.tasks.options import check_options
@@ -58,22 +60,23 @@ def options(caller: Reader) -> OptionsView:
 @router.post("/v1/estimate", summary="How long it might take", responses=problems(413))
 def estimate(guess: EstimateRequest, caller: Reader) -> Estimate:
     """A rough guess: the real time may be half or twice that, and far less where there is a GPU."""
-    check_options(guess.options.model_dump(mode="json"))
+    options = guess.options.model_dump(mode="json")
+    check_options(options, guess.engines)
     frames = guess.seconds * RATE
-    pixels = guess.width * guess.height / guess.options.resize_factor**2 / PIXELS
+    pixels = guess.width * guess.height / options["resize_factor"] ** 2 / PIXELS
     size = SHARE + (1 - SHARE) * pixels
-    more = frames * _enhanced(guess.options, pixels)
+    more = frames * _enhanced(options, pixels)
     each: dict[str, float] = {
         engine: round(START + frames / SPEED[engine] * size + more, 1) for engine in guess.engines
     }
     return Estimate(seconds=round(sum(each.values()), 1), engines=each)
 
 
-def _enhanced(options: Options, pixels: float) -> float:
+def _enhanced(options: Mapping[str, Any], pixels: float) -> float:
     """Seconds that a frame takes after its engine; ``pixels``: of 720p."""
-    seconds = 1 / RESTORED if options.enhance else 0.0
-    if options.upscale:
-        factor, name = parse_upscale(options.upscale)
+    seconds = 1 / RESTORED if options["enhance"] else 0.0
+    if options["upscale"]:
+        factor, name = parse_upscale(options["upscale"])
         speed = LANCZOS if (name or best_upscaler(factor)[0]) == "lanczos" else NETWORK
         seconds += pixels / speed * (factor / 2) ** 2
     return seconds
