@@ -47,8 +47,8 @@ def free_port() -> int:
 def run(*arguments: str) -> int:
     """The command, as the command line would start it."""
     parser = argparse.ArgumentParser()
-    e2e.add_to(parser.add_subparsers(required=True))
-    options = parser.parse_args(["smoke-test", *arguments])
+    e2e.add_to(parser)
+    options = parser.parse_args(arguments)
     return int(options.run(options, Monitor()))
 
 

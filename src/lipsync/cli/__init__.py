@@ -44,8 +44,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lipsync {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
+        subparser = commands.add_parser(name, help=text)
         if command in (name, None):
-            import_module(f"lipsync.cli.{name.replace('-', '_')}").add_to(commands)
-        else:
-            commands.add_parser(name, help=text)
+            import_module(f"lipsync.cli.{name.replace('-', '_')}").add_to(subparser)
     return parser

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
-from typing import Any
 
 from lipsync.cli.sync import add_report_to, perform
 from lipsync.monitor import Monitor
@@ -19,12 +18,10 @@ Try next:
   lipsync doctor         check the installation"""
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "demo",
-        help="make a short example from bundled footage",
-        description="Re-animates a bundled 3 s clip to a sentence by another speaker. Writes the two inputs, the "
-        "result and a side-by-side comparison to a folder. Files of an earlier run are replaced.",
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Re-animates a bundled 3 s clip to a sentence by another speaker. Writes the two inputs, the "
+        "result and a side-by-side comparison to a folder. Files of an earlier run are replaced."
     )
     parser.add_argument(
         "-o",

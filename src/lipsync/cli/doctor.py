@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from importlib import metadata
-from typing import Any
 
 from lipsync import __version__
 from lipsync.errors import LipsyncError
@@ -35,12 +34,8 @@ class Finding:
     needed: bool = True
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "doctor",
-        help="tell what works here",
-        description="Tries out what lipsync needs; exit code 1 if it cannot work.",
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Tries out what lipsync needs; exit code 1 if it cannot work."
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
     parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)

@@ -22,15 +22,13 @@ RENAMED: Final = {"checkpoint_path": "checkpoint", "fps": "photo_rate", "wav2lip
 KEPT: Final = ("static", "pads", "resize_factor", "crop", "rotate")
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "infer",
-        help="run with the flags of Wav2Lip's inference.py",
-        description="Accepts the flags of Wav2Lip's inference.py and fixes its known faults; --original reproduces "
-        "them step by step. An existing output is replaced.",
-        epilog="example: lipsync infer --checkpoint_path wav2lip_gan.pth --face speaker.mp4 --audio voice.wav",
-        formatter_class=HelpFormatter,
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Accepts the flags of Wav2Lip's inference.py and fixes its known faults; --original reproduces "
+        "them step by step. An existing output is replaced."
     )
+    parser.epilog = "example: lipsync infer --checkpoint_path wav2lip_gan.pth --face speaker.mp4 --audio voice.wav"
+    parser.formatter_class = HelpFormatter
     _add_files(parser)
     _add_footage(parser)
     add_group(parser, Group.INFERENCE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from lipsync.cli.runtime import add_action, opened, started
 from lipsync.errors import TaskMissing
@@ -13,10 +12,8 @@ from lipsync.monitor import Monitor
 SCOPES = ("tasks:read", "tasks:write", "admin")
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "keys", help="make and revoke API keys of the service", description="API keys of the service."
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = "API keys of the service."
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     create = add_action(actions, "create", run_create, "make a key; its secret is shown once")
     create.add_argument("name", metavar="NAME", help="whose it is, for the list")

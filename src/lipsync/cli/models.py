@@ -24,13 +24,9 @@ YOURS = "that of the file you imported"
 Command = Callable[[argparse.Namespace, Monitor], int]
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "models",
-        help="fetch or import the weights that some engines need",
-        description="Keeps the weights that some engines need. Only fetch uses the network.",
-        epilog="example: lipsync models import wav2lip_gan.pth",
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Keeps the weights that some engines need. Only fetch uses the network."
+    parser.epilog = "example: lipsync models import wav2lip_gan.pth"
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     _add(actions, "list", run_list, "tell what there is, and what is here")
     fetch = _add(actions, "fetch", run_fetch, "download published weights and make them ready")

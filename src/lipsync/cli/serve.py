@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lipsync.monitor import Monitor
 
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 PATIENCE = 5  # seconds that answers under way have at the end
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "serve",
-        help="run the service: REST API and, on one machine, its worker",
-        description="Runs the REST API. Without LIPSYNC_BROKER_URL a worker runs beside it and nothing else is needed; "
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Runs the REST API. Without LIPSYNC_BROKER_URL a worker runs beside it and nothing else is needed; "
         "with it, lipsync worker runs wherever there is work to be done. Settings come from LIPSYNC_* in the "
-        "environment, or from a file .env; lipsync settings lists them.",
+        "environment, or from a file .env; lipsync settings lists them."
     )
     parser.add_argument("--host", default=None, help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=None, help="port to listen on (8000)")

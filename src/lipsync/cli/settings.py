@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from lipsync.monitor import Monitor
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "settings",
-        help="list the service's settings",
-        description="List the service's settings with the values in force. Secrets are hidden.",
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = "List the service's settings with the values in force. Secrets are hidden."
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)

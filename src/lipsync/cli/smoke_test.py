@@ -40,12 +40,10 @@ FINAL_VARIANT, PLAIN_VARIANT = "final", "plain"
 FINAL = ("completed", "failed", "cancelled")
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "smoke-test",
-        help="run a whole task against a running service and check what it publishes",
-        description="Uploads a face and a voice to a running service, has a task made of them, downloads each result "
-        "and checks it. Without files it brings its own. Ends with 0, or with the code of the first failure.",
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Uploads a face and a voice to a running service, has a task made of them, downloads each result "
+        "and checks it. Without files it brings its own. Ends with 0, or with the code of the first failure."
     )
     parser.add_argument("--task-id", default=None, metavar="ID", help="run this task again instead of a new one")
     parser.add_argument("--url", default=HOME, help=f"where the service is ({HOME})")

@@ -21,14 +21,10 @@ if TYPE_CHECKING:
     from lipsync.pipeline.job import EngineResult, Enhanced, Job, Result
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "sync",
-        help="animate the mouth in a video or photo to an audio track",
-        description="Animates the mouth in a video or photo to an audio track. Everything else stays as it is.",
-        epilog="example: lipsync sync --video speaker.mp4 --audio voice.wav -o result.mp4",
-        formatter_class=HelpFormatter,
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Animates the mouth in a video or photo to an audio track. Everything else stays as it is."
+    parser.epilog = "example: lipsync sync --video speaker.mp4 --audio voice.wav -o result.mp4"
+    parser.formatter_class = HelpFormatter
     files = parser.add_argument_group(Group.INPUT)
     files.add_argument("--video", type=Path, required=True, metavar="FILE", help="video or photo of a face")
     files.add_argument("--audio", type=Path, required=True, metavar="FILE", help="audio file, or video with audio")

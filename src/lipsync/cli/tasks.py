@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from lipsync.tasks.task import Status, Task
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "tasks", help="look at and change the service's tasks", description="The service's tasks."
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = "The service's tasks."
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listed = add_action(actions, "list", run_list, "the newest tasks")
     listed.add_argument("--status", default=None, help="only those that are queued, failed, …")

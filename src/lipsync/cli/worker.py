@@ -6,17 +6,14 @@ import argparse
 import os
 import signal
 import threading
-from typing import Any
 
 from lipsync.monitor import Monitor
 
 
-def add_to(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "worker",
-        help="do the service's tasks",
-        description="Does the tasks of the service, one after the other, until SIGTERM or Ctrl-C; then the one in hand "
-        "is handed back. Settings come from LIPSYNC_* in the environment, or from a file .env.",
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Does the tasks of the service, one after the other, until SIGTERM or Ctrl-C; then the one in hand "
+        "is handed back. Settings come from LIPSYNC_* in the environment, or from a file .env."
     )
     parser.add_argument("--debug", action="store_true", help="show where an unexpected failure comes from")
     parser.add_argument("--until-parent-ends", action="store_true", help=argparse.SUPPRESS)
