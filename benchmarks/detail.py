@@ -42,11 +42,11 @@ from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import follow
 from lipsync.frames.planes import writable_copy
 from lipsync.media.encoding import Encoding
-from lipsync.media.probe import probe, video_of
+from lipsync.media.probe import probe_video
 from lipsync.media.reader import read
 from lipsync.media.writer import write
 from lipsync.models.session_cache import SessionCache
-from lipsync.types import Clip, Float32, Frame
+from lipsync.types import Float32, Frame, VideoClip
 
 STILL_SIDE = 384  # pixels of the mouth that is held still
 
@@ -55,7 +55,7 @@ STILL_SIDE = 384  # pixels of the mouth that is held still
 class Footage:
     """The frames of a clip, where the face is in them, and its crops as the engine makes them."""
 
-    clip: Clip
+    clip: VideoClip
     pictures: list[Frame]
     track: Track
     crops: SmoothedCrops
@@ -63,7 +63,7 @@ class Footage:
 
 
 def footage_of(path: Path, frames: int, landmarker: Landmarker) -> Footage:
-    clip = probe(path)
+    clip = probe_video(path)
     builder, crops, pictures = TrackBuilder(), Crops(), []
     with closing(read(clip, stop=frames)) as source:
         for sighting in follow(source, landmarker, "largest"):
@@ -71,7 +71,7 @@ def footage_of(path: Path, frames: int, landmarker: Landmarker) -> Footage:
             crops.add(None if crop is None else crop.padded((0, UNDER_CHIN * crop.height, 0, 0)))
             builder.add(sighting.face, sighting.cut)
             pictures.append(sighting.frame)
-    rate = video_of(clip).rate
+    rate = clip.video.rate
     track = builder.finish(rate)
     points = track.landmarks(0, len(track))[:, :MESH, :2]
     return Footage(clip, pictures, track, crops.smoothed(track.present, track.shots, rate), points)

@@ -27,7 +27,7 @@ from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams
 from lipsync.enhancers.upscale.tiles import blank, read_tile
 from lipsync.errors import ModelMissing
 from lipsync.frames.planes import writable_copy
-from lipsync.media.probe import probe
+from lipsync.media.probe import probe_video
 from lipsync.media.reader import read
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     names, sessions = options.names.split(","), SessionCache()
     for clip in sorted(options.clips.glob("*.mp4")):
-        frames = list(itertools.islice(read(probe(clip)), 0, 15 * options.frames, 15))
+        frames = list(itertools.islice(read(probe_video(clip)), 0, 15 * options.frames, 15))
         for name in names:
             upscaler = opened(name, sessions)
             scores = np.mean([compared(upscaler, frame) for frame in frames], axis=0)

@@ -64,6 +64,12 @@ def fit(clips: list[PreparedClip]) -> tuple[Basis, shapes.Frontal]:
     return shapes.fit_basis(motion, closed), frontal
 
 
+def canonical_face(clips: list[PreparedClip], frontal: shapes.Frontal) -> Float32:
+    """The average closed mouth (468, 3) of the clips that are not held out."""
+    seen = [clip.landmarks for clip in clips if not held_out(clip.name)]
+    return shapes.mean_face([shapes.face_motion(landmarks, frontal)[1] for landmarks in seen])
+
+
 def batches(clips: list[PreparedClip], basis: Basis, frontal: shapes.Frontal) -> Batches:
     """The clips that are not held out, cut or mirrored to 76 rows."""
     seen = [clip for clip in clips if not held_out(clip.name)]

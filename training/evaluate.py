@@ -27,7 +27,7 @@ from lipsync.faces.landmarker import Landmarker
 from lipsync.models.devices import open_session
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.features import RATE, features, normalise
-from lipsync.speech.motion import NETWORK_RATE, Basis, MotionModel, load_basis, open_motion_model
+from lipsync.speech.motion import NETWORK_RATE, MotionModel, load_basis, open_motion_model
 from lipsync.types import Float32
 
 KINDS = ("own voice", "vocoder voices", "synthetic voices")
@@ -48,7 +48,7 @@ class Score:
 def score(shown: Float32, true: Float32) -> Score:
     """Predicted against true mouth, meshes (n, 468, 3) in the face frame."""
     opened, wanted = geometry.opening(shown), geometry.opening(true)
-    wide = np.corrcoef(geometry.mouth_width(shown), geometry.mouth_width(true))[0, 1]
+    wide = np.corrcoef(_mouth_width(shown), _mouth_width(true))[0, 1]
     ours, theirs = _displacement(shown), _displacement(true)
     jitter = np.abs(np.diff(ours, 2, 0)).mean() / np.abs(np.diff(theirs, 2, 0)).mean()
     return Score(
@@ -67,6 +67,12 @@ def _displacement(mesh: Float32) -> Float32:
     return np.asarray(lips - lips[least].mean(0), np.float32)
 
 
+def _mouth_width(points: Float32) -> Float32:
+    """Distance between the outer mouth corners, (n, >= 468, 3) -> (n,), in the unit of the points."""
+    across = points[:, geometry.RIGHT_CORNER] - points[:, geometry.LEFT_CORNER]
+    return np.asarray(np.linalg.norm(across, axis=-1), np.float32)
+
+
 def _lag(one: Float32, other: Float32, most: int = 4) -> float:
     """Where r between the two, one moved against the other, peaks, with a parabola through the best three."""
     inner = slice(most, len(one) - most)
@@ -78,9 +84,9 @@ def _lag(one: Float32, other: Float32, most: int = 4) -> float:
 
 
 def mesh(model: MotionModel, heard: Iterator[Float32], frames: int) -> Float32:
-    """The predicted mouth (frames, 468, 3) in the face frame, on the basis's own rest face."""
+    """The predicted mouth (frames, 468, 3) in the face frame, on the canonical face."""
     rows = np.concatenate(list(model.predict_from_features(heard, Fraction(NETWORK_RATE), frames)))
-    return np.asarray(model.basis.rest + model.basis.displacement(rows), np.float32)
+    return np.asarray(geometry.canonical_face() + model.basis.displacement(rows), np.float32)
 
 
 def held_out_scores(model: MotionModel, clips: Iterable[dataset.PreparedClip]) -> dict[str, list[Score]]:
@@ -88,7 +94,7 @@ def held_out_scores(model: MotionModel, clips: Iterable[dataset.PreparedClip]) -
     scores: dict[str, list[Score]] = {kind: [] for kind in KINDS}
     for clip in clips:
         if held_out(clip.name):
-            true = _true(clip.landmarks, model.basis)
+            true = _true(clip.landmarks)
             for power, kind in zip(clip.voices, clip.kinds, strict=True):
                 heard = normalise([np.exp(power.astype(np.float32))]) if kind else features([clip.sound])
                 scores[KINDS[kind]].append(score(mesh(model, heard, len(true)), true))
@@ -102,13 +108,13 @@ def others_scores(model: MotionModel, folder: Path) -> dict[str, list[Score]]:
         for path in sorted(folder.glob("*.mp4")):
             landmarks = read_face(path, landmarker)
             if landmarks is not None:
-                true = _true(landmarks, model.basis)
+                true = _true(landmarks)
                 scores[path.stem] = [score(mesh(model, features([read_sound(path)]), len(true)), true)]
     return scores
 
 
-def _true(landmarks: Float32, basis: Basis) -> Float32:
-    return geometry.fit_pose(landmarks, basis.rest).to_face(landmarks[:, : geometry.MESH])
+def _true(landmarks: Float32) -> Float32:
+    return geometry.fit_pose(landmarks, geometry.canonical_face()).to_face(landmarks[:, : geometry.MESH])
 
 
 def stillness(model: MotionModel, level: float, seconds: int = 10) -> tuple[float, float]:

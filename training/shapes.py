@@ -78,11 +78,15 @@ def fit_basis(motion: Sequence[Float32], closed: Sequence[Float32]) -> Basis:
     mean, components = fitted[0], fitted[1:]
     at_lips = components[:, list(POINTS)].reshape(len(components), -1)
     neutral = -np.linalg.lstsq(at_lips.T, mean[list(POINTS)].ravel(), rcond=None)[0]
-    rest = np.asarray(np.mean(list(closed), 0), np.float32)
-    opened = np.concatenate(list(motion)) + rest
+    opened = np.concatenate(list(motion)) + mean_face(closed)
     gap = geometry.opening(opened)
     triangles = triangulate(opened[gap >= np.percentile(gap, 97)].mean(0))
-    return Basis(rest, mean, components, sd.astype(np.float32), neutral.astype(np.float32), triangles)
+    return Basis(mean, components, sd.astype(np.float32), neutral.astype(np.float32), triangles)
+
+
+def mean_face(closed: Sequence[Float32]) -> Float32:
+    """Average closed mouths (468, 3) in the face frame: the canonical face of a training set."""
+    return np.asarray(np.mean(list(closed), 0), np.float32)
 
 
 def coefficients(motion: Float32, basis: Basis) -> Float32:

@@ -2,8 +2,9 @@
 
     python training/train.py PREPARED_DIR OUT_DIR [--minutes 30]
 
-Writes OUT_DIR/motion.onnx and OUT_DIR/basis.npz, which the package carries as src/lipsync/speech/data, and
-OUT_DIR/weights.pt. The learning rate follows the clock, so any time budget gives a finished network.
+Writes OUT_DIR/motion.onnx and OUT_DIR/basis.npz (bundled in src/lipsync/speech/data), OUT_DIR/canonical_face.npy
+(bundled in src/lipsync/faces/data) and OUT_DIR/weights.pt. The learning rate follows the clock, so any time budget
+gives a finished network.
 """
 
 from __future__ import annotations
@@ -146,6 +147,7 @@ def main() -> int:
     if args.start:
         net.load_state_dict(torch.load(args.start, weights_only=True))
     export(train(data, basis, net, Plan(args.minutes, args.steps, args.rate)), basis, args.out)
+    np.save(args.out / "canonical_face.npy", dataset.canonical_face(clips, frontal), allow_pickle=False)
     return 0
 
 

@@ -136,10 +136,10 @@ class FrameTransform:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A media file and its streams.
+    """A probed media file. ``container``: FFmpeg's name of the format. ``sha256``: in hexadecimal, if already known.
 
-    ``still``: a single photo; its VideoInfo has one frame and the requested rate. ``transform``: how frames of the
-    file's size become frames of VideoInfo's size; None if they already have it.
+    ``still``: a photo; its VideoInfo has one frame and the requested rate. ``transform``: the step from the frame size
+    in the file to the one in VideoInfo; None if they are the same.
     """
 
     path: Path
@@ -148,6 +148,14 @@ class Clip:
     audio: AudioInfo | None
     still: bool = False
     transform: FrameTransform | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoClip(Clip):
+    """A probed video or photo: a clip that has a video stream."""
+
+    video: VideoInfo
 
 
 @dataclass(frozen=True, slots=True)

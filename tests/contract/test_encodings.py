@@ -10,7 +10,7 @@ import pytest
 from lipsync.errors import OptionInvalid
 from lipsync.media.encoders import HARDWARE, available, check_encoding, options_of, pixel_format_of, suffixes_of
 from lipsync.media.encoding import DEFAULT, PRESETS, Encoding, encoding_named
-from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.probe import audio_of, probe, probe_video
 from lipsync.media.reader import read
 from lipsync.media.writer import check_output, write
 
@@ -35,7 +35,7 @@ def clicking(tmp_path, make_sound):
 @pytest.fixture
 def encoded(tmp_path, clicking):
     def make(footage, encoding: Encoding, suffix: str, seconds: float = 1.0):
-        frames, output = video_of(footage).frame_count, tmp_path / f"out{suffix}"
+        frames, output = footage.video.frame_count, tmp_path / f"out{suffix}"
         rows = zip(read(footage), strict=True)
         sound = clicking(seconds)
         (written,) = write(rows, [output], footage=footage, sound=sound, frames=frames, encoding=encoding)
@@ -100,7 +100,7 @@ def test_frames_sound_and_times_are_exact(tmp_path, make_video, number_of, encod
     footage = probe(make_video(tmp_path / "a.mp4", frames=30, rate=NTSC))
     path = encoded(footage, PRESETS[name].encoding, suffix, 30 / NTSC)
     clip = probe(path)
-    video, audio = video_of(clip), audio_of(clip)
+    video, audio = clip.video, audio_of(clip)
     assert [number_of(picture.y) for picture in read(clip)] == list(range(30))
     assert (video.rate, video.frame_count, video.start, video.variable) == (NTSC, 30, 0, False)
     assert abs(audio.duration - video.duration) <= 1 / NTSC
@@ -113,11 +113,11 @@ def test_frames_sound_and_times_are_exact(tmp_path, make_video, number_of, encod
 def test_colours_mean_what_they_meant(tmp_path, make_video, encoded, name, suffix, colour):
     footage = probe(make_video(tmp_path / "a.mp4", frames=3, colour=colour))
     clip = probe(encoded(footage, PRESETS[name].encoding, suffix, 0.1))
-    told, meant = video_of(clip).colour, video_of(footage).colour
+    told, meant = clip.video.colour, footage.video.colour
     rangeless = name == "prores"
     assert told == replace(meant, full_range=meant.full_range and not rangeless)
     before, after = next(read(footage)).y.astype(float), next(read(clip)).y.astype(float)
-    after /= 2 ** (video_of(clip).depth - 8)
+    after /= 2 ** (clip.video.depth - 8)
     if meant.full_range and rangeless:
         after = (after - 16) * 255 / 219
     assert np.abs(after - before).mean() < 3
@@ -127,8 +127,8 @@ def test_colours_mean_what_they_meant(tmp_path, make_video, encoded, name, suffi
 def test_ten_bits_and_high_dynamic_range_are_kept(tmp_path, make_video, encoded, name, suffix):
     colour = (1, 9, 9, 16)
     footage = probe(make_video(tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", colour=colour, frames=3))
-    video = video_of(probe(encoded(footage, PRESETS[name].encoding, suffix, 0.1)))
-    assert (video.depth, video.colour) == (10, video_of(footage).colour)
+    video = probe_video(encoded(footage, PRESETS[name].encoding, suffix, 0.1)).video
+    assert (video.depth, video.colour) == (10, footage.video.colour)
 
 
 @pytest.mark.parametrize("form", ["yuv420p", "yuv420p10le"])
@@ -201,6 +201,6 @@ def test_pixels_that_are_not_square_are_kept_or_refused(tmp_path, encoded, name)
         out.mux(stream.encode(av.VideoFrame(192, 96, "yuv420p")))
         out.mux(stream.encode(None))
     footage, choice = probe(source), PRESETS[name]
-    assert video_of(probe(encoded(footage, choice.encoding, choice.suffix, 0.1))).sample_aspect == Fraction(4, 3)
+    assert probe_video(encoded(footage, choice.encoding, choice.suffix, 0.1)).video.sample_aspect == Fraction(4, 3)
     with pytest.raises(OptionInvalid, match="not square"):
         encoded(footage, choice.encoding, ".mkv", 0.1)

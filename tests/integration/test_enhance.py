@@ -20,7 +20,7 @@ from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.errors import OutOfMemory
 from lipsync.frames.difference import changed_box
 from lipsync.frames.rgb import BT601, UNSPECIFIED
-from lipsync.media.probe import probe, video_of
+from lipsync.media.probe import probe, probe_video
 from lipsync.media.reader import ping_pong, read
 from lipsync.monitor import Monitor
 from lipsync.pipeline import postprocess
@@ -150,7 +150,7 @@ def test_memory_that_runs_out_for_a_copy_changes_no_finished_file(job, monkeypat
     with pytest.raises(OutOfMemory):
         run(replace(job, engines=("passthrough",), offset_copies=(Fraction(80, 1000),)), Monitor(), observer=witness)
     assert witness.heard == [("passthrough", "final")]
-    assert video_of(probe(job.output)).width == 320
+    assert probe_video(job.output).video.width == 320
 
 
 def test_what_cannot_be_enhanced_is_not_written_down_for_it(job, monkeypatch, tmp_path):
@@ -161,10 +161,10 @@ def test_what_cannot_be_enhanced_is_not_written_down_for_it(job, monkeypatch, tm
 
 
 def test_a_picture_that_becomes_large_keeps_the_colours_that_small_ones_are_taken_to_have(speaker, sync, tmp_path):
-    assert video_of(probe(speaker)).colour.matrix == UNSPECIFIED
+    assert probe_video(speaker).video.colour.matrix == UNSPECIFIED
     assert sync("--upscale", "4:lanczos", "--engine", "passthrough")[0] == 0
-    assert video_of(probe(tmp_path / "out.mp4")).colour.matrix == BT601
-    assert video_of(probe(tmp_path / "out-plain.mp4")).colour.matrix == UNSPECIFIED
+    assert probe_video(tmp_path / "out.mp4").video.colour.matrix == BT601
+    assert probe_video(tmp_path / "out-plain.mp4").video.colour.matrix == UNSPECIFIED
 
 
 def test_stopped_while_it_enhances_it_ends_and_tells_what_is_complete(sync, tmp_path, monkeypatch):
@@ -233,7 +233,7 @@ def test_no_file_is_replaced_unasked(sync, tmp_path):
 def test_a_named_encoding_is_used(sync, tmp_path):
     code, _, err = sync("--encode", "hevc", "--engine", "passthrough")
     assert (code, err) == (0, "")
-    assert video_of(probe(tmp_path / "out.mp4")).codec == "hevc"
+    assert probe_video(tmp_path / "out.mp4").video.codec == "hevc"
 
 
 def restorer(path: Path, fails: bool = False) -> Path:
@@ -291,4 +291,4 @@ def test_if_enhancing_fails_the_lip_sync_stands_and_a_line_says_why(sync, tmp_pa
     assert [(made["variant"], made["output"]) for made in told["outputs"]] == [("plain", str(tmp_path / "out.mp4"))]
     assert told["warnings"] == ["not enhanced: the network gave values that are no numbers"]
     assert {name for name in files(tmp_path) if name.endswith(".mp4")} == {"out.mp4"}
-    assert video_of(probe(tmp_path / "out.mp4")).frame_count == 50
+    assert probe_video(tmp_path / "out.mp4").video.frame_count == 50

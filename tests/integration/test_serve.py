@@ -14,7 +14,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lipsync.media.probe import probe, video_of
-from lipsync.tasks.webhooks import verify
+from lipsync.media.probe import probe_video
+from lipsync.tasks.webhooks import sign
 
 
 def free_port() -> int:
@@ -134,7 +133,7 @@ def test_a_task_from_upload_to_download(service, upload, speaker, voice, tmp_pat
         assert (status, len(content)) == (200, output["size"])
         path = tmp_path / "got.mp4"
         path.write_bytes(content)
-        assert video_of(probe(path)).frame_count == 50
+        assert probe_video(path).video.frame_count == 50
     assert json.loads(service.command("tasks", "show", task["id"], "--json"))["status"] == "completed"
     assert task["id"] in service.command("tasks", "list")
     status, metrics = service.ask("GET", "/metrics")
@@ -145,7 +144,7 @@ def test_a_task_from_upload_to_download(service, upload, speaker, voice, tmp_pat
 def test_whoever_wants_to_know_is_told_and_can_check_who_says_so(service, upload, speaker, voice):
     heard: list[tuple[dict[str, str], bytes]] = []
 
-    class OutputObserver(BaseHTTPRequestHandler):
+    class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             heard.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
@@ -154,7 +153,7 @@ def test_whoever_wants_to_know_is_told_and_can_check_who_says_so(service, upload
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), OutputObserver) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         wish = {"video": upload(speaker), "audio": upload(voice), "engines": ["passthrough"]}
@@ -173,9 +172,9 @@ def test_whoever_wants_to_know_is_told_and_can_check_who_says_so(service, upload
     _, shown = service.ask("GET", "/v1/webhook-secret")
     secret = shown["secret"]
     assert secret == service.webhook_secret
-    stamp, signature = headers["Lipsync-Timestamp"], headers["Lipsync-Signature"]
-    assert verify(secret, stamp, signature, body, datetime.now(UTC))
-    assert not verify(secret, stamp, signature, body + b" ", datetime.now(UTC))
+    timestamp = int(headers["Lipsync-Timestamp"])
+    assert abs(time.time() - timestamp) < 60
+    assert headers["Lipsync-Signature"] == f"v1={sign(secret, timestamp, body)}"
 
 
 def test_nobody_gets_in_without_a_key(service):

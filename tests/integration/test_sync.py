@@ -12,7 +12,7 @@ import pytest
 import lipsync
 from lipsync.cli import main
 from lipsync.frames.order import ping_pong_index
-from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.probe import audio_of, probe, probe_video
 from lipsync.media.reader import read
 
 
@@ -35,7 +35,7 @@ def test_a_video_gets_a_new_mouth_and_lasts_as_long_as_the_sound(sync, tmp_path,
     assert "50 frames, 50 with the face" in out
     assert "moving the mouth" in err
     result = probe(tmp_path / "out.mp4")
-    assert abs(video_of(result).duration - 2) <= Fraction(1, 25)
+    assert abs(result.video.duration - 2) <= Fraction(1, 25)
     assert abs(audio_of(result).duration - 2) <= Fraction(1, 25)
     source, made = list(read(probe(speaker))), list(read(result))
     away = [np.abs(made[i].y.astype(int) - source[ping_pong_index(i, 40)].y) for i in range(50)]
@@ -66,7 +66,7 @@ def test_shorter_sound_ends_the_video(sync, tmp_path, make_sound, voice):
     short = make_sound(tmp_path / "short.wav", np.zeros(8_000, np.int16))
     code, _, err = sync(audio=short)
     assert code == 0, err
-    assert video_of(probe(tmp_path / "out.mp4")).frame_count in (12, 13)
+    assert probe_video(tmp_path / "out.mp4").video.frame_count in (12, 13)
 
 
 def test_a_photo_speaks(sync, tmp_path, save_photo, moved):

@@ -14,7 +14,7 @@ import pytest
 
 from lipsync.cli import main
 from lipsync.frames.order import loop_index, ping_pong_index
-from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.probe import audio_of, probe, probe_video
 from lipsync.media.reader import read
 
 
@@ -67,7 +67,7 @@ def test_a_video_gets_a_new_mouth_and_loses_no_frames(sync, tmp_path, speaker):
     assert (made["engine"], made["device"], made["batch"]) == ("wav2lip", "cpu", 4)
     assert made["precision"] in ("fp32", "bf16")
     result = probe(tmp_path / "out.mp4")
-    assert (video_of(result).frame_count, float(audio_of(result).duration)) == (50, pytest.approx(2, abs=0.05))
+    assert (result.video.frame_count, float(audio_of(result).duration)) == (50, pytest.approx(2, abs=0.05))
     source, frames = frames_of(speaker), frames_of(tmp_path / "out.mp4")
     assert all(red(frame) for frame in frames[12:14])
     away = [np.abs(frames[i].y.astype(int) - source[ping_pong_index(i, 40)].y)[:80].mean() for i in range(50)]
@@ -246,7 +246,7 @@ def test_infer_replaces_an_old_output_and_makes_its_usual_folder(models_dir, tmp
     wish = ["infer", "--checkpoint_path", "wav2lip", "--face", str(speaker), "--audio", str(voice), "--quiet"]
     for _ in range(2):
         assert main([*wish, "--models-dir", str(models_dir)]) == 0
-    assert video_of(probe(tmp_path / "results" / "result_voice.mp4")).frame_count == 50
+    assert probe_video(tmp_path / "results" / "result_voice.mp4").video.frame_count == 50
 
 
 @pytest.mark.parametrize(("word", "still"), [("False", False), ("0", False), ("True", True), ("1", True)])

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lipsync.bootstrap import now, open_tasks
 from lipsync.errors import StorageFailed
 from lipsync.settings import Settings, load_settings
 from lipsync.tasks.store import TaskStore
 from lipsync.tasks.task import NewTask, Source, Status, Task
-from lipsync.worker import broker as doorbell
+from lipsync.worker import broker as broker_module
 from lipsync.worker.broker import TaskNotifier, make_app
-from lipsync.worker.context import now, open_tasks
 
 BROKERS = {"files": "", "redis": "redis://127.0.0.1:6379/9", "rabbitmq": "amqp://guest:guest@127.0.0.1:5672//"}
 PORTS = {"redis": 6379, "rabbitmq": 5672}
@@ -92,7 +92,7 @@ def becomes(store: TaskStore, task: Task, *statuses: Status, within: float = 60)
     limit = time.monotonic() + within
     while (here := store.get(task.id)).status not in statuses and time.monotonic() < limit:
         time.sleep(0.05)
-    assert here.status in statuses, (here.status, here.problem)
+    assert here.status in statuses, (here.status, here.error)
     return here
 
 
@@ -101,7 +101,7 @@ def begins(store: TaskStore, task: Task, attempt: int, within: float = 60) -> Ta
     limit = time.monotonic() + within
     while (here := store.get(task.id)).attempts < attempt and time.monotonic() < limit:
         time.sleep(0.05)
-    assert here.attempts == attempt, (here.status, here.problem)
+    assert here.attempts == attempt, (here.status, here.error)
     return here
 
 
@@ -115,14 +115,14 @@ def work_in_progress(settings: Settings) -> list[Path]:
 
 
 def test_a_task_that_is_rung_for_is_done(broker, settings, store, worker, new):
-    bell = TaskNotifier(make_app(broker, settings.data_dir / "queue"))
+    notifier = TaskNotifier(make_app(broker, settings.data_dir / "queue"))
     process = worker(broker)
     first, second = new(), new()
     for task in (first, second):
-        bell.ring(task.id)
+        notifier.notify(task.id)
     for task in (first, second):
         done = becomes(store, task, Status.COMPLETED, Status.FAILED)
-        assert done.status is Status.COMPLETED, done.problem
+        assert done.status is Status.COMPLETED, done.error
     assert len(published(settings)) == 2
     assert work_in_progress(settings) == []
     process.send_signal(signal.SIGTERM)
@@ -131,18 +131,18 @@ def test_a_task_that_is_rung_for_is_done(broker, settings, store, worker, new):
 
 def test_messages_that_nobody_hears_are_counted(broker, tmp_path, monkeypatch):
     name = f"lipsync-test-{uuid.uuid4().hex}"
-    monkeypatch.setattr(doorbell, "QUEUE", name)
-    monkeypatch.setattr(doorbell, "MOST", 3)
+    monkeypatch.setattr(broker_module, "QUEUE", name)
+    monkeypatch.setattr(broker_module, "MAX_MESSAGES", 3)
     app = make_app(broker, tmp_path / "queue")
-    bell = TaskNotifier(app)
-    assert not bell.crowded()
+    notifier = TaskNotifier(app)
+    assert not notifier.is_full()
     for _ in range(3):
-        assert not bell.crowded()
-        bell.ring("0" * 32)
+        assert not notifier.is_full()
+        notifier.notify("0" * 32)
     limit = time.monotonic() + 10
-    while not bell.crowded() and time.monotonic() < limit:  # RabbitMQ counts when it has come to it
+    while not notifier.is_full() and time.monotonic() < limit:  # RabbitMQ counts when it has come to it
         time.sleep(0.05)
-    assert bell.crowded()
+    assert notifier.is_full()
     with app.connection_for_write() as connection:
         connection.default_channel.queue_delete(name)
 
@@ -179,8 +179,8 @@ def test_a_worker_that_is_killed_loses_nothing(settings, store, worker, new, lon
     assert store.get(task.id).status is Status.PROCESSING
     worker()
     again = begins(store, task, attempt=2)
-    assert again.problem is not None
-    assert again.problem.code == "worker_lost"
+    assert again.error is not None
+    assert again.error.code == "worker_lost"
     store.request_cancel(task.id, now())
     becomes(store, task, Status.CANCELLED, within=15)
     time.sleep(0.5)
@@ -211,7 +211,7 @@ def test_the_log_tells_of_each_task_where_it_began_and_ended(store, worker, new,
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     began, ended = lines_about(good, tmp_path / "worker0.log")
-    assert (began, ended.split()[0]) == ("attempt 1 of 3, for passthrough", "completed")
+    assert (began, ended.split()[0]) == ("attempt 1 of 3 with passthrough", "completed")
     assert lines_about(bad, tmp_path / "worker0.log")[-1].endswith("[option_invalid]")
 
 
@@ -243,16 +243,16 @@ def test_video_memory_stands_in_the_finished_task(store, worker, new, tmp_path):
 HANGS = """
 import ctypes, dataclasses, sys
 from lipsync.cli.runtime import started
-from lipsync.worker.run import Shift
-from lipsync.worker.context import workplace
+from lipsync.worker.run import WorkerLoop
+from lipsync.worker.context import worker_context
 
 class Hangs:
     def put(self, *_):
         ctypes.CDLL(None).pause()
 
-with started() as settings, workplace(settings) as at:
-    times = dataclasses.replace(at.times, grace=1)
-    Shift(dataclasses.replace(at, storage=Hangs(), times=times)).work(sys.argv[1])
+with started() as settings, worker_context(settings) as context:
+    limits = dataclasses.replace(context.time_limits, grace=1)
+    WorkerLoop(dataclasses.replace(context, storage=Hangs(), time_limits=limits)).work(sys.argv[1])
 """
 
 
@@ -265,9 +265,9 @@ def test_a_worker_whose_native_code_hangs_ends_and_its_task_has_failed(settings,
         done = subprocess.run(call, env=environment, stdout=log, stderr=log, check=False, timeout=60, cwd=tmp_path)
     assert done.returncode == 70
     failed = store.get(task.id)
-    assert (failed.status, failed.problem.code) == (Status.FAILED, "timed_out")
+    assert (failed.status, failed.error.code) == (Status.FAILED, "timed_out")
     _, given_up, ended = lines_about(task, tmp_path / "hung.log")
-    assert given_up == "timed out, but the work did not stop within 1 s; it is given up"
+    assert given_up == "timed out, but the work did not stop within 1 s; giving it up"
     assert ended.endswith("[timed_out]")
     next_one = new()
     worker()
@@ -276,5 +276,5 @@ def test_a_worker_whose_native_code_hangs_ends_and_its_task_has_failed(settings,
 
 
 def test_a_broker_that_does_not_answer_is_told(tmp_path):
-    with pytest.raises(StorageFailed, match="the broker does not take messages"):
-        TaskNotifier(make_app("redis://127.0.0.1:9/0", tmp_path)).ring("x")
+    with pytest.raises(StorageFailed, match="the broker does not accept messages"):
+        TaskNotifier(make_app("redis://127.0.0.1:9/0", tmp_path)).notify("x")

@@ -15,7 +15,7 @@ import pytest
 from lipsync.cli.exit_codes import EXIT_CODES
 from lipsync.settings import load_settings, setting_infos
 from lipsync.tasks.secrets import webhook_secret
-from lipsync.tasks.webhooks import headers_of
+from lipsync.tasks.webhooks import webhook_headers
 
 yaml = pytest.importorskip("yaml", reason="needs PyYAML")
 
@@ -143,10 +143,10 @@ def test_the_handbooks_receiver_knows_our_calls(handbook):
     exec(re.search(r"```python\n(.+?)```", handbook, re.DOTALL)[1], defined)
     now, body = datetime.now(UTC), b'{"event":"task.completed"}'
     secret = webhook_secret("secret", "k1")
-    headers = headers_of(secret, "one", "task.completed", body, now)
+    headers = webhook_headers(secret, "one", "task.completed", body, now)
     assert defined["is_ours"](secret, headers, body)
     assert not defined["is_ours"]("secret", headers, body)
     assert not defined["is_ours"](webhook_secret("secret", "k2"), headers, body)
     assert not defined["is_ours"](secret, headers, body + b" ")
-    old = headers_of(secret, "one", "task.completed", body, now - timedelta(minutes=6))
+    old = webhook_headers(secret, "one", "task.completed", body, now - timedelta(minutes=6))
     assert not defined["is_ours"](secret, old, body)

@@ -186,7 +186,7 @@ def shown(task: Task, storage: Storage) -> TaskView:
     return TaskView(
         **told,
         webhook=None if task.webhook is None else redact(task.webhook),
-        error=None if task.problem is None else ErrorView(**asdict(task.problem)),
+        error=None if task.error is None else ErrorView(**asdict(task.error)),
         outputs=[OutputView(**asdict(output) | {"url": storage.url(output.key)}) for output in task.outputs],
         enhancement=enhancement_view(task.enhancement),
         manifest=None
@@ -197,12 +197,11 @@ def shown(task: Task, storage: Storage) -> TaskView:
 
 def enhancement_view(enhancement: EnhancementRecord) -> EnhancementView:
     """The step after the lip-sync as a client sees it."""
-    problem = enhancement.problem
     return EnhancementView(
-        status=enhancement.step,
+        status=enhancement.status,
         started_at=enhancement.started_at,
         finished_at=enhancement.finished_at,
-        error=None if problem is None else ErrorView(**asdict(problem)),
+        error=None if enhancement.error is None else ErrorView(**asdict(enhancement.error)),
     )
 
 

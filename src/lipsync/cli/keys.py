@@ -28,8 +28,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def run_create(options: argparse.Namespace, monitor: Monitor) -> int:
     with started() as settings:
+        from lipsync.bootstrap import now, open_tasks, secret_of
         from lipsync.tasks.secrets import webhook_secret
-        from lipsync.worker.context import now, open_tasks, secret_of
 
         with open_tasks(settings) as store:
             own = secret_of(settings)  # before there is a key whose secret nobody would be shown if this failed
@@ -45,8 +45,8 @@ def run_create(options: argparse.Namespace, monitor: Monitor) -> int:
 
 def run_webhook_secret(options: argparse.Namespace, monitor: Monitor) -> int:
     with started() as settings:
+        from lipsync.bootstrap import open_tasks, secret_of
         from lipsync.tasks.secrets import webhook_secret
-        from lipsync.worker.context import open_tasks, secret_of
 
         with open_tasks(settings) as store:
             if options.id is not None and options.id not in [key.id for key in store.list_keys()]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lipsync.errors import ExtraMissing
+from lipsync.tasks.events import FIELDS
 
 if TYPE_CHECKING:
     from lipsync.settings import Settings
@@ -47,7 +48,7 @@ def started(**given: Any) -> Iterator[Settings]:
 def opened() -> Iterator[tuple[TaskStore, datetime]]:
     """The store of tasks, and the time. Raises ExtraMissing, SettingInvalid, StorageFailed."""
     with started() as settings:
-        from lipsync.worker.context import now, open_tasks
+        from lipsync.bootstrap import now, open_tasks
 
         with open_tasks(settings) as store:
             yield store, now()
@@ -70,7 +71,7 @@ def _handler(settings: Settings) -> logging.Handler:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object for each line of the log, with the task's id where there is one."""
+    """One JSON object per log record, with the fields of ``lipsync.tasks.events`` that the record carries."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -79,8 +80,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if (task := getattr(record, "task", None)) is not None:
-            line["task"] = task
+        line |= {name: vars(record)[name] for name in FIELDS if vars(record).get(name) is not None}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -45,25 +45,27 @@ def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises SettingInvalid, StorageFailed, OutputUnwritable before it starts."""
     from lipsync.api.app import create_app
     from lipsync.api.state import Services
+    from lipsync.bootstrap import now, open_storage, open_tasks, secret_of
     from lipsync.tasks.secrets import link_secret, webhook_secret
     from lipsync.worker.broker import TaskNotifier, make_app
-    from lipsync.worker.context import now, open_storage, open_tasks, secret_of
-    from lipsync.worker.recovery import recovering
+    from lipsync.worker.maintenance import recovering
     from lipsync.worker.supervise import supervised
 
     with ExitStack() as stack:
         storage = stack.enter_context(open_storage(settings))
         storage.check()
         store = stack.enter_context(open_tasks(settings))
-        bell = TaskNotifier(make_app(settings.broker_url, settings.data_dir / "queue"))
+        notifier = TaskNotifier(make_app(settings.broker_url, settings.data_dir / "queue"))
         secret = secret_of(settings)
         links = link_secret(secret) if settings.storage == "local" else ""
-        app = create_app(Services(settings, store, storage, bell.ring, now, partial(webhook_secret, secret), links))
+        app = create_app(
+            Services(settings, store, storage, notifier.notify, now, partial(webhook_secret, secret), links)
+        )
         if settings.keys_required and not any(key.revoked_at is None for key in store.list_keys()):
             logging.getLogger(__name__).warning("there is no API key yet; lipsync keys create NAME makes one")
         same = {"LIPSYNC_HOST": settings.host, "LIPSYNC_PORT": str(settings.port)}  # they may have come by the flags
         if settings.broker_url:
-            stack.enter_context(recovering(store, bell.ring, now, crowded=bell.crowded))
+            stack.enter_context(recovering(store, notifier.notify, now, is_full=notifier.is_full))
         else:
             stack.enter_context(supervised(same))
         _listen(app, settings)

@@ -31,7 +31,7 @@ from lipsync.files import sha256_of
 from lipsync.monitor import Monitor, Progress
 
 if TYPE_CHECKING:
-    from lipsync.types import Clip
+    from lipsync.types import VideoClip
 
 LOOK = 0.5  # seconds between two looks at the task
 SILENCE = 30.0  # seconds that the service may be away while a task runs: it may be starting again
@@ -251,7 +251,7 @@ def check_output(
     report: Report,
 ) -> None:
     """Download a result and look at it. Raises ChecksumMismatch, FetchFailed, and what is wrong with a broken file."""
-    from lipsync.media.probe import probe
+    from lipsync.media.probe import probe_video
 
     variant = "" if told["variant"] == FINAL_VARIANT else f"-{told['variant']}"
     name, target = f"{told['engine']}{variant}", folder / "result.mp4"
@@ -259,17 +259,17 @@ def check_output(
     _same(name, "bytes", size, told["size"])
     _same(name, "SHA-256", digest, told["sha256"])
     report.ok(name, f"{size / MEGABYTE:.2f} MB as announced, sha256 {digest[:12]}")
-    clip = probe(target)
+    clip = probe_video(target)
     frames = (task["performance"] or {}).get("frames")
     report.ok(name, check_clip(clip, told, name, frames, sound))
 
 
-def check_clip(clip: Clip, told: Mapping[str, Any], name: str, frames: int | None, sound: Fraction | None) -> str:
+def check_clip(clip: VideoClip, told: Mapping[str, Any], name: str, frames: int | None, sound: Fraction | None) -> str:
     """What is in a result, in words. Raises ChecksumMismatch if it is not what was announced, or not as long as the
     sound, seconds; NoVideoStream, NoAudioStream."""
-    from lipsync.media.probe import audio_of, video_of
+    from lipsync.media.probe import audio_of
 
-    video, audio = video_of(clip), audio_of(clip)
+    video, audio = clip.video, audio_of(clip)
     slack = 1 / video.rate
     _same(name, "width and height", (video.width, video.height), (told["width"], told["height"]))
     _close(name, video.duration, Fraction(told["duration"]), slack, "was announced")

@@ -39,10 +39,10 @@ def run_list(options: argparse.Namespace, monitor: Monitor) -> int:
         print(json.dumps([as_json(task) for task in page.tasks]))
         return 0
     for task in page.tasks:
-        problem = f"  {task.problem.code}" if task.problem else ""
-        if (lacking := task.enhancement.problem) is not None and task.enhancement.step == "failed":
-            problem += f"  not enhanced: {lacking.code}"
-        print(f"{task.id}  {task.status:<11}  {task.created_at:%Y-%m-%d %H:%M}  {','.join(task.engines)}{problem}")
+        error = f"  {task.error.code}" if task.error else ""
+        if (lacking := task.enhancement.error) is not None and task.enhancement.status == "failed":
+            error += f"  not enhanced: {lacking.code}"
+        print(f"{task.id}  {task.status:<11}  {task.created_at:%Y-%m-%d %H:%M}  {','.join(task.engines)}{error}")
     return 0
 
 
@@ -71,9 +71,9 @@ def run_cancel(options: argparse.Namespace, monitor: Monitor) -> int:
 
 
 def run_prune(options: argparse.Namespace, monitor: Monitor) -> int:
+    from lipsync.bootstrap import now, open_storage, open_tasks
     from lipsync.cli.runtime import started
     from lipsync.tasks.prune import prune
-    from lipsync.worker.context import now, open_storage, open_tasks
 
     with started() as settings, open_tasks(settings) as store, open_storage(settings) as storage:
         days = settings.retention_days if options.days is None else options.days

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from lipsync.media.encoding import Encoding
-from lipsync.media.probe import probe, video_of
+from lipsync.media.probe import probe_video
 from lipsync.media.reader import ping_pong, read
 from lipsync.media.writer import write
 from lipsync.types import Frame, Plane
@@ -52,12 +52,12 @@ def write_comparison(before: Path, after: Path, output: Path) -> None:
     Both have the same frame size. ``before`` is a video or a photo; it plays forwards and backwards if it is shorter.
     Raises InputError and OutputError.
     """
-    result = probe(after)
-    video = video_of(result)
-    original = probe(before, photo_rate=video.rate)
+    result = probe_video(after)
+    video = result.video
+    original = probe_video(before, photo_rate=video.rate)
     wide = replace(result, video=replace(video, width=2 * video.width))
     with ExitStack() as stack:
-        left = stack.enter_context(closing(ping_pong(original, video.frame_count, video_of(original).frame_count)))
+        left = stack.enter_context(closing(ping_pong(original, video.frame_count, original.video.frame_count)))
         right = stack.enter_context(closing(read(result)))
         rows = ((_side_by_side(*pair),) for pair in zip(left, right, strict=True))
         write(rows, (output,), footage=wide, sound=result, frames=video.frame_count, encoding=Encoding())

@@ -1,8 +1,8 @@
-"""A uniform random sample of a stream, in bounded memory."""
+"""A uniform sample of a stream, in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -11,25 +11,21 @@ T = TypeVar("T")
 
 
 class Reservoir(Generic[T]):
-    """At most ``size`` items, each item of the stream equally likely to be among them.
+    """Up to ``size`` items, each item of the stream kept with equal probability.
 
-    Algorithm R of Vitter, "Random Sampling with a Reservoir", ACM Transactions on Mathematical Software 11(1), 1985.
-    The seed is fixed, so the same stream gives the same sample.
+    Reservoir sampling: Vitter, "Random sampling with a reservoir", ACM TOMS 11(1), 1985. The seed is fixed, so that the
+    same stream gives the same sample.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._items: list[T] = []
         self._random = np.random.default_rng(0)
-        self.count = 0  # items offered so far
+        self.items: list[T] = []
+        self.seen = 0
 
-    @property
-    def items(self) -> Sequence[T]:
-        return self._items
-
-    def offer(self, create: Callable[[], T]) -> None:
-        """Offer the next item of the stream; ``create`` is called only if it is sampled."""
-        index = self.count if self.count < self._size else int(self._random.integers(self.count + 1))
-        self.count += 1
-        if index < self._size:
-            self._items[index : index + 1] = [create()]
+    def offer(self, make: Callable[[], T]) -> None:
+        """Count one item of the stream; call ``make`` for its value only if it is kept."""
+        slot = self.seen if self.seen < self._size else int(self._random.integers(self.seen + 1))
+        self.seen += 1
+        if slot < self._size:
+            self.items[slot : slot + 1] = [make()]

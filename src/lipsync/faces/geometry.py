@@ -1,15 +1,19 @@
-"""Which landmark is what, and how a face is brought into one pose.
+"""Landmark indices, the face frame, and head poses.
 
-The mesh is MediaPipe's: 468 skin points, then 10 of the irises. The face frame is the rest mesh's own: x to the
-picture's right, y down, z away from the viewer, the unit the distance between the outer corners of the eyes (IOD).
+The mesh is MediaPipe's: 468 skin points, then 10 of the irises. The face frame is that of the canonical face, which
+faces the viewer with closed lips: x to the viewer's right, y down, z away from the viewer. Its unit is the distance
+between the outer corners of the eyes (IOD).
 """
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from importlib import resources
 
 import numpy as np
 
+from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.types import Float32
 
 MESH = 468
@@ -26,35 +30,46 @@ STABLE = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 10, 151, 9, 8, 70, 300, 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a head is: ``point_in_picture = scale * rotation @ point_in_face + shift``, one row of each per frame."""
+    """Head poses, one row per frame: ``point_in_frame = scale * rotation @ point_in_face + shift``."""
 
     scale: Float32  # (n,) pixels per IOD
     rotation: Float32  # (n, 3, 3)
     shift: Float32  # (n, 3) pixels
 
     def to_face(self, points: Float32) -> Float32:
-        """Picture points (n, k, 3) in pixels to the face frame, in IOD."""
+        """Map points (n, k, 3) from frame pixels to the face frame, in IOD."""
         return np.asarray(((points - self.shift[:, None]) @ self.rotation) / self.scale[:, None, None], np.float32)
 
-    def to_picture(self, points: Float32) -> Float32:
-        """Face points (n, k, 3) or (k, 3) in IOD to the picture, in pixels."""
-        turned = points @ np.swapaxes(self.rotation, 1, 2)
-        return np.asarray(turned * self.scale[:, None, None] + self.shift[:, None], np.float32)
+    def to_frame(self, points: Float32) -> Float32:
+        """Map points (n, k, 3) or (k, 3) from the face frame, in IOD, to frame pixels: (n, k, 3)."""
+        rotated = points @ np.swapaxes(self.rotation, 1, 2)
+        return np.asarray(rotated * self.scale[:, None, None] + self.shift[:, None], np.float32)
 
 
-def eye_distance(landmarks: Float32) -> float:
-    """Distance between the outer corners of the eyes, in the unit of the points: (>= 468, 2), or with depth (., 3)."""
-    return float(np.linalg.norm(landmarks[LEFT_EYE] - landmarks[RIGHT_EYE]))
+def canonical_face() -> Float32:
+    """Load the bundled canonical face: (468, 3) in the face frame. Raises ModelMissing, ModelCorrupt."""
+    try:
+        content = resources.files("lipsync.faces").joinpath("data/canonical_face.npy").read_bytes()
+        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), np.float32)
+    except FileNotFoundError as exc:
+        raise ModelMissing("the bundled canonical face is missing; reinstall the package") from exc
+    except (ValueError, EOFError) as exc:
+        raise ModelCorrupt("the bundled canonical face is damaged; reinstall the package") from exc
 
 
-def fit_pose(points: Float32, rest: Float32, using: tuple[int, ...] = STABLE) -> Pose:
-    """The similarity that carries the rest mesh (>= 468, 3) onto each face of ``points`` (n, >= 468, 3), least squares.
+def eye_distance(points: Float32) -> float:
+    """Distance between the outer corners of the eyes of one face (>= 468, 2 or 3), in the unit of the points."""
+    return float(np.linalg.norm(points[LEFT_EYE] - points[RIGHT_EYE]))
 
-    Closed form of Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
-    IEEE PAMI 13(4), 1991, for all frames at once.
+
+def fit_pose(points: Float32, mesh: Float32, using: tuple[int, ...] = STABLE) -> Pose:
+    """Fit the similarity that maps ``mesh`` (>= 468, 3) onto each face of ``points`` (n, >= 468, 3), by least squares.
+
+    ``using``: the landmarks that count. Closed form of Umeyama, "Least-squares estimation of transformation parameters
+    between two point patterns", IEEE PAMI 13(4), 1991, for all frames at once.
     """
     chosen = list(using)
-    target, source = points[:, chosen].astype(np.float64), rest[chosen].astype(np.float64)
+    target, source = points[:, chosen].astype(np.float64), mesh[chosen].astype(np.float64)
     target_mean, source_mean = target.mean(1, keepdims=True), source.mean(0)
     a, b = source - source_mean, target - target_mean
     u, s, vt = np.linalg.svd(np.swapaxes(b, 1, 2) @ a)
@@ -66,13 +81,7 @@ def fit_pose(points: Float32, rest: Float32, using: tuple[int, ...] = STABLE) ->
     return Pose(scale.astype(np.float32), rotation.astype(np.float32), shift.astype(np.float32))
 
 
-def opening(face_points: Float32) -> Float32:
-    """Distance of the inner lips, (n, >= 468, 3) -> (n,), in the unit of the points."""
-    gap = face_points[:, INNER_TOP] - face_points[:, INNER_BOTTOM]
+def opening(points: Float32) -> Float32:
+    """Distance between the middle of the inner lips, (n, >= 468, 3) -> (n,), in the unit of the points."""
+    gap = points[:, INNER_TOP] - points[:, INNER_BOTTOM]
     return np.asarray(np.linalg.norm(gap, axis=-1), np.float32)
-
-
-def mouth_width(face_points: Float32) -> Float32:
-    """Distance of the outer mouth corners, (n, >= 468, 3) -> (n,), in the unit of the points."""
-    across = face_points[:, RIGHT_CORNER] - face_points[:, LEFT_CORNER]
-    return np.asarray(np.linalg.norm(across, axis=-1), np.float32)

@@ -40,9 +40,9 @@ def smooth(points: Float32, rest: Float32, rate: Fraction) -> Float32:
     over = (shapes - calm)[:, LIPS]
     shape = calm + shrinkage(over, SHAPE_NOISE) * (shapes - calm)
     head = shape[:, STABLE]
-    over = (pose.to_picture(head) - steady.to_picture(head)) / steady.scale[:, None, None]
+    over = (pose.to_frame(head) - steady.to_frame(head)) / steady.scale[:, None, None]
     kept = shrinkage(over, POSE_NOISE)
-    return np.asarray((1 - kept) * steady.to_picture(shape) + kept * pose.to_picture(shape), np.float32)
+    return np.asarray((1 - kept) * steady.to_frame(shape) + kept * pose.to_frame(shape), np.float32)
 
 
 def shrinkage(over: Float32, noise: float) -> Float32:

@@ -1,4 +1,4 @@
-"""Where the followed face is in every frame of the footage, whatever its length."""
+"""The tracked face in every frame of a video, in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from lipsync.files import scratch_errors
 from lipsync.types import Face, Float32, Shot
 
 POINTS = 478
-ROW = POINTS * 3 * 4  # bytes of one face
-BRIDGED_SECONDS = 0.5  # gaps shorter than this are filled in
+FACE_BYTES = POINTS * 3 * 4
+MAX_GAP_SECONDS = 0.5  # shorter gaps are bridged
 
 
 class Track:
-    """The followed face, frame by frame; a context manager, because its landmarks lie in an anonymous file.
+    """The tracked face, frame by frame; a context manager that owns the file with its landmarks.
 
-    ``shots``: the runs between cuts, which cover all frames. ``seen`` (n,): where the face was found. ``present`` (n,):
-    where it was found or a gap shorter than half a second within a shot is filled in.
+    ``shots``: the runs between cuts; together they cover all frames. ``seen`` (n,): frames in which the face was found.
+    ``present`` (n,): frames in which it was found, or that lie in a gap of less than half a second within one shot.
     """
 
     def __init__(self, file: IO[bytes], seen: NDArray[np.bool_], shots: tuple[Shot, ...], rate: Fraction) -> None:
@@ -40,7 +40,7 @@ class Track:
         self._starts = np.array([shot.start for shot in shots], np.int64)
         self.present = self._bridged()
         self._reach = reach(rate)
-        self._rest = self._face(len(self._faces) // 2) if len(self._faces) else np.zeros((POINTS, 3), np.float32)
+        self._reference = self._face(len(self._faces) // 2) if len(self._faces) else np.zeros((POINTS, 3), np.float32)
 
     def __len__(self) -> int:
         return len(self.seen)
@@ -52,13 +52,14 @@ class Track:
         self.close()
 
     def close(self) -> None:
-        """Give up the landmarks; ``seen``, ``present`` and ``shots`` stay."""
+        """Discard the landmarks; ``seen``, ``present`` and ``shots`` remain."""
         self._file.close()
 
     def landmarks(self, start: int, stop: int) -> Float32:
-        """Smoothed landmarks of the frames from ``start`` up to ``stop``: (stop - start, 478, 3) in pixels.
+        """Return smoothed landmarks of the frames ``start`` to ``stop``, excluded: (stop - start, 478, 3) in pixels.
 
-        Frames without a face have the nearest face's, so that every row is finite. Raises IndexError out of range.
+        Frames without a face get the landmarks of the nearest face, so that all values are finite. Raises IndexError
+        if a frame is out of range.
         """
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"frames {start} to {stop} of a track of {len(self)}")
@@ -67,16 +68,26 @@ class Track:
             from_, to = max(low, start), min(high, stop)
             if self.present[low]:
                 first, last = max(low, from_ - 2 * self._reach), min(high, to + 2 * self._reach)
-                calm = smooth(self._filled(first, last), self._rest, self._rate)
-                result[from_ - start : to - start] = calm[from_ - first : to - first]
+                smoothed = smooth(self._interpolated(first, last), self._reference, self._rate)
+                result[from_ - start : to - start] = smoothed[from_ - first : to - first]
             else:
                 for frame in range(from_, to):
                     result[frame - start] = self._face(self._nearest(frame))
         return result
 
+    def shot_numbers(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the index into ``shots`` for each frame, (n,)."""
+        return np.searchsorted(self._starts, frames, side="right") - 1
+
+    def shot_number(self, frame: int) -> int:
+        """Return the index into ``shots`` of the shot that holds ``frame``."""
+        return int(np.searchsorted(self._starts, frame, side="right")) - 1
+
     def _runs(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Runs of frames in one shot that are all present or all absent, and touch the frames asked for; cut off a
-        little outside of those."""
+        """Yield runs of one shot, all present or all absent, that overlap the requested frames.
+
+        Runs end at most two filter lengths outside the request, where they no longer matter to it.
+        """
         margin = 2 * self._reach
         low, high = max(0, start - margin), min(len(self), stop + margin)
         edges = np.flatnonzero(np.diff(self.present[low:high])) + low + 1
@@ -86,55 +97,53 @@ class Track:
             if first < stop and last > start:
                 yield first, last
 
-    def _filled(self, start: int, stop: int) -> Float32:
-        """Landmarks of present frames, gaps filled in along a straight line."""
+    def _interpolated(self, start: int, stop: int) -> Float32:
+        """Landmarks of present frames; gaps are filled by linear interpolation."""
         rows = self._row[start:stop]
         first, last = max(int(rows[0]), 0), int(rows[-1])
         if not self.seen[stop - 1]:
             last += 1
         faces = self._read(first, last + 1)
-        frames = self._faces[first : last + 1]
-        if len(frames) == stop - start:
+        known = self._faces[first : last + 1]
+        if len(known) == stop - start:
             return faces
-        asked = np.arange(start, stop)
-        after = (
-            np.clip(np.searchsorted(frames, asked), 1, len(frames) - 1) if len(frames) > 1 else np.ones(len(asked), int)
-        )
-        if len(frames) == 1:
+        if len(known) == 1:
             return np.repeat(faces, stop - start, axis=0)
-        gap = (frames[after] - frames[after - 1]).astype(np.float32)
-        share = np.clip((asked - frames[after - 1]) / gap, 0, 1).astype(np.float32)[:, None, None]
+        frames = np.arange(start, stop)
+        after = np.clip(np.searchsorted(known, frames), 1, len(known) - 1)
+        gap = (known[after] - known[after - 1]).astype(np.float32)
+        share = np.clip((frames - known[after - 1]) / gap, 0, 1).astype(np.float32)[:, None, None]
         return np.asarray((1 - share) * faces[after - 1] + share * faces[after], np.float32)
 
     def _nearest(self, frame: int) -> int:
-        place = int(np.searchsorted(self._faces, frame))
-        around = [k for k in (place - 1, place) if 0 <= k < len(self._faces)]
-        return min(around, key=lambda k: abs(int(self._faces[k]) - frame))
+        following = int(np.searchsorted(self._faces, frame))
+        neighbours = [k for k in (following - 1, following) if 0 <= k < len(self._faces)]
+        return min(neighbours, key=lambda k: abs(int(self._faces[k]) - frame))
 
     def _face(self, row: int) -> Float32:
         return np.asarray(self._read(row, row + 1)[0])
 
     def _read(self, first: int, last: int) -> Float32:
         with scratch_errors():
-            self._file.seek(first * ROW)
-            content = self._file.read((last - first) * ROW)
+            self._file.seek(first * FACE_BYTES)
+            content = self._file.read((last - first) * FACE_BYTES)
         return np.frombuffer(content, np.float32).reshape(-1, POINTS, 3).copy()
 
     def _bridged(self) -> NDArray[np.bool_]:
         present = self.seen.copy()
-        shot_of = np.searchsorted(self._starts, self._faces, side="right")
         gaps = np.diff(self._faces) - 1
-        short = (gaps > 0) & (gaps < BRIDGED_SECONDS * float(self._rate)) & (np.diff(shot_of) == 0)
+        same_shot = np.diff(self.shot_numbers(self._faces)) == 0
+        short = (gaps > 0) & (gaps < MAX_GAP_SECONDS * float(self._rate)) & same_shot
         for k in np.flatnonzero(short):
             present[self._faces[k] : self._faces[k + 1]] = True
         return present
 
 
 class TrackBuilder:
-    """Takes the faces in order and keeps them in an anonymous file, so that memory doesn't grow with the footage."""
+    """Collect faces in frame order into an anonymous file, so that memory does not grow with the video."""
 
     def __init__(self, file: IO[bytes] | None = None) -> None:
-        """``file``: where the landmarks go, by default an anonymous temporary file."""
+        """``file``: destination of the landmarks; by default an anonymous temporary file. Raises DiskFull."""
         with scratch_errors():
             self._file: IO[bytes] | None = file or tempfile.TemporaryFile()  # noqa: SIM115 - outlives this call
         self._seen = bytearray()
@@ -147,14 +156,14 @@ class TrackBuilder:
         self.close()
 
     def close(self) -> None:
-        """Drop what was kept, unless ``finish`` handed it on."""
+        """Discard the collected faces, unless ``finish`` has handed them to a track."""
         if self._file is not None:
-            with suppress(OSError):  # what is still to be written is dropped as well
+            with suppress(OSError):  # unwritten landmarks are discarded as well
                 self._file.close()
             self._file = None
 
     def add(self, face: Face | None, cut: bool) -> None:
-        """The next frame: the face in it, and whether a new shot begins with it. Raises DiskFull."""
+        """Append the face of the next frame and whether that frame starts a new shot. Raises DiskFull."""
         assert self._file is not None
         if cut and self._seen:
             self._cuts.append(len(self._seen))
@@ -164,14 +173,14 @@ class TrackBuilder:
                 self._file.write(np.ascontiguousarray(face.landmarks, np.float32).tobytes())
 
     def finish(self, rate: Fraction, *, faceless: bool = False) -> Track:
-        """What was added, as a track at ``rate`` frames a second, which owns the landmarks from then on.
+        """Return a track at ``rate`` frames per second, which takes over the landmarks.
 
-        Raises NoFaceFound if no frame had a face, unless a ``faceless`` track will do.
+        Raises NoFaceFound if no frame has a face, unless ``faceless``. Raises DiskFull.
         """
         assert self._file is not None
         if not faceless and not any(self._seen):
             self.close()
-            raise NoFaceFound("no face was found in the footage")
+            raise NoFaceFound("no face was detected in the video")
         with scratch_errors():
             self._file.flush()
         edges = [0, *self._cuts, len(self._seen)]

@@ -4,43 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from lipsync.errors import MediaTruncated
 
-MOST_BROKEN = 25  # packets that may fail to decode before the file counts as broken
+MAX_BROKEN = 25  # packets that may fail to decode before the file counts as broken
 
 AnyFrame = TypeVar("AnyFrame", VideoFrame, AudioFrame)
+
+
+class FrameDecoder(Generic[AnyFrame]):
+    """Decodes packets of one stream and skips those that cannot be decoded."""
+
+    def __init__(self, path: Path, stream: VideoStream | AudioStream, kind: type[AnyFrame]) -> None:
+        self._path, self._stream = path, stream
+        self._kind: type[AnyFrame] = kind
+        self._broken, self._found = 0, False
+
+    def decode(self, packet: Packet[Stream]) -> list[AnyFrame]:
+        """Return the frames that the packet completes. Raises MediaTruncated if too many packets are broken."""
+        try:
+            frames = [frame for frame in packet.decode() if isinstance(frame, self._kind)]
+        except av.error.FFmpegError as exc:
+            self.skip(exc)
+            return []
+        self._found = self._found or bool(frames)
+        return frames
+
+    def skip(self, error: av.error.FFmpegError) -> None:
+        """Count a broken packet. Raises MediaTruncated if there are too many, or nothing after it can be read."""
+        self._broken += 1
+        if self._broken > MAX_BROKEN or not isinstance(error, av.error.InvalidDataError):
+            raise self._failure() from error
+
+    def check(self) -> None:
+        """Raise MediaTruncated if every packet was broken."""
+        if self._broken and not self._found:
+            raise self._failure()
+
+    def _failure(self) -> MediaTruncated:
+        return MediaTruncated(f"{self._path}: its {self._stream.type} cannot be decoded")
 
 
 def decoded(
     path: Path, container: InputContainer, stream: VideoStream | AudioStream, kind: type[AnyFrame]
 ) -> Iterator[AnyFrame]:
-    """The stream's frames; packets that cannot be decoded are left out.
+    """Yield the stream's frames; packets that cannot be decoded are skipped.
 
-    Raises MediaTruncated if there are too many of those, or nothing else.
+    Raises MediaTruncated if too many of them, or all, cannot be decoded.
     """
-    broken, found = 0, False
+    decoder = FrameDecoder(path, stream, kind)
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
-            if packet is None:
-                break
-            for frame in packet.decode():
-                if isinstance(frame, kind):
-                    found = True
-                    yield frame
         except av.error.FFmpegError as exc:
-            broken += 1
-            if broken > MOST_BROKEN or not isinstance(exc, av.error.InvalidDataError):
-                raise MediaTruncated(f"{path}: its {stream.type} cannot be decoded") from exc
-    if broken and not found:
-        raise MediaTruncated(f"{path}: its {stream.type} cannot be decoded")
+            decoder.skip(exc)
+            continue
+        if packet is None:
+            break
+        yield from decoder.decode(packet)
+    decoder.check()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -22,9 +24,9 @@ from lipsync.errors import (
     NotMedia,
     NoVideoStream,
 )
-from lipsync.media.decoding import decoded
+from lipsync.media.decoding import FrameDecoder
 from lipsync.media.timing import check_whole, measure
-from lipsync.types import AudioInfo, Clip, Colour, VideoInfo
+from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
 
 MIN_SIDE = 32  # pixels a side
 MAX_PHOTO_SIDE = 3840
@@ -55,11 +57,11 @@ def open_media(path: Path) -> InputContainer:
 
 
 def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
-    """Look into a file: its streams, how many frames there are, at what rate and from when on.
+    """Read a file's streams, frame count, frame rate and start time, in one pass over its packets.
 
-    A single picture is a photo, ``still``, that is shown ``photo_rate`` times a second.
+    A file with a video stream gives a VideoClip. A single picture is a photo (``still``) at ``photo_rate`` frames/s.
 
-    Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, NotMedia, MediaTruncated, NoFrames, PictureTooSmall.
+    Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, NotMedia, MediaTruncated, NoFrames, FrameTooSmall.
     """
     with open_media(path) as container:
         if not container.streams.video and not container.streams.audio:
@@ -71,9 +73,19 @@ def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
         if stream is None:
             return Clip(path, name, None, audio)
         codec, sample_aspect = stream.codec_context.name, stream.sample_aspect_ratio or Fraction(1)
-        timing = measure(path, container, stream)
+        decoder = FrameDecoder(path, stream, VideoFrame)
+        first_frames: list[VideoFrame] = []
+
+        def decode_first(packet: Packet[Stream]) -> None:
+            if not first_frames:
+                first_frames.extend(decoder.decode(packet))
+
+        timing = measure(path, container, stream, decode_first)
+        decoder.check()
     still = audio is None and (timing.frame_count == 1 or name in STILL_FORMATS or name.endswith("_pipe"))
-    first = _first_frame(path)
+    if not first_frames:
+        raise NoFrames(f"{path}: no frame of the video can be decoded")
+    first = first_frames[0]
     width, height = _upright_size(path, first, still)
     rate, frame_count = (photo_rate, 1) if still else (timing.rate, timing.frame_count)
     video = VideoInfo(
@@ -91,18 +103,19 @@ def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
         sample_aspect=sample_aspect,
         colour=_colour(first, still),
     )
-    return Clip(path, name, video, audio, still)
+    return VideoClip(path, name, video, audio, still)
 
 
-def video_of(clip: Clip) -> VideoInfo:
-    """The clip's picture; NoVideoStream if it has none."""
-    if clip.video is None:
-        raise NoVideoStream(f"{clip.path}: there is no picture in it")
-    return clip.video
+def probe_video(path: Path, *, photo_rate: Fraction = Fraction(25)) -> VideoClip:
+    """Probe a video or photo. Raises NoVideoStream, and what ``probe`` raises."""
+    clip = probe(path, photo_rate=photo_rate)
+    if not isinstance(clip, VideoClip):
+        raise NoVideoStream(f"{path}: the file contains no video stream")
+    return clip
 
 
 def audio_of(clip: Clip) -> AudioInfo:
-    """The clip's sound; NoAudioStream if it has none."""
+    """The clip's audio stream. Raises NoAudioStream."""
     if clip.audio is None:
         raise NoAudioStream(f"{clip.path}: there is no sound in it")
     return clip.audio
@@ -124,15 +137,6 @@ def _audio(container: InputContainer) -> AudioInfo | None:
     duration = stream.duration * unit if stream.duration else Fraction(container.duration or 0, av.time_base)
     context = stream.codec_context
     return AudioInfo(context.name, context.sample_rate, context.channels, context.layout.name, duration)
-
-
-def _first_frame(path: Path) -> VideoFrame:
-    with open_media(path) as container:
-        stream = picture_stream(container)
-        if stream is not None:
-            for frame in decoded(path, container, stream, VideoFrame):
-                return frame
-    raise NoFrames(f"{path}: not a single picture in it can be decoded")
 
 
 def _upright_size(path: Path, first: VideoFrame, still: bool) -> tuple[int, int]:

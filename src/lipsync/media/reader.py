@@ -15,17 +15,17 @@ from av.video.stream import VideoStream
 from lipsync.errors import NoVideoStream
 from lipsync.frames.planes import contiguous_copy, writable_copy
 from lipsync.media.decoding import decoded
-from lipsync.media.probe import open_media, picture_stream, video_of
+from lipsync.media.probe import open_media, picture_stream
 from lipsync.media.transform import apply_transform
 from lipsync.media.video_frames import planes_of
-from lipsync.types import Clip, Frame, FrameTransform, VideoInfo
+from lipsync.types import Frame, FrameTransform, VideoClip, VideoInfo
 
 HELD = 96 << 20  # bytes of pictures held at once when footage runs backwards
 FEWEST = 12  # of them, however large they are
 
 
 def read(
-    clip: Clip, *, start: int = 0, stop: int | None = None, read_only: bool = False
+    clip: VideoClip, *, start: int = 0, stop: int | None = None, read_only: bool = False
 ) -> Generator[Frame, None, None]:
     """The clip's pictures from frame ``start`` up to ``stop``, upright, in 4:2:0 of 8 or 10 bits, at its constant rate.
 
@@ -33,9 +33,8 @@ def read(
     wherever reading starts. A clip's ``transform`` is applied. ``read_only``: the pictures are only to be looked at,
     which spares copies.
 
-    Raises NoVideoStream, MediaTruncated, and what ``open_media`` raises.
+    Raises MediaTruncated, and what ``open_media`` raises.
     """
-    video = video_of(clip)
     shown: tuple[int, VideoFrame] | None = None
     with closing(_numbered(clip, start)) as frames:
         for number, frame in frames:
@@ -43,15 +42,15 @@ def read(
                 shown = (min(number, start), frame)
                 continue
             for index in range(max(shown[0], start), number if stop is None else min(number, stop)):
-                yield _picture(index, shown[1], clip, video, read_only)
+                yield _picture(index, shown[1], clip, read_only)
             if stop is not None and number >= stop:
                 return
             shown = (max(number, shown[0]), frame)
     if shown is not None and shown[0] >= start:
-        yield _picture(shown[0], shown[1], clip, video, read_only)
+        yield _picture(shown[0], shown[1], clip, read_only)
 
 
-def ping_pong(clip: Clip, count: int, length: int, held: int = HELD) -> Generator[Frame, None, None]:
+def ping_pong(clip: VideoClip, count: int, length: int, held: int = HELD) -> Generator[Frame, None, None]:
     """``count`` pictures of footage of ``length`` frames: forwards, backwards, forwards …
 
     Backwards it is read in runs of so many pictures as take ``held`` bytes.
@@ -64,7 +63,7 @@ def ping_pong(clip: Clip, count: int, length: int, held: int = HELD) -> Generato
             yield next(pictures)
 
 
-def loop(clip: Clip, count: int, length: int) -> Generator[Frame, None, None]:
+def loop(clip: VideoClip, count: int, length: int) -> Generator[Frame, None, None]:
     """``count`` pictures of footage of ``length`` frames: forwards, and again from the start."""
     if length == 1:
         yield from _again_and_again(clip, count)
@@ -73,21 +72,21 @@ def loop(clip: Clip, count: int, length: int) -> Generator[Frame, None, None]:
         yield from read(clip, stop=min(length, count - start))
 
 
-def _again_and_again(clip: Clip, count: int) -> Iterator[Frame]:
+def _again_and_again(clip: VideoClip, count: int) -> Iterator[Frame]:
     (only,) = read(clip, stop=1)
     for _ in range(count):
         yield writable_copy(only)
 
 
-def _back_and_forth(clip: Clip, length: int, held: int) -> Generator[Frame, None, None]:
+def _back_and_forth(clip: VideoClip, length: int, held: int) -> Generator[Frame, None, None]:
     yield from read(clip, stop=length)
     while True:
         yield from _backwards(clip, length - 1, held)
         yield from read(clip, start=1, stop=length)
 
 
-def _backwards(clip: Clip, stop: int, held: int) -> Iterator[Frame]:
-    video = video_of(clip)
+def _backwards(clip: VideoClip, stop: int, held: int) -> Iterator[Frame]:
+    video = clip.video
     size = max(FEWEST, held // (video.width * video.height * (3 if video.depth > 8 else 2)))
     while stop > 0:
         start = max(0, stop - size)
@@ -97,7 +96,7 @@ def _backwards(clip: Clip, stop: int, held: int) -> Iterator[Frame]:
         stop = start
 
 
-def _numbered(clip: Clip, start: int) -> Generator[tuple[int, VideoFrame], None, None]:
+def _numbered(clip: VideoClip, start: int) -> Generator[tuple[int, VideoFrame], None, None]:
     """Decoded frames with their numbers, from one at or before ``start`` on."""
     if start > 0:
         with open_media(clip.path) as container:
@@ -115,7 +114,7 @@ def _numbered(clip: Clip, start: int) -> Generator[tuple[int, VideoFrame], None,
         yield from _counted(frames, clip, 0)
 
 
-def _stream(container: InputContainer, clip: Clip) -> VideoStream:
+def _stream(container: InputContainer, clip: VideoClip) -> VideoStream:
     stream = picture_stream(container)
     if stream is None:
         raise NoVideoStream(f"{clip.path}: there is no picture in it")
@@ -123,9 +122,9 @@ def _stream(container: InputContainer, clip: Clip) -> VideoStream:
     return stream
 
 
-def _sought(container: InputContainer, stream: VideoStream, clip: Clip, start: int) -> bool:
+def _sought(container: InputContainer, stream: VideoStream, clip: VideoClip, start: int) -> bool:
     """Go to the last key frame before frame ``start``; False if the file does not allow it."""
-    video = video_of(clip)
+    video = clip.video
     if stream.time_base is None:
         return False
     try:
@@ -135,7 +134,7 @@ def _sought(container: InputContainer, stream: VideoStream, clip: Clip, start: i
     return True
 
 
-def _counted(frames: Iterator[VideoFrame], clip: Clip, number: int) -> Iterator[tuple[int, VideoFrame]]:
+def _counted(frames: Iterator[VideoFrame], clip: VideoClip, number: int) -> Iterator[tuple[int, VideoFrame]]:
     for frame in frames:
         told = _number(frame, clip)
         number = number if told is None else told
@@ -143,9 +142,9 @@ def _counted(frames: Iterator[VideoFrame], clip: Clip, number: int) -> Iterator[
         number += 1
 
 
-def _number(frame: VideoFrame, clip: Clip) -> int | None:
+def _number(frame: VideoFrame, clip: VideoClip) -> int | None:
     """The frame's place at the clip's constant rate; None if the file does not tell times."""
-    video = video_of(clip)
+    video = clip.video
     if clip.still:
         return 0
     if frame.pts is None or frame.time_base is None:
@@ -153,7 +152,8 @@ def _number(frame: VideoFrame, clip: Clip) -> int | None:
     return round((frame.pts * frame.time_base - video.start) * video.rate)
 
 
-def _picture(index: int, frame: VideoFrame, clip: Clip, video: VideoInfo, read_only: bool) -> Frame:
+def _picture(index: int, frame: VideoFrame, clip: VideoClip, read_only: bool) -> Frame:
+    video = clip.video
     if clip.still:
         frame = _opaque(frame)
     turns = video.rotation // 90

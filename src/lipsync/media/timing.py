@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from lipsync.errors import MediaTruncated, NoFrames
@@ -36,11 +38,18 @@ class Timing:
     variable: bool
 
 
-def measure(path: Path, container: InputContainer, stream: VideoStream) -> Timing:
-    """Read through the packets of a file that ``check_whole`` let pass. Raises MediaTruncated, NoFrames."""
+def measure(
+    path: Path, container: InputContainer, stream: VideoStream, on_packet: Callable[[Packet[Stream]], None]
+) -> Timing:
+    """Read through the packets of a file that passed ``check_whole``; ``on_packet`` receives those of ``stream``.
+
+    Raises MediaTruncated, NoFrames, and what ``on_packet`` raises.
+    """
     stamps, packets, end = [], 0, Fraction(0)
     try:
         for packet in container.demux((stream, *container.streams.audio)):
+            if packet.stream_index == stream.index:
+                on_packet(packet)  # the empty packet at the end, too, which flushes a decoder
             if not packet.size:
                 continue
             if packet.pts is not None:
@@ -51,7 +60,7 @@ def measure(path: Path, container: InputContainer, stream: VideoStream) -> Timin
     except av.error.FFmpegError as exc:
         raise MediaTruncated(f"{path}: it cannot be read beyond {float(end):.1f} s") from exc
     if not packets:
-        raise NoFrames(f"{path}: there is not a single picture in it")
+        raise NoFrames(f"{path}: the video contains no frames")
     _check_length(path, container, end)
     if len(stamps) < packets or stream.time_base is None:
         return Timing(_nominal(stream), packets, Fraction(0), False)

@@ -10,23 +10,23 @@ import numpy as np
 
 from lipsync.errors import OptionInvalid
 from lipsync.frames.rgb import HD_LINES, UNSPECIFIED, upsample_chroma
-from lipsync.media.probe import BT709, MIN_SIDE, video_of
-from lipsync.types import Box, Clip, FrameTransform, Plane, Sides
+from lipsync.media.probe import BT709, MIN_SIDE
+from lipsync.types import Box, Clip, FrameTransform, Plane, Sides, VideoClip
 
 NO_CROP: Sides = (0, -1, 0, -1)
 
 
 def transformed(
-    clip: Clip, *, resize_factor: int = 1, rotated: bool = False, crop: Sides = NO_CROP, nearest: bool = False
-) -> Clip:
+    clip: VideoClip, *, resize_factor: int = 1, rotated: bool = False, crop: Sides = NO_CROP, nearest: bool = False
+) -> VideoClip:
     """Return the clip with a transform that ``read`` applies: downscale, rotate clockwise by 90 degrees, then crop.
 
     ``crop``: top, bottom, left, right in pixels of the downscaled and rotated frame; -1 is the bottom or right edge.
-    ``nearest``: see ``FrameTransform``. Returns the same clip if nothing changes. Raises NoVideoStream, OptionInvalid.
+    ``nearest``: see ``FrameTransform``. Returns the same clip if nothing changes. Raises OptionInvalid.
     """
     if resize_factor == 1 and not rotated and crop == NO_CROP:
         return clip
-    video = video_of(clip)
+    video = clip.video
     width, height = video.width // resize_factor, video.height // resize_factor
     sample_aspect = video.sample_aspect
     if rotated:

@@ -39,9 +39,8 @@ from lipsync.media.encoders import (
     suffixes_of,
 )
 from lipsync.media.encoding import Encoding
-from lipsync.media.probe import video_of
 from lipsync.media.video_frames import frame_of, planes_of
-from lipsync.types import Clip, Colour, Frame, VideoInfo
+from lipsync.types import Clip, Colour, Frame, VideoClip, VideoInfo
 
 RANGELESS = ("prores",)  # cannot say that black is 0, and is taken for limited range
 SHAPED = ("h264", "hevc")  # say themselves that pixels aren't square; PyAV cannot make Matroska say it
@@ -107,7 +106,7 @@ def write(
     rows: Iterable[Sequence[Frame]],
     outputs: Sequence[Path],
     *,
-    footage: Clip,
+    footage: VideoClip,
     sound: Clip,
     frames: int,
     encoding: Encoding,
@@ -137,10 +136,10 @@ class _Writer:
     """One result in the making, aside of its place."""
 
     def __init__(
-        self, output: Path, part: Path, out: OutputContainer, footage: Clip, sound: Clip, encoding: Encoding
+        self, output: Path, part: Path, out: OutputContainer, footage: VideoClip, sound: Clip, encoding: Encoding
     ) -> None:
         self._output, self._part, self._out = output, part, out
-        self._video = video_of(footage)
+        self._video = footage.video
         self._coded = _coded(self._video)
         self._stream = _video_stream(out, self._video, encoding, self._coded)
         self._colour = _colour(self._video, encoding.codec)
@@ -181,10 +180,10 @@ class _Writer:
 
 
 @contextmanager
-def _open_writer(output: Path, footage: Clip, sound: Clip, encoding: Encoding) -> Iterator[_Writer]:
+def _open_writer(output: Path, footage: VideoClip, sound: Clip, encoding: Encoding) -> Iterator[_Writer]:
     """What was not published is gone afterwards."""
     part = part_of(output)
-    coded, shown = _coded(video_of(footage)), (video_of(footage).width, video_of(footage).height)
+    coded, shown = _coded(footage.video), (footage.video.width, footage.video.height)
     fast = coded == shown and part.suffix != ".mkv"
     try:
         with ExitStack() as stack:

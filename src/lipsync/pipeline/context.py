@@ -10,12 +10,11 @@ from pathlib import Path
 from lipsync.engines.base import Scene
 from lipsync.faces.track import Track
 from lipsync.frames.rgb import BT601, HD_LINES, UNSPECIFIED
-from lipsync.media.probe import video_of
 from lipsync.media.writer import Written, write
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.plan import Plan
 from lipsync.speech.audio import SpeechAudio
-from lipsync.types import Clip, Frame
+from lipsync.types import Clip, Frame, VideoClip
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class RenderContext:
     """A job with all that was found out about its inputs."""
 
     job: Job
-    footage: Clip
+    footage: VideoClip
     sound: Clip
     voice: SpeechAudio
     track: Track
@@ -31,7 +30,7 @@ class RenderContext:
 
     @property
     def rate(self) -> Fraction:
-        return video_of(self.footage).rate
+        return self.footage.video.rate
 
     @property
     def scene(self) -> Scene:
@@ -47,7 +46,7 @@ class RenderContext:
 
         Raises what ``media.writer.write`` does.
         """
-        video = video_of(self.footage)
+        video = self.footage.video
         colour = video.colour
         if factor > 1 and colour.matrix == UNSPECIFIED and video.height < HD_LINES:
             colour = replace(colour, matrix=BT601)  # a larger picture would be taken to have other colours

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -163,13 +162,13 @@ def _write(
 def _larger(
     edits: Iterable[EditedFrame], upscaler: Upscaler | None, context: RenderContext
 ) -> Generator[Frame, None, None]:
-    starts, shot = [shot.start for shot in context.track.shots], -1
+    shot = -1
     for edit in edits:
         if upscaler is None:
             yield edit.after
             continue
-        here = bisect_right(starts, edit.after.index)
-        if here != shot:
+        number = context.track.shot_number(edit.after.index)
+        if number != shot:
             upscaler.begin()
-        shot = here
+        shot = number
         yield upscaler.upscale(edit.after)

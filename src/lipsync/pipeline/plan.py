@@ -11,7 +11,7 @@ from lipsync.frames.order import loop_index, ping_pong_index
 from lipsync.media.reader import loop, ping_pong
 from lipsync.pipeline.job import Job
 from lipsync.speech.audio import SpeechAudio
-from lipsync.types import Clip, Frame
+from lipsync.types import Frame, VideoClip
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Plan:
         """The frame of ``length`` frames of footage that output frame ``i`` shows."""
         return loop_index(i, length) if self.loops else ping_pong_index(i, length)
 
-    def pictures(self, footage: Clip, length: int) -> Generator[Frame, None, None]:
+    def pictures(self, footage: VideoClip, length: int) -> Generator[Frame, None, None]:
         """The footage's pictures, in the order of the output."""
         return (loop if self.loops else ping_pong)(footage, self.frames, length)
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from lipsync.media.prefetch import prefetch
-from lipsync.media.probe import probe, video_of
+from lipsync.media.probe import probe, probe_video
 from lipsync.media.transform import transformed
 from lipsync.media.writer import Written
 from lipsync.models.session_cache import SessionCache
@@ -26,7 +26,7 @@ from lipsync.pipeline.report import EditCounter, Made, report
 from lipsync.pipeline.synthesise import EngineChain, synthesise
 from lipsync.pipeline.threads import one_thread_a_call
 from lipsync.pipeline.track import track_faces
-from lipsync.types import Clip
+from lipsync.types import VideoClip
 
 
 def run(
@@ -44,7 +44,7 @@ def run(
     check(job)
     engines = [open_engines(job, sessions, monitor)]  # before any work, to tell at once what is missing
     enhancers = None if job.enhancement is None else load_enhancers(job.enhancement, sessions, monitor)
-    footage, sound = probe(job.video, photo_rate=job.photo_rate), probe(job.audio)
+    footage, sound = probe_video(job.video, photo_rate=job.photo_rate), probe(job.audio)
     asked = without_framing(job) if footage.still and job.options.original else job  # the original left photos alone
     with analyse_audio(sound, job, monitor) as voice, one_thread_a_call(), ExitStack() as held:
 
@@ -53,7 +53,7 @@ def run(
                 sessions.forget()  # for their memory
             smaller = downscaled(asked, factor)
             opened = engines.pop() if engines else open_engines(smaller, sessions, monitor)
-            seen, wanted = _framed(footage, smaller), plan(smaller, voice, video_of(footage).rate)
+            seen, wanted = _framed(footage, smaller), plan(smaller, voice, footage.video.rate)
             with ExitStack() as stack:
                 faces = track_faces(seen, wanted.limit, job.face_select, opened, sessions, monitor)
                 context = RenderContext(smaller, seen, sound, voice, stack.enter_context(faces), wanted)
@@ -95,7 +95,7 @@ def _lip_sync(
         return context.write(ready, context.job.plain_outputs)
 
 
-def _framed(footage: Clip, job: Job) -> Clip:
+def _framed(footage: VideoClip, job: Job) -> VideoClip:
     """The footage as it is to be seen: smaller, turned, cut."""
     nearest = job.options.original
     return transformed(footage, resize_factor=job.resize_factor, rotated=job.rotate, crop=job.crop, nearest=nearest)

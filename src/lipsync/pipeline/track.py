@@ -11,22 +11,21 @@ from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import TrackedFrame, follow
 from lipsync.media.prefetch import prefetch
-from lipsync.media.probe import video_of
 from lipsync.media.reader import read
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor, watched
-from lipsync.types import Clip, Frame
+from lipsync.types import Frame, VideoClip
 
 
 @contextmanager
 def track_faces(
-    footage: Clip, limit: int, select: str, engines: Sequence[Engine], sessions: SessionCache, monitor: Monitor
+    footage: VideoClip, limit: int, select: str, engines: Sequence[Engine], sessions: SessionCache, monitor: Monitor
 ) -> Iterator[Track]:
     """Follow one face through at most ``limit`` frames and let the engines look at each.
 
     Raises NoFaceFound (unless no engine needs a face), MediaTruncated, NoFrames, Cancelled.
     """
-    video = video_of(footage)
+    video = footage.video
     with ExitStack() as stack:
         pictures = stack.enter_context(prefetch(read(footage, stop=limit, read_only=True)))
         builder = stack.enter_context(TrackBuilder())
@@ -38,7 +37,7 @@ def track_faces(
             builder.add(sighting.face, sighting.cut)
         track = stack.enter_context(builder.finish(video.rate, faceless=not needed))
         if not len(track):
-            raise NoFrames(f"{footage.path}: there is not a single picture in it")
+            raise NoFrames(f"{footage.path}: the video contains no frames")
         yield track
 
 

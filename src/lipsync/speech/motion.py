@@ -39,14 +39,13 @@ _DATA = resources.files("lipsync.speech") / "data"
 class Basis:
     """A linear basis of mouth motion in the face frame of ``faces.geometry``, in outer eye distances (IOD).
 
-    ``rest`` (468, 3): the average closed mouth, facing the viewer. ``mean`` (468, 3) and ``components`` (K, 468, 3):
+    ``mean`` (468, 3) and ``components`` (K, 468, 3):
     displacement = mean + coefficients @ components, for every point of the mesh. ``sd`` (K,): standard deviation of
     the training speaker's coefficients in IOD (a coefficient of 1 is one of these). ``neutral`` (K,): coefficients of
     the closed mouth, whose displacement is zero at the lips. ``triangles`` (n, 3) int32: a triangulation of the mesh
     with the mouth left open.
     """
 
-    rest: Float32
     mean: Float32
     components: Float32
     sd: Float32

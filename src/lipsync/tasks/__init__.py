@@ -1,1 +1,1 @@
-"""Tasks of the service: what one is, and the store that never loses one."""
+"""The task store of the service: tables, state transitions, claims, queries."""

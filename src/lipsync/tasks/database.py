@@ -1,4 +1,4 @@
-"""The connection to SQLite or PostgreSQL: short transactions, and the database's errors as ours."""
+"""Connections to SQLite or PostgreSQL: short transactions, bounded waits, database errors mapped to ours."""
 
 from __future__ import annotations
 
@@ -18,67 +18,69 @@ from sqlalchemy.orm import Session
 from lipsync.errors import OptionInvalid, SettingInvalid, StorageFailed
 from lipsync.tasks.task import Task
 
-PATIENCE = 30  # seconds for a connection, or for SQLite's one writer
-LOOK = (0.0005, 0.002)  # seconds between two looks at SQLite's write lock, so that nobody looks in step
+CONNECT_TIMEOUT = 30  # seconds for a connection from the pool, or for SQLite's write lock
+LOCK_POLL_RANGE = (0.0005, 0.002)  # seconds between attempts to lock SQLite, random so that writers do not synchronise
 
-# What PostgreSQL's client library is told, unless the address tells it. Keepalives find a peer that is gone without a
-# word while nothing is under way, the user timeout one that takes no more packets.
-NETWORK = {
+# Defaults of libpq connection parameters, which the URL may override. Keepalives detect a peer that vanished from an
+# idle connection, the user timeout one that no longer acknowledges packets.
+LIBPQ_DEFAULTS = {
     "connect_timeout": 5,  # seconds, for each host
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,  # milliseconds
 }
-ANSWER = 10.0  # seconds for PostgreSQL to do one statement of the task store
-MARGIN = 1.0  # seconds more before we hang up, so that a server that is well says first that it took too long
-RECYCLE = 300  # seconds after which a connection is made anew, so that a server demoted in a failover is left
+STATEMENT_TIMEOUT = 10.0  # seconds for one statement on PostgreSQL
+HANGUP_MARGIN = (
+    1.0  # seconds beyond that before the client hangs up, so that a healthy server reports the timeout first
+)
+POOL_RECYCLE = 300  # seconds of a connection's life, so that a server demoted in a failover is left
 
-WRITES = "lipsync_writes"  # an option of SQLAlchemy's connections, ours: how SQLite is to synchronise
+SYNCHRONOUS = "lipsync_synchronous"  # execution option: SQLite's PRAGMA synchronous for a writing transaction
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Around every use of the database. Raises StorageFailed, and OptionInvalid for values that no column takes."""
+    """Map the database's errors. Raises StorageFailed, and OptionInvalid for values that no column can hold."""
     try:
         yield
     except sqlalchemy.exc.DataError as exc:
-        raise OptionInvalid(f"the task store cannot hold that: {_line(exc)}") from exc
+        raise OptionInvalid(f"the task store cannot hold that value: {_first_line(exc)}") from exc
     except (sqlalchemy.exc.DBAPIError, sqlalchemy.exc.TimeoutError) as exc:
-        raise StorageFailed(f"the task store did not answer: {_line(exc)}") from exc
+        raise StorageFailed(f"the task store did not answer: {_first_line(exc)}") from exc
 
 
-def parse(url: str) -> URL:
-    """The database's address, with the driver that is used here. Raises SettingInvalid; never shows the password."""
+def parse_url(url: str) -> URL:
+    """Parse a database URL and select its driver. Raises SettingInvalid, whose message never shows the password."""
     try:
         parsed = make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError) as exc:
         raise SettingInvalid("the task store's address is not a database URL, such as sqlite:///tasks.db") from exc
-    kind = parsed.drivername.partition("+")[0]
-    if kind in ("postgresql", "postgres"):
+    dialect = parsed.drivername.partition("+")[0]
+    if dialect in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
-    if kind != "sqlite":
-        raise SettingInvalid(f"the task store is in SQLite or PostgreSQL, not in {kind}")
+    if dialect != "sqlite":
+        raise SettingInvalid(f"the task store does not support {dialect}; use SQLite or PostgreSQL")
     if parsed.database in (None, "", ":memory:"):
-        raise SettingInvalid("the task store needs a file: one in memory would be lost with its process")
+        raise SettingInvalid("the task store needs a file: an in-memory database would be lost with its process")
     return parsed.set(drivername="sqlite+pysqlite")
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Engine]:
-    """The engine, disposed of at the end. Nothing connects yet. Raises SettingInvalid.
+def open_engine(url: str) -> Iterator[Engine]:
+    """Create an engine, disposed of at the end; it connects on first use. Raises SettingInvalid.
 
-    Connecting takes a few seconds at most. A statement may take any time, as those of a migration do.
+    Connecting takes a few seconds at most. Statements have no time limit, because migrations may take long.
     """
-    parsed = parse(url)
+    parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": PATIENCE})
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
+        engine = create_engine(parsed, connect_args={"timeout": CONNECT_TIMEOUT})
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
     else:
-        network = {name: value for name, value in NETWORK.items() if name not in parsed.query}
-        # A server that was restarted leaves dead connections in the pool, hence the ping.
-        engine = create_engine(parsed, pool_pre_ping=True, pool_recycle=RECYCLE, connect_args=network)
+        parameters = {name: value for name, value in LIBPQ_DEFAULTS.items() if name not in parsed.query}
+        # The ping replaces pooled connections that died with a restarted server.
+        engine = create_engine(parsed, pool_pre_ping=True, pool_recycle=POOL_RECYCLE, connect_args=parameters)
         event.listen(engine, "do_connect", _connect)
     try:
         yield engine
@@ -86,26 +88,31 @@ def connected(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def writer(engine: Engine, lasting: bool = True) -> Engine:
-    """The same engine, whose transactions take SQLite's write lock as they begin.
+def writing_engine(engine: Engine, durable: bool = True) -> Engine:
+    """The same engine with transactions that take SQLite's write lock as they begin.
 
-    What is not ``lasting`` outlives the death of any process, but perhaps not a power cut, and is faster.
+    Without ``durable``, commits are faster and survive the death of any process, but perhaps not a power cut.
     """
-    return engine.execution_options(**{WRITES: "FULL" if lasting else "NORMAL"})
+    return engine.execution_options(**{SYNCHRONOUS: "FULL" if durable else "NORMAL"})
 
 
 class Database:
-    """Transactions: ``reading`` sees one state, ``writing`` is committed at its end or not at all.
+    """Transactions: ``_reading`` sees one consistent state, ``_writing`` commits at its end or not at all.
 
-    ``answer``: seconds for PostgreSQL to do one statement, whether it is busy, hangs or is out of reach.
+    ``statement_timeout``: seconds for one statement on PostgreSQL, whether it is busy, hangs or is unreachable.
     """
 
-    def __init__(self, engine: Engine, notify: Callable[[Task], str] | None = None, answer: float = ANSWER) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        webhook_body: Callable[[Task], str] | None = None,
+        statement_timeout: float = STATEMENT_TIMEOUT,
+    ) -> None:
         if engine.dialect.name == "postgresql":
-            event.listen(engine, "connect", lambda connection, record: _bound(connection, answer))
+            event.listen(engine, "connect", lambda connection, record: _set_timeouts(connection, statement_timeout))
         self._reader = engine
-        self._writers = {lasting: writer(engine, lasting) for lasting in (True, False)}
-        self._notify = notify
+        self._writers = {durable: writing_engine(engine, durable) for durable in (True, False)}
+        self._webhook_body = webhook_body
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
@@ -113,86 +120,87 @@ class Database:
             yield session
 
     @contextmanager
-    def _writing(self, lasting: bool = True) -> Iterator[Session]:
-        engine = self._writers[lasting]
+    def _writing(self, durable: bool = True) -> Iterator[Session]:
+        engine = self._writers[durable]
         with database_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
 
-class _Line(psycopg.Connection[Any]):
-    """A connection that hangs up on a server that keeps silent for too long.
+class _TimedConnection(psycopg.Connection[Any]):
+    """A connection that hangs up when the server does not respond in time.
 
-    No setting of the client library's does that: a server that is stopped still has its kernel acknowledge packets, and
-    its own timeouts stand still with it.
+    No libpq parameter does that: the kernel of a stopped server process still acknowledges packets, and the server's
+    own timeouts are stopped with it.
     """
 
-    silence: float | None = None  # seconds; None: any time
+    response_timeout: float | None = None  # seconds; None: no limit
 
-    def wait(self, gen: PQGen[RV], *more: Any, **named: Any) -> RV:
-        """All of the driver's waiting for a server that is connected goes through here."""
-        return super().wait(gen if self.silence is None else self._in_time(gen, self.silence), *more, **named)
+    def wait(self, gen: PQGen[RV], *arguments: Any, **options: Any) -> RV:
+        """Wait for the server; psycopg does all its waiting on an established connection here."""
+        timeout = self.response_timeout
+        return super().wait(gen if timeout is None else self._limit(gen, timeout), *arguments, **options)
 
-    def _in_time(self, steps: PQGen[RV], seconds: float) -> PQGen[RV]:
+    def _limit(self, steps: PQGen[RV], seconds: float) -> PQGen[RV]:
         end = time.monotonic() + seconds
         try:
             wanted = next(steps)
             while True:
-                ready = yield wanted  # nothing is ready when the driver merely looks up, several times a second
+                ready = yield wanted  # psycopg polls several times a second; nothing is ready then
                 if not ready and time.monotonic() > end:
-                    self.close()  # whoever used it after this would get this statement's answer
-                    raise psycopg.OperationalError(f"the server kept silent for {seconds:.0f} s")
+                    self.close()  # a later statement would receive this one's response
+                    raise psycopg.OperationalError(f"no response from the server for {seconds:.0f} s")
                 wanted = steps.send(ready)
         except StopIteration as last:
-            answer: RV = last.value
-            return answer
+            value: RV = last.value
+            return value
 
 
-def _connect(dialect: Any, record: Any, arguments: Any, named: Any) -> _Line:
-    return _Line.connect(*arguments, **named)
+def _connect(dialect: Any, record: Any, arguments: Any, options: Any) -> _TimedConnection:
+    return _TimedConnection.connect(*arguments, **options)
 
 
-def _bound(connection: _Line, answer: float) -> None:
-    """Let no statement take longer than ``answer`` seconds, and no lock outlast a client that is gone by much more."""
-    connection.silence = answer + MARGIN
-    settings = {"statement_timeout": answer, "idle_in_transaction_session_timeout": 2 * answer}
-    for name, seconds in settings.items():
-        connection.execute("SELECT set_config(%s, %s, false)", (name, f"{seconds * 1000:.0f}"))
+def _set_timeouts(connection: _TimedConnection, seconds: float) -> None:
+    """Limit every statement to ``seconds``, and release the locks of a client that vanished soon after that."""
+    connection.response_timeout = seconds + HANGUP_MARGIN
+    settings = {"statement_timeout": seconds, "idle_in_transaction_session_timeout": 2 * seconds}
+    for name, limit in settings.items():
+        connection.execute("SELECT set_config(%s, %s, false)", (name, f"{limit * 1000:.0f}"))
     connection.commit()
 
 
-def _prepare(connection: sqlite3.Connection, record: Any) -> None:
-    connection.isolation_level = None  # pysqlite would begin too late, and not at all before a SELECT
+def _configure_sqlite(connection: sqlite3.Connection, record: Any) -> None:
+    connection.isolation_level = None  # pysqlite itself would begin too late, and never before a SELECT
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _begin(connection: Connection) -> None:
-    synchronous = connection.get_execution_options().get(WRITES)
+def _begin_sqlite(connection: Connection) -> None:
+    synchronous = connection.get_execution_options().get(SYNCHRONOUS)
     if synchronous is None:
         connection.exec_driver_sql("BEGIN")
         return
     connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
-    # A transaction that reads first and writes later cannot wait for another writer; it fails at once. And SQLite's
-    # own waiting sleeps ever longer, so that whoever waits is starved by those who come and go.
+    # A transaction that reads before it writes cannot wait for another writer; it fails at once. SQLite's own busy
+    # handler sleeps longer and longer, so that a waiting process starves.
     connection.exec_driver_sql("PRAGMA busy_timeout = 0")
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + CONNECT_TIMEOUT
     try:
-        while not _began(connection, last=time.monotonic() > end):
-            time.sleep(random.uniform(*LOOK))
+        while not _lock_sqlite(connection, last_attempt=time.monotonic() > end):
+            time.sleep(random.uniform(*LOCK_POLL_RANGE))
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {CONNECT_TIMEOUT * 1000}")
 
 
-def _began(connection: Connection, last: bool) -> bool:
-    """Whether the write lock was to be had; raises the driver's error where it is another, or where it is the last."""
+def _lock_sqlite(connection: Connection, last_attempt: bool) -> bool:
+    """Whether the write lock was free; raises the driver's error on the last attempt, or if it is any other error."""
     try:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     except sqlalchemy.exc.OperationalError as exc:
-        if last or getattr(exc.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+        if last_attempt or getattr(exc.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
             raise
         return False
     return True
 
 
-def _line(exc: Exception) -> str:
-    """The first line of what the driver said, without SQLAlchemy's copy of the statement and its values."""
+def _first_line(exc: Exception) -> str:
+    """First line of the driver's message, without SQLAlchemy's copy of the statement and its values."""
     return next(iter(str(getattr(exc, "orig", None) or exc).strip().splitlines()), type(exc).__name__)

@@ -1,4 +1,4 @@
-"""The log of each task."""
+"""Logs of tasks."""
 
 from __future__ import annotations
 
@@ -7,35 +7,37 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from lipsync.tasks.rows import line_of
+from lipsync.tasks.rows import log_line_of
 from lipsync.tasks.tables import LogRow
 from lipsync.tasks.task import LogLine
 from lipsync.tasks.transitions import Transitions
 
-LONGEST = 10_000  # characters of a message
-LAST = 2**63 - 1  # the largest number that a column holds
+MAX_MESSAGE_CHARACTERS = 10_000
+MAX_PAGE = 10_000  # lines
+MAX_NUMBER = 2**63 - 1  # of a BIGINT column
 
 
 class Logs(Transitions):
-    """Lines are numbered within their task, from 1 on."""
+    """Lines are numbered within their task, starting at 1."""
 
     def log(self, task_id: str, level: str, message: str, now: datetime, output: str | None = None) -> LogLine:
-        """Add a line, cut to 10,000 characters. Raises TaskMissing."""
+        """Append a line, truncated to 10,000 characters. Raises TaskMissing."""
         last = select(func.coalesce(func.max(LogRow.number), 0)).where(LogRow.task_id == task_id)
-        with self._writing(lasting=False) as session:
-            self._row(session, task_id)  # whoever holds the row numbers, so no reader passes a line that comes later
+        with self._writing(durable=False) as session:
+            self._row(session, task_id)  # numbering under the row's lock: readers never skip a line that commits late
             number = session.scalars(last).one() + 1
-            row = LogRow(task_id=task_id, number=number, at=now, level=level, message=message[:LONGEST], output=output)
+            text = message[:MAX_MESSAGE_CHARACTERS]
+            row = LogRow(task_id=task_id, number=number, at=now, level=level, message=text, output=output)
             session.add(row)
-            return line_of(row)
+            return log_line_of(row)
 
     def logs(self, task_id: str, after: int = 0, limit: int = 500) -> Sequence[LogLine]:
-        """Lines with numbers above ``after``, in order; none if there is no such task."""
+        """Lines with numbers above ``after``, in order, ``limit`` at most (1 to 10,000); none for an unknown task."""
         statement = (
             select(LogRow)
-            .where(LogRow.task_id == task_id, LogRow.number > max(0, min(after, LAST)))
+            .where(LogRow.task_id == task_id, LogRow.number > max(0, min(after, MAX_NUMBER)))
             .order_by(LogRow.number)
-            .limit(max(1, min(limit, LONGEST)))
+            .limit(max(1, min(limit, MAX_PAGE)))
         )
         with self._reading() as session:
-            return [line_of(row) for row in session.scalars(statement)]
+            return [log_line_of(row) for row in session.scalars(statement)]

@@ -1,4 +1,4 @@
-"""Bringing the database's schema up to date."""
+"""Migrate the database's schema to the current version."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from pathlib import Path
 from sqlalchemy import URL, text
 
 from lipsync.errors import SettingInvalid, StorageFailed
-from lipsync.tasks.database import PATIENCE, connected, database_errors, parse, writer
+from lipsync.tasks.database import CONNECT_TIMEOUT, database_errors, open_engine, parse_url, writing_engine
 
-LOCK = 7_246_107_352_911  # PostgreSQL's advisory locks are numbers; this one is ours
+MIGRATION_LOCK = 7_246_107_352_911  # number of an advisory lock in PostgreSQL
 
 
 def migrate(url: str) -> None:
-    """Create or change the schema, whole or not at all; of several processes that start at once, one does it.
+    """Create or upgrade the schema in one transaction; concurrent processes wait for the first one.
 
-    Raises SettingInvalid if the address is none or the schema is newer than this program, StorageFailed.
+    Raises SettingInvalid if the URL is invalid or the schema is newer than this program, StorageFailed.
     """
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
-    parsed = parse(url)
+    parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         _prepare_file(parsed)
     config = Config()
     config.set_main_option("script_location", "lipsync.tasks:migrations")
-    with database_errors(), connected(url) as engine, writer(engine).begin() as connection:
+    with database_errors(), open_engine(url) as engine, writing_engine(engine).begin() as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
         except CommandError as exc:
-            raise SettingInvalid(f"the task store was made by another version of lipsync: {exc}") from exc
+            raise SettingInvalid(f"the task store was created by another version of lipsync: {exc}") from exc
 
 
 def _prepare_file(url: URL) -> None:
-    """The folder, and the write-ahead log, so that readers and the writer do not wait for each other.
+    """Create the folder, and enable write-ahead logging, so that readers and the writer do not block each other.
 
-    The mode stays with the file. Raises StorageFailed.
+    The journal mode is stored in the file. Raises StorageFailed.
     """
     path = Path(str(url.database))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+        with closing(sqlite3.connect(path, timeout=CONNECT_TIMEOUT)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
     except (OSError, sqlite3.Error) as exc:
-        raise StorageFailed(f"{path}: the task store cannot be there: {exc}") from exc
+        raise StorageFailed(f"{path}: cannot create the task store: {exc}") from exc

@@ -1,4 +1,4 @@
-"""What time has made superfluous: tasks that ended long ago, with what was published and uploaded for them."""
+"""Prune tasks that ended long ago, with their published files and uploads."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from lipsync.tasks.task import Task
 
 
 def prune(store: TaskStore, storage: Storage, uploads: Path, older_than: datetime) -> int:
-    """Delete the tasks that ended before then, files first; gives how many.
+    """Delete the tasks that ended before ``older_than``, files first; returns their number.
 
-    ``uploads``: the folder of uploaded inputs, of which those of these tasks go too. Raises StorageFailed,
-    OutputUnwritable; then what is not deleted yet is found again next time.
+    ``uploads``: folder of uploaded inputs; those that no other task uses are deleted too. Raises StorageFailed,
+    OutputUnwritable; the next call continues where this one stopped.
     """
-    gone = 0
-    while tasks := store.expired_outputs(older_than):
+    count = 0
+    while tasks := store.expired_tasks(older_than):
         for task in tasks:
             _delete(task, store, storage, uploads)
-            gone += 1
-    return gone
+            count += 1
+    return count
 
 
 def _delete(task: Task, store: TaskStore, storage: Storage, uploads: Path) -> None:

@@ -1,4 +1,4 @@
-"""Looking at tasks."""
+"""Read tasks and statistics about them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lipsync.tasks.tables import TaskRow
 from lipsync.tasks.task import Page, Status, Task
 
 CURSOR = re.compile("[0-9a-f]{32}")
-MOST = 500
+MAX_PAGE = 500  # tasks
 
 
 class Queries(Database):
-    """Nothing here writes or waits for a writer."""
+    """These methods neither write nor wait for a writer."""
 
     def get(self, task_id: str) -> Task:
-        """The task as it is now. Raises TaskMissing."""
+        """Snapshot of a task. Raises TaskMissing."""
         with self._reading() as session:
             row = session.get(TaskRow, task_id)
             if row is None:
@@ -40,8 +40,8 @@ class Queries(Database):
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
-        """Tasks from the newest on, 1 to 500 at once; both times are excluded. OptionInvalid for a bad cursor."""
-        limit = max(1, min(limit, MOST))
+        """A page of 1 to 500 tasks, newest first; both times are exclusive. Raises OptionInvalid for a bad cursor."""
+        limit = max(1, min(limit, MAX_PAGE))
         statement = select(TaskRow).where(*_after(cursor), *_between(created_after, created_before))
         if status is not None:
             statement = statement.where(TaskRow.status == status)
@@ -53,28 +53,28 @@ class Queries(Database):
         return Page(tasks, tasks[-1].id if len(rows) > limit else None)
 
     def uses(self, location: str) -> bool:
-        """Whether any task's footage or sound lies there."""
+        """Whether any task's video or audio has that location."""
         inputs = (TaskRow.video, TaskRow.audio)
         used = or_(*(column["location"].as_string() == location for column in inputs))
         with self._reading() as session:
             return session.scalar(select(TaskRow.id).where(used).limit(1)) is not None
 
     def counts(self) -> dict[Status, int]:
-        """How many tasks there are in each status."""
+        """Number of tasks by status."""
         statement = select(TaskRow.status, func.count()).group_by(TaskRow.status)
         with self._reading() as session:
             return dict.fromkeys(Status, 0) | dict(session.execute(statement).all())
 
     def enhancements(self) -> dict[EnhanceStatus, int]:
-        """How many tasks that asked for an enhancement are how far with it."""
-        step = TaskRow.enhancement["step"].as_string()
-        statement = select(step, func.count()).where(step.is_not(None)).group_by(step)
+        """Number of tasks by status of their enhancement, among those that ask for one."""
+        status = TaskRow.enhancement["step"].as_string()
+        statement = select(status, func.count()).where(status.is_not(None)).group_by(status)
         with self._reading() as session:
-            found = session.execute(statement).all()
-        return dict.fromkeys(EnhanceStatus, 0) | {EnhanceStatus(name): count for name, count in found}
+            rows = session.execute(statement).all()
+        return dict.fromkeys(EnhanceStatus, 0) | {EnhanceStatus(name): count for name, count in rows}
 
     def oldest_waiting(self) -> datetime | None:
-        """Since when the queued task that has waited longest could run; None: none waits. May lie in the future."""
+        """When the oldest queued task became due, possibly a time in the future; None if no task is queued."""
         with self._reading() as session:
             return session.scalar(select(func.min(TaskRow.available_at)).where(TaskRow.status == Status.QUEUED))
 
@@ -83,8 +83,8 @@ def _after(cursor: str | None) -> Iterator[ColumnElement[bool]]:
     if cursor is None:
         return
     if not CURSOR.fullmatch(cursor):
-        raise OptionInvalid("that cursor did not come from a list of tasks")
-    yield TaskRow.id < cursor  # ids sort by time, so new tasks never move a page
+        raise OptionInvalid("invalid cursor; use the next_cursor of a previous page")
+    yield TaskRow.id < cursor  # ids sort by creation time, so new tasks do not shift pages
 
 
 def _between(after: datetime | None, before: datetime | None) -> Iterator[ColumnElement[bool]]:

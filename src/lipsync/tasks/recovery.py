@@ -1,4 +1,4 @@
-"""What brings back tasks whose worker or whose announcement was lost, and what time has made superfluous."""
+"""Recover tasks whose worker or whose announcement was lost, and find those to prune."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from lipsync.tasks.tables import TaskRow
 from lipsync.tasks.task import FINAL, RUNNING, Status, Task, TaskFailure
 from lipsync.tasks.transitions import Transitions
 
-SILENCE = timedelta(seconds=60)  # after which an announcement that nobody followed is made again
+REANNOUNCE_AFTER = timedelta(seconds=60)
 
 
 class Recovery(Transitions):
-    """Any number of processes may do this at once."""
+    """Any number of processes may call these methods at the same time."""
 
-    def reap(self, now: datetime, *, silence: timedelta = SILENCE, limit: int = 1000) -> list[str]:
-        """End the leases that have expired; the ids of tasks to announce, those that have waited longest first.
+    def reap(self, now: datetime, *, reannounce_after: timedelta = REANNOUNCE_AFTER, limit: int = 1000) -> list[str]:
+        """End expired leases; returns the ids of tasks to announce, those that have waited longest first.
 
-        A task goes back to the queue; to failed where its attempts are used up, to cancelled where that was asked for.
-        To be announced is what is queued, due, and was not announced for ``silence``.
+        A task whose lease expired is queued again, failed if it has no attempts left, or cancelled if that was
+        requested. To be announced are queued tasks that are due and were not announced within ``reannounce_after``.
         """
         expired = (
             select(TaskRow)
@@ -34,25 +34,25 @@ class Recovery(Transitions):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        unheard = or_(TaskRow.announced_at.is_(None), TaskRow.announced_at <= now - silence)
+        unannounced = or_(TaskRow.announced_at.is_(None), TaskRow.announced_at <= now - reannounce_after)
         waiting = (
             select(TaskRow.id)
-            .where(TaskRow.status == Status.QUEUED, TaskRow.available_at <= now, unheard)
+            .where(TaskRow.status == Status.QUEUED, TaskRow.available_at <= now, unannounced)
             .order_by(TaskRow.available_at, TaskRow.id)
             .limit(limit)
         )
         with self._writing() as session:
             for row in session.scalars(expired).all():
-                self._bring_back(session, row, now)
+                self._end_lease(session, row, now)
             return list(session.scalars(waiting))
 
     def mark_announced(self, task_id: str, now: datetime) -> None:
-        """Note that workers were told of it; nothing that anybody sees changes."""
-        with self._writing(lasting=False) as session:
+        """Record that the task was announced to the workers; its revision stays the same."""
+        with self._writing(durable=False) as session:
             session.execute(update(TaskRow).where(TaskRow.id == task_id).values(announced_at=now))
 
-    def expired_outputs(self, older_than: datetime, limit: int = 100) -> Sequence[Task]:
-        """Tasks that ended before then, the oldest first. The caller deletes their files, then calls ``delete``."""
+    def expired_tasks(self, older_than: datetime, limit: int = 100) -> Sequence[Task]:
+        """Tasks that ended before ``older_than``, oldest first. The caller deletes their files, then the tasks."""
         statement = (
             select(TaskRow)
             .where(TaskRow.status.in_(FINAL), TaskRow.finished_at < older_than)
@@ -62,11 +62,11 @@ class Recovery(Transitions):
         with self._reading() as session:
             return [task_of(row) for row in session.scalars(statement)]
 
-    def _bring_back(self, session: Session, row: TaskRow, now: datetime) -> None:
+    def _end_lease(self, session: Session, row: TaskRow, now: datetime) -> None:
         if row.cancel_requested:
             self._move(session, row, Status.CANCELLED, now)
             return
-        spent = row.attempts >= row.max_attempts
+        exhausted = row.attempts >= row.max_attempts
         message = f"its worker stopped answering in attempt {row.attempts} of {row.max_attempts}"
-        problem = asdict(TaskFailure(WorkerLost.code, message, not spent))
-        self._move(session, row, Status.FAILED if spent else Status.QUEUED, now, problem=problem)
+        error = asdict(TaskFailure(WorkerLost.code, message, not exhausted))
+        self._move(session, row, Status.FAILED if exhausted else Status.QUEUED, now, error=error)

@@ -1,4 +1,4 @@
-"""From what is asked for to a row, and from rows to what they mean."""
+"""Convert requests to database rows, and rows to snapshots."""
 
 from __future__ import annotations
 
@@ -23,47 +23,48 @@ from lipsync.tasks.task import (
     NewTask,
     Output,
     Performance,
-    Progress,
     Source,
     Status,
     Task,
     TaskFailure,
+    TaskProgress,
 )
 
-ENHANCING = ("enhance", "upscale")  # the options that ask for it
+ENHANCEMENT_OPTIONS = ("enhance", "upscale")
 ENHANCEMENT_TIMES = ("started_at", "finished_at")
 
 
 def new_id(now: datetime) -> str:
-    """A version 7 UUID (RFC 9562, section 5.7) as 32 hexadecimal digits: milliseconds, then 74 bits of chance."""
-    moment = int(now.timestamp() * 1000) << 80
+    """A version 7 UUID (RFC 9562, section 5.7) as 32 hexadecimal digits: milliseconds, then 74 random bits."""
+    timestamp = int(now.timestamp() * 1000) << 80
     version, variant = 7 << 76, 2 << 62
-    return f"{moment | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62):032x}"
+    return f"{timestamp | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62):032x}"
 
 
 def request_digest(new: NewTask) -> str:
-    """The same for the same request. An upload whose checksum is known is the same wherever it was put.
+    """SHA-256 of a request, in hex. Uploads with a known checksum are compared by that, not by their location.
 
-    Raises OptionInvalid where the options are not JSON.
+    Raises OptionInvalid if the options are not JSON.
     """
-    asked = _fields(new)
-    for source in (asked["video"], asked["audio"]):
+    request = _fields(new)
+    for source in (request["video"], request["audio"]):
         if source["kind"] == "upload" and source["sha256"]:
             source["location"] = None
     try:
-        text = json.dumps(asked, sort_keys=True, allow_nan=False)
+        text = json.dumps(request, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as exc:
-        raise OptionInvalid(f"the options are not JSON: {exc}") from exc
+        raise OptionInvalid(f"options: not JSON: {exc}") from exc
     return _digest(text)
 
 
 def idempotency_digest(key_id: str | None, key: str) -> str:
-    """What stands for an idempotency key, which counts for each API key by itself."""
+    """SHA-256 of an idempotency key, in hex; each API key has its own set of them."""
     return _digest(json.dumps([key_id, key]))
 
 
 def new_row(new: NewTask, request: str, idempotency: str | None, max_attempts: int, now: datetime) -> TaskRow:
-    """A task that waits."""
+    """A queued task."""
+    pending = enhancement_values(EnhancementRecord(EnhanceStatus.PENDING))
     return TaskRow(
         id=new_id(now),
         status=Status.QUEUED,
@@ -75,9 +76,7 @@ def new_row(new: NewTask, request: str, idempotency: str | None, max_attempts: i
         cancel_requested=False,
         timings={},
         outputs=[],
-        enhancement=enhancement_values(EnhancementRecord(EnhanceStatus.PENDING))
-        if asks_enhancement(new.options)
-        else None,
+        enhancement=pending if asks_enhancement(new.options) else None,
         revision=1,
         idempotency=idempotency,
         request=request,
@@ -86,12 +85,12 @@ def new_row(new: NewTask, request: str, idempotency: str | None, max_attempts: i
 
 
 def asks_enhancement(options: Mapping[str, JSON]) -> bool:
-    """Whether the task has a step after the lip-sync."""
-    return any(options.get(name) for name in ENHANCING)
+    """Whether the options ask for an enhancement."""
+    return any(options.get(name) for name in ENHANCEMENT_OPTIONS)
 
 
 def task_of(row: TaskRow) -> Task:
-    """The row as it is now."""
+    """Snapshot of a task's row."""
     return Task(
         id=row.id,
         status=row.status,
@@ -111,9 +110,9 @@ def task_of(row: TaskRow) -> Task:
         lease_owner=row.lease_owner,
         lease_until=row.lease_until,
         cancel_requested=row.cancel_requested,
-        progress=None if row.progress is None else Progress(**row.progress),
+        progress=None if row.progress is None else TaskProgress(**row.progress),
         timings=row.timings,
-        problem=None if row.problem is None else TaskFailure(**row.problem),
+        error=None if row.error is None else TaskFailure(**row.error),
         outputs=tuple(Output(**output) for output in row.outputs),
         performance=None if row.performance is None else Performance(**row.performance),
         revision=row.revision,
@@ -124,30 +123,30 @@ def task_of(row: TaskRow) -> Task:
 
 
 def enhancement_of(row: TaskRow) -> EnhancementRecord:
-    """How far the step after the lip-sync is."""
-    if row.enhancement is None:
+    """Snapshot of the enhancement in a task's row."""
+    stored = row.enhancement
+    if stored is None:
         return EnhancementRecord()
-    told = row.enhancement
-    began, ended = (told[name] and datetime.fromisoformat(told[name]) for name in ENHANCEMENT_TIMES)
-    problem = None if told["problem"] is None else TaskFailure(**told["problem"])
-    return EnhancementRecord(EnhanceStatus(told["step"]), began, ended, problem)
+    started, finished = (stored[name] and datetime.fromisoformat(stored[name]) for name in ENHANCEMENT_TIMES)
+    error = None if stored["problem"] is None else TaskFailure(**stored["problem"])
+    return EnhancementRecord(EnhanceStatus(stored["step"]), started, finished, error)
 
 
 def enhancement_values(enhancement: EnhancementRecord) -> dict[str, Any]:
-    """The same as the row keeps it."""
+    """The JSON that a task's row stores for an enhancement."""
     moments = {name: getattr(enhancement, name) for name in ENHANCEMENT_TIMES}
     times = {name: None if moment is None else moment.isoformat() for name, moment in moments.items()}
-    problem = None if enhancement.problem is None else asdict(enhancement.problem)
-    return {"step": enhancement.step.value, **times, "problem": problem}
+    error = None if enhancement.error is None else asdict(enhancement.error)
+    return {"step": enhancement.status.value, **times, "problem": error}
 
 
-def line_of(row: LogRow) -> LogLine:
-    """The row as it is now."""
+def log_line_of(row: LogRow) -> LogLine:
+    """Snapshot of a log line's row."""
     return LogLine(row.number, row.at, row.level, row.message, row.output)
 
 
 def delivery_of(row: DeliveryRow) -> Delivery:
-    """The row as it is now."""
+    """Snapshot of a webhook call's row."""
     return Delivery(
         row.id,
         row.task_id,
@@ -164,7 +163,7 @@ def delivery_of(row: DeliveryRow) -> Delivery:
 
 
 def key_of(row: KeyRow) -> Key:
-    """The row as it is now."""
+    """Snapshot of an API key's row."""
     return Key(row.id, row.name, row.prefix, tuple(row.scopes), row.created_at, row.revoked_at)
 
 

@@ -1,6 +1,6 @@
-"""Secrets that are made of the service's own, each for one thing: who learns one can forge nothing else with it.
+"""Key derivation: one secret per purpose, so that a leaked one cannot sign anything else.
 
-Each is an HMAC-SHA256 (RFC 2104), keyed with the service's secret, of what it is for.
+Each derived secret is the HMAC-SHA256 (RFC 2104) of its purpose, keyed with the service's root secret.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ import hmac
 from lipsync.errors import SettingInvalid
 
 LINKS, WEBHOOKS = "links", "webhooks:"
-MARK = "whsec_"  # what scanners for leaked secrets look for
+SECRET_PREFIX = "whsec_"  # recognisable to scanners for leaked secrets
 
 
 def link_secret(secret: str) -> str:
-    """What signs links to local results; it stays in the service. Raises SettingInvalid if there is no secret."""
-    return _derived(secret, LINKS)
+    """The secret that signs links to local results. Raises SettingInvalid if the root secret is empty."""
+    return _derive(secret, LINKS)
 
 
 def webhook_secret(secret: str, key_id: str | None) -> str:
-    """What signs the calls about an API key's tasks, for the key's owner; None: about those made without a key.
+    """The secret that signs webhook calls about an API key's tasks; None: tasks created without a key.
 
-    Raises SettingInvalid if there is no secret.
+    Raises SettingInvalid if the root secret is empty.
     """
-    return MARK + _derived(secret, WEBHOOKS + (key_id or ""))
+    return SECRET_PREFIX + _derive(secret, WEBHOOKS + (key_id or ""))
 
 
 def check_secret(secret: str) -> None:
-    """Raise SettingInvalid if it is empty: everybody can sign with that."""
+    """Raise SettingInvalid if the root secret is empty, which anyone could sign with."""
     if not secret:
-        raise SettingInvalid("secret: nothing can be signed without one (LIPSYNC_SECRET)")
+        raise SettingInvalid("LIPSYNC_SECRET is empty; signing needs a secret")
 
 
-def _derived(secret: str, purpose: str) -> str:
+def _derive(secret: str, purpose: str) -> str:
     check_secret(secret)
     return hmac.new(secret.encode(), purpose.encode(), hashlib.sha256).hexdigest()

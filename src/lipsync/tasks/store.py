@@ -1,4 +1,4 @@
-"""The store of tasks: the queue of record, in SQLite or PostgreSQL."""
+"""The task store, the queue of record, in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from lipsync.tasks.claims import Claims
 from lipsync.tasks.commands import Commands
-from lipsync.tasks.database import ANSWER, connected
+from lipsync.tasks.database import STATEMENT_TIMEOUT, open_engine
 from lipsync.tasks.deliveries import Deliveries
 from lipsync.tasks.keys import Keys
 from lipsync.tasks.logs import Logs
@@ -20,18 +20,21 @@ __all__ = ["TaskStore", "migrate", "open_store"]
 
 
 class TaskStore(Commands, Claims, Recovery, Queries, Logs, Deliveries, Keys):
-    """Each call is one transaction, and any number of threads and processes may call; nothing reads the clock.
+    """Each method is one transaction, safe to call from any number of threads and processes; none reads the clock.
 
-    All raise StorageFailed (retryable) where the database does not answer.
+    All methods raise StorageFailed (retryable) if the database does not answer.
     """
 
 
 @contextmanager
-def open_store(url: str, *, notify: Callable[[Task], str] | None = None, answer: float = ANSWER) -> Iterator[TaskStore]:
-    """The store at ``sqlite:///path`` or ``postgresql://...``, which ``migrate`` has brought up to date.
+def open_store(
+    url: str, *, webhook_body: Callable[[Task], str] | None = None, statement_timeout: float = STATEMENT_TIMEOUT
+) -> Iterator[TaskStore]:
+    """Open the store at ``sqlite:///path`` or ``postgresql://...``, whose schema ``migrate`` has brought up to date.
 
-    ``notify`` makes the body of the webhook call that a task's end enqueues; without it none is enqueued. ``answer``:
-    seconds that PostgreSQL has for one statement. A process that was forked has to open its own. Raises SettingInvalid.
+    ``webhook_body`` builds the body of the webhook call that a task's end enqueues; None: no calls are enqueued.
+    ``statement_timeout``: seconds for one statement on PostgreSQL. A forked process has to open its own store. Raises
+    SettingInvalid.
     """
-    with connected(url) as engine:
-        yield TaskStore(engine, notify, answer)
+    with open_engine(url) as engine:
+        yield TaskStore(engine, webhook_body, statement_timeout)

@@ -1,4 +1,4 @@
-"""The tables, the same in SQLite and PostgreSQL."""
+"""Database tables, identical in SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 from lipsync.tasks.task import Status
 
-NAMES = {
+NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
@@ -21,8 +21,8 @@ NAMES = {
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-class Words(TypeDecorator[str]):
-    """Text. NUL and halves of surrogate pairs, which no database takes, become U+FFFD: logs hold names of any file."""
+class SafeText(TypeDecorator[str]):
+    """Text in which U+FFFD replaces NUL and lone surrogates: databases reject them, and file names may hold them."""
 
     impl = Text
     cache_ok = True
@@ -31,8 +31,8 @@ class Words(TypeDecorator[str]):
         return None if value is None else UNSTORABLE.sub("\ufffd", value)
 
 
-class Moment(TypeDecorator[datetime]):
-    """An aware time, in UTC. SQLite keeps no time zone, so it is taken away on the way in and put back."""
+class UtcDateTime(TypeDecorator[datetime]):
+    """A timezone-aware time in UTC. SQLite stores no time zone: it is removed on writing and restored on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -41,9 +41,9 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a time without a time zone")
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+            raise ValueError("datetime: missing time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -52,21 +52,21 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMES)
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map: ClassVar[dict[Any, Any]] = {
-        str: Words(),
+        str: SafeText(),
         int: BigInteger(),
-        datetime: Moment(),
+        datetime: UtcDateTime(),
         dict[str, Any]: JSON(none_as_null=True),
         list[Any]: JSON(none_as_null=True),
         Status: Enum(
-            Status, native_enum=False, length=16, values_callable=lambda names: [name.value for name in names]
+            Status, native_enum=False, length=16, values_callable=lambda statuses: [status.value for status in statuses]
         ),
     }
 
 
 class TaskRow(Base):
-    """A task. ``idempotency`` and ``request`` are checksums: of the caller's key, and of what was asked for."""
+    """A task. ``idempotency`` and ``request`` are SHA-256 digests of the idempotency key and of the request."""
 
     __tablename__ = "tasks"
 
@@ -91,7 +91,7 @@ class TaskRow(Base):
     cancel_requested: Mapped[bool]
     progress: Mapped[dict[str, Any] | None]
     timings: Mapped[dict[str, Any]]
-    problem: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None] = mapped_column("problem")
     outputs: Mapped[list[Any]]
     performance: Mapped[dict[str, Any] | None]
     enhancement: Mapped[dict[str, Any] | None]
@@ -109,7 +109,7 @@ class TaskRow(Base):
 
 
 class LogRow(Base):
-    """A line of a task's log; numbered within the task."""
+    """A line of a task's log, numbered within the task."""
 
     __tablename__ = "log_lines"
 
@@ -122,7 +122,7 @@ class LogRow(Base):
 
 
 class DeliveryRow(Base):
-    """A webhook call; it goes with its task."""
+    """A webhook call, deleted with its task."""
 
     __tablename__ = "deliveries"
 
@@ -140,7 +140,7 @@ class DeliveryRow(Base):
 
 
 class KeyRow(Base):
-    """An API key; of its secret only the SHA-256, which 256 bits of chance need no salt for."""
+    """An API key with the SHA-256 of its secret; 256 random bits need no salt."""
 
     __tablename__ = "api_keys"
 

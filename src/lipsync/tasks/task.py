@@ -1,4 +1,4 @@
-"""What a task is: a snapshot that never changes, and the one table of what may follow what."""
+"""Tasks as immutable snapshots, and the table of allowed status transitions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 
 
 class Status(StrEnum):
-    """Where a task stands."""
+    """Status of a task."""
 
     QUEUED = "queued"
     DOWNLOADING = "downloading"
@@ -30,16 +30,16 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 RUNNING = frozenset({Status.DOWNLOADING, Status.PROCESSING, Status.ENHANCING, Status.UPLOADING})
-_STOPS = frozenset({Status.QUEUED, Status.FAILED, Status.CANCELLED})  # from anywhere while it runs
+_STOPPED = frozenset({Status.QUEUED, Status.FAILED, Status.CANCELLED})  # reachable from every running status
 
-# Several engines go round processing, enhancing and uploading, once for each output.
+# A task of several engines passes through processing, enhancing and uploading once for each output.
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {
         Status.QUEUED: frozenset({Status.DOWNLOADING, Status.CANCELLED}),
-        Status.DOWNLOADING: _STOPS | {Status.PROCESSING, Status.UPLOADING},
-        Status.PROCESSING: _STOPS | {Status.ENHANCING, Status.UPLOADING},
-        Status.ENHANCING: _STOPS | {Status.PROCESSING, Status.UPLOADING},
-        Status.UPLOADING: _STOPS | {Status.PROCESSING, Status.ENHANCING, Status.COMPLETED},
+        Status.DOWNLOADING: _STOPPED | {Status.PROCESSING, Status.UPLOADING},
+        Status.PROCESSING: _STOPPED | {Status.ENHANCING, Status.UPLOADING},
+        Status.ENHANCING: _STOPPED | {Status.PROCESSING, Status.UPLOADING},
+        Status.UPLOADING: _STOPPED | {Status.PROCESSING, Status.ENHANCING, Status.COMPLETED},
         Status.COMPLETED: frozenset(),
         Status.FAILED: frozenset({Status.QUEUED}),
         Status.CANCELLED: frozenset({Status.QUEUED}),
@@ -48,14 +48,14 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
 
 
 def check_transition(before: Status, after: Status) -> None:
-    """TransitionForbidden unless ``after`` may follow ``before``."""
+    """Raise TransitionForbidden unless ``after`` may follow ``before``."""
     if after not in TRANSITIONS[before]:
         raise TransitionForbidden(f"a task that is {before} cannot become {after}")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an input comes from: an address, or the place of an upload; checksum and size where they are known."""
+    """Origin of an input: a URL, or the path of an upload; SHA-256 (hex) and size in bytes where they are known."""
 
     kind: Literal["url", "upload"]
     location: str
@@ -65,7 +65,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """What somebody asks for: one output for each engine. ``key_id``: whose API key it came with."""
+    """A request for a task: one output per engine. ``key_id``: the API key that it came with."""
 
     video: Source
     audio: Source
@@ -79,7 +79,7 @@ class NewTask:
 class Output:
     """A published file: ``size`` in bytes, width and height in pixels, duration in seconds.
 
-    ``variant``: final; plain, which is the lip-sync alone where it was to be enhanced; or another offset of the sound.
+    ``variant``: final; plain, the result before enhancement; or the name of a copy with another audio offset.
     """
 
     engine: str
@@ -95,7 +95,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class TaskFailure:
-    """Why a task failed: the code of an error class and one line for a person."""
+    """Reason of a failure: the code of an error class and a one-line message."""
 
     code: str
     message: str
@@ -104,17 +104,17 @@ class TaskFailure:
 
 @dataclass(frozen=True, slots=True)
 class EnhancementRecord:
-    """How far the step after the lip-sync is; it is skipped where nobody asked for it."""
+    """Status of the enhancement that follows the lip-sync; skipped if the task does not ask for one."""
 
-    step: EnhanceStatus = EnhanceStatus.SKIPPED
+    status: EnhanceStatus = EnhanceStatus.SKIPPED
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    problem: TaskFailure | None = None
+    error: TaskFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The published file that tells what was made of what; ``size`` in bytes."""
+    """The published provenance file; ``size`` in bytes."""
 
     key: str
     url: str
@@ -123,8 +123,8 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a stage is, in its own units; ``total`` None: nobody knows."""
+class TaskProgress:
+    """Progress of a pipeline stage in its own units (frames, bytes); ``total`` is None while unknown."""
 
     stage: str
     done: int
@@ -133,7 +133,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What a run took: seconds, frames, frames/s, bytes of memory; video memory is None where there is no GPU."""
+    """Cost of a run: seconds, frames, frames/s, bytes of memory; video memory is None without a GPU."""
 
     wall_seconds: float
     frames: int
@@ -146,12 +146,12 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task at one moment. Times are aware and in UTC; ``timings`` are seconds by stage.
+    """A task at one moment. Times are timezone-aware, in UTC; ``timings`` are seconds by pipeline stage.
 
-    ``id`` is a version 7 UUID (RFC 9562) as 32 hexadecimal digits: it sorts by time of creation, the rest is chance.
-    ``started_at`` is the first claim since a person queued it. ``revision`` rises with every change. The lease is
-    there exactly while it runs. The ``problem`` of a queued task is that of the attempt before. ``reserved``: the keys
-    of all files that anybody began to publish.
+    ``id`` is a version 7 UUID (RFC 9562) as 32 hexadecimal digits, which sorts by creation time. ``started_at`` is the
+    first claim since a client queued the task. ``revision`` increases with every change. The lease fields are set
+    exactly while the task runs. The ``error`` of a queued task is that of the previous attempt. ``reserved``: keys of
+    all files whose publication began.
     """
 
     id: str
@@ -172,9 +172,9 @@ class Task:
     lease_owner: str | None
     lease_until: datetime | None
     cancel_requested: bool
-    progress: Progress | None
+    progress: TaskProgress | None
     timings: Mapping[str, float]
-    problem: TaskFailure | None
+    error: TaskFailure | None
     outputs: tuple[Output, ...]
     performance: Performance | None
     revision: int
@@ -184,14 +184,14 @@ class Task:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The keys of everything that was, or may have been, published for it."""
-        told = [output.key for output in self.outputs] + ([] if self.manifest is None else [self.manifest.key])
-        return tuple(dict.fromkeys((*told, *self.reserved)))
+        """Keys of all files that were, or may have been, published."""
+        keys = [output.key for output in self.outputs] + ([] if self.manifest is None else [self.manifest.key])
+        return tuple(dict.fromkeys((*keys, *self.reserved)))
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Tasks, newest first; ``next_cursor`` asks for those after them, None: there are none."""
+    """Tasks, newest first; ``next_cursor`` selects the next page, None: this is the last one."""
 
     tasks: tuple[Task, ...]
     next_cursor: str | None
@@ -199,7 +199,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line of a task's log. ``number`` rises within the task; ``output``: the engine that it is about."""
+    """A line of a task's log. ``number`` increases within the task; ``output``: the output it concerns."""
 
     number: int
     at: datetime
@@ -210,7 +210,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A webhook call that is to be made, or was. ``next_at`` None: it is not tried any more."""
+    """A webhook call, pending or made. ``next_at`` None: no further attempt."""
 
     id: str
     task_id: str
@@ -227,7 +227,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key, without its secret; ``prefix`` is how its secret begins."""
+    """An API key without its secret; ``prefix``: the beginning of the secret."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""The only place that writes a task's status, and what every change of a task has in common."""
+"""Change tasks: the only module that writes a task's status, and the part that all changes share."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from lipsync.tasks.task import FINAL, EnhancementRecord, Status, Task, check_tra
 
 
 class Transitions(Database):
-    """A change locks the row, looks, and writes what was looked at or nothing."""
+    """A change locks the row, checks it, and writes it only if it has not changed since."""
 
     def _row(self, session: Session, task_id: str) -> TaskRow:
-        """The row, locked until the transaction ends. Raises TaskMissing."""
+        """The task's row, locked until the transaction ends. Raises TaskMissing."""
         row = session.get(TaskRow, task_id, with_for_update=True)
         if row is None:
             raise TaskMissing(f"there is no task {task_id}")
         return row
 
     def _move(self, session: Session, row: TaskRow, after: Status, now: datetime, **values: Any) -> Task:
-        """Another status, by the table of transitions; whatever stops a run ends its lease.
+        """Move the task to another status; leaving the running statuses ends its lease.
 
-        A final status queues the webhook's delivery in the same transaction, so that none is lost. Raises
+        A final status enqueues the webhook call in the same transaction, so that it cannot be lost. Raises
         TransitionForbidden.
         """
         check_transition(row.status, after)
-        stopped: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+        no_lease: dict[str, Any] = {"lease_owner": None, "lease_until": None}
         if after in FINAL:
-            values = stopped | {"finished_at": now, "enhancement": _ended(row, now)} | values
+            values = no_lease | {"finished_at": now, "enhancement": _final_enhancement(row, now)} | values
         elif after is Status.QUEUED:
-            again = {"progress": None, "announced_at": None, "available_at": now, "enhancement": _waiting(row)}
-            values = stopped | again | values
+            reset = {"progress": None, "announced_at": None, "available_at": now}
+            values = no_lease | reset | {"enhancement": _pending_enhancement(row)} | values
         task = self._change(session, row, now, status=after, **values)
-        if after in FINAL and task.webhook and self._notify is not None:
-            session.add(new_delivery(task.id, task.webhook, f"task.{after}", self._notify(task), now))
+        if after in FINAL and task.webhook and self._webhook_body is not None:
+            session.add(new_delivery(task.id, task.webhook, f"task.{after}", self._webhook_body(task), now))
         return task
 
     def _change(self, session: Session, row: TaskRow, now: datetime, **values: Any) -> Task:
-        """Write the row unless it is another by now. Raises TransitionForbidden."""
+        """Write the row unless it has changed since it was read. Raises TransitionForbidden."""
         statement = (
             update(TaskRow)
             .where(TaskRow.id == row.id, TaskRow.status == row.status, TaskRow.revision == row.revision)
@@ -55,26 +55,27 @@ class Transitions(Database):
         )
         changed = session.scalars(statement).one_or_none()
         if changed is None:
-            raise TransitionForbidden(f"the task {row.id} was changed by somebody else at the same moment")
+            raise TransitionForbidden(f"task {row.id}: another process changed it at the same moment")
         return task_of(changed)
 
 
-def _ended(row: TaskRow, now: datetime) -> dict[str, Any] | None:
-    """What is left of the step after the lip-sync when the task has ended: it does not go on."""
-    told = enhancement_of(row)
-    if told.step not in (EnhanceStatus.PENDING, EnhanceStatus.PROCESSING):
+def _final_enhancement(row: TaskRow, now: datetime) -> dict[str, Any] | None:
+    """The enhancement of a task that ends: pending becomes skipped, processing becomes failed."""
+    enhancement = enhancement_of(row)
+    if enhancement.status not in (EnhanceStatus.PENDING, EnhanceStatus.PROCESSING):
         return row.enhancement
-    step = EnhanceStatus.SKIPPED if told.step is EnhanceStatus.PENDING else EnhanceStatus.FAILED
-    return enhancement_values(EnhancementRecord(step, told.started_at, now))
+    pending = enhancement.status is EnhanceStatus.PENDING
+    status = EnhanceStatus.SKIPPED if pending else EnhanceStatus.FAILED
+    return enhancement_values(EnhancementRecord(status, enhancement.started_at, now))
 
 
-def _waiting(row: TaskRow) -> dict[str, Any] | None:
-    """The step after the lip-sync before the task begins anew; None if nobody asked for it."""
+def _pending_enhancement(row: TaskRow) -> dict[str, Any] | None:
+    """The enhancement of a task that is queued again; None if the task does not ask for one."""
     return None if row.enhancement is None else enhancement_values(EnhancementRecord(EnhanceStatus.PENDING))
 
 
 def new_delivery(task_id: str, url: str, event: str, body: str, now: datetime) -> DeliveryRow:
-    """A webhook call that is due."""
+    """A webhook call that is due now."""
     return DeliveryRow(
         id=new_id(now), task_id=task_id, url=url, event=event, body=body, attempts=0, created_at=now, next_at=now
     )

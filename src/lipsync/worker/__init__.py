@@ -1,1 +1,1 @@
-"""The part of the service that does the tasks."""
+"""Workers: claim tasks, execute them, publish their results."""

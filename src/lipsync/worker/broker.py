@@ -1,7 +1,6 @@
-"""How a worker hears that there is something to do: a message that carries a task's id and nothing else.
+"""Announce tasks to workers through Celery: a message carries a task's id and nothing else.
 
-The store is the queue of record. A message that is lost is sent again by ``recovery``, one that comes twice finds
-nothing to claim.
+The task store is the queue of record. Recovery resends messages that were lost; a duplicate finds nothing to claim.
 """
 
 from __future__ import annotations
@@ -15,54 +14,54 @@ from lipsync.errors import StorageFailed
 from lipsync.files import make_folder
 
 TASK, QUEUE = "lipsync.run", "lipsync"
-QUICKLY = 0.2  # seconds between two looks into the folder, on one machine
-MOST = 1000  # messages
-PATIENCE = 5  # seconds for the broker to answer
-BEAT = 20  # seconds of silence, twice, after which RabbitMQ and a worker take each other for gone
+FOLDER_POLL_INTERVAL = 0.2  # seconds, for the file transport of a single machine
+MAX_MESSAGES = 1000
+BROKER_TIMEOUT = 5  # seconds
+HEARTBEAT_INTERVAL = 20  # seconds; RabbitMQ and a worker drop each other after two missed ones
 
 
 class TaskNotifier:
-    """Rings for tasks. Safe from several threads."""
+    """Announces tasks to the workers. Thread-safe."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def ring(self, task_id: str) -> None:
-        """Tell the workers. Raises StorageFailed if the broker does not answer."""
+    def notify(self, task_id: str) -> None:
+        """Announce a task. Raises StorageFailed if the broker does not accept the message."""
         try:
             self._app.send_task(TASK, (task_id,), queue=QUEUE, retry=False)
         except (OperationalError, OSError) as exc:
-            raise StorageFailed(f"the broker does not take messages ({' '.join(str(exc).split())})") from exc
+            raise StorageFailed(f"the broker does not accept messages ({' '.join(str(exc).split())})") from exc
 
-    def crowded(self) -> bool:
-        """Whether so many messages wait that more of them would only fill the broker. Raises StorageFailed."""
+    def is_full(self) -> bool:
+        """Whether ``MAX_MESSAGES`` or more messages are waiting. Raises StorageFailed."""
         with self._app.connection_for_write() as connection:
             try:
-                found = connection.default_channel.queue_declare(QUEUE, passive=True)
-            except ChannelError:  # there is no queue yet
+                queue = connection.default_channel.queue_declare(QUEUE, passive=True)
+            except ChannelError:  # the queue does not exist yet
                 return False
             except (*connection.connection_errors, OperationalError, OSError) as exc:
                 raise StorageFailed(f"the broker does not answer ({' '.join(str(exc).split())})") from exc
-            return int(found.message_count) >= MOST
+            return int(queue.message_count) >= MAX_MESSAGES
 
 
 def make_app(broker_url: str, folder: Path) -> Celery:
-    """A Celery application without tasks, on that broker; an empty address means files in ``folder``.
+    """Create a Celery application without tasks; an empty URL selects the file transport in ``folder``.
 
-    Raises DiskFull, OutputUnwritable if the folder cannot be made.
+    Raises DiskFull, OutputUnwritable if the folder cannot be created.
     """
     app = Celery("lipsync", broker=broker_url or "filesystem://", set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
-        broker_connection_timeout=PATIENCE,
-        broker_heartbeat=BEAT,
-        broker_transport_options=_in_time(broker_url) if broker_url else _in_folder(folder),
+        broker_connection_timeout=BROKER_TIMEOUT,
+        broker_heartbeat=HEARTBEAT_INTERVAL,
+        broker_transport_options=_network_options(broker_url) if broker_url else _folder_options(folder),
         task_default_queue=QUEUE,
         task_ignore_result=True,
-        worker_cancel_long_running_tasks_on_connection_loss=True,  # none that is ours; else it warns of it each time
-        worker_disable_prefetch=broker_url.startswith("redis"),  # else a busy worker would hold what another could do
+        worker_cancel_long_running_tasks_on_connection_loss=True,  # silences a warning; the store guards our tasks
+        worker_disable_prefetch=broker_url.startswith("redis"),  # a busy worker must not reserve further messages
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,
@@ -71,17 +70,22 @@ def make_app(broker_url: str, folder: Path) -> Celery:
     return app
 
 
-def _in_time(broker_url: str) -> dict[str, object]:
-    """Limits for whoever rings: a broker that hangs or is gone must not hold up a request of the API's."""
-    once_more = {"max_retries": 1, "interval_start": 0.2}  # of connecting; a worker goes on trying whatever this says
+def _network_options(broker_url: str) -> dict[str, object]:
+    """Timeouts for publishers: an unresponsive broker must not block an API request."""
+    retry = {"max_retries": 1, "interval_start": 0.2}  # publishers only; a worker reconnects for ever regardless
     if broker_url.startswith("redis"):
-        return {**once_more, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "socket_keepalive": True}
-    return {**once_more, "read_timeout": PATIENCE, "write_timeout": PATIENCE}
+        timeouts = {"socket_timeout": BROKER_TIMEOUT, "socket_connect_timeout": BROKER_TIMEOUT}
+        return {**retry, **timeouts, "socket_keepalive": True}
+    return {**retry, "read_timeout": BROKER_TIMEOUT, "write_timeout": BROKER_TIMEOUT}
 
 
-def _in_folder(folder: Path) -> dict[str, object]:
+def _folder_options(folder: Path) -> dict[str, object]:
     messages, control = folder / "messages", folder / "control"
-    for made in (messages, control):
-        make_folder(made)
-    both = {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
-    return {**both, "polling_interval": QUICKLY}
+    for each in (messages, control):
+        make_folder(each)
+    return {
+        "data_folder_in": str(messages),
+        "data_folder_out": str(messages),
+        "control_folder": str(control),
+        "polling_interval": FOLDER_POLL_INTERVAL,
+    }

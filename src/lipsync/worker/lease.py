@@ -1,66 +1,56 @@
-"""A worker's hold on a task that it has claimed: the lease is renewed, and the work stopped when it has to be."""
+"""Keep a worker's lease on a task alive, and stop the work when it must not continue."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from lipsync.errors import LeaseLost, StorageFailed, TaskMissing
-from lipsync.monitor import Monitor
-from lipsync.monitor import Progress as EnhanceStatus
+from lipsync.monitor import Monitor, Progress
+from lipsync.tasks.events import Event, TaskLog
 from lipsync.tasks.store import TaskStore
-from lipsync.tasks.task import Progress, Status, Task
+from lipsync.tasks.task import Status, Task, TaskProgress
 
-BEAT = 0.8  # seconds between two signs of life, and before a wish to cancel is seen
-GRACE = 30.0  # seconds that the work has to stop in, once it was told to
+HEARTBEAT_INTERVAL = 0.8  # seconds; also the longest delay before a cancellation is noticed
+GRACE_SECONDS = 30.0  # for the work to stop after it was asked to
 
 
 class StopReason(StrEnum):
-    """Why the work has to stop."""
+    """Why the work on a task must stop."""
 
-    CANCELLED = "cancelled"  # somebody asked for it
+    CANCELLED = "cancelled"  # a client asked for it
     TIMED_OUT = "timed out"
-    RELEASED = "released"  # the worker is to end
-    LOST = "lost"  # somebody else has the task, or nobody could be told that we do
+    RELEASED = "released"  # the worker is shutting down
+    LOST = "lost"  # another worker owns the task, or the lease could not be renewed in time
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """How long work may take, in seconds: all of it, and each stage that has a limit of its own.
+    """Time limits in seconds: ``task`` for the whole task, ``by_status`` for statuses with a limit of their own.
 
-    These are soft limits: work is told to stop. ``grace``: how long it may still go on, before its process is ended.
+    These are soft limits: the work is asked to stop. ``grace``: how long it may then continue before its process ends.
     """
 
     task: float
-    stages: Mapping[Status, float] = field(default_factory=dict)
-    grace: float = GRACE
-
-
-class TaskLog(logging.LoggerAdapter[logging.Logger]):
-    """A log of what concerns one task: its lines begin with the task's id, and carry it as ``task`` for programs."""
-
-    def __init__(self, name: str, task_id: str) -> None:
-        super().__init__(logging.getLogger(name), {"task": task_id})
-        self._task_id = task_id
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        return super().process(f"task {self._task_id}: {msg}", kwargs)
+    by_status: Mapping[Status, float] = field(default_factory=dict)
+    grace: float = GRACE_SECONDS
 
 
 class LeaseKeeper:
-    """Renews the lease in a thread for as long as the ``with`` lasts. ``monitor`` is the work's, and ``stop`` tells why
-    it was cancelled.
+    """Renews a task's lease in a thread while the ``with`` block runs.
 
-    ``now``: the time, aware and in UTC. Work that goes on after it was told to stop, for longer than ``times`` allow,
-    is given up: the lease is renewed no more, and ``stuck`` called, in the thread. ``overrun`` tells which limit was
-    passed.
+    ``monitor`` belongs to the work: its progress goes to the store with each heartbeat, and it is cancelled when the
+    work must stop. ``stop_reason`` then gives the reason, and ``exceeded`` describes the time limit that was passed.
+
+    Work that continues for longer than the grace period is abandoned: the lease is no longer renewed, and ``on_stuck``
+    is called in the thread. ``now``: clock, timezone-aware UTC.
     """
 
     def __init__(
@@ -68,95 +58,98 @@ class LeaseKeeper:
         task: Task,
         worker: str,
         store: TaskStore,
-        lease: timedelta,
-        times: TimeLimits,
+        lease_time: timedelta,
+        limits: TimeLimits,
         now: Callable[[], datetime],
         *,
-        stuck: Callable[[], None] = lambda: None,
+        on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
-        self._task, self._worker, self._store, self._lease, self._now = task, worker, store, lease, now
-        self._times, self._stuck = times, stuck
-        self._step: EnhanceStatus | None = None
-        self._began = self._renewed = time.monotonic()
-        self._stage = (Status.DOWNLOADING, self._began)
-        self._told_to_stop: float | None = None
-        self._telling = threading.Lock()
+        self._task, self._worker, self._store, self._lease_time, self._now = task, worker, store, lease_time, now
+        self._limits, self._on_stuck = limits, on_stuck
+        self._progress: Progress | None = None
+        self._started = self._renewed = time.monotonic()
+        self._status = (Status.DOWNLOADING, self._started)
+        self._stop_requested: float | None = None
+        self._renewing = threading.Lock()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="hold", daemon=True)
-        self.monitor = Monitor(self._note)
-        self.stop: StopReason | None = None
-        self.overrun = ""
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        self.monitor = Monitor(self._note_progress)
+        self.stop_reason: StopReason | None = None
+        self.exceeded = ""
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ended.set()
         self._thread.join()
 
     def release(self) -> None:
-        """Ask the work to stop, for the task to be handed back. Safe in a signal handler."""
-        self._end(StopReason.RELEASED)
+        """Stop the work so that the task returns to the queue. Safe in a signal handler."""
+        self._stop(StopReason.RELEASED)
 
     @property
-    def stage(self) -> Status:
-        """What is being done."""
-        return self._stage[0]
+    def status(self) -> Status:
+        """The status that the work was last moved to."""
+        return self._status[0]
 
-    def enter(self, stage: Status) -> None:
-        """A new stage begins, and so does its time."""
-        self._stage = (stage, time.monotonic())
+    def enter(self, status: Status) -> None:
+        """Start counting the time of another status."""
+        self._status = (status, time.monotonic())
 
-    def tell(self) -> None:
-        """Renew the lease and tell the store how far the work is, now."""
-        with self._telling:  # else a beat that began earlier would put an older step in its place
-            self._beat()
+    def renew(self) -> None:
+        """Renew the lease and store the progress now."""
+        with self._renewing:  # a heartbeat that began earlier would overwrite the progress with an older one
+            self._heartbeat()
 
-    def _note(self, step: EnhanceStatus) -> None:
-        self._step = step
+    def _note_progress(self, progress: Progress) -> None:
+        self._progress = progress
 
-    def _keep(self) -> None:
-        while not self._ended.wait(BEAT):
-            self._watch_the_clock()
-            if self._overdue():
-                log, grace = TaskLog(__name__, self._task.id), self._times.grace
-                log.error("%s, but the work did not stop within %.0f s; it is given up", self.stop, grace)
-                self._stuck()
+    def _run(self) -> None:
+        while not self._ended.wait(HEARTBEAT_INTERVAL):
+            self._check_limits()
+            if self._is_stuck():
+                log, grace = TaskLog(__name__, self._task.id, self._task.attempts), self._limits.grace
+                message = "%s, but the work did not stop within %.0f s; giving it up"
+                log.event(Event.TASK_STUCK, logging.ERROR, message, self.stop_reason, grace)
+                self._on_stuck()
                 return
-            self.tell()
+            self.renew()
 
-    def _watch_the_clock(self) -> None:
-        """Stop what has gone on for longer than it may."""
-        stage, since = self._stage
-        for what, began, most in (
-            ("it", self._began, self._times.task),
-            (stage.value, since, self._times.stages.get(stage, self._times.task)),
+    def _check_limits(self) -> None:
+        """Stop work that has passed a time limit."""
+        status, since = self._status
+        for subject, started, limit in (
+            ("the task", self._started, self._limits.task),
+            (status.value, since, self._limits.by_status.get(status, self._limits.task)),
         ):
-            if time.monotonic() - began > most:
-                self.overrun = self.overrun or f"{what} took longer than {most:.0f} s"
-                self._end(StopReason.TIMED_OUT)
+            if time.monotonic() - started > limit:
+                self.exceeded = self.exceeded or f"{subject} took longer than {limit:.0f} s"
+                self._stop(StopReason.TIMED_OUT)
 
-    def _overdue(self) -> bool:
-        return self._told_to_stop is not None and time.monotonic() - self._told_to_stop > self._times.grace
+    def _is_stuck(self) -> bool:
+        return self._stop_requested is not None and time.monotonic() - self._stop_requested > self._limits.grace
 
-    def _beat(self) -> None:
-        step = self._step
-        told = None if step is None else Progress(step.stage, step.done, step.total)
+    def _heartbeat(self) -> None:
+        progress = self._progress
+        stored = None if progress is None else TaskProgress(progress.stage, progress.done, progress.total)
         began = time.monotonic()
         try:
-            task = self._store.heartbeat(self._task.id, self._worker, self._lease, told, self._now())
+            task = self._store.heartbeat(self._task.id, self._worker, self._lease_time, stored, self._now())
         except (LeaseLost, TaskMissing):
-            self._end(StopReason.LOST)
-        except StorageFailed:  # the database may come back before the lease has run out
-            if time.monotonic() - self._renewed > self._lease.total_seconds():
-                self._end(StopReason.LOST)
+            self._stop(StopReason.LOST)
+        except StorageFailed:  # the database may recover before the lease expires
+            if time.monotonic() - self._renewed > self._lease_time.total_seconds():
+                self._stop(StopReason.LOST)
         else:
             self._renewed = began
             if task.cancel_requested:
-                self._end(StopReason.CANCELLED)
+                self._stop(StopReason.CANCELLED)
 
-    def _end(self, why: StopReason) -> None:
-        self.stop = self.stop or why
-        self._told_to_stop = self._told_to_stop or time.monotonic()
+    def _stop(self, reason: StopReason) -> None:
+        self.stop_reason = self.stop_reason or reason
+        self._stop_requested = self._stop_requested or time.monotonic()
         self.monitor.cancel()

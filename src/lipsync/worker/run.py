@@ -1,4 +1,4 @@
-"""A worker: claims tasks one after the other, until it is told to end."""
+"""Run a worker: claim and execute tasks one after another until it is stopped."""
 
 from __future__ import annotations
 
@@ -15,135 +15,148 @@ from celery import Celery, signals
 from celery.apps.worker import _shutdown_handler
 from celery.exceptions import SecurityWarning
 
+from lipsync.bootstrap import secret_of
 from lipsync.errors import LipsyncError, StorageFailed
 from lipsync.settings import Settings
+from lipsync.tasks.events import Event, TaskLog
 from lipsync.worker.broker import TASK, TaskNotifier, make_app
-from lipsync.worker.context import secret_of, worker_context
-from lipsync.worker.execute import WorkerContext, execute, remove_orphans
-from lipsync.worker.lease import LeaseKeeper, TaskLog
-from lipsync.worker.recovery import recovering, sweeping
-from lipsync.worker.retention import pruning
-from lipsync.worker.warmth import cooling
+from lipsync.worker.context import WorkerContext, worker_context
+from lipsync.worker.execute import execute
+from lipsync.worker.lease import LeaseKeeper
+from lipsync.worker.maintenance import evicting_idle_sessions, pruning, recovering, remove_orphans, removing_orphans
 from lipsync.worker.webhook_delivery import delivering
 
-ALONE = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
-STUCK = 70  # the exit status of a worker whose work hung; as for any fault of ours
+STANDALONE = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
+STUCK_STATUS = 70  # exit status of a worker whose work hung, as for any internal error
 
 
 def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, which hands back what is in hand.
+    """Execute tasks until SIGTERM or SIGINT, which returns the current task to the queue.
 
-    The process ends with status 70 when its work does not stop although it was told to: whoever supervises it starts
-    a new one. Raises SettingInvalid, StorageFailed, OutputUnwritable before it starts.
+    The process exits with status 70 when its work ignores a stop request; its supervisor has to start a new one.
+    Raises SettingInvalid, StorageFailed, OutputUnwritable before it starts.
     """
-    with worker_context(settings) as at:
-        swept = remove_orphans(at.folder, at.store)
-        here = socket.gethostname(), os.getpid()
-        logging.getLogger(__name__).info("%s on %s, process %d: %d old folders removed", at.worker, *here, len(swept))
+    log = logging.getLogger(__name__)
+    with worker_context(settings) as context:
+        orphans = remove_orphans(context.work_root, context.store)
+        process = socket.gethostname(), os.getpid()
+        log.info("%s started on %s, process %d", context.worker, *process)
+        if orphans:
+            log.info("removed %d orphaned work folders", len(orphans))
         app = make_app(settings.broker_url, settings.data_dir / "queue")
-        shift = WorkerLoop(at)
-        add_task(app, shift)
-        signals.setup_logging.connect(leave_the_log, weak=False)
-        signals.worker_shutting_down.connect(shift.end, weak=False)
-        bell = TaskNotifier(app)
-        notify_once(at, bell)
+        loop = WorkerLoop(context)
+        register_task(app, loop)
+        signals.setup_logging.connect(keep_logging, weak=False)
+        signals.worker_shutting_down.connect(loop.stop, weak=False)
+        notifier = TaskNotifier(app)
+        announce_oldest(context, notifier)
         with (
-            recovering(at.store, bell.ring, at.now, crowded=bell.crowded) as stop_ringing,
-            delivering(at.store, secret_of(settings), at.limits, at.transport, at.now),
-            sweeping(at.folder, at.store),
-            pruning(at.store, at.storage, at.uploads, timedelta(days=settings.retention_days), at.now),
-            cooling(at.sessions, settings.model_idle_seconds),
+            recovering(context.store, notifier.notify, context.now, is_full=notifier.is_full) as stop_recovery,
+            delivering(context.store, secret_of(settings), context.limits, context.transport, context.now),
+            removing_orphans(context.work_root, context.store),
+            pruning(
+                context.store,
+                context.storage,
+                context.uploads,
+                timedelta(days=settings.retention_days),
+                context.now,
+            ),
+            evicting_idle_sessions(context.sessions, settings.model_idle_seconds),
             warnings.catch_warnings(),
         ):
-            shift.at_end(stop_ringing)  # nobody here would hear it
-            warnings.simplefilter("ignore", SecurityWarning)  # of being root: only JSON is taken, so it does not matter
-            # A thread, not a process of its own: warm for the next task, and told at once that it has to end.
-            ears = quiet_worker(app)
-            ears.start()
-        if ears.exitcode:  # a broker that takes back a message from whoever works on another for long ends it too
-            raise StorageFailed(f"{at.worker} has ended, for it could not go on with the broker")
-        logging.getLogger(__name__).info("%s has ended", at.worker)
+            loop.on_stop(stop_recovery)  # this worker would no longer act on an announcement
+            warnings.simplefilter("ignore", SecurityWarning)  # running as root is safe: only JSON is accepted
+            # Tasks run in a thread, not in a child process: models stay loaded, and a stop request arrives at once.
+            celery_worker = make_celery_worker(app)
+            celery_worker.start()
+        if celery_worker.exitcode:  # for example RabbitMQ's consumer_timeout, which closes the channel
+            raise StorageFailed(f"{context.worker} ended because the connection to the broker failed")
+        log.info("%s ended", context.worker)
 
 
-def quiet_worker(app: Celery) -> Any:
-    """Celery's worker, which else says on stdout that it was told to end, past the log."""
+def make_celery_worker(app: Celery) -> Any:
+    """Celery's worker without the notice of a shutdown that it prints to stdout, past the log."""
 
-    class Quiet(app.Worker):  # type: ignore[misc]
+    class QuietWorker(app.Worker):  # type: ignore[misc]
         def install_platform_tweaks(self, worker: Any) -> None:
             super().install_platform_tweaks(worker)
             for name in ("SIGTERM", "SIGINT"):
                 _shutdown_handler(worker, sig=name, verbose=False)
 
-    return Quiet(pool="threads", concurrency=1, quiet=True, **ALONE)
+    return QuietWorker(pool="threads", concurrency=1, quiet=True, **STANDALONE)
 
 
-def notify_once(at: WorkerContext, bell: TaskNotifier) -> None:
-    """For whatever has waited longest: a message may have been lost with the worker before this one."""
+def announce_oldest(context: WorkerContext, notifier: TaskNotifier) -> None:
+    """Announce the task that has waited longest: its message may have been lost with the previous worker."""
     try:
-        for task_id in at.store.reap(at.now(), silence=timedelta(0), limit=1):
-            bell.ring(task_id)
-    except LipsyncError as error:  # Celery waits for the broker by itself
+        for task_id in context.store.reap(context.now(), reannounce_after=timedelta(0), limit=1):
+            notifier.notify(task_id)
+    except LipsyncError as error:  # Celery itself waits for the broker
         logging.getLogger(__name__).warning("%s [%s]", error, error.code)
 
 
-def add_task(app: Celery, shift: WorkerLoop) -> None:
-    """The one thin task: somebody rang."""
+def register_task(app: Celery, loop: WorkerLoop) -> None:
+    """Register the only Celery task: an announcement of a task's id."""
 
-    def rung(task_id: str) -> None:
-        shift.work(task_id)
+    def handler(task_id: str) -> None:
+        loop.work(task_id)
 
-    app.task(name=TASK)(rung)
-
-
-def leave_the_log(**_: Any) -> None:
-    """The door has set up the log. Celery would do so anew, from warnings on, unless somebody hears this signal."""
-    logging.getLogger("celery").setLevel(logging.WARNING)  # else it has two lines of its own for each task
+    app.task(name=TASK)(handler)
 
 
-def leave() -> None:
+def keep_logging(**_: Any) -> None:
+    """Keep the logging that is configured: Celery would replace it unless this signal has a receiver."""
+    logging.getLogger("celery").setLevel(logging.WARNING)  # at INFO it logs two lines of its own for each task
+
+
+def exit_process() -> None:
     """End this process at once, whatever hangs in it."""
     logging.shutdown()
-    os._exit(STUCK)
+    os._exit(STUCK_STATUS)
 
 
 class WorkerLoop:
-    """What one worker does between its start and its end. ``stuck`` has to end the process."""
+    """Claims and executes tasks between a worker's start and its stop. ``on_stuck`` has to end the process."""
 
-    def __init__(self, at: WorkerContext, stuck: Callable[[], None] = leave) -> None:
-        self._at, self._stuck = at, stuck
-        self._turn = threading.Lock()
-        self._hold: LeaseKeeper | None = None
-        self._last: list[Callable[[], None]] = []
-        self._over = False
+    def __init__(self, context: WorkerContext, on_stuck: Callable[[], None] = exit_process) -> None:
+        self._context, self._on_stuck = context, on_stuck
+        self._lock = threading.Lock()
+        self._lease: LeaseKeeper | None = None
+        self._callbacks: list[Callable[[], None]] = []
+        self._stopped = False
 
-    def at_end(self, last: Callable[[], None]) -> None:
-        """Call this when the end begins."""
-        self._last.append(last)
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Call this when the worker begins to stop."""
+        self._callbacks.append(callback)
 
     def work(self, task_id: str) -> None:
-        """Do that task if nobody else has it, then whatever else is waiting."""
-        at = self._at
+        """Execute that task unless another worker owns it, then every other task that is waiting."""
+        context = self._context
         wanted: str | None = task_id
         log: logging.Logger | TaskLog = TaskLog(__name__, task_id)
         try:
-            while not self._over and (task := at.store.claim(wanted, at.worker, at.lease, at.now())) is not None:
-                log = TaskLog(__name__, task.id)
-                execute(task, at, self._started, self._stuck)
+            while not self._stopped:
+                task = context.store.claim(wanted, context.worker, context.lease_time, context.now())
+                if task is None:
+                    return
+                log = TaskLog(__name__, task.id, task.attempts)
+                execute(task, context, self._started, self._on_stuck)
                 log, wanted = logging.getLogger(__name__), None
-        except LipsyncError as error:  # the store does not answer; recovery will ring again
-            log.error("%s [%s]; it is left to recovery", error, error.code)
+        except LipsyncError as error:  # the store does not answer; recovery will announce the task again
+            fields = {"event": Event.TASK_DEFERRED.value, "code": error.code}
+            log.error("%s [%s]; left to recovery", error, error.code, extra=fields)
 
-    def end(self, **_: Any) -> None:
-        """Hand back what is in hand and take nothing more."""
-        for last in self._last:
-            last()
-        with self._turn:
-            self._over = True
-            if self._hold is not None:
-                self._hold.release()
+    def stop(self, **_: Any) -> None:
+        """Return the current task to the queue and claim no other."""
+        for callback in self._callbacks:
+            callback()
+        with self._lock:
+            self._stopped = True
+            if self._lease is not None:
+                self._lease.release()
 
-    def _started(self, hold: LeaseKeeper) -> None:
-        with self._turn:
-            self._hold = hold
-            if self._over:
-                hold.release()
+    def _started(self, lease: LeaseKeeper) -> None:
+        with self._lock:
+            self._lease = lease
+            if self._stopped:
+                lease.release()

@@ -1,4 +1,4 @@
-"""One worker as a child of the service: started again when it dies, ended with it."""
+"""Run a worker as a child process: restart it when it dies, stop it with the service."""
 
 from __future__ import annotations
 
@@ -11,58 +11,59 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 COMMAND = (sys.executable, "-m", "lipsync", "worker", "--until-parent-ends")
-PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # seconds before it is started again, the more often the longer
-WELL = 60.0  # seconds after which a child that ran so long is taken to be well
-PATIENCE = 20.0  # seconds that it has to hand back its task
+RESTART_DELAYS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # seconds, by number of consecutive failures
+POLL_INTERVAL = 0.2  # seconds
+HEALTHY_AFTER = 60.0  # seconds after which a child no longer counts as failing to start
+STOP_TIMEOUT = 20.0  # seconds for the child to return its task to the queue
 
 
 @contextmanager
 def supervised(environment: Mapping[str, str], command: Sequence[str] = COMMAND) -> Iterator[None]:
-    """Keep a worker running for as long as the ``with`` lasts; ``environment``: what is set for it beside ours.
+    """Keep a worker running while the ``with`` block runs; ``environment`` is added to the current one.
 
-    It holds the other end of a pipe, so that it ends as well if this process is killed.
+    The child holds the other end of a pipe, so that it ends even if this process is killed.
     """
     supervisor = _Supervisor(command, {**os.environ, **environment})
-    thread = threading.Thread(target=supervisor.keep, name="supervisor", daemon=True)
+    thread = threading.Thread(target=supervisor.run, name="supervisor", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        supervisor.end()
+        supervisor.stop()
         thread.join()
 
 
 class _Supervisor:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._command, self._environment = command, environment
-        self._ended = threading.Event()
+        self._stopped = threading.Event()
 
-    def end(self) -> None:
-        self._ended.set()
+    def stop(self) -> None:
+        self._stopped.set()
 
-    def keep(self) -> None:
+    def run(self) -> None:
         failures = 0
-        while not self._ended.is_set():
+        while not self._stopped.is_set():
             with subprocess.Popen(self._command, stdin=subprocess.PIPE, env=self._environment) as child:
-                well = self._watch(child)
-            if self._ended.is_set():
+                healthy = self._watch(child)
+            if self._stopped.is_set():
                 return
-            failures = 0 if well else failures + 1
-            pause = PAUSES[min(failures, len(PAUSES) - 1)]
+            failures = 0 if healthy else failures + 1
+            delay = RESTART_DELAYS[min(failures, len(RESTART_DELAYS) - 1)]
             logging.getLogger(__name__).error(
-                "the worker ended by itself (exit %s); it is started again in %.1f s", child.returncode, pause
+                "the worker exited with status %s; restarting it in %.1f s", child.returncode, delay
             )
-            self._ended.wait(pause)
+            self._stopped.wait(delay)
 
     def _watch(self, child: subprocess.Popen[bytes]) -> bool:
-        """Until the child or the service ends; whether the child ran for long."""
-        lived = 0.0
-        while child.poll() is None and not self._ended.wait(0.2):
-            lived += 0.2
+        """Wait until the child or the service ends; whether the child ran for longer than ``HEALTHY_AFTER``."""
+        seconds = 0.0
+        while child.poll() is None and not self._stopped.wait(POLL_INTERVAL):
+            seconds += POLL_INTERVAL
         if child.poll() is None:
             child.terminate()
             try:
-                child.wait(PATIENCE)
+                child.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
                 child.kill()
-        return lived > WELL
+        return seconds > HEALTHY_AFTER

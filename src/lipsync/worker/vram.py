@@ -1,6 +1,6 @@
-"""How much video memory is in use on an NVIDIA card, as told by NVML, the library that comes with its driver.
+"""Measure the video memory in use on an NVIDIA card through NVML, the library that ships with the driver.
 
-NVML is asked through ctypes: five functions do not need a package, and a machine without a card needs nothing at all.
+NVML is called through ctypes: five functions do not justify a dependency, and a machine without a card needs nothing.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-EVERY = 0.5  # seconds between two looks
-PATIENCE = 5.0  # seconds for a driver that hangs, at the end
+POLL_INTERVAL = 0.5  # seconds
+JOIN_TIMEOUT = 5.0  # seconds
 LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 
 
 @dataclass(frozen=True, slots=True)
 class VideoMemory:
-    """Bytes in use on the whole card, by whomever: the most and the mean while it was watched; ``total``: its size."""
+    """Bytes in use on the whole card, by all processes: peak and mean of the samples; ``total``: the card's size."""
 
     peak: int
     mean: int
@@ -30,50 +30,52 @@ class VideoMemory:
 
 
 class VideoMemoryWatch:
-    """Looks in a thread for as long as the ``with`` lasts; ``seen`` is None where there is nothing to be seen.
+    """Samples video memory in a thread while the ``with`` block runs; ``usage`` is None if nothing can be measured.
 
-    ``gpu``: the card's number as NVML counts, in the order of the bus; None: the first. Raises nothing: why there is
-    nothing to be seen stands in the log, as one line of level debug.
+    ``gpu``: index of the card in NVML's order (by PCI bus); None: the first. Raises nothing: the reason why nothing
+    can be measured is logged at level DEBUG.
     """
 
-    def __init__(self, gpu: int | None = None, library: str = LIBRARY, every: float = EVERY) -> None:
-        self._gpu, self._library, self._every = gpu or 0, library, every
+    def __init__(self, gpu: int | None = None, library: str = LIBRARY, interval: float = POLL_INTERVAL) -> None:
+        self._gpu, self._library, self._interval = gpu or 0, library, interval
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="video memory", daemon=True)
-        self.seen: VideoMemory | None = None
+        self.usage: VideoMemory | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ended.set()
-        self._thread.join(PATIENCE)  # a driver in trouble may never answer; that is no reason to lose the task
+        self._thread.join(JOIN_TIMEOUT)  # a faulty driver may never return, which must not cost the task
 
     def _watch(self) -> None:
         try:
-            with _opened(self._library) as nvml:
-                self._look(nvml)
-        except _NothingSeen as exc:
-            logging.getLogger(__name__).debug("video memory is not watched: %s", exc)
+            with _open_nvml(self._library) as nvml:
+                self._sample(nvml)
+        except _NvmlUnavailable as exc:
+            logging.getLogger(__name__).debug("video memory is not measured: %s", exc)
 
-    def _look(self, nvml: _Nvml) -> None:
-        card, peak, sum_of_all, looks, ended = nvml.card(self._gpu), 0, 0, 0, False
+    def _sample(self, nvml: _Nvml) -> None:
+        card, peak, used_sum, count, ended = nvml.card(self._gpu), 0, 0, 0, False
         while True:
             used, total = nvml.memory(card)
-            peak, sum_of_all, looks = max(peak, used), sum_of_all + used, looks + 1
-            self.seen = VideoMemory(peak, sum_of_all // looks, total)
+            peak, used_sum, count = max(peak, used), used_sum + used, count + 1
+            self.usage = VideoMemory(peak, used_sum // count, total)
             if ended:
                 return
-            ended = self._ended.wait(self._every)
+            ended = self._ended.wait(self._interval)
 
 
-class _NothingSeen(Exception):
-    """There is no library, no card, or it does not tell."""
+class _NvmlUnavailable(Exception):
+    """The library or the card is missing, or a call failed."""
 
 
 class _Memory(ctypes.Structure):
-    """NVML's nvmlMemory_t: bytes."""
+    """NVML's ``nvmlMemory_t``, in bytes."""
 
     _fields_: ClassVar[Sequence[tuple[str, Any]]] = (
         ("total", ctypes.c_ulonglong),
@@ -83,7 +85,7 @@ class _Memory(ctypes.Structure):
 
 
 class _Nvml:
-    """The functions of NVML that are needed; all raise _NothingSeen."""
+    """The NVML functions in use; all raise _NvmlUnavailable."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
@@ -92,9 +94,9 @@ class _Nvml:
         try:
             code = int(getattr(self._library, name)(*arguments))
         except AttributeError as exc:
-            raise _NothingSeen(f"the library has no {name}") from exc
+            raise _NvmlUnavailable(f"the library has no {name}") from exc
         if code:
-            raise _NothingSeen(f"{name} gave error {code}")
+            raise _NvmlUnavailable(f"{name} returned error {code}")
 
     def card(self, gpu: int) -> ctypes.c_void_p:
         card = ctypes.c_void_p()
@@ -102,18 +104,18 @@ class _Nvml:
         return card
 
     def memory(self, card: ctypes.c_void_p) -> tuple[int, int]:
-        """Bytes in use, and the card's size."""
+        """Bytes in use and the size of the card."""
         memory = _Memory()
         self.call("nvmlDeviceGetMemoryInfo", card, ctypes.byref(memory))
         return int(memory.used), int(memory.total)
 
 
 @contextmanager
-def _opened(library: str) -> Iterator[_Nvml]:
+def _open_nvml(library: str) -> Iterator[_Nvml]:
     try:
         nvml = _Nvml(ctypes.CDLL(library))
     except OSError as exc:
-        raise _NothingSeen(" ".join(str(exc).split())) from exc
+        raise _NvmlUnavailable(" ".join(str(exc).split())) from exc
     nvml.call("nvmlInit_v2")
     try:
         yield nvml

@@ -25,6 +25,7 @@ from lipsync.tasks.migrate import migrate
 from lipsync.tasks.secrets import webhook_secret
 from lipsync.tasks.store import TaskStore, open_store
 from lipsync.tasks.task import Manifest, Output, Performance, Status, Task
+from lipsync.tasks.transitions import new_delivery
 
 SECRET = "a secret of the tests"
 SIGNS = partial(webhook_secret, "the service's own")
@@ -90,6 +91,13 @@ class House:
         assert answer.status_code == 201, answer.text
         told: dict[str, Any] = answer.json()
         return told
+
+    def enqueue(self, task_id: str, url: str) -> str:
+        """Enqueue a webhook call; returns its id."""
+        with self.store._writing() as session:
+            row = new_delivery(task_id, url, "task.completed", "{}", self.clock())
+            session.add(row)
+            return row.id
 
     def complete(self, task_id: str, content: bytes = b"a film") -> Task:
         """Do what a worker does."""

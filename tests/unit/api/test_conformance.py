@@ -15,7 +15,7 @@ import pytest
 
 from lipsync.api.routes.tus import PART
 from lipsync.monitor import Monitor
-from lipsync.tasks.task import Progress, Status, TaskFailure
+from lipsync.tasks.task import Status, TaskFailure, TaskProgress
 
 if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
     schemathesis: Any = import_module("schemathesis")
@@ -75,7 +75,7 @@ def new_task(house: Any, headers: Mapping[str, str], state: str) -> str:
     """A task that got so far, with a line in its log and a call of its webhook."""
     task: str = house.new(headers, webhook="https://example.org/done")["id"]
     house.store.log(task, "INFO", "a line", house.clock(), "rewrite")
-    house.store.enqueue_delivery(task, "https://example.org/done", "task.completed", "{}", house.clock())
+    house.enqueue(task, "https://example.org/done")
     if state == "completed":
         house.complete(task)
     elif state == "cancelled":
@@ -83,7 +83,7 @@ def new_task(house: Any, headers: Mapping[str, str], state: str) -> str:
     elif state in ("running", "failed"):
         house.store.claim(task, "w", house.lease, house.clock())
         house.store.advance(task, "w", Status.PROCESSING, house.clock())
-        house.store.heartbeat(task, "w", house.lease, Progress("synthesise", 1, None), house.clock())
+        house.store.heartbeat(task, "w", house.lease, TaskProgress("synthesise", 1, None), house.clock())
         if state == "failed":
             house.store.fail(task, "w", TaskFailure("no_face_found", "nobody is there", False), house.clock())
     return task

@@ -111,7 +111,7 @@ def test_a_task_is_watched_until_it_has_ended(house, port):
             house.store.claim(task, "w", house.lease, house.clock())
         elif seen == ["queued", "downloading"]:
             house.store.request_cancel(task, house.clock())
-            house.store.cancelled(task, "w", house.clock())
+            house.store.cancel(task, "w", house.clock())
     assert seen == ["queued", "downloading", "cancelled"]
     final = house.store.get(task)
     assert [event["id"] for event in events(port, path, headers | {"Last-Event-ID": "1"})] == [str(final.revision)]

@@ -284,8 +284,8 @@ def test_what_became_of_webhook_calls_is_told(house):
     headers = house.key()
     task = house.new(headers)["id"]
     assert house.client.get(f"/v1/tasks/{task}/deliveries", headers=headers).json() == {"deliveries": []}
-    made = house.store.enqueue_delivery(task, "https://u:secret@example.org/x", "task.completed", "{}", house.clock())
-    house.store.record_delivery(made.id, house.clock(), status=500, error="it answered 500", retry_in=None)
+    delivery_id = house.enqueue(task, "https://u:secret@example.org/x")
+    house.store.record_delivery(delivery_id, house.clock(), status=500, error="it answered 500", retry_in=None)
     told = house.client.get(f"/v1/tasks/{task}/deliveries", headers=headers)
     (one,) = told.json()["deliveries"]
     assert (one["event"], one["last_status"], one["last_error"]) == ("task.completed", 500, "it answered 500")

@@ -75,9 +75,9 @@ def test_what_signs_webhooks_is_told_with_a_new_key_and_again(capsys, tmp_path):
 
 
 def test_tasks_are_looked_at_and_changed(capsys, tmp_path):
+    from lipsync.bootstrap import now, open_tasks
     from lipsync.settings import load_settings
     from lipsync.tasks.task import NewTask, Source
-    from lipsync.worker.context import now, open_tasks
 
     with open_tasks(load_settings()) as store:
         source = Source("url", "https://example.org/a.mp4")
@@ -102,13 +102,13 @@ def test_how_far_enhancing_is_stands_in_what_is_told_of_a_task(capsys, tmp_path)
     with open_store(f"sqlite:///{tmp_path / 'data' / 'tasks.db'}") as store:
         task = store.create(NewTask(source, source, ("passthrough",), {"upscale": "2"}), now=now)
         store.claim(task.id, "w", timedelta(minutes=1), now)
-        store.enhance(task.id, "w", EnhanceStatus.PROCESSING, None, now)
-        store.enhance(task.id, "w", EnhanceStatus.FAILED, TaskFailure("out_of_memory", "full", False), now)
+        store.set_enhancement(task.id, "w", EnhanceStatus.PROCESSING, None, now)
+        store.set_enhancement(task.id, "w", EnhanceStatus.FAILED, TaskFailure("out_of_memory", "full", False), now)
     for told in (["--json"], []):
         assert main(["tasks", "show", task.id, *told]) == 0
     first, *rest = capsys.readouterr().out.splitlines()
     enhancement = json.loads(first)["enhancement"]
-    assert (enhancement["step"], enhancement["finished_at"]) == ("failed", now.isoformat())
+    assert (enhancement["status"], enhancement["finished_at"]) == ("failed", now.isoformat())
     assert any(line.startswith("enhancement") and "out_of_memory" in line for line in rest)
 
 

@@ -12,7 +12,7 @@ from lipsync.errors import MediaTruncated, OptionInvalid, OutputUnwritable
 from lipsync.media.audio_reader import resampled
 from lipsync.media.av_offset import av_offset_path, check_offset, write_av_offset_copy
 from lipsync.media.encoding import PRESETS, Encoding
-from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.probe import audio_of, probe, probe_video
 from lipsync.media.reader import read
 from lipsync.media.writer import write
 
@@ -49,7 +49,7 @@ def noise(tmp_path, make_sound):
 def finished(tmp_path, make_video):
     def make(sound, encoding: Encoding, suffix: str, **footage):
         clip = probe(make_video(tmp_path / "footage.mkv", codec="ffv1", **{"frames": 30, "rate": NTSC, **footage}))
-        frames, output = video_of(clip).frame_count, tmp_path / f"out{suffix}"
+        frames, output = clip.video.frame_count, tmp_path / f"out{suffix}"
         write(zip(read(clip), strict=True), [output], footage=clip, sound=sound, frames=frames, encoding=encoding)
         return output
 
@@ -150,10 +150,10 @@ def test_the_aperture_is_kept_and_the_index_stands_in_front(tmp_path, noise, fin
 def test_the_shape_of_pixels_is_kept(tmp_path, noise, finished, name, suffix):
     sound, encoding = noise(), PRESETS[name].encoding
     square, exact, variant = finished(sound, encoding, suffix), tmp_path / f"wide{suffix}", tmp_path / f"new{suffix}"
-    wide = replace(probe(square), video=replace(video_of(probe(square)), sample_aspect=Fraction(4, 3)))
+    wide = replace(probe(square), video=replace(probe_video(square).video, sample_aspect=Fraction(4, 3)))
     write(zip(read(wide), strict=True), [exact], footage=wide, sound=sound, frames=30, encoding=encoding)
     write_av_offset_copy(exact, variant, sound=sound, offset=ms(40), encoding=encoding)
-    assert video_of(probe(exact)).sample_aspect == Fraction(4, 3)
+    assert probe_video(exact).video.sample_aspect == Fraction(4, 3)
     assert probe(variant).video == probe(exact).video
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.errors import OptionInvalid
 from lipsync.frames.order import loop_index
-from lipsync.media.probe import probe, video_of
+from lipsync.media.probe import probe
 from lipsync.media.reader import loop, ping_pong, read
 from lipsync.media.transform import transformed
 
@@ -26,7 +26,7 @@ def test_nothing_asked_for_changes_nothing(footage):
 @pytest.mark.parametrize("shrink", [2, 3])
 def test_pictures_become_smaller(footage, shrink, nearest):
     small = transformed(footage, resize_factor=shrink, nearest=nearest)
-    assert (video_of(small).width, video_of(small).height) == (192 // shrink, 96 // shrink)
+    assert (small.video.width, small.video.height) == (192 // shrink, 96 // shrink)
     large, little = next(read(footage)), next(read(small))
     how = cv2.INTER_LINEAR if nearest else cv2.INTER_AREA
     assert (little.y == cv2.resize(large.y, (192 // shrink, 96 // shrink), interpolation=how)).all()
@@ -35,7 +35,7 @@ def test_pictures_become_smaller(footage, shrink, nearest):
 
 def test_pictures_are_turned_clockwise(footage):
     turned = transformed(footage, rotated=True)
-    assert (video_of(turned).width, video_of(turned).height) == (96, 192)
+    assert (turned.video.width, turned.video.height) == (96, 192)
     assert (next(read(turned)).y == cv2.rotate(next(read(footage)).y, cv2.ROTATE_90_CLOCKWISE)).all()
 
 
@@ -46,13 +46,13 @@ def test_pictures_are_cut(footage, crop):
     top, bottom, left, right = crop
     rows, columns = slice(top, None if bottom < 0 else bottom), slice(left, None if right < 0 else right)
     assert (part.y == whole.y[rows, columns]).all()
-    assert part.y.shape == (video_of(cut).height, video_of(cut).width)
+    assert part.y.shape == (cut.video.height, cut.video.width)
     assert part.u.shape == tuple((n + 1) // 2 for n in part.y.shape)
 
 
 def test_all_of_it_in_the_original_order(footage):
     both = transformed(footage, resize_factor=2, rotated=True, crop=(4, 80, 2, 44))
-    assert (video_of(both).width, video_of(both).height) == (42, 76)
+    assert (both.video.width, both.video.height) == (42, 76)
     expected = np.rot90(cv2.resize(next(read(footage)).y, (96, 48), interpolation=cv2.INTER_AREA), -1)[4:80, 2:44]
     assert (next(read(both)).y == expected).all()
 
@@ -70,16 +70,16 @@ def test_colours_stay_with_their_place_when_cut_at_an_odd_pixel(tmp_path, save_p
 def test_wide_pixels_become_tall_ones(footage):
     from dataclasses import replace
 
-    wide = replace(footage, video=replace(video_of(footage), sample_aspect=Fraction(4, 3)))
-    assert video_of(transformed(wide, rotated=True)).sample_aspect == Fraction(3, 4)
+    wide = replace(footage, video=replace(footage.video, sample_aspect=Fraction(4, 3)))
+    assert transformed(wide, rotated=True).video.sample_aspect == Fraction(3, 4)
 
 
 def test_smaller_pictures_keep_the_colours_of_large_ones_that_do_not_name_theirs(tmp_path, make_video):
     large = probe(make_video(tmp_path / "hd.mp4", frames=2, size=(960, 720)))
-    assert video_of(large).colour.matrix == 2
-    assert video_of(transformed(large, resize_factor=2)).colour.matrix == 1
-    assert video_of(transformed(large, resize_factor=2, nearest=True)).colour.matrix == 2
-    assert video_of(transformed(probe(make_video(tmp_path / "sd.mp4", frames=2)), resize_factor=2)).colour.matrix == 2
+    assert large.video.colour.matrix == 2
+    assert transformed(large, resize_factor=2).video.colour.matrix == 1
+    assert transformed(large, resize_factor=2, nearest=True).video.colour.matrix == 2
+    assert transformed(probe(make_video(tmp_path / "sd.mp4", frames=2)), resize_factor=2).video.colour.matrix == 2
 
 
 @pytest.mark.parametrize("crop", [(50, 40, 0, -1), (0, 97, 0, -1), (-2, -1, 0, -1), (0, 20, 0, -1)])

@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.errors import EncodeFailed, OptionInvalid, OutputIsInput, OutputUnwritable
 from lipsync.media.encoding import Encoding
-from lipsync.media.probe import audio_of, probe, video_of
+from lipsync.media.probe import audio_of, probe, probe_video
 from lipsync.media.reader import ping_pong, read
 from lipsync.media.writer import check_output, write
 
@@ -25,7 +25,7 @@ def tone(tmp_path, make_sound):
 @pytest.fixture
 def transcode(tmp_path):
     def make(footage, sound, frames: int, name: str = "out.mp4", encoding: Encoding | None = None):
-        pictures = ping_pong(footage, frames, video_of(footage).frame_count)
+        pictures = ping_pong(footage, frames, footage.video.frame_count)
         encoding = encoding or Encoding()
         rows, to = zip(pictures, strict=True), [tmp_path / name]
         return write(rows, to, footage=footage, sound=sound, frames=frames, encoding=encoding)[0]
@@ -44,7 +44,7 @@ def test_every_frame_and_all_of_the_sound(tmp_path, make_video, number_of, tone,
     assert written.bytes == written.path.stat().st_size
     result = probe(written.path)
     assert [number_of(p.y) for p in read(result)] == list(range(50))
-    video, audio = video_of(result), audio_of(result)
+    video, audio = result.video, audio_of(result)
     assert (video.codec, video.rate, video.frame_count, video.pixel_format) == ("h264", 25, 50, "yuv420p")
     assert (audio.codec, audio.rate, audio.channels) == ("aac", 16_000, 1)
     assert abs(audio.duration - video.duration) <= Fraction(1, 25)
@@ -66,7 +66,7 @@ def test_nothing_drifts_over_ten_minutes(tmp_path, make_video, tone, transcode):
     frames = round(600 * rate)
     written = transcode(footage, tone(600, 8_000), frames, encoding=Encoding(preset="ultrafast"))
     result = probe(written.path)
-    video, audio = video_of(result), audio_of(result)
+    video, audio = result.video, audio_of(result)
     assert (video.rate, video.frame_count) == (rate, frames)
     assert abs(video.duration - 600) <= 1 / rate
     assert abs(audio.duration - 600) <= 1 / rate
@@ -101,9 +101,9 @@ def test_all_three_planes_arrive_to_the_bit_whatever_the_size(tmp_path, make_vid
 
 def test_colour_tags_and_ten_bits_are_carried_over(tmp_path, make_video, tone, transcode):
     footage = probe(make_video(tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", colour=(1, 9, 9, 16), frames=5))
-    video = video_of(probe(transcode(footage, tone(0.2), 5).path))
+    video = probe_video(transcode(footage, tone(0.2), 5).path).video
     assert video.pixel_format == "yuv420p10le"
-    assert video.colour == video_of(footage).colour
+    assert video.colour == footage.video.colour
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_colour_tags_and_ten_bits_are_carried_over(tmp_path, make_video, tone, t
 )
 def test_codec_and_pixel_format_are_options(tmp_path, make_video, tone, transcode, encoding, codec, form):
     footage = probe(make_video(tmp_path / "a.mp4", frames=5))
-    video = video_of(
-        probe(transcode(footage, tone(0.2), 5, "out.mov" if codec == "prores" else "out.mp4", encoding).path)
-    )
+    video = probe_video(
+        transcode(footage, tone(0.2), 5, "out.mov" if codec == "prores" else "out.mp4", encoding).path
+    ).video
     assert video.codec in (codec, "libdav1d")
     assert video.pixel_format == form
 

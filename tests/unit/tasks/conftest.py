@@ -14,10 +14,12 @@ import psycopg
 import pytest
 from sqlalchemy import delete
 
-from lipsync.tasks.database import connected
+from lipsync.tasks.database import open_engine
+from lipsync.tasks.rows import delivery_of
 from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.tables import Base
-from lipsync.tasks.task import NewTask, Output, Performance, Source, Task
+from lipsync.tasks.task import Delivery, NewTask, Output, Performance, Source, Task
+from lipsync.tasks.transitions import new_delivery
 
 SERVER = os.environ.get("LIPSYNC_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890_123, UTC)
@@ -75,11 +77,25 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def store(url: str) -> Iterator[TaskStore]:
     """A store without anything in it; a webhook's body is the task's id and status."""
-    with connected(url) as engine, engine.begin() as connection:
+    with open_engine(url) as engine, engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(delete(table))
-    with open_store(url, notify=lambda task: f"{task.id} {task.status}") as opened:
+    with open_store(url, webhook_body=lambda task: f"{task.id} {task.status}") as opened:
         yield opened
+
+
+@pytest.fixture
+def enqueue(store: TaskStore) -> Callable[..., Delivery]:
+    """Enqueue a webhook call of a task that is due at ``NOW``."""
+
+    def add(task_id: str, url: str) -> Delivery:
+        with store._writing() as session:
+            row = new_delivery(task_id, url, "e", "{}", NOW)
+            session.add(row)
+            session.flush()
+            return delivery_of(row)
+
+    return add
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from lipsync.errors import LeaseLost, TaskMissing, TransitionForbidden
 from lipsync.tasks.store import open_store
-from lipsync.tasks.task import Progress, Status, TaskFailure
+from lipsync.tasks.task import Status, TaskFailure, TaskProgress
 
 LATER = timedelta(seconds=10)
 BUSY = TaskFailure("fetch_failed", "the address did not answer", True)
@@ -79,14 +79,14 @@ def test_racing_processes_share_the_queue_without_loss_or_repetition(url, store,
 
 def test_a_heartbeat_renews_the_lease_and_brings_news(store, running, lease, now):
     task = running()
-    told = store.heartbeat(task.id, "w", lease, Progress("download", 5, 10), now + LATER)
-    assert (told.lease_until, told.progress) == (now + LATER + lease, Progress("download", 5, 10))
+    told = store.heartbeat(task.id, "w", lease, TaskProgress("download", 5, 10), now + LATER)
+    assert (told.lease_until, told.progress) == (now + LATER + lease, TaskProgress("download", 5, 10))
     assert told.revision > task.revision
     assert not told.cancel_requested
     store.request_cancel(task.id, now)
     told = store.heartbeat(task.id, "w", lease, None, now + LATER)
     assert told.cancel_requested
-    assert told.progress == Progress("download", 5, 10)
+    assert told.progress == TaskProgress("download", 5, 10)
 
 
 def test_a_worker_without_the_lease_changes_nothing(store, running, output, performance, lease, now):
@@ -98,10 +98,10 @@ def test_a_worker_without_the_lease_changes_nothing(store, running, output, perf
         lambda worker: store.finish(task.id, worker, performance, {}, now),
         lambda worker: store.fail(task.id, worker, BUSY, now, LATER),
         lambda worker: store.release(task.id, worker, now),
-        lambda worker: store.cancelled(task.id, worker, now),
+        lambda worker: store.cancel(task.id, worker, now),
     ]
     for call in calls:
-        with pytest.raises(LeaseLost, match="no more v's"):
+        with pytest.raises(LeaseLost, match="v no longer owns it"):
             call("v")
     assert store.get(task.id) == task
     ended = store.fail(task.id, "w", BUSY, now)
@@ -128,7 +128,7 @@ def test_a_task_goes_through_its_stages_to_completion(store, running, output, pe
         None,
         None,
     )
-    assert (done.performance, done.timings, done.problem) == (performance, {"processing": 1.25}, None)
+    assert (done.performance, done.timings, done.error) == (performance, {"processing": 1.25}, None)
     assert [each.engine for each in done.outputs] == ["rewrite", "passthrough"]
     assert store.get(task.id) == done
 
@@ -149,7 +149,7 @@ def test_a_task_without_all_its_outputs_is_not_complete(store, running, performa
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.COMPLETED, Status.FAILED, Status.CANCELLED])
 def test_a_worker_advances_to_running_stages_only(store, running, now, status):
-    with pytest.raises(TransitionForbidden, match="no stage"):
+    with pytest.raises(TransitionForbidden, match="not a status"):
         store.advance(running().id, "w", status, now)
 
 
@@ -163,12 +163,12 @@ def test_a_step_that_the_table_does_not_know_changes_nothing(store, running, now
 def test_a_failure_is_tried_again_later_until_the_attempts_are_used_up(store, running, lease, now):
     task = running(max_attempts=2)
     again = store.fail(task.id, "w", BUSY, now, LATER)
-    assert (again.status, again.available_at, again.problem) == (Status.QUEUED, now + LATER, BUSY)
+    assert (again.status, again.available_at, again.error) == (Status.QUEUED, now + LATER, BUSY)
     assert (again.attempts, again.lease_owner, again.finished_at) == (1, None, None)
     assert store.claim(task.id, "w", lease, now) is None
     assert store.claim(task.id, "w", lease, now + LATER).attempts == 2
     failed = store.fail(task.id, "w", BUSY, now + LATER, LATER)
-    assert (failed.status, failed.finished_at, failed.problem) == (Status.FAILED, now + LATER, BUSY)
+    assert (failed.status, failed.finished_at, failed.error) == (Status.FAILED, now + LATER, BUSY)
 
 
 def test_a_failure_without_a_retry_is_final(store, running, now):

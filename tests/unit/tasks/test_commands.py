@@ -63,7 +63,7 @@ def test_ids_are_version_7_uuids_that_sort_by_time(now):
 def test_nonsense_is_refused(store, new, now):
     with pytest.raises(OptionInvalid, match="not JSON"):
         store.create(replace(new, options={"crf": float("nan")}), now=now)
-    with pytest.raises(OptionInvalid, match="0 attempts"):
+    with pytest.raises(OptionInvalid, match="max_attempts must be at least 1"):
         store.create(new, now=now, max_attempts=0)
     with pytest.raises(TaskMissing):
         store.get("nonsense \x00 \ud800")
@@ -180,7 +180,7 @@ def test_cancelling_is_at_once_for_what_waits_and_a_wish_for_what_runs(store, wa
     task = running()
     asked = store.request_cancel(task.id, now)
     assert (asked.status, asked.cancel_requested, asked.lease_owner) == (Status.DOWNLOADING, True, "w")
-    assert store.cancelled(task.id, "w", now).status is Status.CANCELLED
+    assert store.cancel(task.id, "w", now).status is Status.CANCELLED
     with pytest.raises(TransitionForbidden, match="is cancelled"):
         store.request_cancel(task.id, now)
 
@@ -191,7 +191,7 @@ def test_a_person_can_have_a_failed_or_cancelled_task_tried_again(store, waiting
     store.fail(task.id, "w", BAD, now)
     later = now + timedelta(hours=1)
     again = store.retry(task.id, later)
-    assert (again.status, again.attempts, again.problem, again.finished_at) == (Status.QUEUED, 0, None, None)
+    assert (again.status, again.attempts, again.error, again.finished_at) == (Status.QUEUED, 0, None, None)
     assert (again.available_at, again.started_at, again.outputs) == (later, None, (output,))
     stopped = store.request_cancel(again.id, later)
     assert store.retry(stopped.id, later).cancel_requested is False

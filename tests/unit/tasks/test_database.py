@@ -15,11 +15,11 @@ import pytest
 from sqlalchemy import make_url, text
 
 from lipsync.errors import StorageFailed
-from lipsync.tasks.database import MARGIN, NETWORK, connected
+from lipsync.tasks.database import HANGUP_MARGIN, LIBPQ_DEFAULTS, open_engine
 from lipsync.tasks.store import TaskStore, migrate
 from lipsync.tasks.task import Status
 
-ANSWER = 0.5  # seconds
+STATEMENT_TIMEOUT = 0.5  # seconds
 CONNECT = 2  # seconds, the least that the client library takes
 
 
@@ -86,10 +86,10 @@ def relay(postgres_url) -> Iterator[Relay]:
 
 @contextmanager
 def hasty(url: str) -> Iterator[TaskStore]:
-    """A store that waits for ``ANSWER`` only."""
+    """A store that waits for ``STATEMENT_TIMEOUT`` only."""
     migrate(url)
-    with connected(url) as engine:
-        yield TaskStore(engine, answer=ANSWER)
+    with open_engine(url) as engine:
+        yield TaskStore(engine, statement_timeout=STATEMENT_TIMEOUT)
 
 
 @pytest.fixture
@@ -112,7 +112,10 @@ def test_a_server_that_falls_silent_holds_nobody_up(through, relay, new, now, le
     task = through.claim(through.create(new, now=now).id, "w", lease, now)
     assert task is not None
     relay.cut.set()
-    for at_most in (ANSWER + MARGIN + CONNECT, CONNECT):  # what is there is given up, then nothing new comes about
+    for at_most in (
+        STATEMENT_TIMEOUT + HANGUP_MARGIN + CONNECT,
+        CONNECT,
+    ):  # what is there is given up, then nothing new comes about
         began = time.monotonic()
         with pytest.raises(StorageFailed, match="did not answer"):
             through.heartbeat(task.id, "w", lease, None, now)
@@ -123,13 +126,13 @@ def test_a_server_that_falls_silent_holds_nobody_up(through, relay, new, now, le
 
 def test_silence_in_the_middle_of_a_statement_is_given_up(through, relay, other, new, now, lease):
     task = through.create(new, now=now)
-    cut = threading.Timer(ANSWER / 4, relay.cut.set)
+    cut = threading.Timer(STATEMENT_TIMEOUT / 4, relay.cut.set)
     other.execute("SELECT 1 FROM tasks FOR UPDATE")
     cut.start()
     began = time.monotonic()
-    with pytest.raises(StorageFailed, match="silent"):
+    with pytest.raises(StorageFailed, match="no response"):
         through.claim(task.id, "w", lease, now)
-    assert time.monotonic() - began < ANSWER + MARGIN + 1
+    assert time.monotonic() - began < STATEMENT_TIMEOUT + HANGUP_MARGIN + 1
     cut.join()
     relay.cut.clear()
     assert through.get(task.id).status is Status.QUEUED
@@ -154,20 +157,20 @@ def test_a_client_that_is_gone_in_the_middle_of_a_transaction_gives_its_locks_up
         relay.cut.set()
         began = time.monotonic()
         other.execute("SELECT 1 FROM tasks FOR UPDATE")
-        assert 2 * ANSWER - 0.2 < time.monotonic() - began < 2 * ANSWER + 2
+        assert 2 * STATEMENT_TIMEOUT - 0.2 < time.monotonic() - began < 2 * STATEMENT_TIMEOUT + 2
         relay.cut.clear()
         through._row(session, task.id)
 
 
 def test_the_address_may_have_its_own_limits_of_the_network(postgres_url):
-    with connected(f"{postgres_url}&connect_timeout=7&keepalives_idle=99") as engine, engine.connect() as connection:
+    with open_engine(f"{postgres_url}&connect_timeout=7&keepalives_idle=99") as engine, engine.connect() as connection:
         told = connection.connection.driver_connection.info.get_parameters()
-    assert {name: told[name] for name in NETWORK} == {
-        name: str(value) for name, value in (NETWORK | {"connect_timeout": 7, "keepalives_idle": 99}).items()
+    assert {name: told[name] for name in LIBPQ_DEFAULTS} == {
+        name: str(value) for name, value in (LIBPQ_DEFAULTS | {"connect_timeout": 7, "keepalives_idle": 99}).items()
     }
 
 
 def test_a_migration_may_take_any_time(postgres_url):
-    with connected(postgres_url) as engine, engine.connect() as connection:
-        assert connection.connection.driver_connection.silence is None
+    with open_engine(postgres_url) as engine, engine.connect() as connection:
+        assert connection.connection.driver_connection.response_timeout is None
         assert connection.execute(text("SHOW statement_timeout")).scalar() == "0"

@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from lipsync.errors import SettingInvalid, StorageFailed
-from lipsync.tasks.database import connected, writer
+from lipsync.tasks.database import open_engine, writing_engine
 from lipsync.tasks.store import migrate, open_store
 from lipsync.tasks.tables import Base
 from lipsync.tasks.task import Status
@@ -28,7 +28,7 @@ MIGRATE = "import sys; from lipsync.tasks.store import migrate; print('ready', f
 def test_a_fresh_database_is_what_the_tables_say(empty_url):
     migrate(empty_url)
     migrate(empty_url)
-    with connected(empty_url) as engine, engine.connect() as connection:
+    with open_engine(empty_url) as engine, engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
 
@@ -52,8 +52,8 @@ def test_a_change_of_the_schema_that_is_broken_off_leaves_nothing(empty_url, tmp
     (tmp_path / "folder").mkdir()
     config = Config()
     config.set_main_option("script_location", "lipsync.tasks:migrations")
-    with connected(empty_url) as engine:
-        with writer(engine).connect() as connection, connection.begin() as transaction:
+    with open_engine(empty_url) as engine:
+        with writing_engine(engine).connect() as connection, connection.begin() as transaction:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             assert "tasks" in inspect(connection).get_table_names()
@@ -65,8 +65,8 @@ def test_every_change_of_the_schema_can_be_taken_back(empty_url):
     migrate(empty_url)
     config = Config()
     config.set_main_option("script_location", "lipsync.tasks:migrations")
-    with connected(empty_url) as engine:
-        with writer(engine).begin() as connection:
+    with open_engine(empty_url) as engine:
+        with writing_engine(engine).begin() as connection:
             config.attributes["connection"] = connection
             command.downgrade(config, "base")
         assert inspect(engine).get_table_names() == ["alembic_version"]
@@ -75,7 +75,7 @@ def test_every_change_of_the_schema_can_be_taken_back(empty_url):
 
 def test_a_schema_from_the_future_is_refused(empty_url):
     migrate(empty_url)
-    with connected(empty_url) as engine, engine.begin() as connection:
+    with open_engine(empty_url) as engine, engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SettingInvalid, match="another version"):
         migrate(empty_url)
@@ -91,12 +91,12 @@ def test_sqlite_writes_ahead_and_waits_for_other_writers(tmp_path):
     migrate(f"sqlite:///{tmp_path}/tasks.db")
     with closing(sqlite3.connect(tmp_path / "tasks.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    with connected(f"sqlite:///{tmp_path}/tasks.db") as engine, engine.connect() as connection:
+    with open_engine(f"sqlite:///{tmp_path}/tasks.db") as engine, engine.connect() as connection:
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
         assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 30_000
-    with connected(f"sqlite:///{tmp_path}/tasks.db") as engine:
-        for lasting, mode in ((True, 2), (False, 1), (True, 2)):
-            with writer(engine, lasting).connect() as connection:
+    with open_engine(f"sqlite:///{tmp_path}/tasks.db") as engine:
+        for durable, mode in ((True, 2), (False, 1), (True, 2)):
+            with writing_engine(engine, durable).connect() as connection:
                 assert connection.execute(text("PRAGMA synchronous")).scalar() == mode
                 assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 30_000
 
@@ -120,7 +120,7 @@ def test_a_server_that_does_not_answer_may_later():
 
 def test_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StorageFailed, match="cannot be there"):
+    with pytest.raises(StorageFailed, match="cannot create"):
         migrate(f"sqlite:///{tmp_path}/file/tasks.db")
 
 
@@ -134,7 +134,7 @@ def test_connections_that_the_server_has_cut_are_made_anew(postgres_url):
     migrate(postgres_url)
     name = f"cut_{secrets.token_hex(6)}"
     cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
-    with open_store(f"{postgres_url}&application_name={name}") as store, connected(postgres_url) as engine:
+    with open_store(f"{postgres_url}&application_name={name}") as store, open_engine(postgres_url) as engine:
         store.counts()
         with engine.connect() as connection:
             assert connection.execute(text(cut), {"name": name}).scalar() == 1

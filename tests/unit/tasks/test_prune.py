@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,14 +8,13 @@ from lipsync.errors import StorageFailed
 from lipsync.tasks.prune import prune
 from lipsync.tasks.store import migrate, open_store
 from lipsync.tasks.task import NewTask, Output, Performance, Source, Status
-from lipsync.worker.retention import pruning
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
 
 
-class Places:
-    """A storage that remembers what was deleted."""
+class RecordingStorage:
+    """A storage that records the deleted keys."""
 
     def __init__(self, fails: bool = False) -> None:
         self.deleted: list[str] = []
@@ -24,7 +22,7 @@ class Places:
 
     def delete(self, key: str) -> None:
         if self._fails:
-            raise StorageFailed("away")
+            raise StorageFailed("unavailable")
         self.deleted.append(key)
 
 
@@ -46,7 +44,7 @@ def done(tasks, when: datetime, upload: str) -> str:
     return task.id
 
 
-def test_old_tasks_go_with_their_files_and_young_and_unfinished_ones_stay(tmp_path, tasks):
+def test_old_tasks_are_deleted_with_their_files_and_others_stay(tmp_path, tasks):
     uploads = tmp_path / "uploads"
     for name in ("one", "two"):
         (uploads / name).mkdir(parents=True)
@@ -54,12 +52,12 @@ def test_old_tasks_go_with_their_files_and_young_and_unfinished_ones_stay(tmp_pa
     old, young = done(tasks, NOW - timedelta(days=40), "one"), done(tasks, NOW - timedelta(days=3), "two")
     video = Source("upload", "three/content")
     waiting = tasks.create(NewTask(video, video, ("rewrite",), {}), now=NOW - timedelta(days=90))
-    places = Places()
-    assert prune(tasks, places, uploads, NOW - timedelta(days=30)) == 1
-    assert places.deleted == [f"{old}/rewrite.mp4"]
+    storage = RecordingStorage()
+    assert prune(tasks, storage, uploads, NOW - timedelta(days=30)) == 1
+    assert storage.deleted == [f"{old}/rewrite.mp4"]
     assert {task.id for task in tasks.list().tasks} == {young, waiting.id}
     assert [path.name for path in uploads.iterdir()] == ["two"]
-    assert prune(tasks, places, uploads, NOW - timedelta(days=30)) == 0
+    assert prune(tasks, storage, uploads, NOW - timedelta(days=30)) == 0
 
 
 def test_an_upload_that_a_younger_task_uses_stays(tmp_path, tasks):
@@ -67,31 +65,15 @@ def test_an_upload_that_a_younger_task_uses_stays(tmp_path, tasks):
     (uploads / "one").mkdir(parents=True)
     done(tasks, NOW - timedelta(days=40), "one")
     done(tasks, NOW - timedelta(days=3), "one")
-    assert prune(tasks, Places(), uploads, NOW - timedelta(days=30)) == 1
+    assert prune(tasks, RecordingStorage(), uploads, NOW - timedelta(days=30)) == 1
     assert [path.name for path in uploads.iterdir()] == ["one"]
-    assert prune(tasks, Places(), uploads, NOW) == 1
+    assert prune(tasks, RecordingStorage(), uploads, NOW) == 1
     assert list(uploads.iterdir()) == []
 
 
-def test_a_worker_prunes_by_itself_and_bears_a_storage_that_is_away(tmp_path, tasks, caplog):
-    old = done(tasks, NOW - timedelta(days=40), "one")
-    with pruning(tasks, Places(fails=True), tmp_path, timedelta(days=30), lambda: NOW, every=0.05):
-        wait_for(lambda: "pruning: away [storage_failed]" in caplog.text)
-    assert tasks.get(old).outputs
-    with pruning(tasks, Places(), tmp_path, timedelta(days=30), lambda: NOW, every=0.05):
-        wait_for(lambda: not tasks.list().tasks)
-    assert not tasks.list().tasks
-
-
-def wait_for(condition) -> None:
-    limit = time.monotonic() + 10
-    while not condition() and time.monotonic() < limit:
-        time.sleep(0.02)
-
-
-def test_a_storage_that_is_away_loses_no_track_of_files(tmp_path, tasks):
+def test_files_that_cannot_be_deleted_are_found_again(tmp_path, tasks):
     old = done(tasks, NOW - timedelta(days=40), "one")
     with pytest.raises(StorageFailed):
-        prune(tasks, Places(fails=True), tmp_path, NOW)
+        prune(tasks, RecordingStorage(fails=True), tmp_path, NOW)
     assert tasks.get(old).outputs
-    assert prune(tasks, Places(), tmp_path, NOW) == 1
+    assert prune(tasks, RecordingStorage(), tmp_path, NOW) == 1

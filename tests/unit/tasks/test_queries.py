@@ -64,7 +64,7 @@ def test_enhancements_are_counted_where_one_was_asked_for(store, waiting, runnin
     waiting()
     waiting(options={"upscale": "2"})
     task = running(options={"upscale": "2"})
-    store.enhance(task.id, task.lease_owner, EnhanceStatus.FAILED, None, now)
+    store.set_enhancement(task.id, task.lease_owner, EnhanceStatus.FAILED, None, now)
     assert store.enhancements() == dict.fromkeys(EnhanceStatus, 0) | {EnhanceStatus.PENDING: 1, EnhanceStatus.FAILED: 1}
 
 

@@ -16,12 +16,12 @@ WORK = """
 import sys
 from datetime import datetime, timedelta
 from lipsync.tasks.store import open_store
-from lipsync.tasks.task import Progress
+from lipsync.tasks.task import TaskProgress
 lease, now = timedelta(seconds=30), datetime.fromisoformat(sys.argv[2])
 with open_store(sys.argv[1]) as store:
     while task := store.claim(None, "killed", lease, now):
         for k in range(5):
-            store.heartbeat(task.id, "killed", lease, Progress("track", k), now)
+            store.heartbeat(task.id, "killed", lease, TaskProgress("track", k), now)
             store.log(task.id, "info", "line", now)
         print(task.id, flush=True)
 """
@@ -34,8 +34,8 @@ def test_a_lease_that_expired_brings_the_task_back(store, running, lease, now):
     assert store.reap(end) == [task.id]
     back = store.get(task.id)
     assert (back.status, back.attempts, back.available_at, back.lease_owner) == (Status.QUEUED, 1, end, None)
-    assert back.problem.code == "worker_lost"
-    assert back.problem.retryable
+    assert back.error.code == "worker_lost"
+    assert back.error.retryable
     with pytest.raises(LeaseLost):
         store.heartbeat(task.id, "w", lease, None, end)
     assert store.claim(task.id, "v", lease, end).attempts == 2
@@ -53,7 +53,7 @@ def test_workers_that_die_again_and_again_fail_the_task(store, running, lease, n
     assert store.reap(now + lease) == []
     failed = store.get(task.id)
     assert (failed.status, failed.finished_at) == (Status.FAILED, now + lease)
-    assert failed.problem == TaskFailure("worker_lost", "its worker stopped answering in attempt 1 of 1", False)
+    assert failed.error == TaskFailure("worker_lost", "its worker stopped answering in attempt 1 of 1", False)
 
 
 def test_a_lost_task_that_was_to_stop_is_cancelled(store, running, lease, now):
@@ -73,7 +73,7 @@ def test_what_nobody_was_told_of_is_announced_and_again_after_a_silence(store, w
     assert store.get(older.id) == older
     assert store.reap(due) == [younger.id]
     assert store.reap(due + SILENCE) == [older.id, younger.id]
-    assert store.reap(due + timedelta(seconds=5), silence=timedelta(seconds=5)) == [older.id, younger.id]
+    assert store.reap(due + timedelta(seconds=5), reannounce_after=timedelta(seconds=5)) == [older.id, younger.id]
     store.mark_announced("nonsense", now)
 
 
@@ -88,8 +88,8 @@ def test_what_was_announced_and_comes_back_is_announced_anew(store, waiting, lea
 def test_tasks_that_ended_long_ago_are_told_oldest_first(store, waiting, running, now):
     ended = [store.request_cancel(waiting().id, now + timedelta(days=day)).id for day in (2, 1, 3)]
     running()
-    assert [task.id for task in store.expired_outputs(now + timedelta(days=3))] == [ended[1], ended[0]]
-    assert [task.id for task in store.expired_outputs(now + timedelta(days=4), limit=1)] == [ended[1]]
+    assert [task.id for task in store.expired_tasks(now + timedelta(days=3))] == [ended[1], ended[0]]
+    assert [task.id for task in store.expired_tasks(now + timedelta(days=4), limit=1)] == [ended[1]]
 
 
 @pytest.mark.parametrize("lines", [1, 7, 20])

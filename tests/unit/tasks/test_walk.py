@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from lipsync.errors import LeaseLost, TaskMissing, TransitionForbidden
 from lipsync.tasks.store import TaskStore
-from lipsync.tasks.task import FINAL, RUNNING, TRANSITIONS, Output, Performance, Progress, Status, Task, TaskFailure
+from lipsync.tasks.task import FINAL, RUNNING, TRANSITIONS, Output, Performance, Status, Task, TaskFailure, TaskProgress
 
 BUSY = TaskFailure("fetch_failed", "the address did not answer", True)
 API_ERRORS = (LeaseLost, TaskMissing, TransitionForbidden)
@@ -42,14 +42,14 @@ class Crowd:
             ("claim", lambda: store.claim(task, worker, lease, now)),
             ("advance", lambda: store.advance(task, worker, stage, now)),
             ("add_output", lambda: store.add_output(task, worker, output, now)),
-            ("heartbeat", lambda: store.heartbeat(task, worker, lease, Progress("track", 1), now)),
+            ("heartbeat", lambda: store.heartbeat(task, worker, lease, TaskProgress("track", 1), now)),
             ("finish", lambda: store.finish(task, worker, self.performance, {"track": 1.0}, now)),
         ]
         return [
             *often * 5,
             ("fail", lambda: store.fail(task, worker, BUSY, now, retry)),
             ("release", lambda: store.release(task, worker, now)),
-            ("cancelled", lambda: store.cancelled(task, worker, now)),
+            ("cancel", lambda: store.cancel(task, worker, now)),
             ("request_cancel", lambda: store.request_cancel(task, now)),
             *[("retry", lambda: store.retry(task, now))] * 3,
             ("reap", lambda: store.reap(now)),

@@ -1,4 +1,4 @@
-"""What a webhook call says, and its signature."""
+"""Bodies and signatures of webhook calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from lipsync.errors import SettingInvalid
 from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.task import NewTask, Output, Source, TaskFailure
-from lipsync.tasks.webhooks import body_of, headers_of, sign, verify
+from lipsync.tasks.webhooks import sign, webhook_body, webhook_headers
 
 SECRET = "geheim"
 START = datetime(2026, 3, 4, 5, 6, 7, 890_123, UTC)
@@ -27,24 +27,24 @@ OUTPUT = Output("passthrough", "k/o.mp4", "http://s/k/o.mp4", 5_000_000_000, "ab
 def store(tmp_path) -> Iterator[TaskStore]:
     url = f"sqlite:///{tmp_path}/tasks.db"
     migrate(url)
-    with open_store(url, notify=body_of) as opened:
+    with open_store(url, webhook_body=webhook_body) as opened:
         yield opened
 
 
-def test_the_body_tells_what_became_of_a_task(store):
-    made = store.create(NEW, idempotency_key=None, now=START, max_attempts=3)
-    store.claim(made.id, "w", SECOND, START)
-    task = store.fail(made.id, "w", TaskFailure("no_face_found", "niemand – nobody", False), START)
-    body = body_of(task)
+def test_the_body_describes_how_a_task_ended(store):
+    created = store.create(NEW, idempotency_key=None, now=START, max_attempts=3)
+    store.claim(created.id, "w", SECOND, START)
+    task = store.fail(created.id, "w", TaskFailure("no_face_found", "kein Gesicht – no face", False), START)
+    body = webhook_body(task)
     assert json.loads(body) == {
         "event": "task.failed",
-        "task_id": made.id,
+        "task_id": created.id,
         "status": "failed",
         "attempts": 1,
         "outputs": [],
         "enhancement": {"status": "skipped", "started_at": None, "finished_at": None, "error": None},
         "manifest": None,
-        "error": {"code": "no_face_found", "message": "niemand – nobody", "retryable": False},
+        "error": {"code": "no_face_found", "message": "kein Gesicht – no face", "retryable": False},
         "created_at": "2026-03-04T05:06:07.890123Z",
         "started_at": "2026-03-04T05:06:07.890123Z",
         "finished_at": "2026-03-04T05:06:07.890123Z",
@@ -55,11 +55,11 @@ def test_the_body_tells_what_became_of_a_task(store):
 
 
 def test_a_body_holds_the_outputs(store):
-    made = store.create(NEW, idempotency_key=None, now=START, max_attempts=3)
-    cancelled = store.request_cancel(made.id, START)
-    told = json.loads(body_of(replace(cancelled, outputs=(OUTPUT,))))
-    assert told["error"] is None
-    assert told["outputs"] == [
+    created = store.create(NEW, idempotency_key=None, now=START, max_attempts=3)
+    cancelled = store.request_cancel(created.id, START)
+    body = json.loads(webhook_body(replace(cancelled, outputs=(OUTPUT,))))
+    assert body["error"] is None
+    assert body["outputs"] == [
         {
             "engine": "passthrough",
             "variant": "final",
@@ -74,10 +74,10 @@ def test_a_body_holds_the_outputs(store):
     ]
 
 
-def test_the_signature_is_what_the_documentation_says():
-    wanted = hmac.new(b"geheim", b'1772600767.{"a":1}', hashlib.sha256).hexdigest()
-    assert sign(SECRET, 1772600767, b'{"a":1}') == wanted
-    headers = headers_of(SECRET, "d1", "task.failed", b'{"a":1}', START)
+def test_the_signature_is_computed_as_documented():
+    expected = hmac.new(b"geheim", b'1772600767.{"a":1}', hashlib.sha256).hexdigest()
+    assert sign(SECRET, 1772600767, b'{"a":1}') == expected
+    headers = webhook_headers(SECRET, "d1", "task.failed", b'{"a":1}', START)
     assert headers == {
         "Content-Type": "application/json",
         "Lipsync-Event": "task.failed",
@@ -87,31 +87,14 @@ def test_the_signature_is_what_the_documentation_says():
     }
 
 
-def test_a_signature_holds_for_its_body_its_secret_and_its_time():
-    headers = headers_of(SECRET, "d1", "task.failed", b"{}", START)
-    timestamp, signature = headers["Lipsync-Timestamp"], headers["Lipsync-Signature"]
-    assert verify(SECRET, timestamp, signature, b"{}", START)
-    assert verify(SECRET, timestamp, signature, b"{}", START + 299 * SECOND)
-    assert not verify(SECRET, timestamp, signature, b"{}", START + 302 * SECOND)
-    assert not verify(SECRET, timestamp, signature, b"{}", START - 302 * SECOND)
-    assert not verify(SECRET, timestamp, signature, b"{}", START + 9 * SECOND, tolerance=5)
-    assert not verify(SECRET, timestamp, signature, b"{} ", START)
-    assert not verify("other", timestamp, signature, b"{}", START)
-    assert not verify(SECRET, str(int(timestamp) + 1), signature, b"{}", START)
-
-
-@pytest.mark.parametrize("timestamp", ["", "soon", "-5", "1e9", "٣", "9" * 5000, "\ud800"])
-def test_a_timestamp_that_is_none_is_not_believed(timestamp):
-    assert not verify(SECRET, timestamp, "v1=00", b"{}", START)
-
-
-@pytest.mark.parametrize("signature", ["", "v1=", "v1", "ä", "\ud800", "v2="])
-def test_a_signature_that_is_none_is_not_believed(signature):
-    assert not verify(SECRET, str(int(START.timestamp())), signature, b"{}", START)
+def test_a_signature_depends_on_secret_time_and_body():
+    signature = sign(SECRET, 1772600767, b"{}")
+    assert signature not in (sign("other", 1772600767, b"{}"), sign(SECRET, 1772600768, b"{}"))
+    assert signature != sign(SECRET, 1772600767, b"{} ")
 
 
 def test_nothing_is_signed_without_a_secret():
     with pytest.raises(SettingInvalid, match="LIPSYNC_SECRET"):
         sign("", 1, b"")
     with pytest.raises(SettingInvalid):
-        verify("", "1", "v1=00", b"", START)
+        webhook_headers("", "d1", "task.failed", b"", START)

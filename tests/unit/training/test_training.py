@@ -42,14 +42,14 @@ def made_clip(name: str, seed: int) -> dataset.PreparedClip:
     rows = basis.neutral * (1 - beat[:, None]) + beat[:, None] * rng.normal(0, 1, (ROWS, len(basis.sd)))
     rows[:, 0] = basis.neutral[0] + 2.5 * beat
     mesh = np.zeros((ROWS, 478, 3), np.float32)
-    mesh[:, :468] = basis.rest + basis.displacement(rows.astype(np.float32))
+    mesh[:, :468] = geometry.canonical_face() + basis.displacement(rows.astype(np.float32))
     angle = 0.1 * np.sin(np.arange(ROWS) / 20)
     turn = np.zeros((ROWS, 3, 3), np.float32)
     turn[:, 0, 0] = turn[:, 1, 1] = np.cos(angle)
     turn[:, 0, 1], turn[:, 1, 0] = -np.sin(angle), np.sin(angle)
     turn[:, 2, 2] = 1
     pose = geometry.Pose(np.full(ROWS, 90, np.float32), turn, np.full((ROWS, 3), 150, np.float32))
-    landmarks = pose.to_picture(mesh) + rng.normal(0, 0.05, mesh.shape).astype(np.float32)
+    landmarks = pose.to_frame(mesh) + rng.normal(0, 0.05, mesh.shape).astype(np.float32)
     sound = made_sound(beat, rng)
     power = voices.log_power(sound)
     kinds = np.array([0, 1, 2])
@@ -196,8 +196,7 @@ def test_the_exported_network_is_the_trained_one(clips: list[dataset.PreparedCli
 
 
 def test_a_prediction_scores_perfectly_against_itself_and_its_delay_is_seen(clips: list[dataset.PreparedClip]) -> None:
-    basis = load_basis()
-    true = geometry.fit_pose(clips[0].landmarks, basis.rest).to_face(clips[0].landmarks[:, :468])
+    true = geometry.fit_pose(clips[0].landmarks, geometry.canonical_face()).to_face(clips[0].landmarks[:, :468])
     same = evaluate.score(true, true)
     assert same.opening == pytest.approx(1)
     assert same.width == pytest.approx(1)

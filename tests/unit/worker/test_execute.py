@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.errors import EncodeFailed, LeaseLost, NoFaceFound, StorageFailed
-from lipsync.media.probe import probe, video_of
+from lipsync.media.probe import probe_video
 from lipsync.net import Limits, Transport
 from lipsync.pipeline.job import EnhanceStatus
 from lipsync.storage.base import LocalOptions, Stored
@@ -27,9 +26,10 @@ from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.local import LocalStorage
 from lipsync.tasks.prune import prune
 from lipsync.tasks.store import TaskStore, migrate, open_store
-from lipsync.tasks.task import EnhancementRecord, NewTask, Progress, Source, Status, Task
+from lipsync.tasks.task import EnhancementRecord, NewTask, Source, Status, Task, TaskProgress
 from lipsync.types import Frame
-from lipsync.worker.execute import WorkerContext, execute, remove_orphans
+from lipsync.worker.context import WorkerContext
+from lipsync.worker.execute import execute
 from lipsync.worker.lease import LeaseKeeper, TimeLimits
 
 LEASE = timedelta(seconds=30)
@@ -75,22 +75,22 @@ def store(tmp_path) -> Iterator[TaskStore]:
 
 
 @pytest.fixture
-def place(tmp_path, store) -> WorkerContext:
+def context(tmp_path, store) -> WorkerContext:
     (tmp_path / "published").mkdir()
     storage = LocalStorage.open(LocalOptions(tmp_path / "published", "http://localhost:8000", "a secret of the tests"))
     return WorkerContext(
         worker="tester",
         store=store,
         storage=storage,
-        folder=tmp_path / "work",
+        work_root=tmp_path / "work",
         uploads=tmp_path,
         limits=Limits(allowed_hosts=("127.0.0.1",), most_seconds=3600),
         transport=Transport(),
         keys=KeyTemplate.parse("{task}/{engine}{suffix}"),
         models=None,
-        lease=LEASE,
-        times=TimeLimits(600),
-        pause=timedelta(seconds=10),
+        lease_time=LEASE,
+        time_limits=TimeLimits(600),
+        retry_delay=timedelta(seconds=10),
         now=now,
     )
 
@@ -109,42 +109,42 @@ def claimed(store, files) -> Callable[..., Task]:
     return make
 
 
-def published(place: WorkerContext) -> list[str]:
-    folder = place.folder.parent / "published"
+def published(context: WorkerContext) -> list[str]:
+    folder = context.work_root.parent / "published"
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix == ".mp4")
 
 
-def nothing_is_left(place: WorkerContext) -> bool:
-    return not place.folder.exists() or not list(place.folder.iterdir())
+def is_clean(context: WorkerContext) -> bool:
+    return not context.work_root.exists() or not list(context.work_root.iterdir())
 
 
-def test_a_task_is_done_and_its_result_published(place, store, claimed):
+def test_a_task_is_done_and_its_result_published(context, store, claimed):
     task = claimed(crf=30)
-    execute(task, place)
+    execute(task, context)
     done = store.get(task.id)
-    assert (done.status, done.problem, done.lease_owner) == (Status.COMPLETED, None, None)
+    assert (done.status, done.error, done.lease_owner) == (Status.COMPLETED, None, None)
     (output,) = done.outputs
     assert (output.engine, output.width, output.height) == ("passthrough", 192, 96)
-    assert published(place) == [f"{task.id}/passthrough.mp4"]
-    path = place.folder.parent / "published" / output.key
-    assert (path.stat().st_size, video_of(probe(path)).frame_count) == (output.size, 50)
+    assert published(context) == [f"{task.id}/passthrough.mp4"]
+    path = context.work_root.parent / "published" / output.key
+    assert (path.stat().st_size, probe_video(path).video.frame_count) == (output.size, 50)
     assert output.url.startswith("http://localhost:8000/")
     assert set(done.timings) >= {"listen", "track", "render", "total"}
     assert done.performance.frames == 50
     assert done.performance.peak_memory > 1 << 20
-    assert nothing_is_left(place)
+    assert is_clean(context)
     assert any("published as" in line.message for line in store.logs(task.id))
 
 
-def test_uploads_are_used_where_they_lie(place, store, speaker, voice):
+def test_uploads_are_used_where_they_lie(context, store, speaker, voice):
     sources = Source("upload", str(speaker)), Source("upload", str(voice))
     made = store.create(NewTask(*sources, ("rewrite", "passthrough"), {}), now=now())
-    execute(store.claim(made.id, "tester", LEASE, now()), place)
+    execute(store.claim(made.id, "tester", LEASE, now()), context)
     done = store.get(made.id)
-    assert done.status is Status.COMPLETED, done.problem
+    assert done.status is Status.COMPLETED, done.error
     assert [output.engine for output in done.outputs] == ["rewrite", "passthrough"]
     assert speaker.is_file()
-    assert nothing_is_left(place)
+    assert is_clean(context)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_uploads_are_used_where_they_lie(place, store, speaker, voice):
         ("bars.mp4", {"crf": 99}, "option_invalid"),
     ],
 )
-def test_what_cannot_be_done_fails_with_its_code_and_is_not_tried_again(place, store, claimed, video, options, code):
+def test_what_cannot_be_done_fails_with_its_code_and_is_not_tried_again(context, store, claimed, video, options, code):
     task = claimed(video, **options)
-    execute(task, place)
+    execute(task, context)
     failed = store.get(task.id)
-    assert (failed.status, failed.problem.code, failed.problem.retryable) == (Status.FAILED, code, False)
-    assert published(place) == []
-    assert nothing_is_left(place)
+    assert (failed.status, failed.error.code, failed.error.retryable) == (Status.FAILED, code, False)
+    assert published(context) == []
+    assert is_clean(context)
     assert any(code in line.message for line in store.logs(task.id))
 
 
@@ -191,7 +191,7 @@ def not_a_number(count: int) -> np.ndarray:
     ],
 )
 def test_every_bad_input_of_the_library_fails_with_its_code(
-    tmp_path, place, store, claimed, make_video, make_sound, video, audio, code
+    tmp_path, context, store, claimed, make_video, make_sound, video, audio, code
 ):
     served = tmp_path / "served"
     (served / "empty.mp4").write_bytes(b"")
@@ -202,35 +202,35 @@ def test_every_bad_input_of_the_library_fails_with_its_code(
     make_sound(served / "nan.wav", not_a_number(16_000))
     make_sound(served / "square.wav", square(16_000))
     task = claimed(video, audio)
-    execute(task, place)
+    execute(task, context)
     failed = store.get(task.id)
-    assert (failed.status, failed.problem.code) == (Status.FAILED, code), failed.problem
-    assert published(place) == []
-    assert nothing_is_left(place)
+    assert (failed.status, failed.error.code) == (Status.FAILED, code), failed.error
+    assert published(context) == []
+    assert is_clean(context)
 
 
-def test_nobody_in_the_footage(place, store, claimed):
+def test_nobody_in_the_footage(context, store, claimed):
     task = claimed(engines=("rewrite",))
-    execute(task, place)
-    assert store.get(task.id).problem.code == "no_face_found"
+    execute(task, context)
+    assert store.get(task.id).error.code == "no_face_found"
 
 
-def test_an_input_that_is_too_long(place, store, claimed):
+def test_an_input_that_is_too_long(context, store, claimed):
     task = claimed(audio="long.wav")
-    execute(task, replace(place, limits=replace(place.limits, most_seconds=60)))
-    assert store.get(task.id).problem.code == "input_too_large"
+    execute(task, replace(context, limits=replace(context.limits, most_seconds=60)))
+    assert store.get(task.id).error.code == "input_too_large"
 
 
-def test_what_may_pass_is_tried_again_later_and_not_for_ever(place, store, claimed):
+def test_what_may_pass_is_tried_again_later_and_not_for_ever(context, store, claimed):
     task = claimed("busy.mp4")
     for attempt in range(1, task.max_attempts + 1):
         before = now()
-        execute(task, place)
+        execute(task, context)
         after = store.get(task.id)
-        assert after.problem.code == "fetch_failed"
+        assert after.error.code == "fetch_failed"
         if attempt < task.max_attempts:
             assert after.status is Status.QUEUED
-            assert after.available_at - before >= place.pause * 2 ** (attempt - 1)
+            assert after.available_at - before >= context.retry_delay * 2 ** (attempt - 1)
             task = store.claim(task.id, "tester", LEASE, after.available_at)
             assert task is not None
     assert after.status is Status.FAILED
@@ -246,44 +246,44 @@ class Broken:
         raise self._error
 
 
-def test_a_storage_that_is_away_for_a_while(place, store, claimed):
+def test_a_storage_that_is_away_for_a_while(context, store, claimed):
     task = claimed()
-    execute(task, replace(place, storage=Broken(StorageFailed("the bucket does not answer"))))
-    assert (store.get(task.id).status, store.get(task.id).problem.code) == (Status.QUEUED, "storage_failed")
+    execute(task, replace(context, storage=Broken(StorageFailed("the bucket does not answer"))))
+    assert (store.get(task.id).status, store.get(task.id).error.code) == (Status.QUEUED, "storage_failed")
     again = store.claim(task.id, "tester", LEASE, now() + timedelta(hours=1))
-    execute(again, place)
+    execute(again, context)
     assert store.get(task.id).status is Status.COMPLETED
-    assert store.get(task.id).problem is None
+    assert store.get(task.id).error is None
 
 
-def test_a_fault_of_ours_fails_the_task_and_is_in_its_log(place, store, claimed):
+def test_a_fault_of_ours_fails_the_task_and_is_in_its_log(context, store, claimed):
     task = claimed()
-    execute(task, replace(place, storage=Broken(ZeroDivisionError("by nothing"))))
-    assert (store.get(task.id).status, store.get(task.id).problem.code) == (Status.FAILED, "bug")
+    execute(task, replace(context, storage=Broken(ZeroDivisionError("by nothing"))))
+    assert (store.get(task.id).status, store.get(task.id).error.code) == (Status.FAILED, "bug")
     assert any("Traceback" in line.message for line in store.logs(task.id))
 
 
 @pytest.fixture
-def running(place, store) -> Iterator[Callable[..., tuple[LeaseKeeper, threading.Thread]]]:
-    """Execute a task in a thread; gives its hold once it is at work on the pictures."""
+def running(context, store) -> Iterator[Callable[..., tuple[LeaseKeeper, threading.Thread]]]:
+    """Execute a task in a thread; gives its lease once it is at work on the pictures."""
     threads = []
 
-    def run(task: Task, at: WorkerContext = place) -> tuple[LeaseKeeper, threading.Thread]:
-        holds: list[LeaseKeeper] = []
-        thread = threading.Thread(target=execute, args=(task, at, holds.append))
+    def run(task: Task) -> tuple[LeaseKeeper, threading.Thread]:
+        leases: list[LeaseKeeper] = []
+        thread = threading.Thread(target=execute, args=(task, context, leases.append))
         thread.start()
         threads.append(thread)
         limit = time.monotonic() + 60
         while store.get(task.id).status is not Status.PROCESSING and time.monotonic() < limit:
             time.sleep(0.05)
-        return holds[0], thread
+        return leases[0], thread
 
     yield run
     for thread in threads:
         thread.join(60)
 
 
-def test_cancelling_stops_it_within_two_seconds(place, store, claimed, running):
+def test_cancelling_stops_it_within_two_seconds(context, store, claimed, running):
     task = claimed(audio="long.wav")
     _, thread = running(task)
     store.request_cancel(task.id, now())
@@ -291,48 +291,48 @@ def test_cancelling_stops_it_within_two_seconds(place, store, claimed, running):
     thread.join(30)
     assert time.monotonic() - began < 10  # two seconds, on a machine that does nothing else
     assert store.get(task.id).status is Status.CANCELLED
-    assert published(place) == []
-    assert nothing_is_left(place)
+    assert published(context) == []
+    assert is_clean(context)
 
 
-def test_a_worker_that_is_to_end_hands_the_task_back_untried(place, store, claimed, running):
+def test_a_worker_that_is_to_end_hands_the_task_back_untried(context, store, claimed, running):
     task = claimed(audio="long.wav")
-    hold, thread = running(task)
-    hold.release()
+    lease, thread = running(task)
+    lease.release()
     thread.join(30)
     back = store.get(task.id)
     assert (back.status, back.attempts, back.lease_owner) == (Status.QUEUED, 0, None)
-    assert nothing_is_left(place)
+    assert is_clean(context)
 
 
-def test_a_task_may_not_take_for_ever(place, store, claimed):
+def test_a_task_may_not_take_for_ever(context, store, claimed):
     task = claimed(audio="long.wav")
-    execute(task, replace(place, times=TimeLimits(0.5)))
+    execute(task, replace(context, time_limits=TimeLimits(0.5)))
     failed = store.get(task.id)
-    assert (failed.status, failed.problem.code) == (Status.FAILED, "timed_out")
-    assert failed.problem.message == "it took longer than 0 s"
-    assert published(place) == []
+    assert (failed.status, failed.error.code) == (Status.FAILED, "timed_out")
+    assert failed.error.message == "the task took longer than 0 s"
+    assert published(context) == []
 
 
-def test_a_stage_may_not_take_for_ever_either(place, store, claimed):
+def test_a_stage_may_not_take_for_ever_either(context, store, claimed):
     task = claimed(audio="long.wav")
-    execute(task, replace(place, times=TimeLimits(600, {Status.PROCESSING: 0.5})))
+    execute(task, replace(context, time_limits=TimeLimits(600, {Status.PROCESSING: 0.5})))
     failed = store.get(task.id)
-    assert (failed.status, failed.problem.code, published(place)) == (Status.FAILED, "timed_out", [])
-    assert failed.problem.message.startswith("processing took longer")
+    assert (failed.status, failed.error.code, published(context)) == (Status.FAILED, "timed_out", [])
+    assert failed.error.message.startswith("processing took longer")
 
 
-def test_networks_stay_open_for_the_next_task(place, store, speaker, files, claimed):
-    (place.folder.parent / "served" / "speaker.mp4").write_bytes(speaker.read_bytes())
+def test_networks_stay_open_for_the_next_task(context, store, speaker, files, claimed):
+    (context.work_root.parent / "served" / "speaker.mp4").write_bytes(speaker.read_bytes())
     first, second = (claimed("speaker.mp4", engines=("rewrite",)) for _ in range(2))
-    execute(first, place)
-    opened = len(place.sessions)
-    execute(second, place)
-    assert opened == len(place.sessions) > 2
+    execute(first, context)
+    opened = len(context.sessions)
+    execute(second, context)
+    assert opened == len(context.sessions) > 2
     assert {store.get(task.id).status for task in (first, second)} == {Status.COMPLETED}
 
 
-def test_whoever_lost_the_task_publishes_nothing(place, store, claimed, running):
+def test_whoever_lost_the_task_publishes_nothing(context, store, claimed, running):
     task = claimed(audio="long.wav")
     _, thread = running(task)
     store.reap(now() + 2 * LEASE)
@@ -341,32 +341,21 @@ def test_whoever_lost_the_task_publishes_nothing(place, store, claimed, running)
     thread.join(30)
     assert not thread.is_alive()
     assert (store.get(task.id).status, store.get(task.id).lease_owner) == (Status.DOWNLOADING, "another")
-    assert published(place) == []
-    assert (place.folder / task.id).is_dir()  # the other is at work in it
+    assert published(context) == []
+    assert (context.work_root / task.id).is_dir()  # the other is at work in it
 
 
 def test_progress_is_told_while_it_works(store, claimed, running):
     task = claimed(audio="long.wav")
-    hold, thread = running(task)
+    lease, thread = running(task)
     limit, told = time.monotonic() + 30, None
     while told is None and time.monotonic() < limit:
         told = store.get(task.id).progress
         time.sleep(0.1)
     assert told is not None
     assert told.done > 0
-    hold.release()
+    lease.release()
     thread.join(30)
-
-
-def test_what_dead_workers_left_is_swept_away(place, store, claimed):
-    alive, over = claimed(), claimed()
-    execute(over, place)
-    for name in (alive.id, over.id, "nobody-knows"):
-        (place.folder / name).mkdir(parents=True, exist_ok=True)
-        (place.folder / name / "video.part").write_bytes(b"half")
-    assert sorted(remove_orphans(place.folder, store)) == sorted([over.id, "nobody-knows"])
-    assert [path.name for path in place.folder.iterdir()] == [alive.id]
-    assert remove_orphans(Path("/nowhere"), store) == []
 
 
 class Stubborn:
@@ -382,19 +371,19 @@ class Stubborn:
 
 
 @pytest.fixture
-def hanging(place) -> Iterator[Callable[..., tuple[list[LeaseKeeper], threading.Event]]]:
-    """Execute a task that hangs in its storage; gives its hold, and what is set when it is given up."""
+def hanging(context) -> Iterator[Callable[..., tuple[list[LeaseKeeper], threading.Event]]]:
+    """Execute a task that hangs in its storage; gives its lease, and what is set when it is given up."""
     storages, threads = [], []
 
     def run(task: Task, seconds: float = 600) -> tuple[list[LeaseKeeper], threading.Event]:
-        storage, holds, stuck = Stubborn(), [], threading.Event()
-        at = replace(place, storage=storage, times=TimeLimits(seconds, grace=0.5))
-        thread = threading.Thread(target=execute, args=(task, at, holds.append, stuck.set))
+        storage, leases, stuck = Stubborn(), [], threading.Event()
+        at = replace(context, storage=storage, time_limits=TimeLimits(seconds, grace=0.5))
+        thread = threading.Thread(target=execute, args=(task, at, leases.append, stuck.set))
         thread.start()
         storages.append(storage)
         threads.append(thread)
         assert storage.reached.wait(60)
-        return holds, stuck
+        return leases, stuck
 
     yield run
     for storage, thread in zip(storages, threads, strict=True):
@@ -408,7 +397,7 @@ def test_work_that_hangs_beyond_its_time_has_failed_before_the_worker_leaves(sto
     _, stuck = hanging(task, seconds=2)
     assert stuck.wait(60)
     failed = store.get(task.id)
-    assert (failed.status, failed.problem.code, failed.problem.retryable) == (Status.FAILED, "timed_out", False)
+    assert (failed.status, failed.error.code, failed.error.retryable) == (Status.FAILED, "timed_out", False)
     assert any("self.end.wait(60)" in line.message for line in store.logs(task.id))
 
 
@@ -424,26 +413,26 @@ def test_work_that_hangs_when_the_worker_has_to_end_is_left_to_recovery_which_co
     store, claimed, hanging
 ):
     task = claimed()
-    holds, stuck = hanging(task)
-    holds[0].release()
+    leases, stuck = hanging(task)
+    leases[0].release()
     assert stuck.wait(60)
     left = store.get(task.id)
     assert (left.status, left.lease_owner) == (Status.UPLOADING, "tester")
     store.reap(left.lease_until)
     back = store.get(task.id)
-    assert (back.status, back.attempts, back.problem.code) == (Status.QUEUED, 1, "worker_lost")
+    assert (back.status, back.attempts, back.error.code) == (Status.QUEUED, 1, "worker_lost")
 
 
-def test_the_last_progress_is_that_of_the_last_step(place, store, claimed):
+def test_the_last_progress_is_that_of_the_last_step(context, store, claimed):
     task = claimed()
-    execute(task, place)
+    execute(task, context)
     done = store.get(task.id)
-    assert done.progress == Progress("upload", done.outputs[0].size, done.outputs[0].size)
+    assert done.progress == TaskProgress("upload", done.outputs[0].size, done.outputs[0].size)
 
 
 def lines(caplog: pytest.LogCaptureFixture, task: Task) -> list[tuple[str, str]]:
     """Level and text of what was logged about a task; nothing is about nobody."""
-    records = [record for record in caplog.records if record.name.startswith("lipsync.worker.execute")]
+    records = [record for record in caplog.records if record.name.startswith("lipsync.worker.outcome")]
     assert {record.task for record in records} == {task.id}
     texts = [record.getMessage() for record in records]
     assert all(text.startswith(f"task {task.id}: ") and "\n" not in text for text in texts)
@@ -456,11 +445,11 @@ def logged(caplog) -> Iterator[pytest.LogCaptureFixture]:
         yield caplog
 
 
-def test_a_task_that_is_done_is_two_lines_of_the_log(place, claimed, logged):
+def test_a_task_that_is_done_is_two_lines_of_the_log(context, claimed, logged):
     task = claimed()
-    execute(task, place)
+    execute(task, context)
     first, last = lines(logged, task)
-    assert first == ("INFO", "attempt 1 of 3, for passthrough")
+    assert first == ("INFO", "attempt 1 of 3 with passthrough")
     assert last[0] == "INFO"
     assert re.fullmatch(r"completed after [\d.]+ s: 50 frames, [\d.]+ frames/s", last[1])
 
@@ -471,29 +460,29 @@ def test_a_task_that_is_done_is_two_lines_of_the_log(place, claimed, logged):
         (
             StorageFailed("it is away"),
             "WARNING",
-            r"queued again after [\d.]+ s, due in 10 s: it is away \[storage_failed\]",
+            r"failed after [\d.]+ s, retrying in 10 s: it is away \[storage_failed\]",
         ),
         (NoFaceFound("nobody"), "WARNING", r"failed after [\d.]+ s: nobody \[no_face_found\]"),
         (EncodeFailed("no codec"), "ERROR", r"failed after [\d.]+ s: no codec \[encode_failed\]"),
         (ZeroDivisionError("0"), "ERROR", r"failed after [\d.]+ s: unexpected ZeroDivisionError: 0 \[bug\]"),
-        (LeaseLost("gone"), "WARNING", r"it is somebody else's by now; .*"),
+        (LeaseLost("gone"), "WARNING", "lease lost; discarding this attempt"),
     ],
 )
-def test_what_became_of_a_task_is_one_line_of_the_log_with_its_code(place, claimed, logged, error, level, text):
+def test_what_became_of_a_task_is_one_line_of_the_log_with_its_code(context, claimed, logged, error, level, text):
     task = claimed()
-    execute(task, replace(place, storage=Broken(error)))
+    execute(task, replace(context, storage=Broken(error)))
     _, last = lines(logged, task)
     assert last[0] == level
     assert re.fullmatch(text, last[1])
 
 
-def test_a_task_that_was_stopped_is_one_line_of_the_log(place, store, claimed, logged):
-    for stop, text in (("cancel", "cancelled"), ("release", "handed back")):
+def test_a_task_that_was_stopped_is_one_line_of_the_log(context, store, claimed, logged):
+    for stop, text in (("cancel", "cancelled"), ("release", "returned to queue")):
         logged.clear()
         task = claimed(audio="long.wav")
         if stop == "cancel":
             store.request_cancel(task.id, now())
-        execute(task, place, (lambda hold: None) if stop == "cancel" else LeaseKeeper.release)
+        execute(task, context, (lambda lease: None) if stop == "cancel" else LeaseKeeper.release)
         _, last = lines(logged, task)
         assert last[0] == "INFO"
         assert re.fullmatch(rf"{text} after [\d.]+ s", last[1])
@@ -503,41 +492,41 @@ def outputs_of(task: Task) -> dict[tuple[str, str], tuple[int, int]]:
     return {(output.engine, output.variant): (output.width, output.height) for output in task.outputs}
 
 
-def test_the_enhanced_result_is_published_beside_the_plain_one(place, store, claimed):
+def test_the_enhanced_result_is_published_beside_the_plain_one(context, store, claimed):
     task = claimed(upscale="2:lanczos")
-    assert store.get(task.id).enhancement.step is EnhanceStatus.PENDING
-    execute(task, place)
+    assert store.get(task.id).enhancement.status is EnhanceStatus.PENDING
+    execute(task, context)
     done = store.get(task.id)
-    assert (done.status, done.problem) == (Status.COMPLETED, None)
+    assert (done.status, done.error) == (Status.COMPLETED, None)
     assert outputs_of(done) == {("passthrough", "plain"): (192, 96), ("passthrough", "final"): (384, 192)}
-    assert published(place) == [f"{task.id}/passthrough-plain.mp4", f"{task.id}/passthrough.mp4"]
-    large = video_of(probe(place.folder.parent / "published" / f"{task.id}/passthrough.mp4"))
+    assert published(context) == [f"{task.id}/passthrough-plain.mp4", f"{task.id}/passthrough.mp4"]
+    large = probe_video(context.work_root.parent / "published" / f"{task.id}/passthrough.mp4").video
     assert (large.width, large.height, large.frames) == (384, 192, 50)
-    assert (done.enhancement.step, done.enhancement.problem) == (EnhanceStatus.COMPLETED, None)
+    assert (done.enhancement.status, done.enhancement.error) == (EnhanceStatus.COMPLETED, None)
     assert task.created_at < done.enhancement.started_at < done.enhancement.finished_at <= done.finished_at
     assert "enhance" in done.timings
-    assert nothing_is_left(place)
+    assert is_clean(context)
 
 
-def test_if_enhancing_fails_the_task_is_completed_with_the_plain_result_and_says_so(place, store, claimed):
+def test_if_enhancing_fails_the_task_is_completed_with_the_plain_result_and_says_so(context, store, claimed):
     task = claimed(enhance="gfpgan-1.4:0.5")
-    execute(task, replace(place, models=place.folder.parent / "no models"))
+    execute(task, replace(context, models=context.work_root.parent / "no models"))
     done = store.get(task.id)
-    assert (done.status, done.problem) == (Status.COMPLETED, None)
+    assert (done.status, done.error) == (Status.COMPLETED, None)
     assert outputs_of(done) == {("passthrough", "plain"): (192, 96)}
-    assert (done.enhancement.step, done.enhancement.problem.code) == (EnhanceStatus.FAILED, "model_missing")
+    assert (done.enhancement.status, done.enhancement.error.code) == (EnhanceStatus.FAILED, "model_missing")
     assert any(line.message.startswith("not enhanced: ") for line in store.logs(task.id))
 
 
-def test_enhancing_may_not_take_for_ever_and_the_plain_result_stays(place, store, claimed):
+def test_enhancing_may_not_take_for_ever_and_the_plain_result_stays(context, store, claimed):
     task = claimed(upscale="4:lanczos")
-    execute(task, replace(place, times=TimeLimits(600, {Status.ENHANCING: 0.001})))
+    execute(task, replace(context, time_limits=TimeLimits(600, {Status.ENHANCING: 0.001})))
     done = store.get(task.id)
-    assert (done.status, done.enhancement.problem.code) == (Status.COMPLETED, "timed_out")
+    assert (done.status, done.enhancement.error.code) == (Status.COMPLETED, "timed_out")
     assert set(outputs_of(done)) == {("passthrough", "plain")}
 
 
-def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_that(place, store, claimed, monkeypatch):
+def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_that(context, store, claimed, monkeypatch):
     def upscale(self: Lanczos, picture: Frame) -> Frame:
         time.sleep(2)
         return larger(self, picture)
@@ -545,75 +534,75 @@ def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_tha
     larger = Lanczos.upscale
     monkeypatch.setattr(Lanczos, "upscale", upscale)
     task = claimed(upscale="2:lanczos", offset_copies=[80])
-    execute(task, replace(place, times=TimeLimits(600, {Status.ENHANCING: 0.5})))
+    execute(task, replace(context, time_limits=TimeLimits(600, {Status.ENHANCING: 0.5})))
     done = store.get(task.id)
-    assert (done.status, done.enhancement.problem.code) == (Status.COMPLETED, "timed_out")
+    assert (done.status, done.enhancement.error.code) == (Status.COMPLETED, "timed_out")
     assert set(outputs_of(done)) == {("passthrough", "plain"), ("passthrough", "sound-80ms-earlier")}
 
 
 @pytest.mark.parametrize("why", ["cancelled", "released", "timed_out"])
-def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(place, store, claimed, monkeypatch, why):
+def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(context, store, claimed, monkeypatch, why):
     def upscale(self: Lanczos, picture: Frame) -> Frame:
         if why == "cancelled":
             store.request_cancel(task.id, now())
         if why == "released":
-            holds[0].release()
+            leases[0].release()
         limit = time.monotonic() + 30
-        while not holds[0].monitor.cancelled and time.monotonic() < limit:
+        while not leases[0].monitor.cancelled and time.monotonic() < limit:
             time.sleep(0.02)
         return larger(self, picture)
 
-    larger, holds = Lanczos.upscale, list[LeaseKeeper]()
+    larger, leases = Lanczos.upscale, list[LeaseKeeper]()
     monkeypatch.setattr(Lanczos, "upscale", upscale)
     task = claimed(upscale="2:lanczos")
-    execute(task, replace(place, times=TimeLimits(4 if why == "timed_out" else 600)), holds.append)
+    execute(task, replace(context, time_limits=TimeLimits(4 if why == "timed_out" else 600)), leases.append)
     after = store.get(task.id)
     statuses = {"cancelled": Status.CANCELLED, "released": Status.QUEUED, "timed_out": Status.FAILED}
     assert after.status is statuses[why]
-    assert after.enhancement.step is (EnhanceStatus.PENDING if why == "released" else EnhanceStatus.FAILED)
+    assert after.enhancement.status is (EnhanceStatus.PENDING if why == "released" else EnhanceStatus.FAILED)
     assert set(outputs_of(after)) == {("passthrough", "plain")}
-    assert nothing_is_left(place)
+    assert is_clean(context)
 
 
-def test_a_task_whose_enhancement_failed_says_so_in_its_last_line_and_its_manifest(place, claimed, logged):
+def test_a_task_whose_enhancement_failed_says_so_in_its_last_line_and_its_manifest(context, claimed, logged):
     task = claimed(upscale="2:lanczos", enhance="codeformer")
-    execute(task, replace(place, models=place.folder.parent / "no models"))
+    execute(task, replace(context, models=context.work_root.parent / "no models"))
     level, text = lines(logged, task)[-1]
     assert level == "WARNING"
     assert re.fullmatch(r"completed after .*; not enhanced: .*codeformer.* \[model_missing\]", text)
-    manifest = json.loads((place.folder.parent / "published" / f"{task.id}/manifest.json").read_text())
+    manifest = json.loads((context.work_root.parent / "published" / f"{task.id}/manifest.json").read_text())
     (step,) = (step for step in manifest["steps"] if step["name"] == "enhance")
     assert (step["by"]["status"], step["by"]["code"]) == ("failed", "model_missing")
 
 
-def test_a_task_that_asks_for_no_enhancement_has_skipped_it(place, store, claimed):
+def test_a_task_that_asks_for_no_enhancement_has_skipped_it(context, store, claimed):
     task = claimed()
-    execute(task, place)
+    execute(task, context)
     assert store.get(task.id).enhancement == EnhancementRecord(EnhanceStatus.SKIPPED)
 
 
 def test_a_task_that_is_cancelled_before_it_is_enhanced_has_skipped_that(store, claimed):
     task = claimed(upscale="2:lanczos")
-    store.cancelled(task.id, "tester", now())
-    assert store.get(task.id).enhancement.step is EnhanceStatus.SKIPPED
+    store.cancel(task.id, "tester", now())
+    assert store.get(task.id).enhancement.status is EnhanceStatus.SKIPPED
     store.retry(task.id, now())
     assert store.get(task.id).enhancement == EnhancementRecord(EnhanceStatus.PENDING)
 
 
-def test_copies_with_another_offset_follow_the_exact_result(place, store, claimed):
+def test_copies_with_another_offset_follow_the_exact_result(context, store, claimed):
     task = claimed(offset_copies=[-80, 80])
-    execute(task, place)
+    execute(task, context)
     done = store.get(task.id)
     variants = ["final", "sound-80ms-later", "sound-80ms-earlier"]
     assert [output.variant for output in done.outputs] == variants
-    assert len(published(place)) == 3
+    assert len(published(context)) == 3
 
 
-def test_a_manifest_tells_what_was_made_of_what(place, store, claimed):
+def test_a_manifest_tells_what_was_made_of_what(context, store, claimed):
     task = claimed(upscale="2:lanczos", crf=30)
-    execute(task, place)
+    execute(task, context)
     done = store.get(task.id)
-    path = place.folder.parent / "published" / done.manifest.key
+    path = context.work_root.parent / "published" / done.manifest.key
     told = json.loads(path.read_text())
     assert (told["task"], told["options"]["asked"]["crf"]) == (task.id, 30)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == done.manifest.sha256
@@ -630,18 +619,18 @@ def told_keys(told: dict) -> list[str]:
     return [made["key"] for made in told["outputs"]]
 
 
-def test_a_file_of_a_worker_that_died_before_it_could_tell_is_known_and_goes_with_the_task(place, store, claimed):
+def test_a_file_of_a_worker_that_died_before_it_could_tell_is_known_and_goes_with_the_task(context, store, claimed):
     class Dies(LocalStorage):
         def put(self, *given: object) -> Stored:
             super().put(*given)
             raise SystemExit("killed")
 
     task = claimed()
-    options = LocalOptions(place.folder.parent / "published", "http://localhost:8000", "a secret of the tests")
+    options = LocalOptions(context.work_root.parent / "published", "http://localhost:8000", "a secret of the tests")
     with pytest.raises(SystemExit):
-        execute(task, replace(place, storage=Dies.open(options)))
-    assert published(place) == [f"{task.id}/passthrough.mp4"]
-    store.cancelled(task.id, "tester", now())
+        execute(task, replace(context, storage=Dies.open(options)))
+    assert published(context) == [f"{task.id}/passthrough.mp4"]
+    store.cancel(task.id, "tester", now())
     assert store.get(task.id).outputs == ()
-    prune(store, place.storage, place.uploads, now() + timedelta(days=1))
-    assert published(place) == []
+    prune(store, context.storage, context.uploads, now() + timedelta(days=1))
+    assert published(context) == []

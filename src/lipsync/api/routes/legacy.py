@@ -64,5 +64,5 @@ def status(task_id: Annotated[str, Query(max_length=64)], desk: StateDep, caller
         created_at=task.created_at,
         completed_at=task.finished_at,
         output_s3_urls=[desk.storage.url(output.key) for output in task.outputs] or None,
-        error_log=None if task.problem is None else task.problem.message,
+        error_log=None if task.error is None else task.error.message,
     )

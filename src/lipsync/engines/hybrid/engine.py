@@ -22,7 +22,7 @@ from lipsync.engines.wav2lip.inference import FrameJob, GeneratorRunner, limited
 from lipsync.engines.wav2lip.inputs import GeneratorInputs
 from lipsync.faces.landmarker import AT_ONCE, Landmarker
 from lipsync.faces.region import region_of
-from lipsync.faces.window import SmoothedFaces
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import Basis, load_basis
@@ -87,7 +87,7 @@ class Hybrid:
         """Each frame with the motion of its generated face, None without a face; AT_ONCE faces are read in parallel."""
         reader = MouthReader(landmarker, self._basis, self._animator.closed_mouth())
         correction = self._sample.correction(reader)
-        faces = SmoothedFaces(scene.track, self._basis.rest)
+        faces = SmoothedFaces(scene.track)
 
         def read(job: FrameJob[Placement | None], generated: Float32 | None, points: Float32 | None) -> Float32 | None:
             if generated is None or job.placement is None or points is None:

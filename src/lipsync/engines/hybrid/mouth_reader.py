@@ -8,7 +8,17 @@ import cv2
 import numpy as np
 
 from lipsync.engines.wav2lip.crop import SIDE, Crop
-from lipsync.faces.geometry import CHIN, INNER_BOTTOM, INNER_TOP, LEFT_CORNER, LIPS, MESH, RIGHT_CORNER, fit_pose
+from lipsync.faces.geometry import (
+    CHIN,
+    INNER_BOTTOM,
+    INNER_TOP,
+    LEFT_CORNER,
+    LIPS,
+    MESH,
+    RIGHT_CORNER,
+    canonical_face,
+    fit_pose,
+)
 from lipsync.faces.landmarker import MESH_SIDE, Landmarker
 from lipsync.faces.region import Region
 from lipsync.frames.blend import edge_ramp
@@ -49,7 +59,7 @@ class MouthReader:
     """Fits motion coefficients to faces. ``closed`` (468, 3): the speaker's closed mouth, the origin of the motion."""
 
     def __init__(self, landmarker: Landmarker, basis: Basis, closed: Float32) -> None:
-        self._landmarker, self._rest = landmarker, basis.rest
+        self._landmarker, self._rest = landmarker, canonical_face()
         points = list(POINTS)
         self._weights = np.array([POINT_WEIGHTS.get(point, 1.0) for point in POINTS])[:, None]
         self._origin = (closed + basis.mean)[points]

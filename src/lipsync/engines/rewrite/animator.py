@@ -18,8 +18,9 @@ from lipsync.engines.rewrite.render import WarpLayer, render
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, synthetic_donor
 from lipsync.engines.rewrite.warp import skin_triangles
+from lipsync.faces.geometry import canonical_face
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track
-from lipsync.faces.window import SmoothedFaces
 from lipsync.frames.order import ping_pong_index
 from lipsync.speech.motion import Basis
 from lipsync.types import Face, Float32, Frame
@@ -42,10 +43,11 @@ class Animator:
 
     def __init__(self, basis: Basis) -> None:
         self._basis = basis
-        weight = influence(basis.rest)
+        canonical = canonical_face()
+        weight = influence(canonical)
         self._influence = weight[:, None]
-        self._triangles = skin_triangles(open_lips(basis.rest, TRIANGULATION_GAP), weight)
-        self._stats = FootageStats(basis.rest)
+        self._triangles = skin_triangles(open_lips(canonical, TRIANGULATION_GAP), weight)
+        self._stats = FootageStats(canonical)
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         if face is not None:
@@ -63,7 +65,7 @@ class Animator:
         Each frame is read after its row of motion, at most ``lookahead`` rows and one chunk later.
         """
         donors, cavity = self._donors()
-        faces = SmoothedFaces(track, self._basis.rest)
+        faces = SmoothedFaces(track)
         targets = self._targets(_with_lookahead(motion, lookahead), donors, faces)
         for target, frame in zip(targets, frames, strict=True):
             yield Rendered(frame, self._render(frame, target, faces, cavity))
@@ -99,7 +101,7 @@ class Animator:
             return False
         weight = self._influence * face.strength
         mesh = (1 - weight) * face.mesh + weight * target.mesh
-        points = face.pose.to_picture(mesh[None])[0, :, :2]
+        points = face.pose.to_frame(mesh[None])[0, :, :2]
         eye_distance = float(face.pose.scale[0])
         return render(frame, face.points, points, eye_distance, self._triangles, target.layers, cavity)
 

@@ -21,8 +21,8 @@ CHEEKS: Final = (50, 101, 205, 280, 330, 425)
 class FootageStats:
     """Collects every frame of the first pass; memory does not grow with the video's length."""
 
-    def __init__(self, rest: Float32) -> None:
-        self._rest = rest
+    def __init__(self, canonical: Float32) -> None:
+        self._canonical = canonical
         self._faces: Reservoir[Float32] = Reservoir(SAMPLE_SIZE)
         self._skin_colours: deque[Float32] = deque(maxlen=SAMPLE_SIZE)
         self.donors = DonorPictures()
@@ -30,9 +30,9 @@ class FootageStats:
 
     def observe(self, frame: Frame, face: Face) -> None:
         points = face.landmarks[:MESH]
-        pose = fit_pose(points[None], self._rest)
+        pose = fit_pose(points[None], self._canonical)
         mesh = pose.to_face(points[None])[0]
-        if self._faces.count % SKIN_INTERVAL == 0:
+        if self._faces.seen % SKIN_INTERVAL == 0:
             self._skin_colours.append(cheek_colour(frame, points))
         self._faces.offer(lambda: mesh)
         self.depth = frame.depth

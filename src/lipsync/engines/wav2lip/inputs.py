@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable
 from typing import Final
 
@@ -21,8 +20,7 @@ from lipsync.engines.wav2lip.crop import (
 from lipsync.engines.wav2lip.inference import FrameJob, GeneratorInput
 from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, trained_starts
 from lipsync.engines.wav2lip.reference import ClosedMouthReferences
-from lipsync.faces.window import SmoothedFaces
-from lipsync.speech.motion import load_basis
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.speech.silence import silence
 from lipsync.types import Face, Float32, Frame, Shot
 
@@ -74,13 +72,13 @@ class GeneratorInputs:
             return lambda index: self._fixed
         track = scene.track
         crops = self._crops.smoothed(track.present, track.shots, scene.rate, self._options.smooth)
-        faces, starts = SmoothedFaces(track, load_basis().rest), [shot.start for shot in track.shots]
+        faces = SmoothedFaces(track)
 
         def locate(index: int) -> Location | None:
             face, crop = faces.at(index), crops[index]
             if face is None or crop is None:
                 return None
-            shot = track.shots[bisect_right(starts, index) - 1]
+            shot = track.shots[track.shot_number(index)]
             return placement_on_face(crop, face.points, face.strength), face.points, shot
 
         return locate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future
@@ -15,11 +14,10 @@ from lipsync.enhancers.detail.transfer import TemporalState, transfer
 from lipsync.enhancers.detail.warp import unit_of
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.region import region_of
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.smoothing import local_fit
 from lipsync.faces.track import Track
-from lipsync.faces.window import SmoothedFaces
 from lipsync.models.session import RunInfo
-from lipsync.speech.motion import load_basis
 from lipsync.types import Face, Float32
 
 AROUND, ORDER = 2, 2  # frames on each side that have a say in a mesh, and the degree of the curve through them
@@ -74,11 +72,11 @@ class DetailTransfer:
 
     def _looked_at(self, frames: Iterable[EditedFrame], track: Track) -> Generator[_Waiting, None, None]:
         """Every frame, its face being looked for."""
-        faces, starts = SmoothedFaces(track, load_basis().rest), [shot.start for shot in track.shots]
-        run, last = 0, (0, 0)
+        faces = SmoothedFaces(track)
+        run, last = 0, (0, -1)
         for edit in frames:
             index = edit.after.index
-            at = index, bisect_right(starts, index)
+            at = index, track.shot_number(index)
             run += at[1] != last[1] or abs(at[0] - last[0]) > 1
             last = at
             face = faces.at(index) if edit.edited and track.present[index] else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,16 +17,15 @@ from lipsync.enhancers.restore.align import square_matrix
 from lipsync.enhancers.restore.onnx_ports import InputSignature, input_signature
 from lipsync.errors import InferenceFailed
 from lipsync.faces.geometry import eye_distance
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track
-from lipsync.faces.window import SmoothedFaces
 from lipsync.frames.blend import colour_shift, edge_ramp
 from lipsync.frames.difference import changed_box, changed_mask
 from lipsync.frames.patch import quantise, read_patch, write_patch
 from lipsync.frames.rgb import rgb_matrix, warp_rgb, ycbcr_matrix
 from lipsync.models.session import RunInfo, Session
 from lipsync.models.session_cache import SessionCache
-from lipsync.speech.motion import load_basis
-from lipsync.types import Box, Float32, Frame, Shot
+from lipsync.types import Box, Float32, Frame
 
 STREAMS: Final = 2
 AHEAD: Final = STREAMS + 1  # frames that wait for their faces
@@ -73,7 +71,7 @@ class Restoration:
         return RunInfo(self._network.session.device, self._network.session.precision, 1)
 
     def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
-        window, steady = SmoothedFaces(track, load_basis().rest), _Steady(track.shots)
+        window, steady = SmoothedFaces(track), _Steady(track)
         waiting: deque[tuple[EditedFrame, _Look | None, Future[Float32] | None]] = deque()
         pool = ThreadPoolExecutor(STREAMS, "restoring")
         try:
@@ -131,8 +129,8 @@ def _rim(side: int) -> Float32:
 class _Steady:
     """Detail that doesn't flicker: where the face did not move, a share of the last frame's is kept."""
 
-    def __init__(self, shots: tuple[Shot, ...]) -> None:
-        self._starts = [shot.start for shot in shots]
+    def __init__(self, track: Track) -> None:
+        self._track = track
         self._last: tuple[int, Float32, Float32] | None = None  # the frame's number, its look and its detail
 
     def forget(self) -> None:
@@ -150,7 +148,7 @@ class _Steady:
 
     def _follows(self, last: int, index: int) -> bool:
         """Whether two frames, shown one after the other, are neighbours in one shot of the footage."""
-        return abs(last - index) <= 1 and bisect_right(self._starts, last) == bisect_right(self._starts, index)
+        return abs(last - index) <= 1 and self._track.shot_number(last) == self._track.shot_number(index)
 
 
 def _settled(frame: EditedFrame, look: _Look | None, made: Future[Float32] | None, steady: _Steady) -> EditedFrame:

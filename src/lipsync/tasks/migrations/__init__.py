@@ -1,1 +1,1 @@
-"""How the schema came about, for Alembic."""
+"""Alembic migrations of the schema."""

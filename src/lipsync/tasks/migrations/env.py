@@ -1,4 +1,4 @@
-"""Run by Alembic, with the connection and the transaction of ``migrate``."""
+"""Alembic's environment, run within the connection and the transaction of ``migrate``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from alembic import context
 from lipsync.tasks.tables import Base
 
 connection = context.config.attributes["connection"]
-# SQLite cannot alter most things in place; a batch builds the table anew.
+# SQLite cannot alter most things in place; batch mode rebuilds the table.
 context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()

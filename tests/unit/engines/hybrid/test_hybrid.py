@@ -12,7 +12,7 @@ from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.hybrid import open_engine
 from lipsync.engines.hybrid.engine import Hybrid
 from lipsync.errors import ModelMissing, OptionInvalid
-from lipsync.faces.geometry import MESH, fit_pose, opening
+from lipsync.faces.geometry import MESH, canonical_face, fit_pose, opening
 from lipsync.faces.region import region_of
 from lipsync.media.audio_reader import listen
 from lipsync.media.probe import probe
@@ -21,7 +21,6 @@ from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
-from lipsync.speech.motion import load_basis
 
 OPTIONS = EngineOptions()
 
@@ -64,7 +63,7 @@ def job(echo, speaker, voice):
 
 def test_a_generator_that_changes_nothing_leaves_the_mouth_as_it_is(job, landmarker):
     engine, footage, scene = job
-    rest = load_basis().rest
+    rest = canonical_face()
     own = scene.track.landmarks(0, 40)
     gaps = []
     for output in engine.synthesise(ping_pong(footage, 40, 40), scene):

@@ -7,7 +7,7 @@ from lipsync.engines.hybrid.calibration import SAMPLE_SIZE, FaceSample, fit_corr
 from lipsync.engines.hybrid.mouth_reader import MouthReader, landmarker_view
 from lipsync.engines.rewrite.shape import close_lips
 from lipsync.engines.wav2lip.crop import aligned_crop, face_view
-from lipsync.faces.geometry import LIPS, MESH, fit_pose, opening
+from lipsync.faces.geometry import LIPS, MESH, canonical_face, fit_pose, opening
 from lipsync.faces.region import region_of
 from lipsync.speech.motion import load_basis
 
@@ -35,9 +35,9 @@ def crop(face):
 
 
 @pytest.fixture(scope="module")
-def closed(face, basis):
+def closed(face):
     points = face.landmarks[None, :MESH]
-    return close_lips(fit_pose(points, basis.rest).to_face(points)[0])
+    return close_lips(fit_pose(points, canonical_face()).to_face(points)[0])
 
 
 @pytest.fixture(scope="module")

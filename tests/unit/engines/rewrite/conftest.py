@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lipsync.faces.geometry import MESH
+from lipsync.faces.geometry import MESH, canonical_face
 from lipsync.faces.landmarker import Landmarker
 from lipsync.speech.motion import Basis, load_basis
 from lipsync.types import Float32, Frame
@@ -17,8 +17,8 @@ def basis() -> Basis:
 
 
 @pytest.fixture(scope="session")
-def rest(basis: Basis) -> Float32:
-    return basis.rest
+def rest() -> Float32:
+    return canonical_face()
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def reshape(smile, smile_points, rest, copy_of):
         collection.offer(frame, smile_points[:, :2], own, pose)
         weight = influence(rest)[:, None]
         mesh = (1 - weight) * own + weight * shape(own)
-        target = pose.to_picture(mesh[None])[0, :, :2]
+        target = pose.to_frame(mesh[None])[0, :, :2]
         layers = [WarpLayer(collection.donors[0].mouth, 1.0)]
         triangles = skin_triangles(open_lips(rest, 0.2), influence(rest))
         render(frame, smile_points[:, :2], target, float(pose.scale[0]), triangles, layers, DARK)

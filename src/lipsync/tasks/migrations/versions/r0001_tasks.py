@@ -12,7 +12,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     _tasks()
     _log_lines()
     _deliveries()
@@ -20,7 +20,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to an empty database."""
+    """Drop the tables."""
     for table in ("api_keys", "deliveries", "log_lines", "tasks"):
         op.drop_table(table)
 

@@ -1,4 +1,4 @@
-"""What became of the step after the lip-sync, where the manifest is, and what may have been published."""
+"""Enhancement, manifest, and keys reserved for publication."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the columns; tasks of before have none of them."""
+    """Add the columns, NULL for existing tasks."""
     op.add_column("tasks", sa.Column("enhancement", sa.JSON))
     op.add_column("tasks", sa.Column("manifest", sa.JSON))
     op.add_column("tasks", sa.Column("reserved", sa.JSON))
 
 
 def downgrade() -> None:
-    """Take the columns away."""
+    """Drop the columns."""
     op.drop_column("tasks", "reserved")
     op.drop_column("tasks", "manifest")
     op.drop_column("tasks", "enhancement")

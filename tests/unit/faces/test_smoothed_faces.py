@@ -5,15 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from lipsync.faces.geometry import canonical_face
+from lipsync.faces.smoothed_faces import FADE_FRAMES, SmoothedFaces
 from lipsync.faces.track import TrackBuilder
-from lipsync.faces.window import FADE, SmoothedFaces
-from lipsync.speech.motion import load_basis
 from lipsync.types import Face
 
 
 @pytest.fixture
 def rest():
-    return load_basis().rest
+    return canonical_face()
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def window(rest):
             points[:468] = rest * 60 + (100 + i, 80, 0)
             builder.add(None if 40 <= i < 70 else Face(points, 1.0), cut=False)
         with builder.finish(Fraction(25)) as track:
-            yield SmoothedFaces(track, rest)
+            yield SmoothedFaces(track)
 
 
 def test_each_frame_has_its_own_face(window):
@@ -41,7 +41,7 @@ def test_frames_without_the_face_have_none(window):
 
 
 def test_the_new_mouth_comes_and_goes_softly_where_the_face_does(window):
-    strengths = [window.at(i).strength for i in range(40 - FADE - 1, 40)]
+    strengths = [window.at(i).strength for i in range(40 - FADE_FRAMES - 1, 40)]
     assert strengths[0] == 1
     assert strengths == sorted(strengths, reverse=True)
     assert 0 < strengths[-1] < 0.5
@@ -54,7 +54,7 @@ def test_at_a_cut_the_new_mouth_is_there_at_once(rest):
             points[:468] = rest * 60 + (100, 80, 0)
             builder.add(None if 20 <= i < 35 else Face(points, 1.0), cut=i in (20, 35))
         with builder.finish(Fraction(25)) as track:
-            window = SmoothedFaces(track, rest)
+            window = SmoothedFaces(track)
             assert [window.at(i).strength for i in (*range(15, 20), *range(35, 40))] == [1] * 10
 
 
