@@ -1,4 +1,4 @@
-"""What may be asked for: a new task's sources, engines and options, as they come over the network."""
+"""Request bodies: a new task's inputs, engines and options."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lipsync.net.url import parse
 from lipsync.tasks.options import check_options
 from lipsync.tasks.task import NewTask, Source
 
-WEB = r"^([Hh][Tt][Tt][Pp][Ss]?|[Ss]3)://[^\s/]+"
-WebAddress = Annotated[str, StringConstraints(max_length=8192, pattern=WEB)]
+WEB_OR_S3 = r"^([Hh][Tt][Tt][Pp][Ss]?|[Ss]3)://[^\s/]+"
+WebAddress = Annotated[str, StringConstraints(max_length=8192, pattern=WEB_OR_S3)]
 Checksum = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
@@ -24,16 +24,18 @@ class FromUrl(BaseModel):
     """A file on the web or in S3."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    url: WebAddress = Field(description="http, https or s3", examples=["https://example.org/speaker.mp4"])
-    sha256: Checksum | None = Field(default=None, description="what comes has to have this checksum")
+    url: WebAddress = Field(
+        description="Address of the file: http, https or s3.", examples=["https://example.org/speaker.mp4"]
+    )
+    sha256: Checksum | None = Field(default=None, description="Checksum that the file must have.")
 
 
 class FromUpload(BaseModel):
-    """A file that was uploaded before, with the same API key."""
+    """A complete upload made with the same API key."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     upload: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] = Field(
-        description="the upload's id", examples=["0f8fad5bd9cb469fa16570867728950e"]
+        description="ID of the upload.", examples=["0f8fad5bd9cb469fa16570867728950e"]
     )
 
 
@@ -54,59 +56,59 @@ class TaskRequest(BaseModel):
             ]
         },
     )
-    video: FromUrl | FromUpload = Field(description="a video or a photo with a face")
-    audio: FromUrl | FromUpload = Field(description="a sound file, or a video's sound")
+    video: FromUrl | FromUpload = Field(description="Video or photo of a face.")
+    audio: FromUrl | FromUpload = Field(description="Audio file, or video with audio.")
     engines: Engines = Field(default_factory=default_engines, description="Engines; the task has one result of each.")
     options: Options = Field(default_factory=Options)
     webhook: WebAddress | None = Field(
         default=None,
-        description="http or https; called, signed, when the task has ended",
+        description="Address for a signed call when the task ends: http or https.",
         examples=["https://example.org/done"],
     )
 
 
 class EstimateRequest(BaseModel):
-    """Footage, of which somebody wants to know how long it would take."""
+    """The size of a task whose duration is to be estimated."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    seconds: float = Field(gt=0, le=86_400, description="length of the sound", examples=[60])
-    width: int = Field(ge=16, le=16_384, examples=[1280])
-    height: int = Field(ge=16, le=16_384, examples=[720])
+    seconds: float = Field(gt=0, le=86_400, description="Duration of the audio in seconds.", examples=[60])
+    width: int = Field(ge=16, le=16_384, description="Width of the video in pixels.", examples=[1280])
+    height: int = Field(ge=16, le=16_384, description="Height of the video in pixels.", examples=[720])
     engines: Engines = Field(default_factory=default_engines)
     options: Options = Field(default_factory=Options)
 
 
-def new_task(wish: TaskRequest, shelf: UploadStore, key_id: str | None, now: datetime) -> NewTask:
-    """The wish as the task store takes it. Raises OptionInvalid, AddressForbidden, Refusal for an upload."""
-    options = wish.options.model_dump(mode="json")
-    check_options(options, wish.engines)
-    if wish.webhook is not None:
-        parse(wish.webhook)
+def new_task(request: TaskRequest, uploads: UploadStore, key_id: str | None, now: datetime) -> NewTask:
+    """Check a request and return the task to store. Raises OptionInvalid, AddressForbidden, ApiError for an upload."""
+    options = request.options.model_dump(mode="json")
+    check_options(options, request.engines)
+    if request.webhook is not None:
+        parse(request.webhook)
     return NewTask(
-        video=source(wish.video, shelf, key_id, now),
-        audio=source(wish.audio, shelf, key_id, now),
-        engines=tuple(wish.engines),
+        video=source(request.video, uploads, key_id, now),
+        audio=source(request.audio, uploads, key_id, now),
+        engines=tuple(request.engines),
         options=options,
         key_id=key_id,
-        webhook=wish.webhook,
+        webhook=request.webhook,
     )
 
 
-def source(wish: FromUrl | FromUpload, shelf: UploadStore, key_id: str | None, now: datetime) -> Source:
-    """Where the input comes from; an upload's place is told from the folder of uploads on: ``<id>/content``."""
-    if isinstance(wish, FromUrl):
-        check_address(wish.url)
-        return Source("url", wish.url, wish.sha256)
+def source(given: FromUrl | FromUpload, uploads: UploadStore, key_id: str | None, now: datetime) -> Source:
+    """The source of an input; an upload's location is relative to the folder of uploads: ``<id>/content``."""
+    if isinstance(given, FromUrl):
+        check_address(given.url)
+        return Source("url", given.url, given.sha256)
     try:
-        upload = shelf.whole(wish.upload, key_id, now)
+        upload = uploads.whole(given.upload, key_id, now)
     except ApiError as exc:
-        raise ApiError("upload_unusable", f"{wish.upload}: {exc.detail}") from exc
-    shelf.keep(upload)
+        raise ApiError("upload_unusable", f"{given.upload}: {exc.detail}") from exc
+    uploads.keep(upload)
     return Source("upload", f"{upload.id}/{CONTENT}", upload.sha256, upload.length)
 
 
 def check_address(url: str) -> None:
-    """Raises OptionInvalid, AddressForbidden. Where a name leads is found out when it is fetched."""
+    """Raise OptionInvalid or AddressForbidden for a bad address. Host names are resolved when the file is fetched."""
     if url[:5].lower() == "s3://":
         bucket_and_key(url)
     else:

@@ -1,4 +1,4 @@
-"""What may be asked for, and how long it would take."""
+"""The options of a task, and an estimate of its duration."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from lipsync.engines import ENGINES
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler, parse_upscale
 from lipsync.tasks.options import check_options
 
-RATE = 25  # frames/s that footage is taken to have
-PIXELS = 1280 * 720  # of the frames that SPEED is about
-SHARE = 0.5  # of the time that does not depend on the size of the picture
-START = 2.0  # seconds, for each engine
-# frames/s on two CPU cores; where there is a GPU, or there are more cores, it is faster
-SPEED = {"passthrough": 120.0, "rewrite": 50.0, "wav2lip": 20.0, "wav2lip-gan": 20.0, "hybrid": 20.0}
-RESTORED = 0.5  # faces/s, whatever the size of the frame
-LANCZOS, NETWORK = 20.0, 0.5  # frames of 720p a second, made twice as large
+FRAME_RATE = 25  # frames/s that a video is assumed to have
+REFERENCE_PIXELS = 1280 * 720  # of the frames that the speeds below refer to
+FIXED_SHARE = 0.5  # share of the time that does not depend on the size of the frame
+START_SECONDS = 2.0  # for each engine
+# frames/s on two CPU cores; more cores or a GPU are faster
+ENGINE_SPEED = {"passthrough": 120.0, "rewrite": 50.0, "wav2lip": 20.0, "wav2lip-gan": 20.0, "hybrid": 20.0}
+RESTORER_SPEED = 0.5  # faces/s, whatever the size of the frame
+LANCZOS_SPEED, NETWORK_SPEED = 20.0, 0.5  # frames/s of 720p, upscaled by 2
 
 router = APIRouter(tags=["service"])
 
 
 class OptionsView(BaseModel):
-    """What `POST /v1/tasks` takes."""
+    """Engines, enhancers and options that `POST /v1/tasks` accepts."""
 
-    engines: list[str]
-    restorers: dict[str, str] = Field(description="what `enhance` may name, and the licence of its weights")
-    upscalers: dict[str, str] = Field(description="what `upscale` may name, and the licence of its weights")
-    options: dict[str, Any] = Field(description="JSON Schema of a new task's options")
-    defaults: dict[str, Any]
+    engines: list[str] = Field(description="Names for `engines`.")
+    restorers: dict[str, str] = Field(description="Names for `enhance`, with the license of their weights.")
+    upscalers: dict[str, str] = Field(description="Names for `upscale`, with the license of their weights.")
+    options: dict[str, Any] = Field(description="JSON Schema of `options`.")
+    defaults: dict[str, Any] = Field(description="Defaults of `options`.")
 
 
 class Estimate(BaseModel):
-    """How long it might take."""
+    """Estimated duration of a task."""
 
-    seconds: float = Field(description="rough: on two CPU cores, without waiting, fetching and publishing")
-    engines: dict[str, float] = Field(description="the same, for each engine")
+    seconds: float = Field(description="Seconds on two CPU cores, without queueing, downloads and uploads.")
+    engines: dict[str, float] = Field(description="Seconds for each engine.")
 
 
-@router.get("/v1/options", summary="What can be asked for", responses=problems())
+@router.get("/v1/options", summary="List the options of a task", responses=problems())
 def options(caller: Reader) -> OptionsView:
-    """The engines, the enhancers, and the options with their defaults."""
+    """Return the engines, the enhancers, and the options with their ranges and defaults."""
     return OptionsView(
         engines=list(ENGINES),
         restorers={name: entry.licence for name, entry in RESTORERS.items()},
@@ -57,26 +57,26 @@ def options(caller: Reader) -> OptionsView:
     )
 
 
-@router.post("/v1/estimate", summary="How long it might take", responses=problems(413))
-def estimate(guess: EstimateRequest, caller: Reader) -> Estimate:
-    """A rough guess: the real time may be half or twice that, and far less where there is a GPU."""
-    options = guess.options.model_dump(mode="json")
-    check_options(options, guess.engines)
-    frames = guess.seconds * RATE
-    pixels = guess.width * guess.height / options["resize_factor"] ** 2 / PIXELS
-    size = SHARE + (1 - SHARE) * pixels
-    more = frames * _enhanced(options, pixels)
-    each: dict[str, float] = {
-        engine: round(START + frames / SPEED[engine] * size + more, 1) for engine in guess.engines
+@router.post("/v1/estimate", summary="Estimate the duration of a task", responses=problems(413))
+def estimate(body: EstimateRequest, caller: Reader) -> Estimate:
+    """Return a rough estimate: the actual time may be half or twice as long, and far shorter on a GPU."""
+    options = body.options.model_dump(mode="json")
+    check_options(options, body.engines)
+    frames = body.seconds * FRAME_RATE
+    size = body.width * body.height / options["resize_factor"] ** 2 / REFERENCE_PIXELS
+    scale = FIXED_SHARE + (1 - FIXED_SHARE) * size
+    extra = frames * _enhance_seconds(options, size)
+    engines: dict[str, float] = {
+        engine: round(START_SECONDS + frames / ENGINE_SPEED[engine] * scale + extra, 1) for engine in body.engines
     }
-    return Estimate(seconds=round(sum(each.values()), 1), engines=each)
+    return Estimate(seconds=round(sum(engines.values()), 1), engines=engines)
 
 
-def _enhanced(options: Mapping[str, Any], pixels: float) -> float:
-    """Seconds that a frame takes after its engine; ``pixels``: of 720p."""
-    seconds = 1 / RESTORED if options["enhance"] else 0.0
+def _enhance_seconds(options: Mapping[str, Any], size: float) -> float:
+    """Seconds to enhance a frame of ``size`` times the reference's pixels."""
+    seconds = 1 / RESTORER_SPEED if options["enhance"] else 0.0
     if options["upscale"]:
         factor, name = parse_upscale(options["upscale"])
-        speed = LANCZOS if (name or best_upscaler(factor)[0]) == "lanczos" else NETWORK
-        seconds += pixels / speed * (factor / 2) ** 2
+        speed = LANCZOS_SPEED if (name or best_upscaler(factor)[0]) == "lanczos" else NETWORK_SPEED
+        seconds += size / speed * (factor / 2) ** 2
     return seconds
