@@ -214,7 +214,7 @@ def test_what_is_refused_is_told_without_the_key(running, voice, capsys):
     assert "nobodys" not in str(raised.value)
     with pytest.raises(SettingInvalid, match="that is no API key"):
         run("--url", running.url, "--key", "secret\nline")
-    with pytest.raises(TaskMissing, match="there is no task"):
+    with pytest.raises(TaskMissing, match="does not exist"):
         running.run("--task-id", "0192f0c1")
     with pytest.raises(OptionInvalid, match="request_invalid"):
         running.run("--video", str(voice), "--audio", str(voice), "--engine", "nonsense")

@@ -134,7 +134,7 @@ class ProblemDetails(BaseModel):
     type: str = Field(examples=["urn:lipsync:problem:task_missing"])
     title: str = Field(examples=["There is no such task"])
     status: int = Field(examples=[404])
-    detail: str = Field(examples=["there is no task 0192f0c1"])
+    detail: str = Field(examples=["task 0192f0c1 does not exist"])
     code: str = Field(description="stable, for programs", examples=["task_missing"])
     instance: str = Field(description="the path that was asked for", examples=["/v1/tasks/0192f0c1"])
     error: str | None = Field(

@@ -27,7 +27,7 @@ class Queries(Database):
         with self._reading() as session:
             row = session.get(TaskRow, task_id)
             if row is None:
-                raise TaskMissing(f"there is no task {task_id}")
+                raise TaskMissing(f"task {task_id} does not exist")
             return task_of(row)
 
     def list(

@@ -23,7 +23,7 @@ class Transitions(Database):
         """The task's row, locked until the transaction ends. Raises TaskMissing."""
         row = session.get(TaskRow, task_id, with_for_update=True)
         if row is None:
-            raise TaskMissing(f"there is no task {task_id}")
+            raise TaskMissing(f"task {task_id} does not exist")
         return row
 
     def _move(self, session: Session, row: TaskRow, after: Status, now: datetime, **values: Any) -> Task:

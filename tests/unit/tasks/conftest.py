@@ -1,4 +1,4 @@
-"""A task store in SQLite and one in PostgreSQL: whatever is tested here has to hold in both."""
+"""Task stores in SQLite and PostgreSQL: every test here runs with both."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEASE = timedelta(seconds=30)
 
 @contextmanager
 def empty_schema() -> Iterator[str]:
-    """A PostgreSQL schema of its own, dropped afterwards."""
+    """Create a separate PostgreSQL schema; drop it afterwards."""
     name = f"lipsync_{secrets.token_hex(6)}"
     try:
         server = psycopg.connect(SERVER, autocommit=True, connect_timeout=3)
@@ -46,7 +46,7 @@ def empty_schema() -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a store whose schema is up to date."""
+    """The URL of a store whose schema is up to date."""
     if request.param == "sqlite":
         address = f"sqlite:///{tmp_path_factory.mktemp('jobs')}/tasks.db"
         migrate(address)
@@ -59,7 +59,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path) -> Iterator[str]:
-    """The address of an empty database."""
+    """The URL of an empty database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/folder/tasks.db"
     else:
@@ -69,14 +69,14 @@ def empty_url(request: pytest.FixtureRequest, tmp_path) -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url() -> Iterator[str]:
-    """The address of an empty database on a server."""
+    """The URL of an empty database on a server."""
     with empty_schema() as address:
         yield address
 
 
 @pytest.fixture
 def store(url: str) -> Iterator[TaskStore]:
-    """A store without anything in it; a webhook's body is the task's id and status."""
+    """An empty store; a webhook's body is the task's id and status."""
     with open_engine(url) as engine, engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(delete(table))
@@ -115,19 +115,19 @@ def new() -> NewTask:
 
 @pytest.fixture
 def waiting(store: TaskStore, new: NewTask) -> Callable[..., Task]:
-    """A task that waits, ``later`` seconds younger than the others; the keywords are NewTask's and create's."""
+    """Create a queued task, ``later`` seconds after ``NOW``; keyword arguments are NewTask's and create's."""
 
     def make(later: float = 0, idempotency_key: str | None = None, max_attempts: int = 3, **fields: Any) -> Task:
         at = NOW + timedelta(seconds=later)
-        asked = replace(new, **fields)
-        return store.create(asked, idempotency_key=idempotency_key, now=at, max_attempts=max_attempts)
+        request = replace(new, **fields)
+        return store.create(request, idempotency_key=idempotency_key, now=at, max_attempts=max_attempts)
 
     return make
 
 
 @pytest.fixture
 def running(store: TaskStore, waiting: Callable[..., Task]) -> Callable[..., Task]:
-    """A task that the worker ``w`` has."""
+    """Create a task that the worker ``w`` owns."""
 
     def make(**fields: Any) -> Task:
         claimed = store.claim(waiting(**fields).id, "w", LEASE, NOW)

@@ -1,4 +1,4 @@
-"""Taking a task, keeping it and letting it go."""
+"""Claiming a task, keeping it and giving it up."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_claim_takes_the_task_with_a_lease(store, waiting, lease, now):
     assert store.claim(task.id, "v", lease, now) is None
 
 
-def test_without_an_id_the_one_that_waited_longest_is_taken(store, waiting, lease, now):
+def test_without_an_id_the_oldest_due_task_is_claimed(store, waiting, lease, now):
     younger, older = waiting(2), waiting(1)
     assert store.claim(None, "w", lease, now) is None  # neither is due
     assert store.claim(younger.id, "w", lease, now + timedelta(seconds=1)) is None
@@ -63,7 +63,7 @@ def test_of_32_racing_claims_one_wins(url, store, waiting, lease, now, named):
 
 
 def test_racing_processes_share_the_queue_without_loss_or_repetition(url, store, waiting, now):
-    made = {waiting().id for _ in range(60)}
+    ids = {waiting().id for _ in range(60)}
     arguments = [[sys.executable, "-c", CLAIM_ALL, url, f"w{k}", now.isoformat()] for k in range(3)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     workers = [subprocess.Popen(argument, **pipes) for argument in arguments]
@@ -74,19 +74,19 @@ def test_racing_processes_share_the_queue_without_loss_or_repetition(url, store,
         worker.stdin.flush()
     claimed = [line for worker in workers for line in worker.communicate(timeout=60)[0].split()]
     assert len(claimed) == 60
-    assert set(claimed) == made
+    assert set(claimed) == ids
 
 
-def test_a_heartbeat_renews_the_lease_and_brings_news(store, running, lease, now):
+def test_a_heartbeat_renews_the_lease_and_reports_a_cancellation(store, running, lease, now):
     task = running()
-    told = store.heartbeat(task.id, "w", lease, TaskProgress("download", 5, 10), now + LATER)
-    assert (told.lease_until, told.progress) == (now + LATER + lease, TaskProgress("download", 5, 10))
-    assert told.revision > task.revision
-    assert not told.cancel_requested
+    renewed = store.heartbeat(task.id, "w", lease, TaskProgress("download", 5, 10), now + LATER)
+    assert (renewed.lease_until, renewed.progress) == (now + LATER + lease, TaskProgress("download", 5, 10))
+    assert renewed.revision > task.revision
+    assert not renewed.cancel_requested
     store.request_cancel(task.id, now)
-    told = store.heartbeat(task.id, "w", lease, None, now + LATER)
-    assert told.cancel_requested
-    assert told.progress == TaskProgress("download", 5, 10)
+    renewed = store.heartbeat(task.id, "w", lease, None, now + LATER)
+    assert renewed.cancel_requested
+    assert renewed.progress == TaskProgress("download", 5, 10)
 
 
 def test_a_worker_without_the_lease_changes_nothing(store, running, output, performance, lease, now):
@@ -113,7 +113,7 @@ def test_a_worker_without_the_lease_changes_nothing(store, running, output, perf
         store.release("0" * 32, "w", now)
 
 
-def test_a_task_goes_through_its_stages_to_completion(store, running, output, performance, now):
+def test_a_task_passes_through_its_statuses_to_completion(store, running, output, performance, now):
     task = running(engines=("rewrite", "passthrough"))
     for engine in task.engines:
         store.advance(task.id, "w", Status.PROCESSING, now)
@@ -133,7 +133,7 @@ def test_a_task_goes_through_its_stages_to_completion(store, running, output, pe
     assert store.get(task.id) == done
 
 
-def test_the_output_of_an_engine_is_there_once(store, running, output, now):
+def test_an_engine_has_one_output_per_variant(store, running, output, now):
     task = running()
     store.add_output(task.id, "w", output, now)
     newer = replace(output, size=7)
@@ -148,12 +148,12 @@ def test_a_task_without_all_its_outputs_is_not_complete(store, running, performa
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.COMPLETED, Status.FAILED, Status.CANCELLED])
-def test_a_worker_advances_to_running_stages_only(store, running, now, status):
+def test_a_worker_advances_to_running_statuses_only(store, running, now, status):
     with pytest.raises(TransitionForbidden, match="not a status"):
         store.advance(running().id, "w", status, now)
 
 
-def test_a_step_that_the_table_does_not_know_changes_nothing(store, running, now):
+def test_a_forbidden_transition_changes_nothing(store, running, now):
     task = running()
     with pytest.raises(TransitionForbidden, match="downloading cannot become enhancing"):
         store.advance(task.id, "w", Status.ENHANCING, now)
@@ -175,13 +175,13 @@ def test_a_failure_without_a_retry_is_final(store, running, now):
     assert store.fail(running().id, "w", BUSY, now).status is Status.FAILED
 
 
-def test_a_task_that_is_handed_back_has_lost_no_attempt(store, running, lease, now):
+def test_a_released_task_has_lost_no_attempt(store, running, lease, now):
     task = store.release(running().id, "w", now + LATER)
     assert (task.status, task.attempts, task.available_at) == (Status.QUEUED, 0, now + LATER)
     assert store.claim(task.id, "v", lease, now + LATER).lease_owner == "v"
 
 
-def test_a_task_that_is_to_stop_is_never_queued_again(store, running, now):
+def test_a_task_to_be_cancelled_is_never_queued_again(store, running, now):
     first, second = running(), running()
     for task in (first, second):
         store.request_cancel(task.id, now)
@@ -189,7 +189,7 @@ def test_a_task_that_is_to_stop_is_never_queued_again(store, running, now):
     assert store.fail(second.id, "w", BUSY, now, LATER).status is Status.CANCELLED
 
 
-def test_what_is_written_is_there_for_another_store(url, store, running):
+def test_changes_are_visible_to_another_store(url, store, running):
     task = running()
     with open_store(url) as other:
         assert other.get(task.id) == task

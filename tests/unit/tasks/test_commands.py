@@ -1,4 +1,4 @@
-"""Making, cancelling, retrying and deleting tasks."""
+"""Creating, cancelling, retrying and deleting tasks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from lipsync.tasks.rows import new_id
 from lipsync.tasks.store import migrate, open_store
 from lipsync.tasks.task import NewTask, Source, Status, TaskFailure
 
-BAD = TaskFailure("no_face_found", "nobody is there", False)
+BAD = TaskFailure("no_face_found", "no face", False)
 
 
 class Full(Exception):
-    """Raised for a key that has as many unfinished tasks as it may have."""
+    """Raised for a key that has reached its limit of unfinished tasks."""
 
 
 def at_most(count: int) -> Callable[[int], None]:
@@ -30,7 +30,7 @@ def at_most(count: int) -> Callable[[int], None]:
     return admit
 
 
-def test_a_new_task_waits_and_reads_back_as_it_was_made(store, now):
+def test_a_new_task_is_queued_and_reads_back_unchanged(store, now):
     new = NewTask(
         Source("upload", "/u/v", "ab" * 32, 7_000_000_000),
         Source("url", "s3://b/ä"),
@@ -39,16 +39,18 @@ def test_a_new_task_waits_and_reads_back_as_it_was_made(store, now):
         "k1",
         "http://h/hook",
     )
-    made = store.create(new, now=now)
-    assert store.get(made.id) == made
-    assert (made.status, made.attempts, made.max_attempts, made.revision) == (Status.QUEUED, 0, 3, 1)
-    assert made.created_at == made.updated_at == made.available_at == now
-    assert NewTask(made.video, made.audio, made.engines, made.options, made.key_id, made.webhook) == new
+    created = store.create(new, now=now)
+    assert store.get(created.id) == created
+    assert (created.status, created.attempts, created.max_attempts, created.revision) == (Status.QUEUED, 0, 3, 1)
+    assert created.created_at == created.updated_at == created.available_at == now
+    assert (
+        NewTask(created.video, created.audio, created.engines, created.options, created.key_id, created.webhook) == new
+    )
 
 
-def test_times_are_kept_in_utc_whatever_zone_they_come_in(store, new, now):
-    made = store.create(new, now=now.astimezone(timezone(timedelta(hours=5, minutes=30))))
-    read = store.get(made.id).created_at
+def test_times_are_stored_in_utc(store, new, now):
+    created = store.create(new, now=now.astimezone(timezone(timedelta(hours=5, minutes=30))))
+    read = store.get(created.id).created_at
     assert read == now
     assert read.utcoffset() == timedelta(0)
 
@@ -60,7 +62,7 @@ def test_ids_are_version_7_uuids_that_sort_by_time(now):
     assert len({new_id(now) for _ in range(1000)}) == 1000
 
 
-def test_nonsense_is_refused(store, new, now):
+def test_invalid_requests_are_refused(store, new, now):
     with pytest.raises(OptionInvalid, match="not JSON"):
         store.create(replace(new, options={"crf": float("nan")}), now=now)
     with pytest.raises(OptionInvalid, match="max_attempts must be at least 1"):
@@ -69,7 +71,7 @@ def test_nonsense_is_refused(store, new, now):
         store.get("nonsense \x00 \ud800")
 
 
-def test_an_idempotency_key_gives_the_first_task_again(waiting, store):
+def test_an_idempotency_key_returns_the_first_task_again(waiting, store):
     first = waiting(idempotency_key="a", key_id="k1")
     assert waiting(5, idempotency_key="a", key_id="k1") == first
     assert waiting(idempotency_key="a", key_id="k2").id != first.id
@@ -91,7 +93,7 @@ def test_the_same_upload_in_another_place_is_the_same_request(waiting):
         waiting(idempotency_key="a", video=Source("upload", "/u/2", "cd", 5))
 
 
-def test_racing_requests_with_one_idempotency_key_make_one_task(waiting):
+def test_racing_requests_with_one_idempotency_key_create_one_task(waiting):
     barrier = threading.Barrier(8)
 
     def make(_: int) -> str:
@@ -102,7 +104,7 @@ def test_racing_requests_with_one_idempotency_key_make_one_task(waiting):
         assert len(set(pool.map(make, range(8)))) == 1
 
 
-def test_a_key_has_no_more_unfinished_tasks_than_it_is_let(store, new, waiting, running, now):
+def test_a_key_has_no_more_unfinished_tasks_than_its_limit(store, new, waiting, running, now):
     mine = replace(new, key_id="k1")
     ended = store.request_cancel(waiting(key_id="k1").id, now)
     waiting(key_id="k2")
@@ -123,7 +125,7 @@ def test_a_key_has_no_more_unfinished_tasks_than_it_is_let(store, new, waiting, 
     assert store.retry(ended.id, now, at_most(3)).status is Status.QUEUED
 
 
-def test_a_repeat_by_a_key_that_is_let_no_more_gives_the_first_task(store, new, now):
+def test_a_repeated_request_of_a_key_at_its_limit_returns_the_first_task(store, new, now):
     first = store.create(new, idempotency_key="a", now=now, admit=at_most(1))
     assert store.create(new, idempotency_key="a", now=now, admit=at_most(1)) == first
     with pytest.raises(TransitionForbidden, match="another request"):
@@ -133,7 +135,7 @@ def test_a_repeat_by_a_key_that_is_let_no_more_gives_the_first_task(store, new, 
 
 
 @pytest.mark.parametrize("key_id", ["k1", None])
-def test_racing_requests_make_no_more_tasks_than_the_key_is_let(store, new, now, key_id):
+def test_racing_requests_create_no_more_tasks_than_the_limit(store, new, now, key_id):
     mine = replace(new, key_id=key_id)
     ended = [store.request_cancel(store.create(mine, now=now).id, now) for _ in range(8)]
     barrier = threading.Barrier(16)
@@ -156,11 +158,11 @@ def test_racing_requests_make_no_more_tasks_than_the_key_is_let(store, new, now,
 
 def test_keys_do_not_wait_for_one_another(postgres_url, new, now):
     migrate(postgres_url)
-    inside, may = threading.Event(), threading.Event()
+    inside, proceed = threading.Event(), threading.Event()
 
     def admit(unfinished: int) -> None:
         inside.set()
-        assert may.wait(10)
+        assert proceed.wait(10)
 
     with open_store(postgres_url) as store, ThreadPoolExecutor(2) as pool:
         slow = pool.submit(store.create, replace(new, key_id="k1"), now=now, admit=admit)
@@ -169,13 +171,13 @@ def test_keys_do_not_wait_for_one_another(postgres_url, new, now):
         same = pool.submit(store.create, replace(new, key_id="k1"), now=now, admit=at_most(1))
         with pytest.raises(TimeoutError):
             same.result(0.3)
-        may.set()
+        proceed.set()
         assert slow.result(10).key_id == "k1"
         with pytest.raises(Full):
             same.result(10)
 
 
-def test_cancelling_is_at_once_for_what_waits_and_a_wish_for_what_runs(store, waiting, running, now):
+def test_cancelling_is_immediate_for_a_queued_task_and_a_request_for_a_running_one(store, waiting, running, now):
     assert store.request_cancel(waiting().id, now).status is Status.CANCELLED
     task = running()
     asked = store.request_cancel(task.id, now)
@@ -185,7 +187,7 @@ def test_cancelling_is_at_once_for_what_waits_and_a_wish_for_what_runs(store, wa
         store.request_cancel(task.id, now)
 
 
-def test_a_person_can_have_a_failed_or_cancelled_task_tried_again(store, waiting, running, output, now):
+def test_a_failed_or_cancelled_task_can_be_retried(store, waiting, running, output, now):
     task = running(max_attempts=1)
     store.add_output(task.id, "w", output, now)
     store.fail(task.id, "w", BAD, now)
@@ -201,12 +203,12 @@ def test_a_person_can_have_a_failed_or_cancelled_task_tried_again(store, waiting
         store.retry(running().id, later)
 
 
-def test_only_what_has_ended_is_deleted_and_all_of_it(store, waiting, running, now):
+def test_only_ended_tasks_can_be_deleted_with_all_their_rows(store, waiting, running, now):
     task = waiting(webhook="http://h/hook", idempotency_key="a")
     store.log(task.id, "info", "line", now)
-    for alive in (task, running()):
+    for unfinished in (task, running()):
         with pytest.raises(TransitionForbidden):
-            store.delete(alive.id)
+            store.delete(unfinished.id)
     store.request_cancel(task.id, now)
     assert store.delete(task.id).id == task.id
     with pytest.raises(TaskMissing):
@@ -217,7 +219,7 @@ def test_only_what_has_ended_is_deleted_and_all_of_it(store, waiting, running, n
 
 
 @pytest.mark.parametrize("call", ["request_cancel", "retry"])
-def test_a_task_that_is_not_there(store, now, call):
+def test_an_unknown_task(store, now, call):
     with pytest.raises(TaskMissing):
         getattr(store, call)("0" * 32, now)
     with pytest.raises(TaskMissing):

@@ -22,7 +22,7 @@ def test_nothing_else_finds_a_key(store, now):
         assert store.find_key(wrong) is None
 
 
-def test_a_revoked_key_is_no_key(store, now):
+def test_a_revoked_key_is_not_found(store, now):
     key_id, secret = store.create_key("ci", [], now)
     assert store.revoke_key(key_id, now)
     assert store.find_key(secret) is None
@@ -31,7 +31,7 @@ def test_a_revoked_key_is_no_key(store, now):
     assert [key.revoked_at for key in store.list_keys()] == [now]
 
 
-def test_the_secret_is_not_kept(url, store, now):
+def test_the_secret_is_not_stored(url, store, now):
     _, secret = store.create_key("ci", ["a"], now)
     with open_engine(url) as engine, engine.connect() as connection:
         (row,) = connection.execute(text("SELECT * FROM api_keys"))

@@ -1,4 +1,4 @@
-"""The log of a task."""
+"""Logs of tasks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_lines_are_numbered_within_their_task(store, waiting, now):
     assert store.logs(one.id, after=10**30) == []
 
 
-def test_a_line_of_any_characters_is_kept_and_a_long_one_cut(store, waiting, now):
+def test_unstorable_characters_are_replaced_and_long_lines_truncated(store, waiting, now):
     task = waiting()
     store.log(task.id, "info", "a\x00b\udcffc ☃", now)
     store.log(task.id, "info", "x" * 20_000, now)
@@ -42,7 +42,7 @@ def test_many_writers_of_one_log_lose_no_line(store, waiting, now):
     assert {line.message for line in lines} == {str(k) for k in range(40)}
 
 
-def test_a_task_that_is_not_there_has_no_log(store, now):
+def test_an_unknown_task_has_no_log(store, now):
     with pytest.raises(TaskMissing):
         store.log("nonsense", "info", "line", now)
     assert store.logs("nonsense") == []

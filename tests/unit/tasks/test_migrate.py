@@ -1,4 +1,4 @@
-"""The schema, and addresses of databases that cannot be used."""
+"""The schema, and database URLs that cannot be used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lipsync.tasks.task import Status
 MIGRATE = "import sys; from lipsync.tasks.store import migrate; print('ready', flush=True); sys.stdin.readline(); "
 
 
-def test_a_fresh_database_is_what_the_tables_say(empty_url):
+def test_a_migrated_database_matches_the_tables(empty_url):
     migrate(empty_url)
     migrate(empty_url)
     with open_engine(empty_url) as engine, engine.connect() as connection:
@@ -33,7 +33,7 @@ def test_a_fresh_database_is_what_the_tables_say(empty_url):
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_processes_that_start_at_once_make_one_schema(empty_url):
+def test_processes_that_start_at_the_same_time_create_one_schema(empty_url):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     code = f"{MIGRATE} migrate(sys.argv[1])"
     starters = [subprocess.Popen([sys.executable, "-c", code, empty_url], **pipes) for _ in range(4)]
@@ -42,13 +42,13 @@ def test_processes_that_start_at_once_make_one_schema(empty_url):
     for starter in starters:
         starter.stdin.write("go\n")
         starter.stdin.flush()
-    said = [starter.communicate(timeout=60)[1] for starter in starters]
-    assert [starter.returncode for starter in starters] == [0] * 4, said
+    errors = [starter.communicate(timeout=60)[1] for starter in starters]
+    assert [starter.returncode for starter in starters] == [0] * 4, errors
     with open_store(empty_url) as store:
         assert store.counts()[Status.QUEUED] == 0
 
 
-def test_a_change_of_the_schema_that_is_broken_off_leaves_nothing(empty_url, tmp_path):
+def test_an_aborted_migration_leaves_nothing(empty_url, tmp_path):
     (tmp_path / "folder").mkdir()
     config = Config()
     config.set_main_option("script_location", "lipsync.tasks:migrations")
@@ -61,7 +61,7 @@ def test_a_change_of_the_schema_that_is_broken_off_leaves_nothing(empty_url, tmp
         assert inspect(engine).get_table_names() == []
 
 
-def test_every_change_of_the_schema_can_be_taken_back(empty_url):
+def test_every_migration_can_be_reverted(empty_url):
     migrate(empty_url)
     config = Config()
     config.set_main_option("script_location", "lipsync.tasks:migrations")
@@ -81,7 +81,7 @@ def test_a_schema_from_the_future_is_refused(empty_url):
         migrate(empty_url)
 
 
-def test_a_database_without_the_schema_is_told(empty_url, tmp_path):
+def test_a_database_without_the_schema_is_reported(empty_url, tmp_path):
     (tmp_path / "folder").mkdir()
     with open_store(empty_url) as store, pytest.raises(StorageFailed, match="tasks"):
         store.get("x")
@@ -102,13 +102,13 @@ def test_sqlite_writes_ahead_and_waits_for_other_writers(tmp_path):
 
 
 @pytest.mark.parametrize("address", ["", "nonsense", "sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/d", "://"])
-def test_an_address_that_cannot_be_used_is_told_without_its_password(address):
+def test_an_unusable_url_is_reported_without_its_password(address):
     with pytest.raises(SettingInvalid, match="the task store") as caught:
         migrate(address)
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_that_does_not_answer_may_later():
+def test_an_unavailable_server_is_a_retryable_error():
     address = "postgresql://u:secret@127.0.0.1:9/d"
     with pytest.raises(StorageFailed, match="did not answer") as caught:
         migrate(address)
@@ -118,19 +118,19 @@ def test_a_server_that_does_not_answer_may_later():
     assert "secret" not in str(caught.value)
 
 
-def test_a_folder_that_cannot_be(tmp_path):
+def test_a_folder_that_cannot_be_created(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StorageFailed, match="cannot create"):
         migrate(f"sqlite:///{tmp_path}/file/tasks.db")
 
 
-def test_a_file_that_is_no_database(tmp_path):
+def test_a_file_that_is_not_a_database(tmp_path):
     (tmp_path / "tasks.db").write_bytes(b"something else entirely" * 100)
     with pytest.raises(StorageFailed, match="not a database"):
         migrate(f"sqlite:///{tmp_path}/tasks.db")
 
 
-def test_connections_that_the_server_has_cut_are_made_anew(postgres_url):
+def test_connections_that_the_server_closed_are_replaced(postgres_url):
     migrate(postgres_url)
     name = f"cut_{secrets.token_hex(6)}"
     cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
@@ -141,7 +141,7 @@ def test_connections_that_the_server_has_cut_are_made_anew(postgres_url):
         assert store.counts()[Status.QUEUED] == 0
 
 
-def test_a_writer_waits_until_another_has_done(tmp_path, new, now):
+def test_a_writer_waits_for_another_one(tmp_path, new, now):
     migrate(f"sqlite:///{tmp_path}/tasks.db")
     with closing(sqlite3.connect(tmp_path / "tasks.db", isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -11,14 +11,14 @@ from lipsync.pipeline.job import EnhanceStatus
 from lipsync.tasks.task import Page, Status
 
 
-def test_pages_go_from_the_newest_on_and_new_tasks_do_not_move_them(store, waiting):
-    made = [waiting(k).id for k in range(7)]
+def test_pages_start_with_the_newest_task_and_new_tasks_do_not_shift_them(store, waiting):
+    ids = [waiting(k).id for k in range(7)]
     first = store.list(limit=3)
     waiting(100)
     second = store.list(limit=3, cursor=first.next_cursor)
     third = store.list(limit=3, cursor=second.next_cursor)
-    seen = [task.id for page in (first, second, third) for task in page.tasks]
-    assert seen == made[::-1]
+    listed = [task.id for page in (first, second, third) for task in page.tasks]
+    assert listed == ids[::-1]
     assert third.next_cursor is None
 
 
@@ -42,13 +42,13 @@ def test_filters_narrow_the_list(store, waiting, running, now):
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "0" * 31, "\x00" * 32])
-def test_a_cursor_that_is_none_is_refused(store, cursor):
+def test_an_invalid_cursor_is_refused(store, cursor):
     with pytest.raises(OptionInvalid, match="cursor"):
         store.list(cursor=cursor)
 
 
 @pytest.mark.parametrize("limit", [-1, 0, 1, 10**30])
-def test_any_limit_gives_at_least_one(store, waiting, limit):
+def test_any_limit_returns_at_least_one_task(store, waiting, limit):
     waiting()
     assert len(store.list(limit=limit).tasks) == 1
 
@@ -60,7 +60,7 @@ def test_counts_name_every_status(store, waiting, running):
     assert store.counts() == dict.fromkeys(Status, 0) | {Status.QUEUED: 2, Status.DOWNLOADING: 1}
 
 
-def test_enhancements_are_counted_where_one_was_asked_for(store, waiting, running, now):
+def test_enhancements_are_counted_for_tasks_that_ask_for_one(store, waiting, running, now):
     waiting()
     waiting(options={"upscale": "2"})
     task = running(options={"upscale": "2"})

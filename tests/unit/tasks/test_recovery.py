@@ -1,4 +1,4 @@
-"""Lost workers, lost announcements, and what is too old."""
+"""Lost workers, lost announcements, and old tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from lipsync.errors import LeaseLost
 from lipsync.tasks.task import RUNNING, Status, TaskFailure
 
-SILENCE = timedelta(seconds=60)
+MINUTE = timedelta(seconds=60)
 WORK = """
 import sys
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ with open_store(sys.argv[1]) as store:
 """
 
 
-def test_a_lease_that_expired_brings_the_task_back(store, running, lease, now):
+def test_a_task_whose_lease_expired_is_queued_again(store, running, lease, now):
     task = running()
     assert store.reap(now + lease - timedelta(microseconds=1)) == []
     end = now + lease
@@ -48,7 +48,7 @@ def test_a_worker_that_was_only_slow_keeps_its_task(store, running, lease, now):
     assert store.reap(late) == []
 
 
-def test_workers_that_die_again_and_again_fail_the_task(store, running, lease, now):
+def test_a_task_fails_when_its_workers_keep_dying(store, running, lease, now):
     task = running(max_attempts=1)
     assert store.reap(now + lease) == []
     failed = store.get(task.id)
@@ -56,14 +56,14 @@ def test_workers_that_die_again_and_again_fail_the_task(store, running, lease, n
     assert failed.error == TaskFailure("worker_lost", "its worker stopped answering in attempt 1 of 1", False)
 
 
-def test_a_lost_task_that_was_to_stop_is_cancelled(store, running, lease, now):
+def test_a_lost_task_to_be_cancelled_is_cancelled(store, running, lease, now):
     task = running()
     store.request_cancel(task.id, now)
     assert store.reap(now + lease) == []
     assert store.get(task.id).status is Status.CANCELLED
 
 
-def test_what_nobody_was_told_of_is_announced_and_again_after_a_silence(store, waiting, now):
+def test_a_queued_task_is_announced_and_again_after_a_while(store, waiting, now):
     younger, older = waiting(1), waiting(0)
     due = now + timedelta(seconds=1)
     assert store.reap(now) == [older.id]
@@ -72,12 +72,12 @@ def test_what_nobody_was_told_of_is_announced_and_again_after_a_silence(store, w
     store.mark_announced(older.id, due)
     assert store.get(older.id) == older
     assert store.reap(due) == [younger.id]
-    assert store.reap(due + SILENCE) == [older.id, younger.id]
+    assert store.reap(due + MINUTE) == [older.id, younger.id]
     assert store.reap(due + timedelta(seconds=5), reannounce_after=timedelta(seconds=5)) == [older.id, younger.id]
     store.mark_announced("nonsense", now)
 
 
-def test_what_was_announced_and_comes_back_is_announced_anew(store, waiting, lease, now):
+def test_a_task_that_returns_to_the_queue_is_announced_again(store, waiting, lease, now):
     task = waiting()
     store.mark_announced(task.id, now)
     store.claim(task.id, "w", lease, now)
@@ -85,7 +85,7 @@ def test_what_was_announced_and_comes_back_is_announced_anew(store, waiting, lea
     assert store.reap(now) == [task.id]
 
 
-def test_tasks_that_ended_long_ago_are_told_oldest_first(store, waiting, running, now):
+def test_tasks_that_ended_long_ago_are_listed_oldest_first(store, waiting, running, now):
     ended = [store.request_cancel(waiting().id, now + timedelta(days=day)).id for day in (2, 1, 3)]
     running()
     assert [task.id for task in store.expired_tasks(now + timedelta(days=3))] == [ended[1], ended[0]]
@@ -94,7 +94,7 @@ def test_tasks_that_ended_long_ago_are_told_oldest_first(store, waiting, running
 
 @pytest.mark.parametrize("lines", [1, 7, 20])
 def test_a_worker_that_is_killed_at_any_moment_loses_no_task(url, store, waiting, lease, now, lines):
-    made = {waiting().id for _ in range(200)}
+    ids = {waiting().id for _ in range(200)}
     command = [sys.executable, "-c", WORK, url, now.isoformat()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
         for _ in range(lines):
@@ -102,5 +102,5 @@ def test_a_worker_that_is_killed_at_any_moment_loses_no_task(url, store, waiting
         worker.kill()
     taken = [task for task in store.list(limit=500).tasks if task.status in RUNNING]
     assert len(taken) >= lines
-    assert set(store.reap(now + lease)) == made
+    assert set(store.reap(now + lease)) == ids
     assert store.counts()[Status.QUEUED] == 200

@@ -1,4 +1,4 @@
-"""The table of what may follow what."""
+"""The table of status transitions."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ def test_every_status_is_in_the_table_and_final_running_or_queued():
     assert not FINAL & RUNNING
 
 
-def test_whatever_runs_may_go_back_to_the_queue_fail_or_be_cancelled():
+def test_a_running_task_may_be_queued_again_fail_or_be_cancelled():
     assert all({Status.QUEUED, Status.FAILED, Status.CANCELLED} <= TRANSITIONS[status] for status in RUNNING)
 
 
-def test_what_has_ended_is_only_queued_again_and_what_is_complete_never():
+def test_an_ended_task_can_only_be_queued_again_and_a_completed_one_never():
     assert TRANSITIONS[Status.COMPLETED] == frozenset()
     assert TRANSITIONS[Status.FAILED] == TRANSITIONS[Status.CANCELLED] == {Status.QUEUED}
 
 
 def test_every_status_can_be_reached_from_the_queue():
-    seen, edge = {Status.QUEUED}, {Status.QUEUED}
+    reached, edge = {Status.QUEUED}, {Status.QUEUED}
     while edge:
-        edge = set().union(*(TRANSITIONS[status] for status in edge)) - seen
-        seen |= edge
-    assert seen == set(Status)
+        edge = set().union(*(TRANSITIONS[status] for status in edge)) - reached
+        reached |= edge
+    assert reached == set(Status)
 
 
-def test_a_forbidden_step_is_told_in_one_line():
+def test_a_forbidden_transition_is_reported_in_one_line():
     check_transition(Status.QUEUED, Status.DOWNLOADING)
     with pytest.raises(TransitionForbidden, match="a task that is completed cannot become queued"):
         check_transition(Status.COMPLETED, Status.QUEUED)

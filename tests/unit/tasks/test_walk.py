@@ -1,4 +1,4 @@
-"""Random walks: whatever workers and people do in whatever order, a task stays sound."""
+"""Random walks: in whatever order workers and clients act, a task stays consistent."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ API_ERRORS = (LeaseLost, TaskMissing, TransitionForbidden)
 
 
 class Crowd:
-    """Three workers and some people who do anything at all to a task, at times that only rise."""
+    """Three workers and some clients that act on a task at random, at increasing times."""
 
     def __init__(self, store: TaskStore, seed: int, now: datetime, output: Output, performance: Performance) -> None:
         self.store, self.random, self.now = store, random.Random(seed), now
         self.output, self.performance = output, performance
 
     def act(self, task_id: str) -> str:
-        """One random call; its name."""
+        """Make one random call; returns its name."""
         self.now += timedelta(seconds=self.random.randrange(20))
         name, call = self.random.choice(self._calls(task_id, self.random.choice("aaaabc")))
         with suppress(API_ERRORS):
@@ -36,17 +36,17 @@ class Crowd:
     def _calls(self, task: str, worker: str) -> list[tuple[str, Callable[[], object]]]:
         store, now, lease = self.store, self.now, timedelta(seconds=60)
         retry = self.random.choice([None, timedelta(seconds=5)])
-        stage = self.random.choice(list(Status))
+        status = self.random.choice(list(Status))
         output = replace(self.output, size=self.random.randrange(100))
-        often = [
+        frequent = [
             ("claim", lambda: store.claim(task, worker, lease, now)),
-            ("advance", lambda: store.advance(task, worker, stage, now)),
+            ("advance", lambda: store.advance(task, worker, status, now)),
             ("add_output", lambda: store.add_output(task, worker, output, now)),
             ("heartbeat", lambda: store.heartbeat(task, worker, lease, TaskProgress("track", 1), now)),
             ("finish", lambda: store.finish(task, worker, self.performance, {"track": 1.0}, now)),
         ]
         return [
-            *often * 5,
+            *frequent * 5,
             ("fail", lambda: store.fail(task, worker, BUSY, now, retry)),
             ("release", lambda: store.release(task, worker, now)),
             ("cancel", lambda: store.cancel(task, worker, now)),
@@ -56,12 +56,12 @@ class Crowd:
         ]
 
 
-def is_sound(task: Task) -> bool:
-    held = task.lease_owner is not None and task.lease_until is not None
+def is_consistent(task: Task) -> bool:
+    leased = task.lease_owner is not None and task.lease_until is not None
     free = task.lease_owner is None and task.lease_until is None
     return all(
         [
-            held if task.status in RUNNING else free,
+            leased if task.status in RUNNING else free,
             (task.status in FINAL) == (task.finished_at is not None),
             0 <= task.attempts <= task.max_attempts,
             task.status is not Status.QUEUED or (task.attempts < task.max_attempts and not task.cancel_requested),
@@ -77,38 +77,40 @@ def follows(before: Task, after: Task, did: str) -> bool:
     if before.status in FINAL:
         return did == "retry" and before.status is not Status.COMPLETED and after.status is Status.QUEUED
     changed = after.status is not before.status
-    kept = before.lease_owner is None or after.lease_owner in (None, before.lease_owner)
-    return kept and after.revision > before.revision and (not changed or after.status in TRANSITIONS[before.status])
+    same_owner = before.lease_owner is None or after.lease_owner in (None, before.lease_owner)
+    return (
+        same_owner and after.revision > before.revision and (not changed or after.status in TRANSITIONS[before.status])
+    )
 
 
-def test_random_walks_of_calls_keep_a_task_sound_and_reach_every_status(store, waiting, output, performance, now):
-    seen = set()
+def test_random_walks_of_calls_keep_a_task_consistent_and_reach_every_status(store, waiting, output, performance, now):
+    reached = set()
     for seed in range(6):
         crowd = Crowd(store, seed, now, output, performance)
         before = waiting()
         for _ in range(200):
             did = crowd.act(before.id)
             after = store.get(before.id)
-            assert is_sound(after), (seed, did, before, after)
+            assert is_consistent(after), (seed, did, before, after)
             assert follows(before, after, did), (seed, did, before, after)
-            seen.add(after.status)
+            reached.add(after.status)
             before = after
-    assert seen == set(Status)
+    assert reached == set(Status)
 
 
-def test_racing_walks_leave_sound_tasks(store, waiting, output, performance, now):
+def test_racing_walks_leave_consistent_tasks(store, waiting, output, performance, now):
     ids = [waiting().id for _ in range(3)]
-    stop, unsound = threading.Event(), []
+    stop, inconsistent = threading.Event(), []
 
     def watch() -> None:
         latest = {task: store.get(task) for task in ids}
         while not stop.wait(0.001):
             for task in ids:
-                seen = store.get(task)
-                ended = latest[task].status is Status.COMPLETED and seen != latest[task]
-                if not is_sound(seen) or ended or seen.revision < latest[task].revision:
-                    unsound.append((latest[task], seen))
-                latest[task] = seen
+                current = store.get(task)
+                ended = latest[task].status is Status.COMPLETED and current != latest[task]
+                if not is_consistent(current) or ended or current.revision < latest[task].revision:
+                    inconsistent.append((latest[task], current))
+                latest[task] = current
 
     def walk(seed: int) -> None:
         crowd = Crowd(store, seed, now, output, performance)
@@ -121,4 +123,4 @@ def test_racing_walks_leave_sound_tasks(store, waiting, output, performance, now
             walker.result()
         stop.set()
         watcher.result()
-    assert not unsound
+    assert not inconsistent

@@ -45,7 +45,7 @@ def owned(task_id: str, desk: AppState, caller: Caller) -> Task:
     """The task. Raises TaskMissing for others' too: nobody learns that they are there."""
     task = desk.store.get(task_id)
     if not caller.owns(task):
-        raise TaskMissing(f"there is no task {task_id}")
+        raise TaskMissing(f"task {task_id} does not exist")
     return task
 
 
