@@ -6,6 +6,7 @@ import hashlib
 import json
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
+from lipsync.engines.wav2lip.architecture import expected_weights
 from lipsync.faces.landmarker import Landmarker
 from lipsync.models.session_cache import SessionCache
 from lipsync.types import Colour, Frame
@@ -359,3 +361,22 @@ def _graph(
     graph = onnx.helper.make_graph(made, "stand_in", ports, [result], stored)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
+
+
+@pytest.fixture(scope="session")
+def wav2lip_weights() -> dict[str, NDArray[np.float32]]:
+    """All tensors of a Wav2Lip checkpoint by name, random by the rule that the original's reference figures used."""
+    return {name: random_weight(name, shape) for name, shape in expected_weights().items()}
+
+
+def random_weight(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    generator = np.random.default_rng(zlib.crc32(name.encode()))
+    if name.endswith("running_var"):
+        return generator.uniform(0.5, 1.5, shape).astype(np.float32)
+    if name.endswith("running_mean"):
+        return (0.1 * generator.standard_normal(shape)).astype(np.float32)
+    if len(shape) == 1:
+        base = 1.0 if name.endswith("conv_block.1.weight") else 0.0
+        return (base + 0.1 * generator.standard_normal(shape)).astype(np.float32)
+    fan_in = int(np.prod(shape[1:]))
+    return (generator.standard_normal(shape) * np.sqrt(1.0 / fan_in)).astype(np.float32)

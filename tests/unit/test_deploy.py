@@ -6,16 +6,12 @@ import os
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lipsync.cli.exit_codes import EXIT_CODES
 from lipsync.settings import load_settings, setting_infos
-from lipsync.tasks.secrets import webhook_secret
-from lipsync.tasks.webhooks import webhook_headers
 
 yaml = pytest.importorskip("yaml", reason="needs PyYAML")
 
@@ -122,31 +118,3 @@ def test_the_bucket_is_made_once_and_found_again(compose):
             assert (done.returncode, done.stdout) == (0, "bucket made is there\n"), done.stderr
     finally:
         server.stop()
-
-
-@pytest.fixture(scope="module")
-def handbook() -> str:
-    return (ROOT / "docs" / "operations.md").read_text("utf-8")
-
-
-def test_the_handbook_tells_what_to_do_about_every_code(handbook):
-    told = set(re.findall(r"`([a-z_]+)`", handbook))
-    assert {error.code for error in EXIT_CODES} | {"bug"} <= told
-
-
-def test_the_handbook_names_settings_that_are_there(handbook, settings_names):
-    assert set(NAME.findall(handbook)) - {"LIPSYNC_API_KEY", "LIPSYNC_S3"} <= settings_names
-
-
-def test_the_handbooks_receiver_knows_our_calls(handbook):
-    defined: dict[str, Any] = {}
-    exec(re.search(r"```python\n(.+?)```", handbook, re.DOTALL)[1], defined)
-    now, body = datetime.now(UTC), b'{"event":"task.completed"}'
-    secret = webhook_secret("secret", "k1")
-    headers = webhook_headers(secret, "one", "task.completed", body, now)
-    assert defined["is_ours"](secret, headers, body)
-    assert not defined["is_ours"]("secret", headers, body)
-    assert not defined["is_ours"](webhook_secret("secret", "k2"), headers, body)
-    assert not defined["is_ours"](secret, headers, body + b" ")
-    old = webhook_headers(secret, "one", "task.completed", body, now - timedelta(minutes=6))
-    assert not defined["is_ours"](secret, old, body)

@@ -1,0 +1,114 @@
+"""Make the pictures of docs/explanation/how-it-works.md from the media of ``lipsync demo``.
+
+    python scripts/make_docs_pictures.py
+
+Needs nothing but the package.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import lipsync
+from lipsync.demo import demo_media
+from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, eye_distance
+from lipsync.faces.landmarker import Landmarker
+from lipsync.media.probe import probe
+from lipsync.media.reader import read
+from lipsync.models.session_cache import SessionCache
+from lipsync.types import Frame, Landmarks
+
+FOLDER = Path(__file__).parent.parent / "docs/explanation/pictures"
+Image = NDArray[np.uint8]  # (height, width, 3) BGR
+UPPER_LIP, LOWER_LIP = 13, 14  # inner edges, in the middle
+SHOWN = range(10, 66, 7)  # frames
+GREY, BLUE, RED, GREEN = (120, 120, 120), (200, 120, 40), (60, 60, 200), (80, 200, 80)  # BGR
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, demo_media() as media:
+        result = Path(folder) / "result.mp4"
+        lipsync.sync(media.clip, media.voice, result)
+        before, after = images(media.clip), images(result)
+        tracks = [landmarks_of(media.clip), landmarks_of(result)]
+    save("tracking.jpg", tracking(before[38], tracks[0][38]))
+    save("motion.png", motion(*([opening(points) for points in track] for track in tracks)))
+    save("mouths.jpg", mouths(before, after, tracks[0]))
+
+
+def save(name: str, image: Image) -> None:
+    cv2.imwrite(str(FOLDER / name), image, (cv2.IMWRITE_JPEG_QUALITY, 88, cv2.IMWRITE_PNG_COMPRESSION, 9))
+    print(f"{name}: {(FOLDER / name).stat().st_size} bytes")
+
+
+def frames(path: Path) -> list[Frame]:
+    return list(read(probe(path)))
+
+
+def images(path: Path) -> list[Image]:
+    return [bgr(frame) for frame in frames(path)]
+
+
+def bgr(frame: Frame) -> Image:
+    planes = np.concatenate([plane.ravel() for plane in (frame.y, frame.u, frame.v)])
+    height, width = frame.y.shape
+    return np.asarray(cv2.cvtColor(planes.reshape(height * 3 // 2, width), cv2.COLOR_YUV2BGR_I420), np.uint8)
+
+
+def landmarks_of(path: Path) -> list[Landmarks]:
+    with Landmarker.open(SessionCache()) as landmarker:
+        return [landmarker.find(frame)[0].landmarks for frame in frames(path)]
+
+
+def opening(points: Landmarks) -> float:
+    """Gap between the lips in eye distances."""
+    return float(np.linalg.norm(points[LOWER_LIP, :2] - points[UPPER_LIP, :2])) / eye_distance(points)
+
+
+def tracking(image: Image, points: Landmarks) -> Image:
+    """The face with its 478 points; the lips' edges are connected."""
+    large = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    for x, y, _ in points:
+        cv2.circle(large, (round(2 * x), round(2 * y)), 1, GREEN, -1, cv2.LINE_AA)
+    for outline in (LIPS_OUTER, LIPS_INNER):
+        cv2.polylines(large, [np.int32(2 * points[list(outline), :2])], True, RED, 1, cv2.LINE_AA)
+    left, top = 2 * points[:, :2].min(0) - 60
+    right, bottom = 2 * points[:, :2].max(0) + 60
+    return np.ascontiguousarray(large[int(top) : int(bottom), int(left) : int(right)])
+
+
+def motion(original: list[float], result: list[float]) -> Image:
+    """Both openings over time as curves."""
+    width, height, margin = 900, 260, 40
+    chart = np.full((height, width, 3), 255, np.uint8)
+    highest = max(*original, *result)
+    for values, colour, name, row in ((original, GREY, "original clip", 24), (result, BLUE, "result", 44)):
+        x = np.linspace(margin, width - margin, len(values))
+        y = height - margin - np.array(values) / highest * (height - 2 * margin)
+        cv2.polylines(chart, [np.int32(np.stack([x, y], 1))], False, colour, 2, cv2.LINE_AA)
+        cv2.putText(chart, name, (margin + 10, row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+    cv2.line(chart, (margin, height - margin), (width - margin, height - margin), GREY, 1)
+    for second in range(4):
+        x = margin + second * (width - 2 * margin) // 3
+        label = f"{second} s"
+        cv2.putText(chart, label, (x - 10, height - 15), cv2.FONT_HERSHEY_SIMPLEX, 0.5, GREY, 1, cv2.LINE_AA)
+    return chart
+
+
+def mouths(before: list[Image], after: list[Image], track: list[Landmarks]) -> Image:
+    """Three rows of the same crops: original, result and their difference, four times as strong."""
+    centre = np.mean([points[[UPPER_LIP, LOWER_LIP], :2].mean(0) for points in track], axis=0)
+    left, top = int(centre[0]) - 60, int(centre[1]) - 55
+    rows = [[images[k][top : top + 110, left : left + 120] for k in SHOWN] for images in (before, after)]
+    rows.append([cv2.convertScaleAbs(cv2.absdiff(a, b), alpha=4) for a, b in zip(*rows, strict=True)])
+    return np.vstack([np.hstack(row) for row in rows])
+
+
+if __name__ == "__main__":
+    main()
