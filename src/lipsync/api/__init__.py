@@ -1,1 +1,1 @@
-"""The service's HTTP interface."""
+"""The REST API of the service."""

@@ -1,4 +1,4 @@
-"""The service's application."""
+"""The FastAPI application."""
 
 from __future__ import annotations
 
@@ -12,28 +12,34 @@ from lipsync.api.auth import check_keys
 from lipsync.api.body_limit import BodyLimitMiddleware
 from lipsync.api.errors import add_handlers, add_schemas
 from lipsync.api.metrics import MetricsMiddleware
-from lipsync.api.routes import events, files, health, tasks, tus, uploads, webhooks
-from lipsync.api.routes import legacy as older
-from lipsync.api.routes import options as about
+from lipsync.api.routes import events, files, health, legacy, options, tasks, tus, uploads, webhooks
 from lipsync.api.state import Services, open_state
 
-ROUTES = (tasks, events, webhooks, uploads, tus, files, about, health, older)
+ROUTES = (tasks, events, webhooks, uploads, tus, files, options, health, legacy)
+DESCRIPTION = """\
+Send a video or photo and an audio track; get the video back with its mouth re-animated to the audio.
+
+1. Upload the inputs (`POST /v1/uploads`), or use URLs that the service can fetch.
+2. Create a task (`POST /v1/tasks`).
+3. Watch it (`GET /v1/tasks/{task_id}/events`), poll it (`GET /v1/tasks/{task_id}`), or set a webhook.
+4. Download the result (`GET /v1/tasks/{task_id}/outputs/{engine}`).\
+"""
 TAGS = [
-    {"name": "tasks", "description": "Footage and a voice go in, one published file for each engine comes out."},
-    {"name": "uploads", "description": "Inputs that are on no server yet, in one request or, with tus 1.0, in many."},
-    {"name": "files", "description": "Results, where they are published on the service's own disk."},
-    {"name": "service", "description": "What it offers, and how it is."},
-    {"name": "older service", "description": "The endpoints of the service before this one."},
+    {"name": "tasks", "description": "Create tasks, follow their progress and download their results."},
+    {"name": "uploads", "description": "Send input files, in one request or resumably with tus 1.0.0."},
+    {"name": "files", "description": "Download results from local storage through signed links."},
+    {"name": "service", "description": "Query options, estimates, health and metrics."},
+    {"name": "legacy", "description": "Endpoints of the service's predecessor, for existing clients."},
 ]
 
 
 def operation_id(route: APIRoute) -> str:
-    """What generated clients call it: ``tasks_create``."""
-    return f"{route.endpoint.__module__.rpartition('.')[2]}_{route.name}"
+    """Return the handler's name, which is unique in the API: ``create_task``."""
+    return route.name
 
 
 class Application(FastAPI):
-    """FastAPI, with the problems in its documentation."""
+    """FastAPI with problem documents in its OpenAPI document."""
 
     def openapi(self) -> dict[str, Any]:
         schema = super().openapi()
@@ -42,22 +48,23 @@ class Application(FastAPI):
 
 
 def create_app(services: Services) -> FastAPI:
-    """The application over these services. Raises SettingInvalid if it would be open to everybody."""
+    """Create the application. Raises SettingInvalid if it would be open to other machines without API keys."""
     check_keys(services.settings)
     app = Application(
         title="lipsync",
         version=__version__,
         summary="Lip sync as a service",
+        description=DESCRIPTION,
         openapi_tags=TAGS,
         generate_unique_id_function=operation_id,
-        docs_url=None,  # these pages would run scripts from elsewhere, in the origin that has the keys
+        docs_url=None,  # FastAPI's pages load third-party scripts into the origin that has the keys
         redoc_url=None,
     )
-    app.state.desk = open_state(services)
+    app.state.lipsync = open_state(services)
     add_handlers(app, [route for module in ROUTES for route in module.router.routes])
     for module in ROUTES:
         app.include_router(module.router)
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(tus.TusMiddleware)
-    app.add_middleware(MetricsMiddleware, meter=app.state.desk.meter)
+    app.add_middleware(MetricsMiddleware, metrics=app.state.lipsync.metrics)
     return app

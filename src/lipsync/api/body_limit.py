@@ -1,4 +1,4 @@
-"""Requests that are no uploads are small: nobody fills the memory with one."""
+"""A size limit for request bodies other than uploads."""
 
 from __future__ import annotations
 
@@ -9,33 +9,39 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lipsync.api.errors import ApiError, on_api_error
 
-MOST = 1 << 20  # bytes
-UPLOADS = ("/v1/uploads", "/v1/tus/")
-TOLD = f"a request that is no upload has at most {MOST} bytes"
+MAX_BODY_BYTES = 1 << 20
+UPLOAD_PATHS = ("/v1/uploads", "/v1/tus/")
+DETAIL = f"request body too large: at most {MAX_BODY_BYTES} bytes are allowed outside uploads"
 
 
 class BodyLimitMiddleware:
-    """Around the application. Starlette's own limit answers in plain text."""
+    """Reject large bodies with a problem document; Starlette's own limit answers in plain text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(UPLOADS):
+        if scope["type"] != "http" or scope["path"].startswith(UPLOAD_PATHS):
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > MOST):
-            await on_api_error(Request(scope), ApiError("body_too_large", TOLD))(scope, receive, send)
+        if declares_too_much(Headers(scope=scope).get("content-length", "")):
+            await on_api_error(Request(scope), ApiError("body_too_large", DETAIL))(scope, receive, send)
             return
-        came = 0
+        received = 0
 
-        async def receiving() -> Message:
-            nonlocal came
+        async def limited_receive() -> Message:
+            nonlocal received
             message = await receive()
-            came += len(message.get("body", b""))
-            if came > MOST:
-                raise HTTPException(413, TOLD)  # the one kind that passes through the reading of a body
+            received += len(message.get("body", b""))
+            if received > MAX_BODY_BYTES:
+                raise HTTPException(413, DETAIL)  # the only exception that FastAPI lets through while it reads a body
             return message
 
-        await self._app(scope, receiving, send)
+        await self._app(scope, limited_receive, send)
+
+
+def declares_too_much(content_length: str) -> bool:
+    """Whether a Content-Length header announces more than the limit; malformed values do not."""
+    if not (content_length.isascii() and content_length.isdigit()):
+        return False
+    return len(content_length) > 18 or int(content_length) > MAX_BODY_BYTES

@@ -1,7 +1,7 @@
-"""What an error is over HTTP: its status, and its body, which is a problem of RFC 9457.
+"""HTTP statuses and bodies of errors. Bodies are problem documents (RFC 9457).
 
-No other file knows a status of an error. An error of the package has its status in STATUS; what only the interface
-refuses is a Refusal, whose code has its status in REFUSALS.
+Only this module maps errors to statuses: STATUS for the errors of the package, API_ERRORS for those that only the API
+raises.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import http
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -24,7 +25,9 @@ from lipsync import errors as tree
 
 MEDIA_TYPE = "application/problem+json"
 SERVER_ERROR = 500
-OLDER = "/lip_sync_task"  # the older service's paths
+LEGACY_PATH = "/lip_sync_task"
+RETRY_AFTER = "5"  # seconds, for errors that may pass
+logger = logging.getLogger("lipsync.api")
 
 STATUS: Mapping[type[tree.LipsyncError], int] = MappingProxyType(
     {
@@ -80,39 +83,75 @@ STATUS: Mapping[type[tree.LipsyncError], int] = MappingProxyType(
     }
 )
 
-API_ERRORS: Mapping[str, tuple[int, str]] = MappingProxyType(
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """An error that only the API raises."""
+
+    status: int
+    title: str
+    remedy: str
+
+
+API_ERRORS: Mapping[str, ErrorKind] = MappingProxyType(
     {
-        "key_missing": (401, "An API key is wanted"),
-        "key_unknown": (401, "There is no such API key"),
-        "host_unknown": (403, "Without API keys only this machine is served"),
-        "scope_missing": (403, "The API key may not do that"),
-        "link_invalid": (403, "The link is not good, or not any more"),
-        "file_missing": (404, "There is no such file"),
-        "output_missing": (404, "There is no such output"),
-        "upload_missing": (404, "There is no such upload"),
-        "upload_unusable": (422, "An upload that is named cannot be used"),
-        "upload_incomplete": (409, "The upload is not whole yet"),
-        "upload_locked": (423, "Somebody else is writing to the upload"),
-        "upload_expired": (410, "The upload was given up"),
-        "upload_too_large": (413, "The upload is larger than is allowed"),
-        "body_too_large": (413, "The request is larger than is allowed"),
-        "offset_conflict": (409, "The upload is elsewhere"),
-        "tus_version": (412, "Another version of tus is spoken here"),
-        "tus_header": (400, "A header of tus is missing or makes no sense"),
-        "tus_content_type": (415, "Parts of an upload are application/offset+octet-stream"),
-        "tus_checksum": (460, "The part is not what was announced"),
-        "range_invalid": (416, "The file has no such part"),
-        "rate_exceeded": (429, "Too many requests"),
-        "tasks_exceeded": (429, "Too many tasks that are not finished"),
-        "uploads_exceeded": (429, "Too many bytes of uploads are kept"),
-        "streams_exceeded": (429, "Too many event streams"),
-        "not_ready": (503, "The service is not ready"),
+        "key_missing": ErrorKind(401, "An API key is required", "Send an API key as a bearer token."),
+        "key_unknown": ErrorKind(401, "The API key is invalid", "Use a key that exists and is not revoked."),
+        "host_unknown": ErrorKind(
+            403,
+            "The request does not come from this machine",
+            "Without API keys the service serves this machine only. Require keys, or set LIPSYNC_PUBLIC_URL.",
+        ),
+        "scope_missing": ErrorKind(
+            403, "The API key lacks a scope", "Use an API key that has the scope named in the detail."
+        ),
+        "link_invalid": ErrorKind(
+            403, "The link is invalid or has expired", "Get the task again: it contains fresh links."
+        ),
+        "file_missing": ErrorKind(
+            404, "The file does not exist", "Check that the task exists and its results were not deleted."
+        ),
+        "output_missing": ErrorKind(404, "The output does not exist", "Get the task: it lists the outputs that exist."),
+        "upload_missing": ErrorKind(
+            404, "The upload does not exist", "Check the id and the API key, or upload the file again."
+        ),
+        "upload_unusable": ErrorKind(
+            422, "An upload cannot be used as an input", "Complete the upload, or upload the file again."
+        ),
+        "upload_incomplete": ErrorKind(409, "The upload is incomplete", "Send the remaining bytes."),
+        "upload_locked": ErrorKind(
+            423, "The upload is locked by another request", "Wait until the other request has finished."
+        ),
+        "upload_expired": ErrorKind(410, "The upload has expired", "Upload the file again."),
+        "upload_too_large": ErrorKind(
+            413, "The upload is too large", "Upload a smaller file, or raise LIPSYNC_MAX_UPLOAD_BYTES."
+        ),
+        "body_too_large": ErrorKind(413, "The request body is too large", "Send files as uploads."),
+        "offset_conflict": ErrorKind(
+            409, "The upload continues at another offset", "Continue at the offset in Upload-Offset."
+        ),
+        "tus_version": ErrorKind(412, "The tus version is not supported", "Send the header Tus-Resumable: 1.0.0."),
+        "tus_header": ErrorKind(400, "A tus header is invalid", "Correct the header named in the detail."),
+        "tus_content_type": ErrorKind(
+            415, "The content type is not supported", "Send the part as application/offset+octet-stream."
+        ),
+        "tus_checksum": ErrorKind(460, "The part does not match its checksum", "Send the part again."),
+        "range_invalid": ErrorKind(
+            416, "The range is outside the file", "Request a range within the size of the file."
+        ),
+        "rate_exceeded": ErrorKind(429, "The rate limit is exceeded", "Wait for the time in Retry-After."),
+        "tasks_exceeded": ErrorKind(
+            429, "The API key has too many unfinished tasks", "Wait until tasks finish, or cancel some."
+        ),
+        "uploads_exceeded": ErrorKind(429, "The upload quota is exceeded", "Delete uploads that are no longer needed."),
+        "streams_exceeded": ErrorKind(429, "The API key has too many event streams", "Close an event stream."),
+        "not_ready": ErrorKind(503, "The service is not ready", "Retry later."),
     }
 )
 
 
 class ApiError(Exception):
-    """The interface itself refuses, with a code of REFUSALS and headers for the answer."""
+    """An error of the API itself, with a code from API_ERRORS and headers for the response."""
 
     def __init__(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -122,40 +161,44 @@ class ApiError(Exception):
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with a request."""
+    """One invalid part of a request."""
 
-    where: str = Field(description="where it is in the request", examples=["body.video.url"])
-    detail: str = Field(examples=["Field required"])
+    where: str = Field(description="Path of the invalid part within the request.", examples=["body.video.url"])
+    detail: str = Field(description="What is wrong with it.", examples=["Field required"])
 
 
 class ProblemDetails(BaseModel):
-    """What went wrong, as RFC 9457 words it."""
+    """An error response in the format of RFC 9457."""
 
-    type: str = Field(examples=["urn:lipsync:problem:task_missing"])
-    title: str = Field(examples=["There is no such task"])
-    status: int = Field(examples=[404])
-    detail: str = Field(examples=["task 0192f0c1 does not exist"])
-    code: str = Field(description="stable, for programs", examples=["task_missing"])
-    instance: str = Field(description="the path that was asked for", examples=["/v1/tasks/0192f0c1"])
-    error: str | None = Field(
-        default=None, description="the detail again, where clients of the older service look for it"
+    type: str = Field(
+        description="URI of the kind of problem; ends in the code.", examples=["urn:lipsync:problem:task_missing"]
     )
+    title: str = Field(description="The kind of problem in a few words.", examples=["The task does not exist"])
+    status: int = Field(description="HTTP status code.", examples=[404])
+    detail: str = Field(
+        description="What is wrong with this request, for people.", examples=["task 0192f0c1 does not exist"]
+    )
+    code: str = Field(description="Stable code of the problem, for programs.", examples=["task_missing"])
+    instance: str = Field(description="Path of the request.", examples=["/v1/tasks/0192f0c1"])
+    remedy: str | None = Field(default=None, description="How to solve the problem.", examples=["Check the ID."])
+    error: str | None = Field(default=None, description="Copy of `detail`; on the legacy endpoints only.")
     faults: list[Fault] | None = Field(
-        default=None, description="of a request that makes no sense: each thing wrong with it"
+        default=None, description="Each invalid part of the request, if the request does not match its schema."
     )
 
 
-def answer(
+def problem_response(
     request: Request,
     status: int,
     code: str,
     title: str,
     detail: str,
     *,
+    remedy: str | None = None,
     headers: Mapping[str, str] | None = None,
     faults: list[Fault] | None = None,
 ) -> Response:
-    """The problem as an answer."""
+    """Build a response whose body is a problem document."""
     problem = ProblemDetails(
         type=f"urn:lipsync:problem:{code}",
         title=title,
@@ -163,7 +206,8 @@ def answer(
         detail=detail,
         code=code,
         instance=request.url.path,
-        error=detail if request.url.path.startswith(OLDER) else None,
+        remedy=remedy or None,
+        error=detail if request.url.path.startswith(LEGACY_PATH) else None,
         faults=faults,
     )
     content = problem.model_dump(exclude_none=True)
@@ -171,39 +215,47 @@ def answer(
 
 
 def on_error(request: Request, exc: Exception) -> Response:
-    """An error of the package. What is the service's own fault is logged, not told."""
+    """Respond to an error of the package. The text of a server error is logged, not sent."""
     assert isinstance(exc, tree.LipsyncError)
-    status, title = STATUS[type(exc)], exc.title
-    detail = str(exc)
+    status, detail = STATUS[type(exc)], str(exc)
     if status >= SERVER_ERROR:
-        logging.getLogger("lipsync.api").error("%s %s: %s", request.method, request.url.path, exc)
-        detail = title
-    headers = {"Retry-After": "5"} if exc.retryable and status >= SERVER_ERROR else {}
-    return answer(request, status, exc.code, title, detail, headers=headers)
+        fields = {"event": "request_failed", "code": exc.code, "method": request.method, "path": request.url.path}
+        logger.error("%s %s failed: %s", request.method, request.url.path, exc, extra=fields)
+        detail = exc.title
+    headers = {"Retry-After": RETRY_AFTER} if exc.retryable and status >= SERVER_ERROR else {}
+    return problem_response(request, status, exc.code, exc.title, detail, remedy=exc.remedy, headers=headers)
 
 
 def on_api_error(request: Request, exc: Exception) -> Response:
-    """What the interface refuses."""
+    """Respond to an error of the API."""
     assert isinstance(exc, ApiError)
-    status, title = API_ERRORS[exc.code]
-    return answer(request, status, exc.code, title, exc.detail, headers=exc.headers)
+    kind = API_ERRORS[exc.code]
+    return problem_response(
+        request, kind.status, exc.code, kind.title, exc.detail, remedy=kind.remedy, headers=exc.headers
+    )
 
 
 def on_invalid(request: Request, exc: Exception) -> Response:
-    """A request that is not as the documentation has it. What was sent is not repeated: it may hold secrets."""
+    """Respond to a request that does not match its schema. The values are not repeated: they may be secret."""
     assert isinstance(exc, RequestValidationError)
-    faults = [Fault(where=writable(".".join(map(str, e["loc"]))), detail=writable(str(e["msg"]))) for e in exc.errors()]
+    faults = [
+        Fault(where=encodable(".".join(map(str, error["loc"]))), detail=encodable(str(error["msg"])))
+        for error in exc.errors()
+    ]
     detail = "; ".join(f"{fault.where}: {fault.detail}" for fault in faults[:3])
-    return answer(request, 422, "request_invalid", "The request makes no sense", detail, faults=faults)
+    remedy = "Correct the parts listed in faults."
+    return problem_response(
+        request, 422, "request_invalid", "The request is invalid", detail, remedy=remedy, faults=faults
+    )
 
 
-def writable(text: str) -> str:
-    """The text without halves of surrogate pairs, which JSON can bring in and UTF-8 cannot take out."""
+def encodable(text: str) -> str:
+    """Replace lone surrogates, which JSON can carry but UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class HttpErrors:
-    """What the framework refuses: paths, methods, bodies that are too large or no JSON."""
+    """Responds to errors of the framework: unknown paths, wrong methods, bodies that are too large or not JSON."""
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._routes = [route for route in routes if isinstance(route, Route)]
@@ -213,48 +265,54 @@ class HttpErrors:
         phrase = http.HTTPStatus(exc.status_code).phrase
         code = phrase.lower().replace(" ", "_").replace("-", "_")
         headers = dict(exc.headers or {})
-        if "Allow" in headers:  # the framework names the methods of the first route with that path alone
+        if "Allow" in headers:  # the framework lists the methods of the first matching route only
             headers["Allow"] = self._allowed(request.url.path)
-        return answer(request, exc.status_code, code, phrase, str(exc.detail), headers=headers)
+        return problem_response(request, exc.status_code, code, phrase, str(exc.detail), headers=headers)
 
     def _allowed(self, path: str) -> str:
         return ", ".join(sorted({m for r in self._routes if r.path_regex.match(path) for m in r.methods or ()}))
 
 
 def on_bug(request: Request, exc: Exception) -> Response:
-    """A fault of the service. The server logs where it came from; nobody else learns it."""
-    return answer(request, SERVER_ERROR, "internal", "The service has a fault", "it was logged, and can be looked into")
+    """Respond to an unexpected exception. The server logs the traceback; the client learns nothing about it."""
+    detail = "unexpected error; the service log contains the details"
+    return problem_response(request, SERVER_ERROR, "internal", "The service failed unexpectedly", detail)
 
 
-def on_gone(request: Request, exc: Exception) -> Response:
-    """Nobody is there to read it."""
+def on_disconnect(request: Request, exc: Exception) -> Response:
+    """End a request whose client has disconnected."""
     return Response(status_code=400)
 
 
 def add_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Answer every failure with a problem. ``routes``: all that the application has."""
+    """Turn every error into a problem document. ``routes`` are all routes of the application."""
     app.add_exception_handler(tree.LipsyncError, on_error)
     app.add_exception_handler(ApiError, on_api_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, HttpErrors(routes))
-    app.add_exception_handler(ClientDisconnect, on_gone)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_bug)
 
 
 def problems(*statuses: int, keyed: bool = True) -> dict[int | str, dict[str, Any]]:
-    """A route's failures for the documentation, by status; with those of every route, or every one that wants a key."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    always = (400, 401, 403, 422, 429, 500, 503) if keyed else (500, 503)
-    return {status: {"description": phrase(status), "content": content} for status in sorted({*always, *statuses})}
+    """Return the error responses of a route for the OpenAPI document.
+
+    The statuses that any route may answer with are included; ``keyed`` includes those of routes that need an API key.
+    """
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    common = (400, 401, 403, 422, 429, 500, 503) if keyed else (500, 503)
+    return {
+        status: {"description": describe_status(status), "content": content} for status in sorted({*common, *statuses})
+    }
 
 
-def phrase(status: int) -> str:
-    """What a status is called; tus has one of its own."""
-    return "Checksum Mismatch" if status == API_ERRORS["tus_checksum"][0] else http.HTTPStatus(status).phrase
+def describe_status(status: int) -> str:
+    """Return the reason phrase of a status; 460 is defined by tus."""
+    return "Checksum Mismatch" if status == API_ERRORS["tus_checksum"].status else http.HTTPStatus(status).phrase
 
 
 def add_schemas(schema: dict[str, Any]) -> None:
-    """The problem's schema, to which ``problems`` refers, into an OpenAPI document."""
+    """Add the schema of problem documents to an OpenAPI document."""
     own = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(own.pop("$defs", {}))

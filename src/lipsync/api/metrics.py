@@ -1,4 +1,4 @@
-"""What was answered, how often and how fast, in Prometheus' text format (version 0.0.4)."""
+"""Request and task metrics in the Prometheus text format, version 0.0.4."""
 
 from __future__ import annotations
 
@@ -9,98 +9,98 @@ from collections.abc import Iterator, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds, upper bounds
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Metrics:
-    """Counts answers by route, method and status. Safe from any thread."""
+    """Response counts and latencies by route, method and status. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._answers: Counter[tuple[str, str, int]] = Counter()
-        self._within: Counter[tuple[str, str, float]] = Counter()
+        self._responses: Counter[tuple[str, str, int]] = Counter()
+        self._buckets: Counter[tuple[str, str, float]] = Counter()
         self._seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
 
-    def note(self, route: str, method: str, status: int, seconds: float) -> None:
-        """One answer, begun after so many seconds."""
+    def record(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one response that started after ``seconds``."""
         with self._lock:
-            self._answers[route, method, status] += 1
+            self._responses[route, method, status] += 1
             self._seconds[route, method] += seconds
-            for bound in BOUNDS:
+            for bound in BUCKETS:
                 if seconds <= bound:
-                    self._within[route, method, bound] += 1
+                    self._buckets[route, method, bound] += 1
 
     def lines(self) -> Iterator[str]:
-        """The answers as text."""
+        """Yield the HTTP metrics in the text format."""
         with self._lock:
-            answers, within, seconds = dict(self._answers), dict(self._within), dict(self._seconds)
-        yield "# HELP lipsync_http_requests_total Answers by route, method and status."
+            responses, buckets, seconds = dict(self._responses), dict(self._buckets), dict(self._seconds)
+        yield "# HELP lipsync_http_requests_total HTTP responses by route, method and status."
         yield "# TYPE lipsync_http_requests_total counter"
         counts: Counter[tuple[str, str]] = Counter()
-        for (route, method, status), count in sorted(answers.items()):
+        for (route, method, status), count in sorted(responses.items()):
             counts[route, method] += count
-            yield line("lipsync_http_requests_total", count, route=route, method=method, status=str(status))
-        yield "# HELP lipsync_http_request_duration_seconds Time until an answer begins."
+            yield sample("lipsync_http_requests_total", count, route=route, method=method, status=str(status))
+        yield "# HELP lipsync_http_request_duration_seconds Time from request to response headers."
         yield "# TYPE lipsync_http_request_duration_seconds histogram"
         for (route, method), count in sorted(counts.items()):
-            where = {"route": route, "method": method}
-            for bound in BOUNDS:
-                inside = within.get((route, method, bound), 0)
-                yield line("lipsync_http_request_duration_seconds_bucket", inside, **where, le=str(bound))
-            yield line("lipsync_http_request_duration_seconds_bucket", count, **where, le="+Inf")
-            yield line("lipsync_http_request_duration_seconds_sum", seconds[route, method], **where)
-            yield line("lipsync_http_request_duration_seconds_count", count, **where)
+            labels = {"route": route, "method": method}
+            for bound in BUCKETS:
+                below = buckets.get((route, method, bound), 0)
+                yield sample("lipsync_http_request_duration_seconds_bucket", below, **labels, le=str(bound))
+            yield sample("lipsync_http_request_duration_seconds_bucket", count, **labels, le="+Inf")
+            yield sample("lipsync_http_request_duration_seconds_sum", seconds[route, method], **labels)
+            yield sample("lipsync_http_request_duration_seconds_count", count, **labels)
 
 
-def line(name: str, value: float, **labels: str) -> str:
-    """One sample."""
-    told = ",".join(f'{key}="{escaped(label)}"' for key, label in labels.items())
-    return f"{name}{{{told}}} {value}" if told else f"{name} {value}"
+def sample(name: str, value: float, **labels: str) -> str:
+    """Format one sample."""
+    pairs = ",".join(f'{label}="{escape_label(text)}"' for label, text in labels.items())
+    return f"{name}{{{pairs}}} {value}" if pairs else f"{name} {value}"
 
 
-def escaped(label: str) -> str:
-    """A label's value, as the format wants it."""
-    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+def escape_label(value: str) -> str:
+    """Escape a label value."""
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 def task_lines(counts: Mapping[str, int], enhancements: Mapping[str, int], oldest_waiting: float) -> Iterator[str]:
-    """Tasks by status and by how far their enhancement is, and how many seconds the oldest queued one has waited."""
+    """Yield the task metrics: tasks by status, enhancements by status, and the oldest queued task's wait in seconds."""
     yield "# HELP lipsync_tasks Tasks by status."
     yield "# TYPE lipsync_tasks gauge"
     for status, count in counts.items():
-        yield line("lipsync_tasks", count, status=status)
-    yield "# HELP lipsync_enhancements Tasks that asked for an enhancement, by how far that is."
+        yield sample("lipsync_tasks", count, status=status)
+    yield "# HELP lipsync_enhancements Tasks with an enhancement, by the enhancement's status."
     yield "# TYPE lipsync_enhancements gauge"
-    for step, count in enhancements.items():
-        yield line("lipsync_enhancements", count, step=step)
-    yield "# HELP lipsync_oldest_waiting_seconds For how long the oldest queued task has waited."
+    for status, count in enhancements.items():
+        yield sample("lipsync_enhancements", count, status=status)
+    yield "# HELP lipsync_oldest_waiting_seconds Wait of the oldest queued task."
     yield "# TYPE lipsync_oldest_waiting_seconds gauge"
-    yield line("lipsync_oldest_waiting_seconds", oldest_waiting)
+    yield sample("lipsync_oldest_waiting_seconds", oldest_waiting)
 
 
 class MetricsMiddleware:
-    """Around the application: notes every answer. Unknown paths are one route, or a scan would fill memory."""
+    """Record every response. Unknown paths share one route label, so that a scan cannot fill the memory."""
 
-    def __init__(self, app: ASGIApp, meter: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
-        self._meter = meter
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, seconds = time.monotonic(), 500, 0.0
+        started, status, seconds = time.monotonic(), 500, 0.0
 
-        async def sending(message: Message) -> None:
+        async def timed_send(message: Message) -> None:
             nonlocal status, seconds
             if message["type"] == "http.response.start":
-                status, seconds = message["status"], time.monotonic() - began
+                status, seconds = message["status"], time.monotonic() - started
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, timed_send)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             method = scope["method"] if scope["method"] in METHODS else "OTHER"
-            self._meter.note(route, method, status, seconds or time.monotonic() - began)
+            self._metrics.record(route, method, status, seconds or time.monotonic() - started)

@@ -1,32 +1,59 @@
-"""How often somebody may ask: a bucket of tokens that fills again at a steady rate."""
+"""Limits per API key: request rate and concurrent connections. Both are counted in this process's memory."""
 
 from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lipsync.api.errors import ApiError
 
-ROUNDING = 1e-6  # seconds
+ROUNDING = 1e-6  # seconds; keeps floating-point noise from adding a second to Retry-After
+CONCURRENCY_RETRY_AFTER = 30  # seconds
 
 
 class RateLimiter:
-    """One bucket for each name, in this process's memory; as many names as there are keys. Safe from any thread."""
+    """A token bucket per key. Thread-safe."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
         self._lock = threading.Lock()
-        self._levels: dict[str, tuple[float, float]] = {}  # tokens, and the time (seconds) of that level
+        self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and the time in seconds of that level
 
-    def take(self, name: str, seconds: float) -> None:
-        """Take one token at the time ``seconds``. Raises Refusal with the wait in Retry-After if there is none."""
+    def acquire(self, key: str, seconds: float) -> None:
+        """Take one token at time ``seconds``. Raises ApiError with Retry-After if the bucket is empty."""
         rate = self._per_minute / 60
         with self._lock:
-            level, since = self._levels.get(name, (float(self._per_minute), seconds))
-            level = min(self._per_minute, level + max(0.0, seconds - since) * rate)
-            enough = level >= 1
-            self._levels[name] = (level - 1 if enough else level, seconds)
-        if not enough:
-            wait = math.ceil((1 - level) / rate - ROUNDING)
-            told = f"{self._per_minute} requests a minute are allowed; the next in {wait} s"
-            raise ApiError("rate_exceeded", told, {"Retry-After": str(wait)})
+            tokens, updated = self._buckets.get(key, (float(self._per_minute), seconds))
+            tokens = min(self._per_minute, tokens + max(0.0, seconds - updated) * rate)
+            allowed = tokens >= 1
+            self._buckets[key] = (tokens - 1 if allowed else tokens, seconds)
+        if not allowed:
+            wait = math.ceil((1 - tokens) / rate - ROUNDING)
+            detail = f"rate limit exceeded: {self._per_minute} requests per minute; retry in {wait} s"
+            raise ApiError("rate_exceeded", detail, {"Retry-After": str(wait)})
+
+
+class ConcurrencyLimiter:
+    """At most ``limit`` open event streams per key. Thread-safe."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def slot(self, key: str) -> Iterator[None]:
+        """Occupy one slot inside the ``with`` block. Raises ApiError if none is free."""
+        with self._lock:
+            if self._open[key] >= self._limit:
+                detail = f"this API key already has {self._limit} event streams open; close one first"
+                raise ApiError("streams_exceeded", detail, {"Retry-After": str(CONCURRENCY_RETRY_AFTER)})
+            self._open[key] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open[key] -= 1

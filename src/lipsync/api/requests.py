@@ -100,10 +100,10 @@ def source(given: FromUrl | FromUpload, uploads: UploadStore, key_id: str | None
         check_address(given.url)
         return Source("url", given.url, given.sha256)
     try:
-        upload = uploads.whole(given.upload, key_id, now)
+        upload = uploads.get_complete(given.upload, key_id, now)
     except ApiError as exc:
-        raise ApiError("upload_unusable", f"{given.upload}: {exc.detail}") from exc
-    uploads.keep(upload)
+        raise ApiError("upload_unusable", f"upload {given.upload} cannot be used: {exc.detail}") from exc
+    uploads.touch(upload)
     return Source("upload", f"{upload.id}/{CONTENT}", upload.sha256, upload.length)
 
 

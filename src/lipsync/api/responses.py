@@ -1,4 +1,4 @@
-"""What is shown of a task. Credentials and signatures in addresses never are; links to results are always fresh."""
+"""The JSON forms of tasks and uploads. Credentials and signatures in URLs are removed; links to results are fresh."""
 
 from __future__ import annotations
 
@@ -11,170 +11,173 @@ from pydantic import BaseModel, Field
 from lipsync.net.url import redact
 from lipsync.pipeline.job import EnhanceStatus
 from lipsync.storage.base import Storage
-from lipsync.tasks.task import Delivery, EnhancementRecord, LogLine, Source, Status, Task
+from lipsync.tasks.task import Delivery, EnhancementRecord, LogLine, Manifest, Source, Status, Task
 
-TaskId = Annotated[str, Field(examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])]
+TaskId = Annotated[str, Field(description="The task's id.", examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])]
+Bytes = Annotated[int, Field(description="Size in bytes.")]
+Sha256 = Annotated[str, Field(description="SHA-256 in hexadecimal.")]
+FreshLink = Annotated[str, Field(description="A fresh link to the file. It may expire.")]
 
 
 class SourceView(BaseModel):
-    """An input: of ``url`` and ``upload`` there is one."""
+    """An input. Either `url` or `upload` is set."""
 
-    url: str | None = Field(default=None, description="without credentials and query")
-    upload: str | None = None
-    sha256: str | None = None
-    bytes: int | None = None
+    url: str | None = Field(default=None, description="URL without credentials and query.")
+    upload: str | None = Field(default=None, description="Id of the upload.")
+    sha256: str | None = Field(default=None, description="SHA-256 in hexadecimal, once known.")
+    bytes: int | None = Field(default=None, description="Size in bytes, once known.")
 
 
 class OutputView(BaseModel):
     """A published result."""
 
-    engine: str
+    engine: str = Field(description="The engine that made it.", examples=["rewrite"])
     variant: str = Field(
-        description="final; plain, the lip-sync alone where it was to be enhanced; or another offset of the sound",
+        description="`final`; `plain`, the result before enhancement; or the name of an offset copy.",
         examples=["final"],
     )
-    key: str
-    url: str = Field(description="fresh; it may expire")
-    size: int = Field(description="bytes")
-    sha256: str
-    width: int
-    height: int
-    duration: float = Field(description="seconds")
+    key: str = Field(description="Key of the file in the storage.")
+    url: FreshLink
+    size: Bytes
+    sha256: Sha256
+    width: int = Field(description="Width in pixels.")
+    height: int = Field(description="Height in pixels.")
+    duration: float = Field(description="Duration in seconds.")
 
 
 class ProgressView(BaseModel):
-    """How far a stage is, in its own units."""
+    """The progress of the current stage."""
 
-    stage: str
-    done: int
-    total: int | None = Field(description="null: nobody knows")
+    stage: str = Field(description="The current stage.", examples=["synthesise"])
+    done: int = Field(description="Completed units: frames, or bytes of a transfer.")
+    total: int | None = Field(description="Total units; null if unknown.")
 
 
 class ErrorView(BaseModel):
-    """Why it failed, or why the attempt before did."""
+    """Why the task, or its previous attempt, failed."""
 
-    code: str
-    message: str
-    retryable: bool
+    code: str = Field(description="Stable code of the error.", examples=["no_face_found"])
+    message: str = Field(description="What went wrong, for people.")
+    retryable: bool = Field(description="Whether another attempt may succeed.")
 
 
 class EnhancementView(BaseModel):
-    """The step after the lip-sync. If it fails the task is completed all the same, with the plain output."""
+    """The enhancement of the result. If it fails, the task still completes, with the `plain` output."""
 
-    status: EnhanceStatus = Field(description="skipped: nobody asked for it, or there was nothing to do")
-    started_at: datetime | None
-    finished_at: datetime | None
-    error: ErrorView | None
+    status: EnhanceStatus = Field(description="The enhancement's status; `skipped` if none was requested or needed.")
+    started_at: datetime | None = Field(description="When the enhancement started (UTC).")
+    finished_at: datetime | None = Field(description="When the enhancement ended (UTC).")
+    error: ErrorView | None = Field(description="Why the enhancement failed.")
 
 
 class ManifestView(BaseModel):
-    """The published file that tells what was made of what, and how."""
+    """The published manifest: a JSON file with the inputs, options, results and versions."""
 
-    key: str
-    url: str = Field(description="fresh; it may expire")
-    size: int = Field(description="bytes")
-    sha256: str
+    key: str = Field(description="Key of the file in the storage.")
+    url: FreshLink
+    size: Bytes
+    sha256: Sha256
 
 
 class PerformanceView(BaseModel):
-    """What it took. Memory in bytes; video memory is null where there is no GPU."""
+    """Time and memory used. GPU memory is null without a GPU."""
 
-    wall_seconds: float
-    frames: int
-    rate: float = Field(description="frames/s")
-    peak_memory: int
-    vram_peak: int | None
-    vram_mean: int | None
-    vram_total: int | None
+    wall_seconds: float = Field(description="Elapsed time in seconds.")
+    frames: int = Field(description="Number of frames.")
+    rate: float = Field(description="Frames per second.")
+    peak_memory: int = Field(description="Peak memory of the process in bytes.")
+    vram_peak: int | None = Field(description="Peak GPU memory in bytes.")
+    vram_mean: int | None = Field(description="Mean GPU memory in bytes.")
+    vram_total: int | None = Field(description="Total GPU memory in bytes.")
 
 
 class TaskView(BaseModel):
-    """A task as it is now. Times are UTC."""
+    """A task at the time of the response. Times are UTC."""
 
     id: TaskId
-    status: Status
-    video: SourceView
-    audio: SourceView
-    engines: list[str]
-    options: dict[str, Any]
-    webhook: str | None
-    created_at: datetime
-    updated_at: datetime
-    available_at: datetime = Field(description="it does not start before")
-    started_at: datetime | None
-    finished_at: datetime | None
-    attempts: int
-    max_attempts: int
-    lease_owner: str | None = Field(description="the worker that has it")
-    lease_until: datetime | None
-    cancel_requested: bool
-    progress: ProgressView | None
-    timings: dict[str, float] = Field(description="seconds by stage")
-    error: ErrorView | None
-    outputs: list[OutputView]
-    enhancement: EnhancementView
-    manifest: ManifestView | None
-    performance: PerformanceView | None
-    revision: int = Field(description="rises with every change")
+    status: Status = Field(description="The task's status.")
+    video: SourceView = Field(description="The video or photo.")
+    audio: SourceView = Field(description="The audio.")
+    engines: list[str] = Field(description="The requested engines.", examples=[["rewrite"]])
+    options: dict[str, Any] = Field(description="The options, with defaults filled in.")
+    webhook: str | None = Field(description="Webhook URL, without credentials and query.")
+    created_at: datetime = Field(description="When the task was created.")
+    updated_at: datetime = Field(description="When the task last changed.")
+    available_at: datetime = Field(description="Earliest start of the next attempt.")
+    started_at: datetime | None = Field(description="When a worker first started the task.")
+    finished_at: datetime | None = Field(description="When the task ended.")
+    attempts: int = Field(description="Number of attempts so far.")
+    max_attempts: int = Field(description="Maximum number of attempts.")
+    lease_owner: str | None = Field(description="The worker that runs the task.")
+    lease_until: datetime | None = Field(description="When the worker's lease expires unless renewed.")
+    cancel_requested: bool = Field(description="Whether cancellation was requested.")
+    progress: ProgressView | None = Field(description="Progress of the current stage.")
+    timings: dict[str, float] = Field(description="Seconds per stage.")
+    error: ErrorView | None = Field(description="Why the task, or its previous attempt, failed.")
+    outputs: list[OutputView] = Field(description="The results published so far.")
+    enhancement: EnhancementView = Field(description="The enhancement of the result.")
+    manifest: ManifestView | None = Field(description="The manifest, once the task has completed.")
+    performance: PerformanceView | None = Field(description="Time and memory used, once the task has completed.")
+    revision: int = Field(description="Increases with every change.")
 
 
 class TaskPage(BaseModel):
-    """Tasks from the newest on."""
+    """A page of tasks, newest first."""
 
-    tasks: list[TaskView]
-    next_cursor: str | None = Field(description="asks for those after them; null: there are none")
+    tasks: list[TaskView] = Field(description="The tasks.")
+    next_cursor: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 class LogView(BaseModel):
     """A line of a task's log."""
 
-    number: int = Field(description="rises within the task")
-    at: datetime
-    level: str
-    message: str
-    output: str | None = Field(description="the engine that it is about")
+    number: int = Field(description="Number of the line; increases within the task.")
+    at: datetime = Field(description="When the line was written (UTC).")
+    level: str = Field(description="Log level.", examples=["INFO"])
+    message: str = Field(description="Text of the line.")
+    output: str | None = Field(description="The engine that the line is about.")
 
 
 class LogPage(BaseModel):
-    """Lines in order; ask again with ``after`` set to the last number."""
+    """Log lines in order. For the next lines, pass the last number as `after`."""
 
-    lines: list[LogView]
+    lines: list[LogView] = Field(description="The lines.")
 
 
 class DeliveryView(BaseModel):
-    """A call of the task's webhook."""
+    """A call to the task's webhook."""
 
-    id: str = Field(description="as its header Lipsync-Delivery tells it")
-    event: str = Field(examples=["task.completed"])
-    attempts: int
-    created_at: datetime
-    next_at: datetime | None = Field(description="when it is tried again; null: no more")
-    delivered_at: datetime | None
-    last_status: int | None = Field(description="the HTTP status of the last answer, if there was one")
-    last_error: str | None
+    id: str = Field(description="Id of the call, also sent in its header `Lipsync-Delivery`.")
+    event: str = Field(description="The event that the call reports.", examples=["task.completed"])
+    attempts: int = Field(description="Number of attempts so far.")
+    created_at: datetime = Field(description="When the call was queued (UTC).")
+    next_at: datetime | None = Field(description="When the next attempt is due; null if there is none.")
+    delivered_at: datetime | None = Field(description="When the call succeeded.")
+    last_status: int | None = Field(description="HTTP status of the last response.")
+    last_error: str | None = Field(description="Why the last attempt failed.")
 
 
 class DeliveryPage(BaseModel):
-    """All calls of a task's webhook, in order."""
+    """All calls to a task's webhook, in order."""
 
-    deliveries: list[DeliveryView]
+    deliveries: list[DeliveryView] = Field(description="The calls.")
 
 
 class UploadView(BaseModel):
-    """A file that was uploaded; its id stands for it in a new task."""
+    """A complete upload. Use its id as `upload` in a new task."""
 
-    id: str = Field(examples=["0f8fad5bd9cb469fa16570867728950e"])
-    bytes: int
-    sha256: str
-
-
-SHOWN_OTHERWISE = ("error", "outputs", "webhook", "enhancement", "manifest")
+    id: str = Field(description="The upload's id.", examples=["0f8fad5bd9cb469fa16570867728950e"])
+    bytes: Bytes
+    sha256: Sha256
 
 
-def shown(task: Task, storage: Storage) -> TaskView:
-    """Raises SettingInvalid where the storage cannot make links."""
-    told = {name: getattr(task, name) for name in TaskView.model_fields if name not in SHOWN_OTHERWISE}
-    told |= {
+CONVERTED = ("error", "outputs", "webhook", "enhancement", "manifest")  # fields that are not copied from the task
+
+
+def to_view(task: Task, storage: Storage) -> TaskView:
+    """Convert a task to its JSON form. Raises SettingInvalid if the storage cannot create links."""
+    fields = {name: getattr(task, name) for name in TaskView.model_fields if name not in CONVERTED}
+    fields |= {
         "video": source_view(task.video),
         "audio": source_view(task.audio),
         "engines": list(task.engines),
@@ -184,19 +187,22 @@ def shown(task: Task, storage: Storage) -> TaskView:
         "performance": None if task.performance is None else asdict(task.performance),
     }
     return TaskView(
-        **told,
+        **fields,
         webhook=None if task.webhook is None else redact(task.webhook),
         error=None if task.error is None else ErrorView(**asdict(task.error)),
         outputs=[OutputView(**asdict(output) | {"url": storage.url(output.key)}) for output in task.outputs],
         enhancement=enhancement_view(task.enhancement),
-        manifest=None
-        if task.manifest is None
-        else ManifestView(**asdict(task.manifest) | {"url": storage.url(task.manifest.key)}),
+        manifest=manifest_view(task.manifest, storage),
     )
 
 
+def manifest_view(manifest: Manifest | None, storage: Storage) -> ManifestView | None:
+    """Convert a manifest to its JSON form, with a fresh link."""
+    return None if manifest is None else ManifestView(**asdict(manifest) | {"url": storage.url(manifest.key)})
+
+
 def enhancement_view(enhancement: EnhancementRecord) -> EnhancementView:
-    """The step after the lip-sync as a client sees it."""
+    """Convert an enhancement to its JSON form."""
     return EnhancementView(
         status=enhancement.status,
         started_at=enhancement.started_at,
@@ -206,18 +212,18 @@ def enhancement_view(enhancement: EnhancementRecord) -> EnhancementView:
 
 
 def source_view(source: Source) -> SourceView:
-    """An input, without what is secret in its address."""
+    """Convert an input to its JSON form, without the secrets in its URL."""
     if source.kind == "upload":
         return SourceView(upload=source.location.partition("/")[0], sha256=source.sha256, bytes=source.bytes)
     return SourceView(url=redact(source.location), sha256=source.sha256, bytes=source.bytes)
 
 
 def delivery_view(delivery: Delivery) -> DeliveryView:
-    """A call as a client sees it."""
-    shown = {name: value for name, value in asdict(delivery).items() if name in DeliveryView.model_fields}
-    return DeliveryView.model_validate(shown)
+    """Convert a webhook call to its JSON form."""
+    fields = {name: value for name, value in asdict(delivery).items() if name in DeliveryView.model_fields}
+    return DeliveryView.model_validate(fields)
 
 
-def line_view(line: LogLine) -> LogView:
-    """A line of a log."""
+def log_view(line: LogLine) -> LogView:
+    """Convert a log line to its JSON form."""
     return LogView(**asdict(line))

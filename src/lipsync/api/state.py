@@ -1,4 +1,4 @@
-"""What the interface works with; handed to it whole, and to its handlers one by one."""
+"""The state that the API's handlers share."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from lipsync.api.metrics import Metrics
-from lipsync.api.rate_limits import RateLimiter
-from lipsync.api.slots import ConcurrencyLimiter
+from lipsync.api.rate_limits import ConcurrencyLimiter, RateLimiter
 from lipsync.api.upload_store import UploadStore
 from lipsync.errors import LipsyncError
 from lipsync.settings import Settings
 from lipsync.storage.base import Storage
 from lipsync.tasks.store import TaskStore
 
+READINESS_CACHE = timedelta(seconds=5)
+READINESS_TIMEOUT = timedelta(seconds=10)
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """``announce`` rings the workers' doorbell for a task's id, and raises LipsyncError or OSError if it cannot.
+    """The services behind the API.
 
-    ``now`` is the clock (aware, UTC). ``webhook_secret`` tells what signs the calls about a key's tasks.
-    ``link_secret``: what a local storage signs its links with; empty: there is none.
+    ``announce`` notifies the workers of a task id; it raises LipsyncError or OSError on failure. ``now`` is the clock
+    (aware, UTC). ``webhook_secret`` returns the signing secret for a key's webhook calls. ``link_secret`` signs links
+    to local results; it is empty if results are stored elsewhere.
     """
 
     settings: Settings
@@ -38,70 +41,66 @@ class Services:
     link_secret: str = field(default="", repr=False)
 
 
-FRESH = timedelta(seconds=5)
-PATIENCE = timedelta(seconds=10)
-
-
 class ReadinessCheck:
-    """Whether what the interface stands on answers. Anybody may ask, so nobody looks more often than ``FRESH`` allows.
+    """Checks the task store and the storage, at most once per ``READINESS_CACHE``. Thread-safe.
 
-    One thread looks. Who asks meanwhile waits for nothing, or a storage that hangs would hold every thread: he gets
-    what was seen last, and after ``PATIENCE`` that the storage is silent. At first all is well, as whoever starts the
-    service has seen. Safe from any thread.
+    One thread checks at a time. Concurrent callers get the previous result at once, so a hanging storage cannot block
+    every thread; after ``READINESS_TIMEOUT`` they see the component under check as failing. The initial result is
+    "ready": the service checks both before it starts.
     """
 
     def __init__(self, services: Services) -> None:
-        self._parts: dict[str, Callable[[], object]] = {
+        self._checks: dict[str, Callable[[], object]] = {
             "task store": lambda: services.store.oldest_waiting(),
             "storage": lambda: services.storage.check(),
         }
         self._now = services.now
         self._lock = threading.Lock()
-        self._silent: tuple[str, ...] = ()
-        self._seen: datetime | None = None
-        self._looking: tuple[str, datetime] | None = None
+        self._failing: tuple[str, ...] = ()
+        self._checked_at: datetime | None = None
+        self._running: tuple[str, datetime] | None = None  # the component under check, and since when
 
-    def silent(self) -> tuple[str, ...]:
-        """The parts that do not answer."""
+    def failing(self) -> tuple[str, ...]:
+        """Return the names of the components that do not respond."""
         with self._lock:
             now = self._now()
-            if self._looking is not None:
-                part, since = self._looking
-                return self._silent if abs(now - since) < PATIENCE else (part,)
-            if self._seen is not None and abs(now - self._seen) < FRESH:
-                return self._silent
-            self._looking = next(iter(self._parts)), now
+            if self._running is not None:
+                component, since = self._running
+                return self._failing if abs(now - since) < READINESS_TIMEOUT else (component,)
+            if self._checked_at is not None and abs(now - self._checked_at) < READINESS_CACHE:
+                return self._failing
+            self._running = next(iter(self._checks)), now
         try:
-            silent = self._look()
+            failing = self._run_checks()
             with self._lock:
-                self._silent, self._seen = silent, self._now()
+                self._failing, self._checked_at = failing, self._now()
         finally:
             with self._lock:
-                self._looking = None
-        return silent
+                self._running = None
+        return failing
 
-    def _look(self) -> tuple[str, ...]:
-        silent = []
-        for part, ask in self._parts.items():
+    def _run_checks(self) -> tuple[str, ...]:
+        failing = []
+        for component, check in self._checks.items():
             with self._lock:
-                self._looking = part, self._now()
+                self._running = component, self._now()
             try:
-                ask()
+                check()
             except LipsyncError:
-                silent.append(part)
-        return tuple(silent)
+                failing.append(component)
+        return tuple(failing)
 
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """The services, and what the interface itself keeps: uploads, who asks how often and watches, what was seen."""
+    """The services, and what the API itself keeps: uploads, limits, metrics and the last readiness check."""
 
     services: Services
-    shelf: UploadStore
-    buckets: RateLimiter
-    streams: ConcurrencyLimiter
-    meter: Metrics
-    watch: ReadinessCheck
+    uploads: UploadStore
+    rate_limiter: RateLimiter
+    event_streams: ConcurrencyLimiter
+    metrics: Metrics
+    readiness: ReadinessCheck
 
     @property
     def settings(self) -> Settings:
@@ -120,18 +119,23 @@ class AppState:
 
 
 def open_state(services: Services) -> AppState:
-    """A new one, with empty counters."""
+    """Create the state with empty counters."""
     settings = services.settings
-    shelf = UploadStore(settings.data_dir / "uploads", settings.max_upload_bytes, settings.upload_quota_bytes)
-    buckets, streams = RateLimiter(settings.requests_per_minute), ConcurrencyLimiter(settings.max_event_streams)
-    return AppState(services, shelf, buckets, streams, Metrics(), ReadinessCheck(services))
+    return AppState(
+        services,
+        uploads=UploadStore(settings.data_dir / "uploads", settings.max_upload_bytes, settings.upload_quota_bytes),
+        rate_limiter=RateLimiter(settings.requests_per_minute),
+        event_streams=ConcurrencyLimiter(settings.max_event_streams),
+        metrics=Metrics(),
+        readiness=ReadinessCheck(services),
+    )
 
 
 def state_of(request: Request) -> AppState:
-    """The application's desk."""
-    desk = request.app.state.desk
-    assert isinstance(desk, AppState)
-    return desk
+    """Return the application's state."""
+    state = request.app.state.lipsync
+    assert isinstance(state, AppState)
+    return state
 
 
 StateDep = Annotated[AppState, Depends(state_of)]

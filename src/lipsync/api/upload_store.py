@@ -1,7 +1,7 @@
-"""Uploads on disk: each in a folder of its own, with what is known of it beside its content.
+"""Uploads on disk. Each has a directory with its content and a metadata file.
 
-<folder>/<id>/content       the bytes, as many as have come
-<folder>/<id>/upload.json   whose it is, how long it will be, its SHA-256 once it is whole
+<folder>/<id>/content       the bytes received so far
+<folder>/<id>/upload.json   owner, announced length, and SHA-256 once the upload is complete
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ from lipsync.files import file_lock, sha256_of, write_atomic, write_errors
 from lipsync.monitor import Monitor
 from lipsync.tasks.task import Task
 
-CONTENT, ABOUT = "content", "upload.json"
-LEAST = 1 << 20  # bytes that an upload counts for at least, so that a flood of small ones has an end too
-PATIENCE = timedelta(hours=24)  # an upload that nobody goes on with is given up after that
-ID = re.compile(r"[0-9a-f]{32}")
+CONTENT, METADATA = "content", "upload.json"
+MIN_COUNTED_BYTES = 1 << 20  # each upload counts for at least this much, which limits the number of small ones
+INCOMPLETE_TIMEOUT = timedelta(hours=24)  # an incomplete upload expires this long after its last byte
+UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload as it is now. ``length``, ``offset``: bytes; ``length`` None: nobody knows yet. ``owner``: key's id.
+    """An upload at one moment. ``length`` and ``offset`` are in bytes; ``owner`` is the id of the API key.
 
-    ``metadata``: tus's own, as the client sent it. ``sha256``: once all has come. ``sure``: while a part comes that
-    counts whole or not at all, the bytes before it; so it is none after a crash either.
+    ``length`` is None until it is known. ``metadata`` is the client's tus header. ``sha256`` is set once the upload is
+    complete. ``committed`` is the number of valid bytes while a checksummed part is being written: if the process
+    crashes, the bytes after it are discarded.
     """
 
     id: str
@@ -47,226 +48,234 @@ class Upload:
     created_at: datetime
     metadata: str = ""
     sha256: str | None = None
-    sure: int | None = None
+    committed: int | None = None
     offset: int = 0
     changed_at: datetime | None = None
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         return self.sha256 is not None
 
     @property
     def expires_at(self) -> datetime:
-        """When it is given up unless more of it comes."""
-        return (self.changed_at or self.created_at) + PATIENCE
+        """When the upload expires unless more bytes arrive."""
+        return (self.changed_at or self.created_at) + INCOMPLETE_TIMEOUT
 
 
 class UploadWriter:
-    """The place where a part of an upload is written. ``left``: bytes that may still come."""
+    """Writes one part of an upload. ``remaining`` is the number of bytes still expected."""
 
-    def __init__(self, file: FileIO, left: int, digest: str) -> None:
+    def __init__(self, file: FileIO, remaining: int, digest: str) -> None:
         self._file = file
         self._digest = hashlib.new(digest, usedforsecurity=False)
-        self._most = left
-        self.left = left
+        self._limit = remaining
+        self.remaining = remaining
 
-    def take(self, block: bytes) -> None:
-        """Write on. Raises Refusal if it is more than was announced or is allowed, DiskFull, OutputUnwritable."""
-        if len(block) > self.left:
-            raise ApiError("upload_too_large", f"at most {self._most} bytes were expected here")
+    def write(self, block: bytes) -> None:
+        """Append a block. Raises ApiError if it exceeds the expected length, DiskFull, OutputUnwritable."""
+        if len(block) > self.remaining:
+            raise ApiError("upload_too_large", f"the request body is too long: expected at most {self._limit} bytes")
         rest = memoryview(block)
         with write_errors(Path(str(self._file.name))):
             while rest:
                 rest = rest[self._file.write(rest) :]
         self._digest.update(block)
-        self.left -= len(block)
+        self.remaining -= len(block)
 
     def digest(self) -> bytes:
-        """The checksum of this part."""
+        """Return the checksum of this part."""
         return self._digest.digest()
 
-    def settle(self) -> None:
-        """On the disk, whatever happens to the machine."""
+    def fsync(self) -> None:
+        """Flush the part to the disk. Raises DiskFull, OutputUnwritable."""
         with write_errors(Path(str(self._file.name))):
             os.fsync(self._file.fileno())
 
 
 class UploadStore:
-    """All uploads. What is not the caller's own is not there for him: every look-up raises Refusal for it.
+    """All uploads. Each lookup names the owner and raises ApiError for the uploads of other owners.
 
-    ``most_bytes`` for one upload, ``most_kept`` for all that one owner has, as they were announced.
+    ``max_bytes`` limits one upload, ``quota_bytes`` the announced lengths of all uploads of one owner.
     """
 
-    def __init__(self, folder: Path, most_bytes: int, most_kept: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, quota_bytes: int) -> None:
         self.folder = folder
-        self.most_bytes = min(most_bytes, most_kept)
-        self._most_kept = most_kept
-        self._turn = threading.Lock()
+        self.max_bytes = min(max_bytes, quota_bytes)
+        self._quota_bytes = quota_bytes
+        self._create_lock = threading.Lock()
 
     def create(self, owner: str | None, length: int | None, now: datetime, metadata: str = "") -> Upload:
-        """A place for ``length`` bytes. Raises Refusal if they are too many, DiskFull, OutputUnwritable."""
-        if length is not None and length > self.most_bytes:
-            raise ApiError("upload_too_large", f"{length} bytes; {self.most_bytes} are allowed")
+        """Start an upload of ``length`` bytes. Raises ApiError if it exceeds a limit, DiskFull, OutputUnwritable."""
+        if length is not None and length > self.max_bytes:
+            raise ApiError("upload_too_large", f"the upload has {length} bytes; at most {self.max_bytes} are allowed")
         upload = Upload(uuid.uuid4().hex, owner, length, now, metadata)
-        place = self.folder / upload.id
-        # The lock on the disk is for other processes; it is looked at now and then, so threads queue for their own.
-        with self._turn, file_lock(self.folder, Monitor()):
+        folder = self.folder / upload.id
+        # The file lock excludes other processes. It polls, so the threads of this process queue for a lock in memory.
+        with self._create_lock, file_lock(self.folder, Monitor()):
             self._check_quota(upload)
-            with write_errors(place):
+            with write_errors(folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._check_disk(length or 0)
-                place.mkdir()
-                (place / CONTENT).touch()
-            self._note(upload)
+                folder.mkdir()
+                (folder / CONTENT).touch()
+            self._save(upload)
         return upload
 
     def find(self, upload_id: str, owner: str | None, now: datetime) -> Upload:
-        """The upload. Raises Refusal if there is none, it is somebody else's, or it was given up."""
-        upload = self._read(upload_id) if ID.fullmatch(upload_id) else None
+        """Return the upload. Raises ApiError if it does not exist, has another owner, or has expired."""
+        upload = self._load(upload_id) if UPLOAD_ID.fullmatch(upload_id) else None
         if upload is None or upload.owner != owner:
-            raise ApiError("upload_missing", f"there is no upload {upload_id}")
-        if not upload.whole and upload.expires_at <= now:
-            raise ApiError(
-                "upload_expired", f"nothing more of the upload came until {upload.expires_at:%Y-%m-%d %H:%M} UTC"
-            )
+            raise ApiError("upload_missing", f"upload {upload_id} does not exist")
+        if not upload.is_complete and upload.expires_at <= now:
+            raise ApiError("upload_expired", f"the upload expired at {upload.expires_at:%Y-%m-%d %H:%M} UTC")
         return upload
 
     @contextmanager
     def writing(
-        self, upload: Upload, offset: int, now: datetime, *, digest: str, trusted: bool
+        self, upload: Upload, offset: int, now: datetime, *, digest: str, keep_partial: bool
     ) -> Iterator[UploadWriter]:
-        """Go on with an upload at ``offset``, alone. Raises Refusal if it is elsewhere or somebody else writes.
+        """Continue an upload at ``offset`` under an exclusive lock. Raises ApiError on a wrong offset or if locked.
 
-        Of a part that breaks off, what came is kept if it is ``trusted``, else nothing.
+        If the request breaks off, the received bytes stay if ``keep_partial``, and are discarded otherwise.
         """
-        with self._alone(upload.id):
+        with self._exclusive(upload.id):
             upload = self.find(upload.id, upload.owner, now)
             if offset != upload.offset:
-                at = {"Upload-Offset": str(upload.offset)}
-                raise ApiError("offset_conflict", f"it goes on at byte {upload.offset}, not {offset}", at)
-            left = (self.most_bytes if upload.length is None else upload.length) - offset
-            self._check_disk(0 if upload.length is None else left)
+                detail = f"wrong Upload-Offset {offset}: the upload continues at byte {upload.offset}"
+                raise ApiError("offset_conflict", detail, {"Upload-Offset": str(upload.offset)})
+            remaining = (self.max_bytes if upload.length is None else upload.length) - offset
+            self._check_disk(0 if upload.length is None else remaining)
             with self.path(upload).open("r+b", buffering=0) as file:
                 file.truncate(offset)
-                self._note(replace(upload, sure=None if trusted else offset))
+                self._save(replace(upload, committed=None if keep_partial else offset))
                 file.seek(offset)
-                yield UploadWriter(file, left, digest)
-            self._note(replace(upload, sure=None))
+                yield UploadWriter(file, remaining, digest)
+            self._save(replace(upload, committed=None))
 
     def finish(self, upload: Upload, sha256: str | None = None) -> Upload:
-        """All of it came: note how much, and its checksum, which is read from the disk unless it is given."""
+        """Mark the upload complete. Its checksum is computed from the disk unless given."""
         content = self.path(upload)
         with write_errors(content):
             size = content.stat().st_size
             sha256 = sha256 or sha256_of(content)
-        done = replace(upload, length=size, offset=size, sha256=sha256, sure=None)
-        self._note(done)
-        return done
+        complete = replace(upload, length=size, offset=size, sha256=sha256, committed=None)
+        self._save(complete)
+        return complete
 
-    def whole(self, upload_id: str, owner: str | None, now: datetime) -> Upload:
-        """An upload that is whole. Raises Refusal if it is not."""
+    def get_complete(self, upload_id: str, owner: str | None, now: datetime) -> Upload:
+        """Return a complete upload. Raises ApiError if it is incomplete or cannot be found."""
         upload = self.find(upload_id, owner, now)
-        if not upload.whole and upload.offset == upload.length:  # its last writer died before the checksum was noted
-            with self._alone(upload_id):
+        if (
+            not upload.is_complete and upload.offset == upload.length
+        ):  # the writer crashed before the checksum was saved
+            with self._exclusive(upload_id):
                 upload = self.find(upload_id, owner, now)
                 upload = self.finish(upload) if upload.offset == upload.length else upload
-        if not upload.whole:
-            raise ApiError("upload_incomplete", f"{upload.offset} of {upload.length} bytes have come")
+        if not upload.is_complete:
+            raise ApiError("upload_incomplete", f"{upload.offset} of {upload.length} bytes have been received")
         return upload
 
-    def keep(self, upload: Upload) -> None:
-        """Somebody needs it: it is as old as if it had come now."""
+    def touch(self, upload: Upload) -> None:
+        """Restart the retention period of an upload."""
         os.utime(self.path(upload))
 
-    def keep_inputs(self, task: Task) -> None:
-        """``keep`` what the task was made from. Raises Refusal if it is gone."""
+    def touch_inputs(self, task: Task) -> None:
+        """Restart the retention period of a task's uploads. Raises ApiError if one has been deleted."""
         for source in (task.video, task.audio):
             if source.kind == "upload":
                 try:
                     os.utime(self.folder / source.location)
                 except FileNotFoundError:
-                    name = source.location.partition("/")[0]
-                    raise ApiError("upload_missing", f"the upload {name} of this task is gone") from None
+                    upload_id = source.location.partition("/")[0]
+                    raise ApiError("upload_missing", f"the task's upload {upload_id} was deleted") from None
 
     def path(self, upload: Upload) -> Path:
-        """Where the content lies."""
+        """Return the path of the content."""
         return self.folder / upload.id / CONTENT
 
     def remove(self, upload_id: str, owner: str | None, now: datetime) -> None:
-        """Throw it away. Raises Refusal if somebody writes to it."""
+        """Delete an upload. Raises ApiError if another request is writing to it."""
         self.find(upload_id, owner, now)
-        with self._alone(upload_id):
+        with self._exclusive(upload_id):
             shutil.rmtree(self.folder / upload_id, ignore_errors=True)
 
     def discard(self, upload: Upload) -> None:
-        """Nothing stays of an upload that nobody else knows yet."""
+        """Delete an upload whose id no client knows yet."""
         shutil.rmtree(self.folder / upload.id, ignore_errors=True)
 
-    def prune(self, now: datetime, keep: timedelta) -> list[str]:
-        """Throw away what was given up, and what is whole and older than ``keep``; their ids."""
-        return [place.name for place in self._places() if self._old(place, now, keep) and self._cleared(place)]
+    def prune(self, now: datetime, retention: timedelta) -> list[str]:
+        """Delete expired uploads, and complete ones older than ``retention``; return their ids."""
+        return [
+            folder.name
+            for folder in self._folders()
+            if self._is_expired(folder, now, retention) and self._remove_if_idle(folder)
+        ]
 
     def _check_quota(self, new: Upload) -> None:
-        kept = sum(self._counted(upload) for upload in self._all() if upload.owner == new.owner)
-        if kept + self._counted(new) > self._most_kept:
-            told = f"{kept} bytes are kept, {self._most_kept} are allowed; uploads that are not needed can be deleted"
-            raise ApiError("uploads_exceeded", told)
+        stored = sum(self._counted_bytes(upload) for upload in self._all() if upload.owner == new.owner)
+        if stored + self._counted_bytes(new) > self._quota_bytes:
+            detail = f"the upload would exceed this key's quota: {stored} of {self._quota_bytes} bytes are in use"
+            raise ApiError("uploads_exceeded", detail)
 
-    def _counted(self, upload: Upload) -> int:
-        return max(LEAST, self.most_bytes if upload.length is None else upload.length)
+    def _counted_bytes(self, upload: Upload) -> int:
+        return max(MIN_COUNTED_BYTES, self.max_bytes if upload.length is None else upload.length)
 
     def _check_disk(self, size: int) -> None:
         if shutil.disk_usage(self.folder).free < size:
-            raise DiskFull(f"there is no room for {size} bytes")
+            raise DiskFull(f"not enough disk space for an upload of {size} bytes")
 
     def _all(self) -> list[Upload]:
-        found = [self._read(place.name) for place in self._places()]
-        return [upload for upload in found if upload is not None]
+        uploads = [self._load(folder.name) for folder in self._folders()]
+        return [upload for upload in uploads if upload is not None]
 
-    def _places(self) -> list[Path]:
-        return [place for place in self.folder.iterdir() if ID.fullmatch(place.name)] if self.folder.is_dir() else []
+    def _folders(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return [folder for folder in self.folder.iterdir() if UPLOAD_ID.fullmatch(folder.name)]
 
-    def _old(self, place: Path, now: datetime, keep: timedelta) -> bool:
-        upload = self._read(place.name)
-        if upload is None:  # the process that made it died before it could say what it is, or it is being removed
+    def _is_expired(self, folder: Path, now: datetime, retention: timedelta) -> bool:
+        upload = self._load(folder.name)
+        if upload is None:  # its process crashed before it saved the metadata, or the upload is being removed
             with suppress(FileNotFoundError):
-                return datetime.fromtimestamp(place.stat().st_mtime, now.tzinfo) + PATIENCE <= now
+                return datetime.fromtimestamp(folder.stat().st_mtime, now.tzinfo) + INCOMPLETE_TIMEOUT <= now
             return False
-        return ((upload.changed_at or upload.created_at) + keep if upload.whole else upload.expires_at) <= now
+        if upload.is_complete:
+            return (upload.changed_at or upload.created_at) + retention <= now
+        return upload.expires_at <= now
 
-    def _cleared(self, place: Path) -> bool:
-        """Whether it is gone now: not while somebody writes to it."""
+    def _remove_if_idle(self, folder: Path) -> bool:
+        """Remove the upload unless a request is writing to it; return whether it was removed."""
         try:
-            with self._alone(place.name):
-                shutil.rmtree(place, ignore_errors=True)
+            with self._exclusive(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
         except ApiError:
             return False
         return True
 
     @contextmanager
-    def _alone(self, upload_id: str) -> Iterator[None]:
-        """No other thread or process writes meanwhile. Raises Refusal at once if one does."""
-        impatient = Monitor()
-        impatient.cancel()
+    def _exclusive(self, upload_id: str) -> Iterator[None]:
+        """Exclude other threads and processes. Raises ApiError at once if one holds the lock."""
+        no_wait = Monitor()
+        no_wait.cancel()
         try:
-            with file_lock(self.folder / upload_id / CONTENT, impatient):
+            with file_lock(self.folder / upload_id / CONTENT, no_wait):
                 yield
         except Cancelled as exc:
-            raise ApiError("upload_locked", "another request is writing to this upload") from exc
+            raise ApiError("upload_locked", "another request is writing to this upload; retry later") from exc
 
-    def _read(self, upload_id: str) -> Upload | None:
-        place = self.folder / upload_id
+    def _load(self, upload_id: str) -> Upload | None:
+        folder = self.folder / upload_id
         try:
-            told: dict[str, Any] = json.loads((place / ABOUT).read_text("utf-8"))
-            state = (place / CONTENT).stat()
+            saved: dict[str, Any] = json.loads((folder / METADATA).read_text("utf-8"))
+            stat = (folder / CONTENT).stat()
         except FileNotFoundError:
             return None
-        told["created_at"] = datetime.fromisoformat(told["created_at"])
-        changed = datetime.fromtimestamp(state.st_mtime, told["created_at"].tzinfo)
-        offset = state.st_size if told["sure"] is None else min(state.st_size, told["sure"])
-        return Upload(**told, offset=offset, changed_at=changed)
+        saved["created_at"] = datetime.fromisoformat(saved["created_at"])
+        changed = datetime.fromtimestamp(stat.st_mtime, saved["created_at"].tzinfo)
+        offset = stat.st_size if saved["committed"] is None else min(stat.st_size, saved["committed"])
+        return Upload(**saved, offset=offset, changed_at=changed)
 
-    def _note(self, upload: Upload) -> None:
-        told = asdict(upload) | {"created_at": upload.created_at.isoformat()}
-        del told["offset"], told["changed_at"]
-        write_atomic(self.folder / upload.id / ABOUT, json.dumps(told))
+    def _save(self, upload: Upload) -> None:
+        fields = asdict(upload) | {"created_at": upload.created_at.isoformat()}
+        del fields["offset"], fields["changed_at"]
+        write_atomic(self.folder / upload.id / METADATA, json.dumps(fields))

@@ -1,4 +1,4 @@
-"""The application over a real task store in SQLite and a real folder, with a clock that stands still."""
+"""The application on a real SQLite task store and a real folder, with a manual clock."""
 
 from __future__ import annotations
 
@@ -27,70 +27,70 @@ from lipsync.tasks.store import TaskStore, open_store
 from lipsync.tasks.task import Manifest, Output, Performance, Status, Task
 from lipsync.tasks.transitions import new_delivery
 
-SECRET = "a secret of the tests"
+SECRET = "the tests' secret"
 SIGNS = partial(webhook_secret, "the service's own")
-WISH = {"video": {"url": "https://example.org/v.mp4"}, "audio": {"url": "https://example.org/a.wav"}}
+TASK_REQUEST = {"video": {"url": "https://example.org/v.mp4"}, "audio": {"url": "https://example.org/a.wav"}}
 LEASE = timedelta(seconds=60)
 
 
 @dataclass
 class Clock:
-    """A time that moves when it is told to."""
+    """A clock that moves on request only."""
 
     time: datetime = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
     def __call__(self) -> datetime:
         return self.time
 
-    def on(self, **step: float) -> None:
-        self.time += timedelta(**step)
+    def advance(self, **delta: float) -> None:
+        self.time += timedelta(**delta)
 
 
 @dataclass
-class Bell:
-    """Remembers which tasks were announced; or is broken."""
+class Notifier:
+    """Records announced tasks, or fails."""
 
-    rung: list[str] = field(default_factory=list)
+    announced: list[str] = field(default_factory=list)
     broken: bool = False
 
     def __call__(self, task_id: str) -> None:
         if self.broken:
             raise StorageFailed("no broker")
-        self.rung.append(task_id)
+        self.announced.append(task_id)
 
 
 @dataclass
-class House:
-    """A service, and what is behind it."""
+class Service:
+    """The API client and the services behind it."""
 
     client: TestClient
     services: Services
     storage: LocalStorage
     clock: Clock
-    bell: Bell
+    notifier: Notifier
     folder: Path
-    wish: dict[str, Any]
+    task_request: dict[str, Any]
     lease: timedelta = LEASE
 
     @property
     def store(self) -> TaskStore:
         return self.services.store
 
-    def over(self, **changes: Any) -> TestClient:
-        """The same service with other things behind it."""
+    def client_with(self, **changes: Any) -> TestClient:
+        """A client of the same service with some services replaced."""
         return TestClient(create_app(replace(self.services, **changes)), raise_server_exceptions=False)
 
     def key(self, *scopes: str) -> dict[str, str]:
-        """The header of a new key with these scopes; without any, with those that a client has."""
+        """The header of a new key; by default with the read and write scopes."""
         _, secret = self.store.create_key("test", scopes or ("tasks:read", "tasks:write"), self.clock())
         return {"Authorization": f"Bearer {secret}"}
 
-    def new(self, headers: Mapping[str, str], **more: Any) -> dict[str, Any]:
-        """A new task's JSON."""
-        answer = self.client.post("/v1/tasks", json={**self.wish, **more}, headers=headers)
+    def create_task(self, headers: Mapping[str, str], **more: Any) -> dict[str, Any]:
+        """Create a task and return its JSON."""
+        answer = self.client.post("/v1/tasks", json={**self.task_request, **more}, headers=headers)
         assert answer.status_code == 201, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        task: dict[str, Any] = answer.json()
+        return task
 
     def enqueue(self, task_id: str, url: str) -> str:
         """Enqueue a webhook call; returns its id."""
@@ -100,7 +100,7 @@ class House:
             return row.id
 
     def complete(self, task_id: str, content: bytes = b"a film") -> Task:
-        """Do what a worker does."""
+        """Complete a task as a worker would."""
         self.store.claim(task_id, "w", LEASE, self.clock())
         self.store.advance(task_id, "w", Status.PROCESSING, self.clock())
         self.store.advance(task_id, "w", Status.UPLOADING, self.clock())
@@ -117,7 +117,7 @@ class House:
 
 
 class Documented:
-    """Fails on every answer that the documentation does not tell of."""
+    """Fails on every response that the OpenAPI document does not describe."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         known = document["paths"].items()
@@ -127,13 +127,13 @@ class Documented:
 
     def __call__(self, answer: Any) -> None:
         path = answer.request.url.path
-        operations = next((told for pattern, told in self._paths if pattern.fullmatch(path)), {})
+        operations = next((methods for pattern, methods in self._paths if pattern.fullmatch(path)), {})
         operation = operations.get(answer.request.method.lower())
         if operation is not None and answer.status_code != 405:
-            told = operation["responses"].get(str(answer.status_code))
-            assert told is not None, f"{answer.request.method} {path} says {answer.status_code}"
+            response = operation["responses"].get(str(answer.status_code))
+            assert response is not None, f"{answer.request.method} {path} says {answer.status_code}"
             kind = answer.headers.get("content-type", "").partition(";")[0]
-            assert not kind or kind in told.get("content", {}), f"{answer.request.method} {path} sends {kind}"
+            assert not kind or kind in response.get("content", {}), f"{answer.request.method} {path} sends {kind}"
 
 
 @pytest.fixture(scope="session")
@@ -142,32 +142,32 @@ def documented(tmp_path_factory) -> Documented:
     settings = Settings(_env_file=None, data_dir=folder)
     storage = LocalStorage(LocalOptions(folder, settings.address, SECRET))
     with open_store(settings.database) as store:
-        return Documented(create_app(Services(settings, store, storage, Bell(), Clock(), SIGNS)).openapi())
+        return Documented(create_app(Services(settings, store, storage, Notifier(), Clock(), SIGNS)).openapi())
 
 
 @pytest.fixture
-def build(tmp_path, documented) -> Iterator[Callable[..., House]]:
-    """Makes services with the settings given."""
+def build(tmp_path, documented) -> Iterator[Callable[..., Service]]:
+    """A function that creates services with the given settings."""
     with ExitStack() as stack:
 
-        def make(**given: Any) -> House:
+        def make(**given: Any) -> Service:
             settings = Settings(_env_file=None, data_dir=tmp_path, **{"public_url": "http://testserver", **given})
             migrate(settings.database)
-            clock, bell = Clock(), Bell()
+            clock, notifier = Clock(), Notifier()
             store = stack.enter_context(open_store(settings.database))
             options = LocalOptions(tmp_path / "results", settings.address, SECRET)
             storage = LocalStorage(options, now=lambda: clock().timestamp())
-            services = Services(settings, store, storage, bell, clock, SIGNS, SECRET)
+            services = Services(settings, store, storage, notifier, clock, SIGNS, SECRET)
             client = TestClient(create_app(services), raise_server_exceptions=False)
             client.event_hooks["response"].append(documented)
             stack.callback(client.close)
-            return House(client, services, storage, clock, bell, tmp_path, WISH)
+            return Service(client, services, storage, clock, notifier, tmp_path, TASK_REQUEST)
 
         yield make
 
 
 @pytest.fixture
-def house(build) -> House:
-    """A service with the settings that it has without being told."""
-    made: House = build()
-    return made
+def service(build) -> Service:
+    """A service with default settings."""
+    default: Service = build()
+    return default

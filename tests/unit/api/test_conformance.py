@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lipsync.api.routes.tus import PART
+from lipsync.api.routes.tus import CONTENT_TYPE
 from lipsync.monitor import Monitor
 from lipsync.tasks.task import Status, TaskFailure, TaskProgress
 
@@ -40,7 +40,7 @@ ELSEWHERE = {  # deleted through the other of two ways to upload; or there only 
     "include-path-regex": "^/v1/(uploads|tus)|/(manifest|outputs)",
     "checks": {"ensure_resource_availability": OFF},
 }
-WATCH = {"include-operation-id": "events_events", "max-stream-events": 1, "request-timeout": 3}  # it may never end
+WATCH = {"include-operation-id": "watch_task", "max-stream-events": 1, "request-timeout": 3}  # it may never end
 
 
 @dataclass
@@ -71,40 +71,40 @@ class Inspection:
         assert not self.faults, "\n\n".join(self.faults)
 
 
-def new_task(house: Any, headers: Mapping[str, str], state: str) -> str:
+def new_task(service: Any, headers: Mapping[str, str], state: str) -> str:
     """A task that got so far, with a line in its log and a call of its webhook."""
-    task: str = house.new(headers, webhook="https://example.org/done")["id"]
-    house.store.log(task, "INFO", "a line", house.clock(), "rewrite")
-    house.enqueue(task, "https://example.org/done")
+    task: str = service.create_task(headers, webhook="https://example.org/done")["id"]
+    service.store.log(task, "INFO", "a line", service.clock(), "rewrite")
+    service.enqueue(task, "https://example.org/done")
     if state == "completed":
-        house.complete(task)
+        service.complete(task)
     elif state == "cancelled":
-        house.store.request_cancel(task, house.clock())
+        service.store.request_cancel(task, service.clock())
     elif state in ("running", "failed"):
-        house.store.claim(task, "w", house.lease, house.clock())
-        house.store.advance(task, "w", Status.PROCESSING, house.clock())
-        house.store.heartbeat(task, "w", house.lease, TaskProgress("synthesise", 1, None), house.clock())
+        service.store.claim(task, "w", service.lease, service.clock())
+        service.store.advance(task, "w", Status.PROCESSING, service.clock())
+        service.store.heartbeat(task, "w", service.lease, TaskProgress("synthesise", 1, None), service.clock())
         if state == "failed":
-            house.store.fail(task, "w", TaskFailure("no_face_found", "nobody is there", False), house.clock())
+            service.store.fail(task, "w", TaskFailure("no_face_found", "no face was detected", False), service.clock())
     return task
 
 
-def published(house: Any) -> tuple[str, int, str]:
+def published(service: Any) -> tuple[str, int, str]:
     """A file's key, and the expiry and the signature of a link to it."""
-    film = house.folder / "film.mp4"
+    film = service.folder / "film.mp4"
     film.write_bytes(b"a film")
-    key = house.storage.put(film, "film.mp4", "video/mp4", Monitor()).key  # made up paths have no slash in a part
-    link = parse_qs(urlsplit(house.storage.url(key)).query)
+    key = service.storage.put(film, "film.mp4", "video/mp4", Monitor()).key  # made up paths have no slash in a part
+    link = parse_qs(urlsplit(service.storage.url(key)).query)
     return key, int(link["expires"][0]), link["signature"][0]
 
 
-def furnish(house: Any, headers: Mapping[str, str]) -> dict[str, Sequence[object]]:
+def populate(service: Any, headers: Mapping[str, str]) -> dict[str, Sequence[object]]:
     """Fill the service; values that lead somewhere in it, by parameter."""
-    tasks = [new_task(house, headers, state) for _ in range(6) for state in STATES]
+    tasks = [new_task(service, headers, state) for _ in range(6) for state in STATES]
     speaks = {**headers, "Tus-Resumable": "1.0.0", "Upload-Length": "64"}
-    uploads = [house.client.post("/v1/tus", headers=speaks).headers["location"] for _ in range(24)]
-    uploads += [house.client.post("/v1/uploads", content=b"x", headers=headers).headers["location"] for _ in range(8)]
-    key, expires, signature = published(house)
+    uploads = [service.client.post("/v1/tus", headers=speaks).headers["location"] for _ in range(24)]
+    uploads += [service.client.post("/v1/uploads", content=b"x", headers=headers).headers["location"] for _ in range(8)]
+    key, expires, signature = published(service)
     return {
         "path.task_id": tasks,
         "query.task_id": tasks,
@@ -122,9 +122,9 @@ def furnish(house: Any, headers: Mapping[str, str]) -> dict[str, Sequence[object
     }
 
 
-def inspect(house: Any, values: Mapping[str, Sequence[object]], **more: Any) -> Inspection:
+def inspect(service: Any, values: Mapping[str, Sequence[object]], **more: Any) -> Inspection:
     """Ask for everything in the document, rightly and wrongly. The requests are the same each time, but for ids."""
-    told = {
+    options = {
         "seed": 1,
         "generation": GENERATION,
         "dictionaries": {name: {"values": list(given)} for name, given in values.items()},
@@ -134,47 +134,47 @@ def inspect(house: Any, values: Mapping[str, Sequence[object]], **more: Any) -> 
         "cache": OFF,
         "analysis": {"constants": OFF},  # none of the service's source is read for values
     }
-    schemathesis.openapi.media_type(PART, sampled_from([CONTENT, CONTENT, CONTENT, b"", bytes(64), bytes(65)]))
-    config = schemathesis.Config.from_dict(told | more)
-    document = schemathesis.openapi.from_asgi("/openapi.json", house.client.app, config=config)
-    found = Inspection()
+    schemathesis.openapi.media_type(CONTENT_TYPE, sampled_from([CONTENT, CONTENT, CONTENT, b"", bytes(64), bytes(65)]))
+    config = schemathesis.Config.from_dict(options | more)
+    document = schemathesis.openapi.from_asgi("/openapi.json", service.client.app, config=config)
+    inspection = Inspection()
     for event in engine.from_schema(document).execute():
-        found.note(event)
-    return found
+        inspection.note(event)
+    return inspection
 
 
-def operations(house: Any) -> dict[str, dict[str, Any]]:
-    paths = house.client.app.openapi()["paths"].items()
-    return {f"{method.upper()} {path}": told for path, methods in paths for method, told in methods.items()}
+def operations(service: Any) -> dict[str, dict[str, Any]]:
+    paths = service.client.app.openapi()["paths"].items()
+    return {f"{method.upper()} {path}": operation for path, methods in paths for method, operation in methods.items()}
 
 
-def fruitless(found: Inspection) -> list[str]:
+def never_successful(inspection: Inspection) -> list[str]:
     """Operations that failed whatever they were asked for."""
-    return [operation for operation, statuses in found.answers.items() if min(statuses) >= 400]
+    return [operation for operation, statuses in inspection.answers.items() if min(statuses) >= 400]
 
 
 def test_with_a_key_every_answer_is_documented(build):
-    house = build(**UNBOUNDED)
-    headers = house.key("admin")
-    found = inspect(house, furnish(house, headers), headers=headers)
-    found.check()
-    assert found.answers.keys() == operations(house).keys()
-    assert not fruitless(found)
+    service = build(**UNBOUNDED)
+    headers = service.key("admin")
+    inspection = inspect(service, populate(service, headers), headers=headers)
+    inspection.check()
+    assert inspection.answers.keys() == operations(service).keys()
+    assert not never_successful(inspection)
 
 
 def test_without_a_key_every_answer_is_documented(build):
-    house = build(**UNBOUNDED)
-    found = inspect(house, furnish(house, house.key()), phases={"fuzzing": OFF, "stateful": OFF})
-    found.check()
-    keyed = [operation for operation, told in operations(house).items() if "401" in told["responses"]]
+    service = build(**UNBOUNDED)
+    inspection = inspect(service, populate(service, service.key()), phases={"fuzzing": OFF, "stateful": OFF})
+    inspection.check()
+    keyed = [operation for operation, details in operations(service).items() if "401" in details["responses"]]
     assert len(keyed) >= 20
-    assert all(401 in found.answers[operation] for operation in keyed)
+    assert all(401 in inspection.answers[operation] for operation in keyed)
 
 
-def test_where_keys_are_off_every_answer_is_documented(build):
-    house = build(keys_required=False, **UNBOUNDED)
+def test_with_keys_disabled_every_answer_is_documented(build):
+    service = build(keys_required=False, **UNBOUNDED)
     generation = GENERATION | {"with-security-parameters": False}
     checks = CHECKS | {"ignored_auth": OFF, "missing_required_header": OFF}
-    found = inspect(house, furnish(house, {}), generation=generation, checks=checks, phases={"stateful": OFF})
-    found.check()
-    assert not fruitless(found)
+    inspection = inspect(service, populate(service, {}), generation=generation, checks=checks, phases={"stateful": OFF})
+    inspection.check()
+    assert not never_successful(inspection)

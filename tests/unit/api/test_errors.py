@@ -4,7 +4,7 @@ import http
 
 import pytest
 
-from lipsync.api.errors import API_ERRORS, SERVER_ERROR, STATUS, phrase
+from lipsync.api.errors import API_ERRORS, SERVER_ERROR, STATUS, describe_status
 from lipsync.errors import LipsyncError
 from lipsync.tasks.store import open_store
 
@@ -20,17 +20,17 @@ def test_every_error_of_the_package_has_a_status_and_nothing_else_has():
 
 
 @pytest.mark.parametrize("kind", STATUS)
-def test_a_status_is_one_of_a_failure_and_what_may_pass_is_not_the_clients_fault(kind):
+def test_statuses_are_errors_and_retryable_ones_are_server_errors(kind):
     assert 400 <= STATUS[kind] < 600
     assert http.HTTPStatus(STATUS[kind])
     assert not kind.retryable or STATUS[kind] > SERVER_ERROR
     assert "\n" not in kind.title
 
 
-def test_codes_of_refusals_are_not_those_of_errors():
+def test_codes_of_the_api_are_not_those_of_the_package():
     shared = set(API_ERRORS) & {kind.code for kind in STATUS}
     assert shared <= {"file_missing"}
-    assert all(phrase(status) for status, _ in API_ERRORS.values())
+    assert all(describe_status(kind.status) for kind in API_ERRORS.values())
 
 
 @pytest.mark.parametrize(
@@ -44,22 +44,22 @@ def test_codes_of_refusals_are_not_those_of_errors():
         ("GET", "/v1/files/x", 422, "request_invalid"),
     ],
 )
-def test_every_failure_is_a_problem(house, method, path, status, code):
-    answer = house.client.request(method, path)
+def test_every_failure_is_a_problem(service, method, path, status, code):
+    answer = service.client.request(method, path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
-    told = answer.json()
-    assert told["status"] == status
-    assert told["code"] == code
-    assert told["type"] == f"urn:lipsync:problem:{code}"
-    assert told["instance"] == path.partition("?")[0]
-    assert told["title"]
-    assert told["detail"]
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["code"] == code
+    assert problem["type"] == f"urn:lipsync:problem:{code}"
+    assert problem["instance"] == path.partition("?")[0]
+    assert problem["title"]
+    assert problem["detail"]
 
 
-def test_the_methods_of_a_path_are_told(house):
-    assert house.client.put("/v1/tasks").headers["allow"] == "GET, POST"
-    assert house.client.put("/v1/tasks/x").headers["allow"] == "DELETE, GET"
+def test_the_allow_header_lists_all_methods_of_a_path(service):
+    assert service.client.put("/v1/tasks").headers["allow"] == "GET, POST"
+    assert service.client.put("/v1/tasks/x").headers["allow"] == "DELETE, GET"
 
 
 @pytest.mark.parametrize(
@@ -74,53 +74,53 @@ def test_the_methods_of_a_path_are_told(house):
         (b" " * (1 << 20) + b"{}", 413, None),
     ],
 )
-def test_a_body_that_makes_no_sense(house, body, status, where):
-    headers = {**house.key(), "Content-Type": "application/json"}
-    answer = house.client.post("/v1/tasks", content=body, headers=headers)
+def test_an_invalid_body_is_rejected(service, body, status, where):
+    headers = {**service.key(), "Content-Type": "application/json"}
+    answer = service.client.post("/v1/tasks", content=body, headers=headers)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     if where is not None:
-        told = answer.json()["faults"]
-        assert where in [fault["where"] for fault in told]
+        faults = answer.json()["faults"]
+        assert where in [fault["where"] for fault in faults]
 
 
-def test_a_body_of_unknown_length_is_limited_too(house):
-    headers = {**house.key(), "Content-Type": "application/json"}
-    answer = house.client.post("/v1/tasks", content=iter([b" " * 600_000] * 2), headers=headers)
+def test_a_body_of_unknown_length_is_limited_too(service):
+    headers = {**service.key(), "Content-Type": "application/json"}
+    answer = service.client.post("/v1/tasks", content=iter([b" " * 600_000] * 2), headers=headers)
     assert answer.status_code == 413
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_length_that_only_looks_like_a_number_is_none(house):
-    headers = {**house.key(), "Content-Length": "²".encode("latin-1")}
-    assert house.client.post("/v1/tasks", json=house.wish, headers=headers).status_code == 201
+def test_a_malformed_content_length_is_ignored(service):
+    headers = {**service.key(), "Content-Length": "²".encode("latin-1")}
+    assert service.client.post("/v1/tasks", json=service.task_request, headers=headers).status_code == 201
 
 
-def test_what_was_sent_is_not_repeated(house):
-    wish = house.wish | {"video": {"url": "ftp://user:pa55@example.org/v.mp4"}}
-    answer = house.client.post("/v1/tasks", json=wish, headers=house.key())
+def test_problems_do_not_repeat_the_request(service):
+    request = service.task_request | {"video": {"url": "ftp://user:pa55@example.org/v.mp4"}}
+    answer = service.client.post("/v1/tasks", json=request, headers=service.key())
     assert answer.status_code == 422
     assert "pa55" not in answer.text
 
 
-def test_a_fault_of_the_service_leaks_nothing(build):
-    house = build(keys_required=False)
+def test_an_unexpected_exception_leaks_nothing(build):
+    service = build(keys_required=False)
 
     class Broken:
         def get(self, task_id: str) -> None:
-            raise ZeroDivisionError("secret of the house")
+            raise ZeroDivisionError("secret of the service")
 
-    client = house.over(store=Broken())
+    client = service.client_with(store=Broken())
     answer = client.get("/v1/tasks/x")
     assert answer.status_code == 500
     assert answer.json()["code"] == "internal"
     assert "secret" not in answer.text
 
 
-def test_a_database_that_is_away_is_told_without_its_address(build, caplog):
-    house = build(keys_required=False)
-    with open_store(f"sqlite:///{house.folder}/nowhere/tasks.db") as away:
-        answer = house.over(store=away).get("/v1/tasks/x")
+def test_a_failing_database_is_reported_without_its_address(build, caplog):
+    service = build(keys_required=False)
+    with open_store(f"sqlite:///{service.folder}/nowhere/tasks.db") as away:
+        answer = service.client_with(store=away).get("/v1/tasks/x")
     assert answer.status_code == 503
     assert answer.json()["code"] == "storage_failed"
     assert answer.headers["retry-after"] == "5"

@@ -7,59 +7,59 @@ import pytest
 
 
 @pytest.fixture
-def document(house) -> dict[str, Any]:
-    told: dict[str, Any] = house.client.get("/openapi.json").json()
-    return told
+def document(service) -> dict[str, Any]:
+    body: dict[str, Any] = service.client.get("/openapi.json").json()
+    return body
 
 
 def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     return (operation for path in document["paths"].values() for operation in path.values())
 
 
-def references(part: Any) -> Iterator[str]:
-    if isinstance(part, dict):
-        yield from (value for name, value in part.items() if name == "$ref" and isinstance(value, str))
-        for value in part.values():
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from (value for name, value in node.items() if name == "$ref" and isinstance(value, str))
+        for value in node.values():
             yield from references(value)
-    elif isinstance(part, list):
-        for value in part:
+    elif isinstance(node, list):
+        for value in node:
             yield from references(value)
 
 
 def test_every_operation_says_what_it_does_and_how_it_fails(document):
     names = [operation["operationId"] for operation in operations(document)]
     assert len(set(names)) == len(names) >= 26
-    assert "tasks_create" in names
+    assert "create_task" in names
     tags = {tag["name"] for tag in document["tags"]}
     for operation in operations(document):
         assert set(operation["tags"]) <= tags
         assert operation["summary"]
         assert operation["description"]
         assert "500" in operation["responses"]
-        for status, told in operation["responses"].items():
-            assert (set(told.get("content", {})) == {"application/problem+json"}) == (int(status) >= 400)
+        for status, response in operation["responses"].items():
+            assert (set(response.get("content", {})) == {"application/problem+json"}) == (int(status) >= 400)
 
 
 def test_every_reference_leads_somewhere(document):
     for reference in set(references(document)):
-        place: Any = document
+        node: Any = document
         for step in reference.removeprefix("#/").split("/"):
-            place = place[step]
+            node = node[step]
 
 
-def test_a_new_task_has_an_example_that_is_good(document, house):
+def test_the_example_of_a_new_task_is_valid(document, service):
     example = document["components"]["schemas"]["TaskRequest"]["examples"][0]
-    assert house.client.post("/v1/tasks", json=example, headers=house.key()).status_code == 201
+    assert service.client.post("/v1/tasks", json=example, headers=service.key()).status_code == 201
 
 
-def test_a_key_is_wanted_where_it_is_needed(document):
+def test_the_document_says_which_operations_need_a_key(document):
     keyless = {o["operationId"] for o in operations(document) if not o.get("security")}
-    assert keyless == {"health_healthz", "health_readyz", "files_get", "files_head", "tus_options"}
+    assert keyless == {"check_health", "check_readiness", "download_file", "get_file_headers", "get_tus_capabilities"}
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
-def test_no_page_runs_scripts_from_elsewhere(house):
+def test_pages_with_third_party_scripts_are_disabled(service):
     for path in ("/docs", "/redoc", "/docs/oauth2-redirect"):
-        answer = house.client.get(path)
+        answer = service.client.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
-    assert house.client.get("/openapi.json").headers["content-type"] == "application/json"
+    assert service.client.get("/openapi.json").headers["content-type"] == "application/json"

@@ -21,8 +21,8 @@ CONTENT = bytes(range(256)) * 10_000  # 2.5 MB
 
 
 @pytest.fixture
-def port(house) -> Iterator[int]:
-    config = uvicorn.Config(create_app(house.services), port=0, log_level="warning", lifespan="off", ws="none")
+def port(service) -> Iterator[int]:
+    config = uvicorn.Config(create_app(service.services), port=0, log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))
@@ -44,43 +44,43 @@ def until(what: Callable[[], object]) -> None:
 @contextmanager
 def connected(port: int, method: str, path: str, headers: dict[str, str]) -> Iterator[socket.socket]:
     with closing(socket.create_connection(("127.0.0.1", port), 10)) as line:
-        told = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "x", **headers}.items())
-        line.sendall(f"{method} {path} HTTP/1.1\r\n{told}\r\n".encode())
+        lines = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "x", **headers}.items())
+        line.sendall(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
         yield line
 
 
-def uploads(house) -> list[str]:
-    return [place.name for place in (house.folder / "uploads").glob("*")]
+def uploads(service) -> list[str]:
+    return [folder.name for folder in (service.folder / "uploads").glob("*")]
 
 
-def test_nothing_stays_of_an_upload_whose_client_goes(house, port):
-    headers = house.key() | {"Content-Length": str(len(CONTENT))}
+def test_a_disconnect_discards_a_single_request_upload(service, port):
+    headers = service.key() | {"Content-Length": str(len(CONTENT))}
     with connected(port, "POST", "/v1/uploads", headers) as line:
         line.sendall(CONTENT[:1_500_000])
-        until(lambda: uploads(house))
-    until(lambda: not uploads(house))
+        until(lambda: uploads(service))
+    until(lambda: not uploads(service))
 
 
 @pytest.mark.parametrize("checked", [False, True])
-def test_of_a_part_whose_client_goes_stays_what_can_be_trusted(house, port, checked):
-    speaks = house.key() | {"Tus-Resumable": "1.0.0"}
-    path = house.client.post("/v1/tus", headers=speaks | {"Upload-Length": str(len(CONTENT))}).headers["location"]
+def test_a_disconnect_keeps_the_part_unless_it_has_a_checksum(service, port, checked):
+    tus = service.key() | {"Tus-Resumable": "1.0.0"}
+    path = service.client.post("/v1/tus", headers=tus | {"Upload-Length": str(len(CONTENT))}).headers["location"]
     part = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     if checked:
         part["Upload-Checksum"] = "sha1 eA=="
 
     def offset() -> int:
-        return int(house.client.head(path, headers=speaks).headers["upload-offset"])
+        return int(service.client.head(path, headers=tus).headers["upload-offset"])
 
-    with connected(port, "PATCH", path, speaks | part | {"Content-Length": str(len(CONTENT))}) as line:
+    with connected(port, "PATCH", path, tus | part | {"Content-Length": str(len(CONTENT))}) as line:
         line.sendall(CONTENT[:1_500_000])
-        until(lambda: (house.folder / "uploads" / path.rpartition("/")[2] / "content").stat().st_size > 0)
+        until(lambda: (service.folder / "uploads" / path.rpartition("/")[2] / "content").stat().st_size > 0)
     until(lambda: offset() == (0 if checked else 1_500_000))
     kept = offset()
     del part["Content-Type"]
     rest = part | {"Upload-Offset": str(kept), "Content-Type": "application/offset+octet-stream"}
     rest.pop("Upload-Checksum", None)
-    assert house.client.patch(path, content=CONTENT[kept:], headers=speaks | rest).status_code == 204
+    assert service.client.patch(path, content=CONTENT[kept:], headers=tus | rest).status_code == 204
 
 
 def events(port: int, path: str, headers: dict[str, str]) -> Iterator[dict[str, str]]:
@@ -97,23 +97,23 @@ def events(port: int, path: str, headers: dict[str, str]) -> Iterator[dict[str, 
                 event = {}
 
 
-def test_a_task_is_watched_until_it_has_ended(house, port):
-    headers = house.key()
-    task = house.new(headers)["id"]
+def test_a_task_is_watched_until_it_has_ended(service, port):
+    headers = service.key()
+    task = service.create_task(headers)["id"]
     path = f"/v1/tasks/{task}/events"
-    seen = []
+    statuses = []
     for event in events(port, path, headers):
         assert event["event"] == "task"
-        told = json.loads(event["data"])
-        assert event["id"] == str(told["revision"])
-        seen.append(told["status"])
-        if seen == ["queued"]:
-            house.store.claim(task, "w", house.lease, house.clock())
-        elif seen == ["queued", "downloading"]:
-            house.store.request_cancel(task, house.clock())
-            house.store.cancel(task, "w", house.clock())
-    assert seen == ["queued", "downloading", "cancelled"]
-    final = house.store.get(task)
+        task_json = json.loads(event["data"])
+        assert event["id"] == str(task_json["revision"])
+        statuses.append(task_json["status"])
+        if statuses == ["queued"]:
+            service.store.claim(task, "w", service.lease, service.clock())
+        elif statuses == ["queued", "downloading"]:
+            service.store.request_cancel(task, service.clock())
+            service.store.cancel(task, "w", service.clock())
+    assert statuses == ["queued", "downloading", "cancelled"]
+    final = service.store.get(task)
     assert [event["id"] for event in events(port, path, headers | {"Last-Event-ID": "1"})] == [str(final.revision)]
     assert [event["id"] for event in events(port, path, headers | {"Last-Event-ID": "nonsense"})] != []
     with urlopen(
@@ -122,36 +122,36 @@ def test_a_task_is_watched_until_it_has_ended(house, port):
         assert answer.status == 204
 
 
-def test_events_that_were_received_are_not_sent_again(house, port):
-    headers = house.key()
-    task = house.new(headers)["id"]
+def test_received_events_are_not_sent_again(service, port):
+    headers = service.key()
+    task = service.create_task(headers)["id"]
     coming = events(port, f"/v1/tasks/{task}/events", headers | {"Last-Event-ID": "1"})
-    threading.Timer(0.3, house.store.request_cancel, (task, house.clock())).start()
+    threading.Timer(0.3, service.store.request_cancel, (task, service.clock())).start()
     assert [json.loads(event["data"])["status"] for event in coming] == [Status.CANCELLED]
 
 
-def test_a_stream_ends_with_its_task(house, port):
-    headers = house.key()
-    task = house.new(headers)["id"]
+def test_a_stream_ends_with_its_task(service, port):
+    headers = service.key()
+    task = service.create_task(headers)["id"]
     for _ in events(port, f"/v1/tasks/{task}/events", headers):
-        house.store.request_cancel(task, house.clock())
-        house.store.delete(task)
+        service.store.request_cancel(task, service.clock())
+        service.store.delete(task)
 
 
-def test_a_stream_stops_when_its_client_goes(house, port):
-    headers = house.key()
-    task = house.new(headers)["id"]
+def test_a_stream_stops_when_its_client_disconnects(service, port):
+    headers = service.key()
+    task = service.create_task(headers)["id"]
     with connected(port, "GET", f"/v1/tasks/{task}/events", headers) as line:
-        came = b""
-        while b"event: task" not in came:
-            came += line.recv(65_536)
-    # The server of the fixture ends only when nobody is served any more.
+        received = b""
+        while b"event: task" not in received:
+            received += line.recv(65_536)
+    # The server of the fixture stops only after its last connection has closed.
 
 
-def test_event_streams_of_a_key_are_limited_and_a_client_that_goes_makes_room(house, port):
-    mine, yours = house.key(), house.key()
-    most = house.services.settings.max_event_streams
-    path = f"/v1/tasks/{house.new(mine)['id']}/events"
+def test_event_streams_of_a_key_are_limited_and_disconnects_free_a_slot(service, port):
+    mine, yours = service.key(), service.key()
+    limit = service.services.settings.max_event_streams
+    path = f"/v1/tasks/{service.create_task(mine)['id']}/events"
 
     def watch(stack: ExitStack, path: str, headers: dict[str, str]) -> None:
         stack.enter_context(urlopen(Request(f"http://127.0.0.1:{port}{path}", headers=headers), timeout=10)).readline()
@@ -166,12 +166,12 @@ def test_event_streams_of_a_key_are_limited_and_a_client_that_goes_makes_room(ho
         return True
 
     with ExitStack() as stack:
-        for _ in range(most):
+        for _ in range(limit):
             watch(stack, path, mine)
         with pytest.raises(HTTPError) as caught:
             watch(stack, path, mine)
         with caught.value as answer:
             assert (answer.code, json.load(answer)["code"]) == (429, "streams_exceeded")
             assert int(answer.headers["retry-after"]) > 0
-        watch(stack, f"/v1/tasks/{house.new(yours)['id']}/events", yours)
+        watch(stack, f"/v1/tasks/{service.create_task(yours)['id']}/events", yours)
     until(has_room)

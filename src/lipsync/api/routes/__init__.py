@@ -1,1 +1,1 @@
-"""What answers at which path, one file per noun."""
+"""The routes of the REST API, by resource."""

@@ -1,4 +1,4 @@
-"""Whether the service is up and ready, and what it counts."""
+"""Health checks and metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from lipsync.api.auth import allow_metrics
 from lipsync.api.errors import ApiError, problems
@@ -19,38 +19,49 @@ router = APIRouter(tags=["service"])
 
 
 class Health(BaseModel):
-    """All is well."""
+    """The result of a successful health check."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field(default="ok", description="Always `ok`.")
 
 
-@router.get("/healthz", summary="Is the process up?", responses=problems(keyed=False))
-def healthz() -> Health:
-    """Asks nobody else."""
+@router.get(
+    "/healthz",
+    summary="Check that the process is running",
+    description="A liveness check. It does not contact the database or the storage.",
+    responses=problems(keyed=False),
+)
+def check_health() -> Health:
     return Health()
 
 
-@router.get("/readyz", summary="Can tasks be taken?", responses=problems(keyed=False))
-def readyz(desk: StateDep) -> Health:
-    """Whether the task store and the storage answer, as of a few seconds ago; 503 names those that do not."""
-    if silent := desk.watch.silent():
-        raise ApiError("not_ready", f"no answer from: {', '.join(silent)}", {"Retry-After": "5"})
+@router.get(
+    "/readyz",
+    summary="Check that the service is ready",
+    description="A readiness check of the task store and the storage. The result is cached for 5 s. A 503 response "
+    "names the components that do not respond.",
+    responses=problems(keyed=False),
+)
+def check_readiness(state: StateDep) -> Health:
+    if failing := state.readiness.failing():
+        raise ApiError("not_ready", f"no response from: {', '.join(failing)}", {"Retry-After": "5"})
     return Health()
 
 
 @router.get(
     "/metrics",
-    summary="Numbers for Prometheus",
+    summary="Get metrics",
+    description="Returns request and task metrics in the Prometheus text format. Without an API key, only requests "
+    "from the service's own machine are allowed, and only if it listens on a loopback address. Otherwise the scope "
+    "`admin` is required.",
     response_class=PlainTextResponse,
     dependencies=[Depends(allow_metrics)],
     openapi_extra={"security": [{}]},
     responses=problems(),
 )
-def metrics(desk: StateDep) -> PlainTextResponse:
-    """Without a key only from this machine, where the service listens on a loopback address; else for admins."""
-    oldest = desk.store.oldest_waiting()
-    waited = 0.0 if oldest is None else max(0.0, (desk.now() - oldest).total_seconds())
-    counts = {status.value: count for status, count in desk.store.counts().items()}
-    enhancements = {step.value: count for step, count in desk.store.enhancements().items()}
-    lines = [*task_lines(counts, enhancements, waited), *desk.meter.lines()]
+def get_metrics(state: StateDep) -> PlainTextResponse:
+    oldest = state.store.oldest_waiting()
+    waited = 0.0 if oldest is None else max(0.0, (state.now() - oldest).total_seconds())
+    counts = {status.value: count for status, count in state.store.counts().items()}
+    enhancements = {status.value: count for status, count in state.store.enhancements().items()}
+    lines = [*task_lines(counts, enhancements, waited), *state.metrics.lines()]
     return PlainTextResponse("\n".join(lines) + "\n", media_type=METRICS_TYPE)

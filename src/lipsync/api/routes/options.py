@@ -46,7 +46,7 @@ class Estimate(BaseModel):
 
 
 @router.get("/v1/options", summary="List the options of a task", responses=problems())
-def options(caller: Reader) -> OptionsView:
+def get_options(caller: Reader) -> OptionsView:
     """Return the engines, the enhancers, and the options with their ranges and defaults."""
     return OptionsView(
         engines=list(ENGINES),
@@ -58,7 +58,7 @@ def options(caller: Reader) -> OptionsView:
 
 
 @router.post("/v1/estimate", summary="Estimate the duration of a task", responses=problems(413))
-def estimate(body: EstimateRequest, caller: Reader) -> Estimate:
+def estimate_task(body: EstimateRequest, caller: Reader) -> Estimate:
     """Return a rough estimate: the actual time may be half or twice as long, and far shorter on a GPU."""
     options = body.options.model_dump(mode="json")
     check_options(options, body.engines)

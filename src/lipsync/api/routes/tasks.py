@@ -1,4 +1,4 @@
-"""Tasks: make, list, look at, stop, try again, throw away."""
+"""Create, list, inspect, cancel, retry and delete tasks."""
 
 from __future__ import annotations
 
@@ -13,95 +13,110 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from lipsync.api.auth import Caller, Reader, Writer
 from lipsync.api.errors import ApiError, problems
 from lipsync.api.requests import TaskRequest, new_task
-from lipsync.api.responses import DeliveryPage, LogPage, TaskPage, TaskView, delivery_view, line_view, shown
+from lipsync.api.responses import DeliveryPage, LogPage, TaskPage, TaskView, delivery_view, log_view, to_view
 from lipsync.api.state import AppState, StateDep
 from lipsync.errors import LipsyncError, TaskMissing, TransitionForbidden
 from lipsync.pipeline.job import FINAL_VARIANT, PLAIN_VARIANT
 from lipsync.tasks.commands import Admit
 from lipsync.tasks.task import FINAL, NewTask, Status, Task
 
+ADMISSION_RETRY_AFTER = 30  # seconds
+logger = logging.getLogger("lipsync.api")
 router = APIRouter(tags=["tasks"])
 
 
-def written(moment: object) -> object:
-    """ValueError for a mere number, which would be taken for seconds."""
-    if isinstance(moment, str) and moment[:10].count("-") != 2:
-        raise ValueError("a date and time as in RFC 3339 is wanted")
-    return moment
+def check_timestamp(value: object) -> object:
+    """Raise ValueError for a bare number, which pydantic would read as Unix seconds."""
+    if isinstance(value, str) and value[:10].count("-") != 2:
+        raise ValueError("expected a date and time as in RFC 3339")
+    return value
 
 
-def sensible(moment: datetime) -> datetime:
-    """ValueError for times that no database holds."""
+def check_year(moment: datetime) -> datetime:
+    """Raise ValueError for years that databases cannot store; convert to UTC."""
     if not 1970 <= moment.year < 9999:
-        raise ValueError("a year from 1970 to 9998 is wanted")
+        raise ValueError("expected a year from 1970 to 9998")
     return moment.astimezone(UTC)
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(written), AfterValidator(sensible)]
-TaskPath = Annotated[str, Path(description="the task's id", max_length=64)]
+Moment = Annotated[AwareDatetime, BeforeValidator(check_timestamp), AfterValidator(check_year)]
+TaskPath = Annotated[
+    str, Path(description="The task's id.", max_length=64, examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])
+]
 
 
-def owned(task_id: str, desk: AppState, caller: Caller) -> Task:
-    """The task. Raises TaskMissing for others' too: nobody learns that they are there."""
-    task = desk.store.get(task_id)
+def owned(task_id: str, state: AppState, caller: Caller) -> Task:
+    """Return the task. Raises TaskMissing for other keys' tasks too, so that their existence stays hidden."""
+    task = state.store.get(task_id)
     if not caller.owns(task):
         raise TaskMissing(f"task {task_id} does not exist")
     return task
 
 
-def readable(task_id: TaskPath, desk: StateDep, caller: Reader) -> Task:
-    return owned(task_id, desk, caller)
+def readable(task_id: TaskPath, state: StateDep, caller: Reader) -> Task:
+    return owned(task_id, state, caller)
 
 
-def changeable(task_id: TaskPath, desk: StateDep, caller: Writer) -> Task:
-    return owned(task_id, desk, caller)
+def writable(task_id: TaskPath, state: StateDep, caller: Writer) -> Task:
+    return owned(task_id, state, caller)
 
 
-LINKS: dict[int | str, dict[str, Any]] = {
-    307: {"headers": {"Location": {"description": "a fresh link", "schema": {"type": "string"}}}},
+REDIRECT: dict[int | str, dict[str, Any]] = {
+    307: {
+        "description": "A redirect to a fresh link",
+        "headers": {"Location": {"description": "A fresh link to the file.", "schema": {"type": "string"}}},
+    },
     **problems(404),
 }
 Readable = Annotated[Task, Depends(readable)]
-Changeable = Annotated[Task, Depends(changeable)]
+Writable = Annotated[Task, Depends(writable)]
 
 
-def room(key_id: str | None, desk: AppState, caller: Caller) -> Admit | None:
-    """What raises Refusal if the key has as many unfinished tasks as are allowed; nothing for an admin with another's.
+def admission_check(key_id: str | None, state: AppState, caller: Caller) -> Admit | None:
+    """Return a check that raises ApiError at the limit of unfinished tasks.
 
-    The store asks it, for only there can nobody else be first by a moment.
+    None if an admin acts on another key's task, which is exempt.
+
+    The store calls it inside its transaction, so that concurrent requests cannot exceed the limit.
     """
-    most = desk.settings.max_active_tasks
+    limit = state.settings.max_active_tasks
 
     def check(unfinished: int) -> None:
-        if unfinished >= most:
-            told = f"{unfinished} tasks are not finished; {most} are allowed at once"
-            raise ApiError("tasks_exceeded", told, {"Retry-After": "30"})
+        if unfinished >= limit:
+            detail = f"this API key has {unfinished} unfinished tasks; at most {limit} are allowed"
+            raise ApiError("tasks_exceeded", detail, {"Retry-After": str(ADMISSION_RETRY_AFTER)})
 
     return check if key_id == caller.key_id else None
 
 
-def announce(task: Task, desk: AppState) -> None:
-    """Tell the workers. If that fails the task only starts later: the reaper tells them again."""
+def announce(task: Task, state: AppState) -> None:
+    """Notify the workers of a queued task. If that fails, the reaper announces it later."""
     try:
-        desk.services.announce(task.id)
-        desk.store.mark_announced(task.id, desk.now())
+        state.services.announce(task.id)
+        state.store.mark_announced(task.id, state.now())
     except (LipsyncError, OSError) as exc:
-        logging.getLogger("lipsync.api").warning("task %s was not announced: %s", task.id, exc)
+        fields = {"event": "announce_failed", "task": task.id, "code": getattr(exc, "code", "os_error")}
+        logger.warning("could not announce task %s; the reaper will: %s", task.id, exc, extra=fields)
 
 
-def submit(new: NewTask, desk: AppState, caller: Caller, idempotency_key: str | None = None) -> tuple[Task, bool]:
-    """The task, and whether it is a new one. Raises Refusal, TransitionForbidden, OptionInvalid."""
-    now = desk.now()
-    task = desk.store.create(
+def submit(new: NewTask, state: AppState, caller: Caller, idempotency_key: str | None = None) -> tuple[Task, bool]:
+    """Create and announce a task; return it and whether it is new.
+
+    Raises ApiError, TransitionForbidden, OptionInvalid.
+    """
+    now = state.now()
+    task = state.store.create(
         new,
         idempotency_key=idempotency_key,
         now=now,
-        max_attempts=desk.settings.max_attempts,
-        admit=room(new.key_id, desk, caller),
+        max_attempts=state.settings.max_attempts,
+        admit=admission_check(new.key_id, state, caller),
     )
     if task.created_at != now:
         return task, False
-    announce(task, desk)
+    fields = {"event": "task_created", "task": task.id, "engines": list(task.engines)}
+    logger.info("created task %s", task.id, extra=fields)
+    announce(task, state)
     return task, True
 
 
@@ -109,42 +124,56 @@ def submit(new: NewTask, desk: AppState, caller: Caller, idempotency_key: str | 
     "/v1/tasks",
     status_code=201,
     summary="Create a task",
+    description="Queues a task with a video and an audio input. It produces one result per engine. A repeated request "
+    "with the same `Idempotency-Key` returns the first task; 409 means that the key was used with another body.",
     responses={
-        200: {"model": TaskView, "description": "The task that the same Idempotency-Key made before"},
-        201: {"headers": {"Location": {"description": "the task", "schema": {"type": "string"}}}},
+        200: {"model": TaskView, "description": "The task that was created earlier with the same Idempotency-Key"},
+        201: {
+            "description": "The new task",
+            "headers": {"Location": {"description": "Path of the task.", "schema": {"type": "string"}}},
+        },
         **problems(409, 413),
     },
 )
-def create(
-    wish: TaskRequest,
-    desk: StateDep,
+def create_task(
+    task_request: TaskRequest,
+    state: StateDep,
     caller: Writer,
     response: Response,
     idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=255, description="the same key and body make one task")
+        str | None,
+        Header(min_length=1, max_length=255, description="A unique value that makes retries safe.", examples=["a1b2"]),
     ] = None,
 ) -> TaskView:
-    """Two inputs, one result of each engine. The task waits until a worker is free."""
-    new = new_task(wish, desk.shelf, caller.key_id, desk.now())
-    task, is_new = submit(new, desk, caller, idempotency_key)
+    new = new_task(task_request, state.uploads, caller.key_id, state.now())
+    task, is_new = submit(new, state, caller, idempotency_key)
     response.headers["Location"] = f"/v1/tasks/{task.id}"
     if not is_new:
         response.status_code = 200
-    return shown(task, desk.storage)
+    return to_view(task, state.storage)
 
 
-@router.get("/v1/tasks", summary="List tasks", responses=problems())
+@router.get(
+    "/v1/tasks",
+    summary="List tasks",
+    description="Returns this API key's tasks, newest first. Keys with the scope `admin` see the tasks of all keys.",
+    response_description="A page of tasks",
+    responses=problems(),
+)
 def list_tasks(
-    desk: StateDep,
+    state: StateDep,
     caller: Reader,
-    status: Status | None = None,
-    created_after: Annotated[Moment | None, Query(description="excluded")] = None,
-    created_before: Annotated[Moment | None, Query(description="excluded")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[str | None, Query(description="next_cursor of the page before", max_length=64)] = None,
+    status: Annotated[Status | None, Query(description="Only tasks with this status.")] = None,
+    created_after: Annotated[
+        Moment | None, Query(description="Only tasks created after this time.", examples=["2026-11-24T12:00:00Z"])
+    ] = None,
+    created_before: Annotated[
+        Moment | None, Query(description="Only tasks created before this time.", examples=["2026-11-25T12:00:00Z"])
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of tasks.")] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.", max_length=64)] = None,
 ) -> TaskPage:
-    """The key's own tasks, an admin's all, from the newest on."""
-    page = desk.store.list(
+    page = state.store.list(
         status=status,
         key_id=None if caller.is_admin else caller.key_id,
         created_after=created_after,
@@ -152,101 +181,132 @@ def list_tasks(
         cursor=cursor,
         limit=limit,
     )
-    return TaskPage(tasks=[shown(task, desk.storage) for task in page.tasks], next_cursor=page.next_cursor)
+    return TaskPage(tasks=[to_view(task, state.storage) for task in page.tasks], next_cursor=page.next_cursor)
 
 
-@router.get("/v1/tasks/{task_id}", summary="Look at a task", responses=problems(404))
-def get_task(task: Readable, desk: StateDep) -> TaskView:
-    """The task as it is now, with fresh links to its results."""
-    return shown(task, desk.storage)
+@router.get(
+    "/v1/tasks/{task_id}",
+    summary="Get a task",
+    description="Returns the task's current state, with fresh links to its results.",
+    response_description="The task",
+    responses=problems(404),
+)
+def get_task(task: Readable, state: StateDep) -> TaskView:
+    return to_view(task, state.storage)
 
 
-@router.post("/v1/tasks/{task_id}/cancel", summary="Cancel a task", responses=problems(404, 409))
-def cancel(task: Changeable, desk: StateDep) -> TaskView:
-    """Cancelled at once if it waits, soon if it runs; 409 if it has ended."""
-    return shown(desk.store.request_cancel(task.id, desk.now()), desk.storage)
+@router.post(
+    "/v1/tasks/{task_id}/cancel",
+    summary="Cancel a task",
+    description="Cancels a queued task at once and a running one within seconds. 409 means that the task has already "
+    "ended.",
+    response_description="The task",
+    responses=problems(404, 409),
+)
+def cancel_task(task: Writable, state: StateDep) -> TaskView:
+    return to_view(state.store.request_cancel(task.id, state.now()), state.storage)
 
 
-@router.post("/v1/tasks/{task_id}/retry", summary="Try a task again", responses=problems(404, 409))
-def retry(task: Changeable, desk: StateDep, caller: Writer) -> TaskView:
-    """A failed or cancelled task waits again, with all its attempts; 409 for every other, 404 if an upload is gone."""
+@router.post(
+    "/v1/tasks/{task_id}/retry",
+    summary="Retry a task",
+    description="Queues a failed or cancelled task again, with its full number of attempts. 409 means that the task is "
+    "in another status, and 404 with the code `upload_missing` that one of its uploads was deleted.",
+    response_description="The task",
+    responses=problems(404, 409),
+)
+def retry_task(task: Writable, state: StateDep, caller: Writer) -> TaskView:
     if task.status in FINAL:
-        desk.shelf.keep_inputs(task)
-    again = desk.store.retry(task.id, desk.now(), room(task.key_id, desk, caller))
-    announce(again, desk)
-    return shown(again, desk.storage)
+        state.uploads.touch_inputs(task)
+    queued = state.store.retry(task.id, state.now(), admission_check(task.key_id, state, caller))
+    announce(queued, state)
+    return to_view(queued, state.storage)
 
 
 @router.delete(
     "/v1/tasks/{task_id}",
     status_code=204,
     summary="Delete a task",
+    description="Deletes a finished task with its results and its log. 409 means that the task has not ended; cancel "
+    "it first.",
+    response_description="The task was deleted",
     response_class=Response,
     responses=problems(404, 409),
 )
-def delete(task: Changeable, desk: StateDep) -> None:
-    """Its results, its log and itself, if it has ended; 409 otherwise."""
+def delete_task(task: Writable, state: StateDep) -> None:
     if task.status not in FINAL:
-        raise TransitionForbidden(f"a task that is {task.status} cannot be deleted; cancel it first")
+        raise TransitionForbidden(f"the task is {task.status}; cancel it before you delete it")
     for key in task.files:
-        desk.storage.delete(key)
-    desk.store.delete(task.id)
+        state.storage.delete(key)
+    state.store.delete(task.id)
 
 
-@router.get("/v1/tasks/{task_id}/logs", summary="Read a task's log", responses=problems(404))
-def logs(
+@router.get(
+    "/v1/tasks/{task_id}/logs",
+    summary="Get the log of a task",
+    description="Returns log lines in order. To read new lines only, pass the last line's number as `after`.",
+    response_description="Log lines",
+    responses=problems(404),
+)
+def get_task_log(
     task: Readable,
-    desk: StateDep,
-    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="lines with higher numbers")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+    state: StateDep,
+    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="Only lines with a higher number.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of lines.")] = 500,
 ) -> LogPage:
-    """The log from a line on."""
-    return LogPage(lines=[line_view(line) for line in desk.store.logs(task.id, after, limit)])
+    return LogPage(lines=[log_view(line) for line in state.store.logs(task.id, after, limit)])
 
 
-@router.get("/v1/tasks/{task_id}/deliveries", summary="Read a task's webhook calls", responses=problems(404))
-def deliveries(task: Readable, desk: StateDep) -> DeliveryPage:
-    """What became of each call."""
-    return DeliveryPage(deliveries=[delivery_view(delivery) for delivery in desk.store.deliveries(task.id)])
+@router.get(
+    "/v1/tasks/{task_id}/deliveries",
+    summary="List the webhook calls of a task",
+    description="Returns the calls to the task's webhook, with the status of each.",
+    response_description="The calls",
+    responses=problems(404),
+)
+def list_task_deliveries(task: Readable, state: StateDep) -> DeliveryPage:
+    return DeliveryPage(deliveries=[delivery_view(delivery) for delivery in state.store.deliveries(task.id)])
 
 
 @router.get(
     "/v1/tasks/{task_id}/outputs/{engine}",
     status_code=307,
     summary="Download a result",
+    description="Redirects to a fresh link to one engine's result: the variant `final`, or `plain` if the enhancement "
+    "failed.",
     response_class=RedirectResponse,
-    responses=LINKS,
+    responses=REDIRECT,
 )
-def output(
+def download_output(
     task: Readable,
-    engine: Annotated[str, Path(max_length=64)],
-    desk: StateDep,
+    engine: Annotated[str, Path(max_length=64, description="The engine.", examples=["rewrite"])],
+    state: StateDep,
     variant: Annotated[
-        str | None, Query(max_length=64, description="as the task's outputs tell it; the final one if there is one")
+        str | None,
+        Query(max_length=64, description="A variant from the task's outputs.", examples=["final"]),
     ] = None,
 ) -> RedirectResponse:
-    """Leads to a fresh link to one engine's result: the final one, or the best that there is."""
-    found = {found.variant: found for found in task.outputs if found.engine == engine}
-    best = found.get(variant) if variant else found.get(FINAL_VARIANT, found.get(PLAIN_VARIANT))
+    variants = {output.variant: output for output in task.outputs if output.engine == engine}
+    best = variants.get(variant) if variant else variants.get(FINAL_VARIANT, variants.get(PLAIN_VARIANT))
     if best is None:
-        raise ApiError("output_missing", f"the task has no {variant or 'output'} of an engine {engine}")
-    return fresh(best.key, desk)
+        raise ApiError("output_missing", f"the task has no {variant or 'output'} of engine '{engine}'")
+    return redirect_to(best.key, state)
 
 
 @router.get(
     "/v1/tasks/{task_id}/manifest",
     status_code=307,
     summary="Download the manifest",
+    description="Redirects to a fresh link to the manifest, a JSON file with the inputs, options and results.",
     response_class=RedirectResponse,
-    responses=LINKS,
+    responses=REDIRECT,
 )
-def manifest(task: Readable, desk: StateDep) -> RedirectResponse:
-    """Leads to a fresh link to the file that tells what was made of what, and how."""
+def download_manifest(task: Readable, state: StateDep) -> RedirectResponse:
     if task.manifest is None:
-        raise ApiError("output_missing", "the task has no manifest; it is published when the task is completed")
-    return fresh(task.manifest.key, desk)
+        raise ApiError("output_missing", "the task has no manifest; it is published on completion")
+    return redirect_to(task.manifest.key, state)
 
 
-def fresh(key: str, desk: AppState) -> RedirectResponse:
-    """A way to a published file, which nobody keeps."""
-    return RedirectResponse(desk.storage.url(key), headers={"Cache-Control": "no-store"})
+def redirect_to(key: str, state: AppState) -> RedirectResponse:
+    """Redirect to a published file; the response is not cached because the link expires."""
+    return RedirectResponse(state.storage.url(key), headers={"Cache-Control": "no-store"})
