@@ -185,7 +185,7 @@ def test_pictures_are_made_smaller_on_request(sync, tmp_path):
 @pytest.mark.parametrize(
     ("wish", "code", "word"),
     [
-        (("--engine", "rewrite", "--original"), 24, "no original mode"),
+        (("--engine", "rewrite", "--original"), 24, "original cannot be combined with the rewrite engine"),
         (("--engine", "wav2lip-gan", "--checkpoint", "x.pth"), 24, "checkpoint"),
         (("--batch-size", "0"), 24, "invalid batch_size 0"),
         (("--resize-factor", "0"), 24, "invalid resize_factor 0"),

@@ -63,20 +63,13 @@ def is_soft(name: str, options: EngineOptions) -> bool:
     return name in WITH_ORIGINAL and not options.original
 
 
-def check_choice(names: Sequence[str], options: EngineOptions) -> None:
-    """OptionInvalid unless these engines exist, once each, and can do what the options ask of them."""
-    for name in names:
-        if name not in ENGINES:
-            raise OptionInvalid(f"there is no engine called {name}; there are {', '.join(ENGINES)}")
-    if not names or len(set(names)) < len(names):
-        raise OptionInvalid("each engine can be asked for once")
-    own = [name for name in names if name not in WITH_ORIGINAL]
-    if options.original and own:
-        raise OptionInvalid(f"the engine {own[0]} has no original mode")
+def check_engines(names: Sequence[str], options: EngineOptions) -> None:
+    """OptionInvalid unless every engine in ``names`` supports the options."""
+    without_original = [name for name in names if name not in WITH_ORIGINAL]
+    if options.original and without_original:
+        raise OptionInvalid(f"original cannot be combined with the {without_original[0]} engine")
     if options.box is not None and "hybrid" in names:
-        raise OptionInvalid("the engine hybrid has to see the face, so that a box in its place is of no use to it")
-    plain = [name for name in names if name not in WITH_WEIGHTS]
-    if options.checkpoint is not None and (plain or len(names) > 1):
-        raise OptionInvalid(f"a checkpoint is for one of the engines {', '.join(WITH_WEIGHTS)} alone")
-    if options.batch_size is not None and options.batch_size < 1:
-        raise OptionInvalid(f"a batch of {options.batch_size} frames is none")
+        raise OptionInvalid("box cannot be combined with the hybrid engine, which has to detect the face")
+    without_weights = [name for name in names if name not in WITH_WEIGHTS]
+    if options.checkpoint is not None and (without_weights or len(names) > 1):
+        raise OptionInvalid(f"checkpoint needs exactly one engine of {', '.join(WITH_WEIGHTS)}")

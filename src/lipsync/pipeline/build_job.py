@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from lipsync.engines import check_choice
+from lipsync.engines import check_engines
 from lipsync.engines.base import EngineOptions
 from lipsync.enhancers import check_enhancer, parse_upscale
 from lipsync.enhancers.base import EnhancerOptions
@@ -59,7 +59,7 @@ def _engine_options(values: Mapping[str, Any]) -> EngineOptions:
         box=values["box"],
         smooth=values["smooth"],
     )
-    check_choice(values["engine"], options)
+    check_engines(values["engine"], options)
     return options
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lipsync.errors import OptionInvalid
 from lipsync.faces import selection
-from lipsync.media import encoders
+from lipsync.media import av_offset, encoders
 from lipsync.models import devices
 from lipsync.pipeline.option import Door, Kind
 from lipsync.pipeline.options import API_CODECS, DEVICES, OPTIONS, SPEEDS, checked_options, options_of
@@ -108,6 +108,7 @@ def test_the_table_names_what_the_modules_below_it_have():
     assert ("auto", *devices.DEVICES, *ncnn.OWN_DEVICES) == DEVICES
     assert OPTIONS["precision"].choices == ("auto", *devices.PRECISIONS)
     assert SPEEDS == encoders.STEPS
+    assert OPTIONS["offset_copies"].maximum == av_offset.LARGEST
     assert OPTIONS["audio_codec"].choices == encoders.SOUNDS
 
 

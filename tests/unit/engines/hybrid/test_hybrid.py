@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from lipsync.engines import check_choice
+from lipsync.engines import check_engines
 from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.hybrid import open_engine
 from lipsync.engines.hybrid.engine import Hybrid
@@ -112,8 +112,8 @@ def test_without_weights_the_error_names_the_command_to_fetch_them(tmp_path):
 @pytest.mark.parametrize("names", [["hybrid"], ["wav2lip", "hybrid"]])
 def test_options_that_hybrid_does_not_support_are_rejected(names, options):
     with pytest.raises(OptionInvalid, match="hybrid"):
-        check_choice(names, options)
+        check_engines(names, options)
 
 
 def test_a_checkpoint_and_pads_are_supported():
-    check_choice(["hybrid"], EngineOptions(checkpoint="mine", pads=(0, 10, 0, 0)))
+    check_engines(["hybrid"], EngineOptions(checkpoint="mine", pads=(0, 10, 0, 0)))
