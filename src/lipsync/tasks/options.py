@@ -34,8 +34,3 @@ def check_options(options: Mapping[str, JSON], engines: Sequence[str] = ("rewrit
     """OptionInvalid unless a job can be built from the options, whatever the inputs are."""
     nowhere = Path()
     build_job(nowhere, nowhere, nowhere, engine=engines, **checked_options(options, Door.API))
-
-
-def complete(options: Mapping[str, JSON]) -> dict[str, JSON]:
-    """The options with the defaults of those left out."""
-    return {**DEFAULTS, **options}

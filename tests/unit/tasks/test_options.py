@@ -1,16 +1,22 @@
-"""What a task's options mean."""
+"""A task's options and the job built from them."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lipsync.errors import OptionInvalid
-from lipsync.tasks.options import DEFAULTS, check_options, complete
+from lipsync.pipeline.build_job import build_job
+from lipsync.pipeline.job import Job
+from lipsync.tasks.options import DEFAULTS, check_options, job_of
 
 
-def test_what_is_not_said_is_the_default():
-    assert complete({"crf": 20}) == {**DEFAULTS, "crf": 20}
-    check_options({})
+def test_missing_options_have_their_defaults(waiting, tmp_path):
+    bare, full = (waiting(options=options) for options in ({}, DEFAULTS))
+    jobs = [job_of(task, Path("v"), Path("a"), tmp_path, None, None) for task in (bare, full)]
+    assert jobs[0] == jobs[1] == Job(Path("v"), Path("a"), tmp_path / "result.mp4", engines=("passthrough",))
 
 
 @pytest.mark.parametrize(
@@ -31,6 +37,27 @@ def test_what_is_not_said_is_the_default():
         {"upscale": "2:paint"},
     ],
 )
-def test_what_makes_no_sense_is_told_whatever_it_is(options):
+def test_bad_options_are_refused(options):
     with pytest.raises(OptionInvalid):
         check_options(options)
+
+
+def test_engines_and_options_that_exclude_each_other_are_refused():
+    check_options({"original": True}, ["wav2lip"])
+    with pytest.raises(OptionInvalid, match="original"):
+        check_options({"original": True}, ["wav2lip", "rewrite"])
+
+
+def test_every_option_of_a_task_reaches_its_job(waiting, tmp_path):
+    values = {
+        "photo_rate": 50, "allow_clipped": True, "av_offset": 40, "resize_factor": 2, "face_select": "left",
+        "original": True, "detail": 0.5, "encode": "prores", "codec": "libx265", "crf": 30, "preset": "slow",
+        "enhance": "codeformer:0.4", "fidelity": 0.1, "upscale": "2:lanczos", "offset_copies": [80],
+    }  # fmt: skip
+    assert set(values) == set(DEFAULTS)
+    task = waiting(engines=("wav2lip",), options=values)
+    job = job_of(task, Path("v"), Path("a"), tmp_path, Path("models"), 9.0)
+    same = build_job(
+        Path("v"), Path("a"), tmp_path / "result.mov", engine="wav2lip", models_dir=Path("models"), **values
+    )
+    assert job == replace(same, enhancement=replace(same.enhancement, seconds=9.0, required=False))
