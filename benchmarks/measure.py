@@ -1,4 +1,4 @@
-"""What the benchmarks share: footage and sound of a given length, and measured processes."""
+"""Shared by the benchmarks: video and audio of a given length, and measured processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import wave
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,17 +20,17 @@ from lipsync.engines import WITH_ORIGINAL, WITH_WEIGHTS
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one process took: wall and processor seconds, peak resident bytes."""
+    """Cost of one process: wall and CPU seconds, peak resident bytes."""
 
     wall: float
     cpu: float
     peak: int
 
 
-def measured(command: list[str]) -> Cost:
-    """Run a command to its end; CalledProcessError if it fails."""
+def measured(command: list[str], environment: Mapping[str, str] | None = None) -> Cost:
+    """Run a command and wait for it. Raises CalledProcessError if it fails."""
     began = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -37,13 +38,13 @@ def measured(command: list[str]) -> Cost:
     return Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def lipsync(face: Path, sound: Path, output: Path, *more: str) -> list[str]:
-    options = ["--video", str(face), "--audio", str(sound), "-o", str(output), *more]
+def lipsync(video: Path, audio: Path, output: Path, *more: str) -> list[str]:
+    options = ["--video", str(video), "--audio", str(audio), "-o", str(output), *more]
     return [sys.executable, "-m", "lipsync", "sync", "--quiet", "--overwrite", *options]
 
 
 def engine_options(engine: str, folder: Path) -> list[str]:
-    """What chooses an engine, with made-up weights in ``folder`` if it needs some: they take the same time."""
+    """Options that select an engine, with random weights in ``folder`` if it needs any: they take the same time."""
     if engine not in WITH_WEIGHTS:
         return ["--engine", engine]
     weights = engine if engine in WITH_ORIGINAL else WITH_ORIGINAL[0]
@@ -53,20 +54,20 @@ def engine_options(engine: str, folder: Path) -> list[str]:
 
 
 def frames_of(video: Path) -> int:
-    """How many pictures there are, by the packets."""
+    """Count the frames by their packets."""
     with av.open(str(video)) as container:
         return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
 def length_of(video: Path) -> Fraction:
-    """Seconds of picture."""
+    """Duration of the video in seconds."""
     with av.open(str(video)) as container:
         rate = container.streams.video[0].average_rate or Fraction(25)
     return frames_of(video) / rate
 
 
-def write_sound(source: Path, target: Path, seconds: float) -> Path:
-    """The source's sound again and again, 16 kHz mono WAV of exactly ``seconds``."""
+def write_audio(source: Path, target: Path, seconds: float) -> Path:
+    """Repeat or cut the source's audio to exactly ``seconds``, as 16 kHz mono WAV."""
     resampler = av.AudioResampler("s16", "mono", 16_000)
     with av.open(str(source)) as container:
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
@@ -80,7 +81,7 @@ def write_sound(source: Path, target: Path, seconds: float) -> Path:
 
 
 def write_looped(source: Path, target: Path, seconds: float) -> Path:
-    """The source's picture again and again, without encoding it anew, for about ``seconds``."""
+    """Repeat the source's video for about ``seconds`` without encoding it again."""
     length = float(length_of(source))
     with av.open(str(target), "w") as out:
         copy, shift = None, 0

@@ -1,11 +1,11 @@
-"""How close the mouth comes to a real one, by a face tracker that is not the product's.
+"""Score the motion of results with an independent face tracker.
 
-python benchmarks/quality.py CLIPS --score SCORE.py [--score-python PYTHON] [--held-out COUNT]
+    python benchmarks/quality.py CLIPS --score SCORE.py [--score-python PYTHON] [--held-out COUNT]
 
-CLIPS holds talking heads with their own sound. Every clip's footage is driven by the next one's voice, and scored by
-the next one's picture; then every clip is driven by silence. With --held-out, CLIPS is the training corpus: each of
-COUNT sentences that training never saw drives another one's footage. SCORE.py takes ``pair OUTPUT --truth TRUTH
---source SOURCE`` and ``silence OUTPUT``, and prints JSON; --score-python is the Python that has what it needs.
+CLIPS holds talking heads with their own audio. Each clip is driven by the next one's voice and scored against the next
+one's frames; then each clip is driven by silence. With --held-out, CLIPS is the training corpus: COUNT sentences that
+training never used drive the footage of another one each. SCORE.py takes ``pair OUTPUT --truth TRUTH --source SOURCE``
+and ``silence OUTPUT``, and prints JSON; --score-python is the Python that has its dependencies.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, "made.mp4")
-        for face, voice in pairs(options):
-            subprocess.run(lipsync(face, voice, made), check=True)
-            row = scored(options, "pair", made, "--truth", voice, "--source", face)
+        result = Path(folder, "result.mp4")
+        for video, voice in pairs(options):
+            subprocess.run(lipsync(video, voice, result), check=True)
+            row = scored(options, "pair", result, "--truth", voice, "--source", video)
             rows.append(row)
-            print(face.stem, "says", voice.stem, {key: row.get(key) for key in FIGURES}, flush=True)
+            print(video.stem, "says", voice.stem, {key: row.get(key) for key in FIGURES}, flush=True)
         print("mean", {key: round(sum(abs(row[key]) for row in rows) / len(rows), 4) for key in FIGURES})
-        for face, _ in [] if options.held_out else pairs(options):
+        for video, _ in [] if options.held_out else pairs(options):
             subprocess.run(
-                lipsync(face, silence(Path(folder, "silence.wav"), float(length_of(face))), made), check=True
+                lipsync(video, silence(Path(folder, "silence.wav"), float(length_of(video))), result), check=True
             )
-            print(face.stem, "in silence", scored(options, "silence", made), flush=True)
+            print(video.stem, "in silence", scored(options, "silence", result), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Time of ``lipsync sync`` against a plain transcode of the same file with the same encoder settings, in turn.
+"""Compare ``lipsync sync`` with a plain transcode of the same file with the same encoder settings, in turn.
 
-Two transcodes: as PyAV does it unless told otherwise, and with frames decoded and encoded side by side.
+    python benchmarks/speed.py VIDEO --audio AUDIO [--rounds 3] [--engine wav2lip]
 
-python benchmarks/speed.py VIDEO --sound SOUND [--rounds 3] [--engine wav2lip]
-
-SOUND is repeated or cut to the video's length. Both are whole processes, start included.
+There are two transcodes: with PyAV's defaults, and with frame threads for decoding and encoding. AUDIO is repeated or
+cut to the video's duration. Times are those of whole processes, start included.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import engine_options, frames_of, length_of, lipsync, measured, write_sound
+from measure import engine_options, frames_of, length_of, lipsync, measured, write_audio
 
 TRANSCODE = Path(__file__).with_name("transcode.py")
 
@@ -23,26 +22,26 @@ TRANSCODE = Path(__file__).with_name("transcode.py")
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("video", type=Path)
-    parser.add_argument("--sound", type=Path, required=True)
+    parser.add_argument("--audio", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engine", default="rewrite")
     options = parser.parse_args()
     length = float(length_of(options.video))
     ratios, threaded_ratios, walls = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        sound = write_sound(options.sound, Path(folder, "sound.wav"), length)
+        audio = write_audio(options.audio, Path(folder, "audio.wav"), length)
         more = engine_options(options.engine, Path(folder, "models"))
-        plain_out, made_out = Path(folder, "plain.mp4"), Path(folder, "made.mp4")
+        plain_out, result_out = Path(folder, "plain.mp4"), Path(folder, "result.mp4")
         for _ in range(options.rounds):
-            transcode = [sys.executable, str(TRANSCODE), str(options.video), str(sound), str(plain_out)]
+            transcode = [sys.executable, str(TRANSCODE), str(options.video), str(audio), str(plain_out)]
             plain, threaded = measured(transcode), measured([*transcode, "threaded"])
-            made = measured(lipsync(options.video, sound, made_out, *more))
-            ratios.append(made.wall / plain.wall)
-            threaded_ratios.append(made.wall / threaded.wall)
-            walls.append(made.wall)
+            result = measured(lipsync(options.video, audio, result_out, *more))
+            ratios.append(result.wall / plain.wall)
+            threaded_ratios.append(result.wall / threaded.wall)
+            walls.append(result.wall)
             print(
                 f"transcode {plain.wall:.2f} s, threaded {threaded.wall:.2f} s (CPU {threaded.cpu:.2f})  "
-                f"lipsync {made.wall:.2f} s (CPU {made.cpu:.2f}), peak {made.peak / 1e6:.0f} MB  "
+                f"lipsync {result.wall:.2f} s (CPU {result.cpu:.2f}), peak {result.peak / 1e6:.0f} MB  "
                 f"ratio {ratios[-1]:.2f}, to threaded {threaded_ratios[-1]:.2f}",
                 flush=True,
             )

@@ -1,4 +1,4 @@
-"""How long ``lipsync --help`` takes, beside a Python that does nothing.
+"""Compare the time of ``lipsync --help`` with an empty Python process and with the import of NumPy and OpenCV.
 
 python benchmarks/startup.py
 """
@@ -12,11 +12,18 @@ from measure import measured
 
 
 def main() -> None:
-    empty, full = [], []
-    for _ in range(7):
-        empty.append(measured([sys.executable, "-c", "pass"]).wall)
-        full.append(measured([sys.executable, "-m", "lipsync", "--help"]).wall)
-    print(f"python -c pass {statistics.median(empty):.3f} s, lipsync --help {statistics.median(full):.3f} s")
+    commands = {
+        "python -c pass": ["-c", "pass"],
+        "import numpy, cv2": ["-c", "import numpy, cv2"],
+        "lipsync --help": ["-m", "lipsync", "--help"],
+    }
+    walls: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(9):
+        for name, arguments in commands.items():
+            walls[name].append(measured([sys.executable, *arguments]).wall)
+    medians = {name: statistics.median(times) for name, times in walls.items()}
+    print(", ".join(f"{name} {seconds:.3f} s" for name, seconds in medians.items()))
+    print(f"help to imports: {medians['lipsync --help'] / medians['import numpy, cv2']:.2f}")
 
 
 if __name__ == "__main__":
