@@ -163,9 +163,9 @@ def write_video(pictures: list[Frame], path: Path, footage: Footage) -> Path:
     write(
         ([picture] for picture in pictures),
         [path],
-        footage=footage.clip,
-        sound=footage.clip,
-        frames=len(pictures),
+        video=footage.clip,
+        audio=footage.clip,
+        frame_count=len(pictures),
         encoding=Encoding(),
     )
     return path

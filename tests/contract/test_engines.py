@@ -13,7 +13,7 @@ from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.passthrough import Passthrough
 from lipsync.engines.wav2lip.original import OriginalWav2Lip
 from lipsync.frames.order import ping_pong_index
-from lipsync.media.audio_reader import listen
+from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
 from lipsync.media.reader import ping_pong, read
 from lipsync.models.devices import DEVICES, PRECISIONS
@@ -46,7 +46,7 @@ def studied(request, speaker, open_engine):
 
 @pytest.fixture(scope="module")
 def heard(voice):
-    with listen(probe(voice), allow_clipped=False) as sound:
+    with decode_speech(probe(voice), allow_clipped=False) as sound:
         yield sound
 
 

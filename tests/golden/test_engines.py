@@ -23,7 +23,7 @@ import pytest
 
 from lipsync.engines import ENGINES
 from lipsync.engines.base import EngineOptions, Scene
-from lipsync.media.audio_reader import listen
+from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
 from lipsync.media.reader import ping_pong
 from lipsync.models.session_cache import SessionCache
@@ -68,7 +68,7 @@ def speech(make_sound: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
     )
     gate = np.clip(4 * np.sin(2 * np.pi * 1.5 * time), 0, 1)
     path = make_sound(tmp_path_factory.mktemp("golden") / "vowel.wav", (1600 * vowel * gate).astype(np.int16))
-    with listen(probe(path), allow_clipped=False) as audio:
+    with decode_speech(probe(path), allow_clipped=False) as audio:
         yield audio
 
 

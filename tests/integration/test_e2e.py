@@ -158,7 +158,7 @@ def test_enhanced_results_and_copies_are_checked_as_well(running, speaker, voice
     names = [check["name"] for check in json.loads(capsys.readouterr().out)["checks"]]
     assert names[-6:] == [
         "passthrough-plain", "passthrough-plain", "passthrough", "passthrough",
-        "passthrough-sound-40ms-earlier", "passthrough-sound-40ms-earlier",
+        "passthrough-audio-40ms-earlier", "passthrough-audio-40ms-earlier",
     ]  # fmt: skip
 
 

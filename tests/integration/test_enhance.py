@@ -193,7 +193,7 @@ def test_the_manifest_takes_no_other_files_place(sync, speaker, tmp_path):
 
 
 def test_a_copy_takes_no_inputs_place(sync, speaker, voice, tmp_path):
-    face = tmp_path / "out-sound-80ms-earlier.mp4"
+    face = tmp_path / "out-audio-80ms-earlier.mp4"
     face.write_bytes(speaker.read_bytes())
     code, _, err = sync("--video", str(face), "--offset-copies", "80", "--overwrite")
     assert code == 31
@@ -204,7 +204,7 @@ def test_a_copy_takes_no_inputs_place(sync, speaker, voice, tmp_path):
 def test_copies_with_another_offset_have_the_same_pictures(sync, tmp_path):
     code, told, err = sync("--offset-copies", "80,-40", "--engine", "passthrough")
     assert (code, err) == (0, "")
-    assert [made["variant"] for made in told["outputs"]] == ["final", "sound-80ms-earlier", "sound-40ms-later"]
+    assert [made["variant"] for made in told["outputs"]] == ["final", "audio-80ms-earlier", "audio-40ms-later"]
     first, *others = ([*read(probe(made["output"] and Path(made["output"])))] for made in told["outputs"])
     for other in others:
         assert all(np.array_equal(a.y, b.y) for a, b in zip(first, other, strict=True))

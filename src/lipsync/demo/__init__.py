@@ -60,7 +60,7 @@ def write_comparison(before: Path, after: Path, output: Path) -> None:
         left = stack.enter_context(closing(ping_pong(original, video.frame_count, original.video.frame_count)))
         right = stack.enter_context(closing(read(result)))
         rows = ((_side_by_side(*pair),) for pair in zip(left, right, strict=True))
-        write(rows, (output,), footage=wide, sound=result, frames=video.frame_count, encoding=Encoding())
+        write(rows, (output,), video=wide, audio=result, frame_count=video.frame_count, encoding=Encoding())
 
 
 def _side_by_side(before: Frame, after: Frame) -> Frame:

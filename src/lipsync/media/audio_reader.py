@@ -1,4 +1,4 @@
-"""Sound for the engines, and whether it is fit for them."""
+"""Decode audio: resampled for the encoder, and as 16 kHz mono for the engines."""
 
 from __future__ import annotations
 
@@ -19,78 +19,82 @@ from lipsync.media.probe import audio_of, open_media
 from lipsync.speech.audio import SPEECH_RATE, AudioStats, SpeechAudio
 from lipsync.types import AudioInfo, Clip
 
-SHORTEST = Fraction(1, 25)
-CLIPPED = 0.1  # share of samples at full scale from which sound counts as distorted
-FULL_SCALE = 0.999
+MIN_SECONDS = Fraction(1, 25)
+MAX_CLIPPED_SHARE = 0.1
+FULL_SCALE = 0.999  # samples from this level on count as clipped
 
 
 def resampled(
-    clip: Clip, form: str | AudioFormat, layout: str | AudioLayout | None, rate: int
+    clip: Clip, sample_format: str | AudioFormat, layout: str | AudioLayout | None, rate: int
 ) -> Generator[AudioFrame, None, None]:
-    """The clip's sound from its first sample on, in a sample format, layout and rate.
+    """Yield the clip's audio from its first sample on, converted to a sample format, channel layout and rate.
 
     Raises NoAudioStream, MediaTruncated, and what ``open_media`` raises.
     """
-    resampler = av.AudioResampler(form, layout, rate)
+    resampler = av.AudioResampler(sample_format, layout, rate)
     with closing(_frames(clip)) as frames:
         for frame in frames:
             yield from resampler.resample(frame)
 
 
 @contextmanager
-def listen(clip: Clip, *, allow_clipped: bool) -> Iterator[SpeechAudio]:
-    """Listen through the sound once.
+def decode_speech(clip: Clip, *, allow_clipped: bool) -> Iterator[SpeechAudio]:
+    """Decode the clip's audio once, to 16 kHz mono in a temporary file, and measure it.
 
-    Raises NoAudioStream, MediaTruncated, AudioInvalid, AudioTooShort, DiskFull, and AudioClipped unless it is allowed.
+    Raises NoAudioStream, MediaTruncated, AudioInvalid, AudioTooShort, DiskFull, and AudioClipped unless
+    ``allow_clipped``.
     """
-    check, samples = _Check(clip, audio_of(clip)), 0
-    speech = av.AudioResampler("flt", "mono", SPEECH_RATE)
+    meter, sample_count = _Meter(clip, audio_of(clip)), 0
+    resampler = av.AudioResampler("flt", "mono", SPEECH_RATE)
     with scratch_file() as file, closing(_frames(clip)) as frames:
         for frame in frames:
-            check.take(frame)
-            for part in speech.resample(frame):
+            meter.add(frame)
+            for block in resampler.resample(frame):
                 with scratch_errors():
-                    file.write(np.ascontiguousarray(part.to_ndarray()[0], np.float32).tobytes())
-                samples += part.samples
-        yield SpeechAudio(file, check.result(allow_clipped), samples)
+                    file.write(np.ascontiguousarray(block.to_ndarray()[0], np.float32).tobytes())
+                sample_count += block.samples
+        yield SpeechAudio(file, meter.stats(allow_clipped), sample_count)
 
 
 def _frames(clip: Clip) -> Generator[AudioFrame | None, None, None]:
-    """The decoded sound, then None, which lets a resampler give what it holds."""
+    """Yield the decoded audio, then None, which flushes a resampler."""
     audio_of(clip)
     with open_media(clip.path) as container:
         for frame in decoded(clip.path, container, container.streams.audio[0], AudioFrame):
-            frame.pts = None  # else a gap in the file's times would be filled or cut
+            frame.pts = None  # the resampler would fill or cut gaps in the file's timestamps
             yield frame
         yield None
 
 
-class _Check:
-    """Takes the sound as it is in the file, and says whether it will do."""
+class _Meter:
+    """Measures audio at its own rate, and rejects what the engines cannot use."""
 
     def __init__(self, clip: Clip, info: AudioInfo) -> None:
         self._path, self._info = clip.path, info
-        self._plain = av.AudioResampler("flt", None, info.rate)
+        self._resampler = av.AudioResampler("flt", None, info.rate)
         self._samples = self._clipped = 0
         self._peak = 0.0
 
-    def take(self, frame: AudioFrame | None) -> None:
-        for part in self._plain.resample(frame):
-            block = np.abs(part.to_ndarray())
-            if not np.isfinite(block).all():
-                time = self._samples / self._info.rate
-                raise AudioInvalid(f"{self._path}: not a number in the sound at {time:.1f} s")
-            self._samples += part.samples
-            self._peak = max(self._peak, float(block.max(initial=0)))
-            self._clipped += int((block >= FULL_SCALE).sum())
+    def add(self, frame: AudioFrame | None) -> None:
+        for block in self._resampler.resample(frame):
+            level = np.abs(block.to_ndarray())
+            if not np.isfinite(level).all():
+                seconds = self._samples / self._info.rate
+                raise AudioInvalid(f"{self._path}: the audio contains NaN or infinite samples at {seconds:.1f} s")
+            self._samples += block.samples
+            self._peak = max(self._peak, float(level.max(initial=0)))
+            self._clipped += int((level >= FULL_SCALE).sum())
 
-    def result(self, allow_clipped: bool) -> AudioStats:
+    def stats(self, allow_clipped: bool) -> AudioStats:
         duration = Fraction(self._samples, self._info.rate)
-        if duration < SHORTEST:
-            raise AudioTooShort(f"{self._path}: {float(duration) * 1000:.0f} ms of sound are too short")
-        share = self._clipped / max(1, self._samples * self._info.channels)
-        if share > CLIPPED and not allow_clipped:
-            raise AudioClipped(
-                f"{self._path}: {share:.0%} of the sound is clipped; --allow-clipped uses it all the same"
+        if duration < MIN_SECONDS:
+            raise AudioTooShort(
+                f"{self._path}: the audio is too short ({float(duration) * 1000:.0f} ms); "
+                f"at least {float(MIN_SECONDS) * 1000:.0f} ms are needed"
             )
-        return AudioStats(duration, self._peak, share)
+        clipped_share = self._clipped / max(1, self._samples * self._info.channels)
+        if clipped_share > MAX_CLIPPED_SHARE and not allow_clipped:
+            raise AudioClipped(
+                f"{self._path}: {clipped_share:.0%} of the audio is clipped. Use --allow-clipped to process it anyway"
+            )
+        return AudioStats(duration, self._peak, clipped_share)

@@ -1,4 +1,4 @@
-"""The delivered sound: a file's own, encoded piece by piece as the picture goes along."""
+"""Encode the audio of a result, step by step with its video."""
 
 from __future__ import annotations
 
@@ -19,49 +19,55 @@ from lipsync.media.encoding import Encoding
 from lipsync.media.probe import audio_of
 from lipsync.types import AudioInfo, Clip
 
-LAYOUTS = ("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1")  # for so many channels, if the file names none
-OTHERS = ("3.0", "4.0", "5.0(side)", "5.1(side)", "7.1(wide)")  # that AAC has too
+# Index + 1 is the number of channels, for files without a layout.
+DEFAULT_LAYOUTS = ("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1")
+OTHER_AAC_LAYOUTS = ("3.0", "4.0", "5.0(side)", "5.1(side)", "7.1(wide)")
 FALLBACK_RATE = 48_000
-DEEP = "s32"  # what FLAC keeps 24 bits of; by itself it would take 16
+FLAC_FORMAT = "s32"  # keeps 24 bits; FLAC's default would keep 16
 
 
 class AudioEncoder:
-    """The first sound of ``clip`` as a stream, at its own rate and channels where the encoder has them; else at 48 kHz,
-    or in stereo. It comes ``early`` seconds earlier, its beginning cut off and silence at its end; later if negative.
+    """Encode the first audio stream of ``clip`` at its own rate and layout, else at 48 kHz or in stereo.
+
+    ``shift``: seconds by which the audio plays earlier; its beginning is cut off and silence is appended. If negative,
+    it plays later: silence is inserted before it and its end is cut off.
     """
 
     def __init__(
-        self, container: OutputContainer, clip: Clip, encoding: Encoding, early: Fraction = Fraction(0)
+        self, container: OutputContainer, clip: Clip, encoding: Encoding, shift: Fraction = Fraction(0)
     ) -> None:
         info = audio_of(clip)
-        rate = _rate(info, encoding.audio_codec)
-        name, layout = encoding.audio_codec, _layout(info)
-        made = container.add_stream(name, rate=rate, layout=layout, bit_rate=encoding.audio_bitrate)
-        stream = cast(AudioStream, made)
+        self._rate = _rate(info, encoding.audio_codec)
+        self._container = container
+        self._stream = cast(
+            AudioStream,
+            container.add_stream(
+                encoding.audio_codec, rate=self._rate, layout=_layout(info), bit_rate=encoding.audio_bitrate
+            ),
+        )
+        context = self._stream.codec_context
         if encoding.audio_codec == "flac":
-            stream.codec_context.format = DEEP
-        self._container, self._stream = container, stream
-        frames = _prepared(clip, stream)
-        self._frames = _shifted(frames, stream, round(early * rate)) if early else frames
-        self._rate = rate
+            context.format = FLAC_FORMAT
+        frames = resampled(clip, context.format or "fltp", context.layout, context.sample_rate)
+        self._frames = _shifted(frames, self._stream, round(shift * self._rate)) if shift else frames
         self._samples = 0
         self._ended = False
 
     def close(self) -> None:
-        """Let go of the sound's file."""
+        """Close the source file."""
         self._frames.close()
 
-    def until(self, time: Fraction) -> None:
-        """Encode the sound up to ``time`` seconds. Raises MediaTruncated."""
+    def encode_until(self, time: Fraction) -> None:
+        """Encode the audio up to ``time`` seconds. Raises MediaTruncated."""
         while not self._ended and Fraction(self._samples, self._rate) < time:
-            self._next()
+            self._encode_next()
 
     def finish(self) -> None:
-        """Encode what is left."""
+        """Encode the remaining audio and flush the encoder."""
         while not self._ended:
-            self._next()
+            self._encode_next()
 
-    def _next(self) -> None:
+    def _encode_next(self) -> None:
         frame = next(self._frames, None)
         if frame is None:
             self._ended = True
@@ -78,45 +84,40 @@ def _rate(info: AudioInfo, codec: str) -> int:
 
 
 def _layout(info: AudioInfo) -> str:
-    if info.layout in (*LAYOUTS, *OTHERS):
+    if info.layout in (*DEFAULT_LAYOUTS, *OTHER_AAC_LAYOUTS):
         return info.layout
-    return LAYOUTS[info.channels - 1] if 0 < info.channels <= len(LAYOUTS) else "stereo"
-
-
-def _prepared(clip: Clip, stream: AudioStream) -> Generator[AudioFrame, None, None]:
-    context = stream.codec_context
-    return resampled(clip, context.format or "fltp", context.layout, context.sample_rate)
+    return DEFAULT_LAYOUTS[info.channels - 1] if 0 < info.channels <= len(DEFAULT_LAYOUTS) else "stereo"
 
 
 def _shifted(
-    frames: Generator[AudioFrame, None, None], stream: AudioStream, early: int
+    frames: Generator[AudioFrame, None, None], stream: AudioStream, shift: int
 ) -> Generator[AudioFrame, None, None]:
-    """As many samples as come, ``early`` of them earlier; what is missing then, at one end or the other, is silence."""
-    cut, held, fifo = 0, max(0, -early), AudioFifo()
-    if held:
-        fifo.write(_silence(stream, held))
+    """Move audio ``shift`` samples earlier, or later if negative; the number of samples stays the same."""
+    cut, delay, fifo = 0, max(0, -shift), AudioFifo()
+    if delay:
+        fifo.write(_silence(stream, delay))
     with closing(frames):
         for frame in frames:
             fifo.write(frame)
-            if cut < early:
-                cut += _taken(fifo, min(early - cut, fifo.samples)).samples
-            if fifo.samples > held:
-                yield _taken(fifo, fifo.samples - held)
+            if cut < shift:
+                cut += _read(fifo, min(shift - cut, fifo.samples)).samples
+            if fifo.samples > delay:
+                yield _read(fifo, fifo.samples - delay)
     if cut:
         yield _silence(stream, cut)
 
 
-def _taken(fifo: AudioFifo, samples: int) -> AudioFrame:
+def _read(fifo: AudioFifo, samples: int) -> AudioFrame:
     frame = fifo.read(samples)
-    assert frame is not None  # only asked for what is there
+    assert frame is not None  # never more samples than the queue holds
     return frame
 
 
 def _silence(stream: AudioStream, samples: int) -> AudioFrame:
     context = stream.codec_context
-    form, channels = context.format, context.layout.nb_channels
-    shape = (channels, samples) if form.is_planar else (1, samples * channels)
-    zeros = np.zeros(shape, np.float32) if form.name.startswith("flt") else np.zeros(shape, np.int32)
-    frame = AudioFrame.from_ndarray(zeros, form.name, context.layout.name)
+    sample_format, channels = context.format, context.layout.nb_channels
+    shape = (channels, samples) if sample_format.is_planar else (1, samples * channels)
+    zeros = np.zeros(shape, np.float32) if sample_format.name.startswith("flt") else np.zeros(shape, np.int32)
+    frame = AudioFrame.from_ndarray(zeros, sample_format.name, context.layout.name)
     frame.sample_rate = context.sample_rate
     return frame

@@ -1,4 +1,4 @@
-"""Copies of a finished file whose sound comes a little earlier or later: the picture is copied, not encoded again."""
+"""Write copies of a finished file with shifted audio; the video is copied without encoding it again."""
 
 from __future__ import annotations
 
@@ -13,96 +13,91 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
-from lipsync.errors import NoVideoStream, OptionInvalid
+from lipsync.errors import OptionInvalid
 from lipsync.media.audio_writer import AudioEncoder
 from lipsync.media.encoding import Encoding
-from lipsync.media.probe import open_media, picture_stream
-from lipsync.media.timing import check_whole
-from lipsync.media.writer import check_suffix, encode_errors, part_of
+from lipsync.media.output import check_suffix, encode_errors, partial_path
+from lipsync.media.probe import open_media, video_stream
+from lipsync.media.timing import check_complete
 from lipsync.types import Clip
 
-LARGEST = 120  # milliseconds; beyond it nobody takes picture and sound for one
-OWN = ("major_brand", "minor_version", "compatible_brands", "encoder")  # told by each file about itself
+MAX_OFFSET_MS = 120  # beyond this, viewers no longer perceive audio and video as one
+MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # each muxer writes its own
 HVC1 = "hvc1"
 
 
 def check_offset(offset: Fraction) -> None:
-    """OptionInvalid unless ``offset``, in seconds, is whole milliseconds, few enough, and not none at all."""
-    if (offset * 1000).denominator != 1 or not 0 < abs(offset * 1000) <= LARGEST:
-        told = f"{float(offset * 1000):g} ms"
-        raise OptionInvalid(f"{told}: the sound is shifted by 1 to {LARGEST} whole milliseconds, either way")
+    """Raise OptionInvalid unless ``offset``, in seconds, is 1 to 120 whole milliseconds in either direction."""
+    if (offset * 1000).denominator != 1 or not 0 < abs(offset * 1000) <= MAX_OFFSET_MS:
+        raise OptionInvalid(
+            f"invalid audio offset {float(offset * 1000):g} ms: "
+            f"expected 1 to {MAX_OFFSET_MS} whole milliseconds, positive or negative"
+        )
 
 
 def av_offset_path(output: Path, offset: Fraction) -> Path:
-    """``talk.mp4`` becomes ``talk-sound-80ms-earlier.mp4``, or later if ``offset`` is negative."""
+    """Return the path of a copy: ``talk.mp4`` becomes ``talk-audio-80ms-earlier.mp4``, later if ``offset`` < 0."""
     return output.with_stem(f"{output.stem}-{av_offset_name(offset)}")
 
 
 def av_offset_paths(outputs: Iterable[Path], offsets: Iterable[Fraction]) -> list[Path]:
-    """``av_offset_path`` of each output with each offset."""
-    wanted = list(offsets)
-    return [av_offset_path(output, offset) for output in outputs for offset in wanted]
+    """Return ``av_offset_path`` of each output with each offset."""
+    offsets = list(offsets)
+    return [av_offset_path(output, offset) for output in outputs for offset in offsets]
 
 
 def av_offset_name(offset: Fraction) -> str:
-    """``sound-80ms-earlier``, or later if ``offset`` is negative."""
-    return f"sound-{abs(round(offset * 1000))}ms-{'earlier' if offset > 0 else 'later'}"
+    """Return the name of a copy with the audio shifted by ``offset`` seconds: ``audio-80ms-earlier`` or ``-later``."""
+    return f"audio-{abs(round(offset * 1000))}ms-{'earlier' if offset > 0 else 'later'}"
 
 
-def write_av_offset_copy(finished: Path, output: Path, *, sound: Clip, offset: Fraction, encoding: Encoding) -> None:
-    """Write the picture of ``finished`` with the sound of ``sound`` so that the mouth is ``offset`` seconds later than
-    the sound: its beginning is cut off, silence is at its end; the other way round if ``offset`` is negative.
+def write_av_offset_copy(finished: Path, output: Path, *, audio: Clip, offset: Fraction, encoding: Encoding) -> None:
+    """Write the video of ``finished`` with the audio of ``audio``, ``offset`` seconds earlier (later if negative).
 
-    Both files are of one kind. ``encoding`` tells how the sound is encoded. ``output`` is written aside and renamed.
+    Both files have the same suffix. ``encoding``: how the audio is encoded. ``output`` is written to a temporary file
+    first and renamed.
 
     Raises OptionInvalid, OutputUnwritable, DiskFull, OutOfMemory, EncodeFailed, MediaTruncated and what ``open_media``
-    raises; then nothing is left aside.
+    raises; no temporary file remains then.
     """
     check_offset(offset)
     if output.suffix.lower() != finished.suffix.lower():
-        raise OptionInvalid(f"{output}: must end in {finished.suffix}, as {finished.name} does")
+        raise OptionInvalid(f"{output}: expected a name ending in {finished.suffix}, like {finished.name}")
     check_suffix(output, encoding)
-    part = part_of(output)
+    partial = partial_path(output)
     try:
         with open_media(finished) as source, encode_errors(output):
-            check_whole(finished, source)
-            options = {} if part.suffix == ".mkv" else {"movflags": "+faststart"}
-            with av.open(str(part), "w", options=options) as out:
-                picture = _picture(finished, source)
-                _merge(picture, _copied(picture, out), AudioEncoder(out, sound, encoding, offset), out)
-            os.replace(part, output)
+            check_complete(finished, source)
+            options = {} if partial.suffix == ".mkv" else {"movflags": "+faststart"}
+            with av.open(str(partial), "w", options=options) as out:
+                video = video_stream(finished, source)
+                _merge(video, _add_copy(video, out), AudioEncoder(out, audio, encoding, offset), out)
+            os.replace(partial, output)
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def _picture(finished: Path, source: InputContainer) -> VideoStream:
-    stream = picture_stream(source)
-    if stream is None:
-        raise NoVideoStream(f"{finished}: there is no picture in it")
-    return stream
-
-
-def _copied(picture: VideoStream, out: OutputContainer) -> VideoStream:
-    """The same stream in the new file, with what the container tells about the picture."""
-    out.metadata.update({key: value for key, value in picture.container.metadata.items() if key not in OWN})
-    stream = out.add_stream_from_template(picture, opaque=True)
-    stream.time_base = picture.time_base
+def _add_copy(video: VideoStream, out: OutputContainer) -> VideoStream:
+    """Add the same stream to the output, with the container's metadata."""
+    out.metadata.update({key: value for key, value in video.container.metadata.items() if key not in MUXER_TAGS})
+    stream = out.add_stream_from_template(video, opaque=True)
+    stream.time_base = video.time_base
     context = stream.codec_context
-    context.sample_aspect_ratio = picture.sample_aspect_ratio or Fraction(1)
-    context.framerate = picture.average_rate or context.framerate  # else Matroska has no rate, only rounded times
-    if picture.codec_context.codec_tag == HVC1:
-        context.codec_tag = HVC1  # the muxer would choose another
+    context.sample_aspect_ratio = video.sample_aspect_ratio or Fraction(1)
+    context.framerate = video.average_rate or context.framerate  # else Matroska stores rounded times but no rate
+    if video.codec_context.codec_tag == HVC1:
+        context.codec_tag = HVC1  # the muxer's default is hev1
     return stream
 
 
-def _merge(picture: VideoStream, copy: VideoStream, voice: AudioEncoder, out: OutputContainer) -> None:
-    with closing(voice):
-        for packet in cast(InputContainer, picture.container).demux(picture):
-            if not packet.size:  # the last one only says that it was the last
+def _merge(video: VideoStream, copy: VideoStream, audio: AudioEncoder, out: OutputContainer) -> None:
+    with closing(audio):
+        for packet in cast(InputContainer, video.container).demux(video):
+            if not packet.size:  # the demuxer's end marker
                 continue
-            stamp = packet.pts if packet.dts is None else packet.dts
-            time = (stamp or 0) * packet.time_base
+            timestamp = packet.pts if packet.dts is None else packet.dts
+            time = (timestamp or 0) * packet.time_base
             packet.stream = copy
             out.mux(packet)
-            voice.until(time)
-        voice.finish()
+            audio.encode_until(time)
+        audio.finish()

@@ -1,4 +1,4 @@
-"""Frames out of packets, a few of which may be broken."""
+"""Decode packets, tolerating a few broken ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from lipsync.errors import MediaTruncated
 
-MAX_BROKEN = 25  # packets that may fail to decode before the file counts as broken
+MAX_BROKEN_PACKETS = 25
 
 AnyFrame = TypeVar("AnyFrame", VideoFrame, AudioFrame)
 
@@ -43,7 +43,7 @@ class FrameDecoder(Generic[AnyFrame]):
     def skip(self, error: av.error.FFmpegError) -> None:
         """Count a broken packet. Raises MediaTruncated if there are too many, or nothing after it can be read."""
         self._broken += 1
-        if self._broken > MAX_BROKEN or not isinstance(error, av.error.InvalidDataError):
+        if self._broken > MAX_BROKEN_PACKETS or not isinstance(error, av.error.InvalidDataError):
             raise self._failure() from error
 
     def check(self) -> None:
@@ -52,7 +52,7 @@ class FrameDecoder(Generic[AnyFrame]):
             raise self._failure()
 
     def _failure(self) -> MediaTruncated:
-        return MediaTruncated(f"{self._path}: its {self._stream.type} cannot be decoded")
+        return MediaTruncated(f"{self._path}: the {self._stream.type} stream cannot be decoded")
 
 
 def decoded(

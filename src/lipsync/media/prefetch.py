@@ -1,4 +1,4 @@
-"""A thread that works ahead of its reader, a few items at most."""
+"""Read ahead in a background thread through a bounded queue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 0.05  # seconds between looks at whether the reader is gone
+STOP_POLL_INTERVAL = 0.05  # seconds between checks whether the reader has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +26,30 @@ class _Item(Generic[T]):
 
 @contextmanager
 def prefetch(items: Iterable[T], depth: int = 4) -> Iterator[Iterator[T]]:
-    """Read ``items`` in a thread, at most ``depth`` ahead; errors come out where the items do.
+    """Read ``items`` in a thread, at most ``depth`` ahead; the source's errors are raised in the reader.
 
-    Leaving the with stops the thread, closes the source if it is a generator, and joins.
+    On exit, the thread is stopped and joined, and the source is closed if it is a generator.
     """
     ready: queue.Queue[_Item[T] | _Failure | None] = queue.Queue(depth)
-    gone = threading.Event()
-    thread = threading.Thread(target=_fill, args=(items, ready, gone), name="prefetch", daemon=True)
+    stopped = threading.Event()
+    thread = threading.Thread(target=_fill, args=(items, ready, stopped), name="prefetch", daemon=True)
     thread.start()
     try:
         yield _drain(ready)
     finally:
-        gone.set()
+        stopped.set()
         thread.join()
 
 
-def _fill(items: Iterable[T], ready: queue.Queue[_Item[T] | _Failure | None], gone: threading.Event) -> None:
+def _fill(items: Iterable[T], ready: queue.Queue[_Item[T] | _Failure | None], stopped: threading.Event) -> None:
     try:
         for item in items:
-            if not _put(_Item(item), ready, gone):
+            if not _put(_Item(item), ready, stopped):
                 break
         else:
-            _put(None, ready, gone)
-    except BaseException as error:  # noqa: BLE001 - it is raised again in the reader's thread
-        _put(_Failure(error), ready, gone)
+            _put(None, ready, stopped)
+    except BaseException as error:  # noqa: BLE001 - raised again in the reader
+        _put(_Failure(error), ready, stopped)
     finally:
         close = getattr(items, "close", None)
         if close is not None:
@@ -57,11 +57,11 @@ def _fill(items: Iterable[T], ready: queue.Queue[_Item[T] | _Failure | None], go
 
 
 def _put(
-    entry: _Item[T] | _Failure | None, ready: queue.Queue[_Item[T] | _Failure | None], gone: threading.Event
+    entry: _Item[T] | _Failure | None, ready: queue.Queue[_Item[T] | _Failure | None], stopped: threading.Event
 ) -> bool:
-    while not gone.is_set():
+    while not stopped.is_set():
         try:
-            ready.put(entry, timeout=PATIENCE)
+            ready.put(entry, timeout=STOP_POLL_INTERVAL)
         except queue.Full:
             continue
         return True

@@ -1,4 +1,4 @@
-"""What is in a file."""
+"""Probe media files."""
 
 from __future__ import annotations
 
@@ -25,104 +25,89 @@ from lipsync.errors import (
     NoVideoStream,
 )
 from lipsync.media.decoding import FrameDecoder
-from lipsync.media.timing import check_whole, measure
+from lipsync.media.timing import Timing, check_complete, measure
 from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
 
-MIN_SIDE = 32  # pixels a side
-MAX_PHOTO_SIDE = 3840
+MIN_SIDE = 32  # pixels
+MAX_PHOTO_SIDE = 3840  # larger photos are downscaled
 STILL_FORMATS = ("image2", "avif")
-BT709 = Colour(1, 1, 1, False)  # what pictures in RGB become, for they have no colour tags that a video could carry
+BT709 = Colour(1, 1, 1, False)  # the reader converts RGB to it
 
 
 def open_media(path: Path) -> InputContainer:
-    """The file opened for reading, or the one error that tells what is wrong with it.
+    """Open a file for reading.
 
     Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, MediaTruncated, NotMedia.
     """
     if not path.exists():
         raise FileMissing(f"{path}: no such file")
     if not path.is_file():
-        raise NotAFile(f"{path}: not a file")
+        raise NotAFile(f"{path}: not a regular file")
     if path.stat().st_size == 0:
         raise FileEmpty(f"{path}: the file is empty")
     try:
         return av.open(str(path))
     except PermissionError as exc:
-        raise FileUnreadable(f"{path}: reading it is not allowed") from exc
+        raise FileUnreadable(f"{path}: permission denied") from exc
     except (av.error.FFmpegError, ValueError) as exc:
         with path.open("rb") as file:
             if file.read(12)[4:8] == b"ftyp":
-                raise MediaTruncated(f"{path}: the file is cut off, its index is missing") from exc
-        raise NotMedia(f"{path}: not a video, picture or sound that can be read") from exc
+                raise MediaTruncated(f"{path}: the file is truncated; its index is missing") from exc
+        raise NotMedia(f"{path}: not a video, image or audio file of a supported format") from exc
 
 
 def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
     """Read a file's streams, frame count, frame rate and start time, in one pass over its packets.
 
-    A file with a video stream gives a VideoClip. A single picture is a photo (``still``) at ``photo_rate`` frames/s.
+    A file with a video stream gives a VideoClip. A single image is a photo (``still``) at ``photo_rate`` frames/s.
 
     Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, NotMedia, MediaTruncated, NoFrames, FrameTooSmall.
     """
     with open_media(path) as container:
         if not container.streams.video and not container.streams.audio:
-            raise NotMedia(f"{path}: there is neither picture nor sound in it")
+            raise NotMedia(f"{path}: the file contains neither video nor audio")
         name = container.format.name
-        check_whole(path, container)
+        check_complete(path, container)
         audio = _audio(container)
-        stream = picture_stream(container)
+        stream = _first_video_stream(container)
         if stream is None:
             return Clip(path, name, None, audio)
         codec, sample_aspect = stream.codec_context.name, stream.sample_aspect_ratio or Fraction(1)
-        decoder = FrameDecoder(path, stream, VideoFrame)
-        first_frames: list[VideoFrame] = []
-
-        def decode_first(packet: Packet[Stream]) -> None:
-            if not first_frames:
-                first_frames.extend(decoder.decode(packet))
-
-        timing = measure(path, container, stream, decode_first)
-        decoder.check()
+        timing, first = _measure(path, container, stream)
     still = audio is None and (timing.frame_count == 1 or name in STILL_FORMATS or name.endswith("_pipe"))
-    if not first_frames:
-        raise NoFrames(f"{path}: no frame of the video can be decoded")
-    first = first_frames[0]
-    width, height = _upright_size(path, first, still)
-    rate, frame_count = (photo_rate, 1) if still else (timing.rate, timing.frame_count)
-    video = VideoInfo(
-        codec=codec,
-        width=width,
-        height=height,
-        rate=rate,
-        frame_count=frame_count,
-        duration=frame_count / rate,
-        start=timing.start,
-        pixel_format=first.format.name,
-        depth=8 if still else max(component.bits for component in first.format.components),
-        rotation=round(first.rotation) % 360,
-        variable=timing.variable and not still,
-        sample_aspect=sample_aspect,
-        colour=_colour(first, still),
-    )
-    return VideoClip(path, name, video, audio, still)
+    if still:
+        timing = Timing(photo_rate, 1, timing.start, variable=False)
+    return VideoClip(path, name, _video_info(path, first, timing, codec, sample_aspect, still), audio, still)
 
 
 def probe_video(path: Path, *, photo_rate: Fraction = Fraction(25)) -> VideoClip:
     """Probe a video or photo. Raises NoVideoStream, and what ``probe`` raises."""
     clip = probe(path, photo_rate=photo_rate)
     if not isinstance(clip, VideoClip):
-        raise NoVideoStream(f"{path}: the file contains no video stream")
+        raise _no_video(path)
     return clip
 
 
 def audio_of(clip: Clip) -> AudioInfo:
-    """The clip's audio stream. Raises NoAudioStream."""
+    """Return the clip's audio stream. Raises NoAudioStream."""
     if clip.audio is None:
-        raise NoAudioStream(f"{clip.path}: there is no sound in it")
+        raise NoAudioStream(f"{clip.path}: the file contains no audio stream")
     return clip.audio
 
 
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The first video stream that is not a cover picture."""
+def video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """Return the first video stream that is not cover art. Raises NoVideoStream."""
+    stream = _first_video_stream(container)
+    if stream is None:
+        raise _no_video(path)
+    return stream
+
+
+def _no_video(path: Path) -> NoVideoStream:
+    return NoVideoStream(f"{path}: the file contains no video stream")
+
+
+def _first_video_stream(container: InputContainer) -> VideoStream | None:
     for stream in container.streams.video:
         if not stream.disposition & stream.disposition.attached_pic:
             return stream
@@ -139,23 +124,62 @@ def _audio(container: InputContainer) -> AudioInfo | None:
     return AudioInfo(context.name, context.sample_rate, context.channels, context.layout.name, duration)
 
 
+def _measure(path: Path, container: InputContainer, stream: VideoStream) -> tuple[Timing, VideoFrame]:
+    """Read all packets; return their timing and the first decoded frame."""
+    decoder = FrameDecoder(path, stream, VideoFrame)
+    first_frames: list[VideoFrame] = []
+
+    def decode_first(packet: Packet[Stream]) -> None:
+        if not first_frames:
+            first_frames.extend(decoder.decode(packet))
+
+    timing = measure(path, container, stream, decode_first)
+    decoder.check()
+    if not first_frames:
+        raise NoFrames(f"{path}: no frame of the video can be decoded")
+    return timing, first_frames[0]
+
+
+def _video_info(
+    path: Path, first: VideoFrame, timing: Timing, codec: str, sample_aspect: Fraction, still: bool
+) -> VideoInfo:
+    width, height = _upright_size(path, first, still)
+    return VideoInfo(
+        codec=codec,
+        width=width,
+        height=height,
+        rate=timing.rate,
+        frame_count=timing.frame_count,
+        duration=timing.frame_count / timing.rate,
+        start=timing.start,
+        pixel_format=first.format.name,
+        depth=8 if still else max(component.bits for component in first.format.components),
+        rotation=round(first.rotation) % 360,
+        variable=timing.variable,
+        sample_aspect=sample_aspect,
+        colour=_colour(first, still),
+    )
+
+
 def _upright_size(path: Path, first: VideoFrame, still: bool) -> tuple[int, int]:
     width, height = first.width, first.height
     if round(first.rotation) % 180:
         width, height = height, width
     if min(width, height) < MIN_SIDE:
-        raise FrameTooSmall(f"{path}: {width}x{height} is too small to find a mouth in")
+        raise FrameTooSmall(
+            f"{path}: frames of {width}x{height} are too small; at least {MIN_SIDE}x{MIN_SIDE} is needed"
+        )
     if still and max(width, height) > MAX_PHOTO_SIDE:
-        shrink = Fraction(MAX_PHOTO_SIDE, max(width, height))
-        width, height = round(width * shrink), round(height * shrink)
+        scale = Fraction(MAX_PHOTO_SIDE, max(width, height))
+        width, height = round(width * scale), round(height * scale)
     return width, height
 
 
 def _colour(first: VideoFrame, still: bool) -> Colour:
-    """Of what the reader gives: photos with transparent parts go through RGB."""
+    """The colour tags of the reader's frames; it converts RGB and photos with transparency to BT.709."""
     transparent = still and any(component.is_alpha for component in first.format.components)
     if first.format.is_rgb or first.format.has_palette or transparent:
         return BT709
     full = int(first.color_range) == 2 or first.format.name.startswith("yuvj")
-    matrix = int(first.colorspace) or BT709.matrix  # grey pictures tell that of RGB, which no video of ours is
+    matrix = int(first.colorspace) or BT709.matrix  # grey images carry the RGB matrix, which is not valid for Y'CbCr
     return Colour(matrix, int(first.color_primaries), int(first.color_trc), full)

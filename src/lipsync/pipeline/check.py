@@ -5,7 +5,7 @@ from __future__ import annotations
 from lipsync.engines import ENGINES
 from lipsync.engines.base import Engine
 from lipsync.media.av_offset import av_offset_paths
-from lipsync.media.writer import check_output, check_place
+from lipsync.media.output import check_output, check_writable
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import Job
@@ -19,7 +19,7 @@ def check(job: Job) -> None:
     for output in {*job.outputs, *job.plain_outputs}:
         check_output(output, (job.video, job.audio), job.encoding)
     for output in av_offset_paths(job.outputs, job.offset_copies):
-        check_place(output, (job.video, job.audio))
+        check_writable(output, (job.video, job.audio))
 
 
 def open_engines(job: Job, sessions: SessionCache, monitor: Monitor) -> list[Engine]:

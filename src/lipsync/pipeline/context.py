@@ -53,4 +53,4 @@ class RenderContext:
         size = (video.width * factor, video.height * factor)
         larger = replace(self.footage, video=replace(video, width=size[0], height=size[1], colour=colour))
         frames, encoding = self.plan.frames, self.job.encoding
-        return write(rows, outputs, footage=larger, sound=self.sound, frames=frames, encoding=encoding)
+        return write(rows, outputs, video=larger, audio=self.sound, frame_count=frames, encoding=encoding)

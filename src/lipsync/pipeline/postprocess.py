@@ -92,7 +92,7 @@ def _copies(context: RenderContext, finals: Sequence[EngineResult], observer: Ou
         for offset in context.job.offset_copies:
             output = av_offset_path(final.output, offset)
             write_av_offset_copy(
-                final.output, output, sound=context.sound, offset=offset, encoding=context.job.encoding
+                final.output, output, audio=context.sound, offset=offset, encoding=context.job.encoding
             )
             copy = replace(final, output=output, variant=av_offset_name(offset))
             observer.on_output(copy)

@@ -19,7 +19,10 @@ SAMPLE_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class AudioStats:
-    """What listening through found: ``duration`` in seconds, ``peak`` of full scale, share of samples at full scale."""
+    """Measurements of an audio stream. ``duration``: seconds. ``peak``: 0..1, of full scale.
+
+    ``clipped_share``: share of samples at full scale, 0..1.
+    """
 
     duration: Fraction
     peak: float
@@ -27,9 +30,9 @@ class AudioStats:
 
 
 class SpeechAudio:
-    """A sound that was listened to: ``stats`` about it, and ``samples`` of it as engines hear it, at 16 kHz.
+    """Decoded audio as the engines need it: mono, 16 kHz, in a file, so that memory does not grow with its length.
 
-    They lie in a file, so that every engine can hear them again without decoding, in memory that does not grow.
+    ``stats``: measurements of the original. ``samples``: number of samples. Several readers may share it.
     """
 
     def __init__(self, file: IO[bytes], stats: AudioStats, samples: int) -> None:
@@ -39,12 +42,14 @@ class SpeechAudio:
         self.samples = samples
 
     def blocks(self, av_offset: Fraction = Fraction(0), seconds: float = 1.0) -> Generator[Float32, None, None]:
-        """Mono float32 (n,) in -1..1 at 16 kHz in blocks of ``seconds``, heard ``av_offset`` seconds later than it
-        is: with silence before it, or its beginning left out where that is negative."""
-        size, late = int(SPEECH_RATE * seconds), round(av_offset * SPEECH_RATE)
-        for start in range(-late, 0, size):
+        """Yield mono float32 samples (n,), -1..1, in blocks of ``seconds``, delayed by ``av_offset`` seconds.
+
+        A positive offset inserts silence before the audio, a negative one cuts off its beginning. Raises DiskFull.
+        """
+        size, delay = int(SPEECH_RATE * seconds), round(av_offset * SPEECH_RATE)
+        for start in range(-delay, 0, size):
             yield np.zeros(min(size, -start), np.float32)
-        for start in range(max(0, -late), self.samples, size):
+        for start in range(max(0, -delay), self.samples, size):
             yield self._read(start, min(size, self.samples - start))
 
     def _read(self, start: int, count: int) -> Float32:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from lipsync.errors import AudioClipped, AudioInvalid, AudioTooShort, MediaTruncated
-from lipsync.media.audio_reader import listen
+from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
 from lipsync.speech.audio import SPEECH_RATE, AudioStats
 from lipsync.types import Clip
 
 
 def check_sound(clip: Clip, *, allow_clipped: bool) -> AudioStats:
-    with listen(clip, allow_clipped=allow_clipped) as voice:
+    with decode_speech(clip, allow_clipped=allow_clipped) as voice:
         return voice.stats
 
 
@@ -27,7 +27,7 @@ def tone(seconds: float, rate: int, channels: int = 1, level: float = 8000) -> n
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])
 def test_any_sound_becomes_mono_at_16_khz(tmp_path, make_sound, rate, channels):
     clip = probe(make_sound(tmp_path / "a.wav", tone(2.5, rate, channels), rate))
-    with listen(clip, allow_clipped=False) as voice:
+    with decode_speech(clip, allow_clipped=False) as voice:
         blocks = list(voice.blocks())
         assert sum(len(b) for b in blocks) == voice.samples
     assert [len(b) for b in blocks[:2]] == [SPEECH_RATE, SPEECH_RATE]
@@ -91,7 +91,7 @@ def test_a_stream_of_rubbish_is_told(tmp_path):
 
 
 def test_reading_can_be_left_at_any_time(tmp_path, make_sound):
-    with listen(probe(make_sound(tmp_path / "a.wav", tone(3, 16_000))), allow_clipped=False) as voice:
+    with decode_speech(probe(make_sound(tmp_path / "a.wav", tone(3, 16_000))), allow_clipped=False) as voice:
         blocks = voice.blocks()
         next(blocks)
         blocks.close()
@@ -101,7 +101,7 @@ def test_reading_can_be_left_at_any_time(tmp_path, make_sound):
 @pytest.mark.parametrize("milliseconds", [-250, -40, 0, 40, 1700])
 def test_it_can_be_heard_later_or_earlier(tmp_path, make_sound, milliseconds):
     samples = tone(1.5, 16_000)[:, 0]
-    with listen(probe(make_sound(tmp_path / "a.wav", samples)), allow_clipped=False) as voice:
+    with decode_speech(probe(make_sound(tmp_path / "a.wav", samples)), allow_clipped=False) as voice:
         heard = np.concatenate(list(voice.blocks(Fraction(milliseconds, 1000))))
     late = milliseconds * 16
     expected = samples[-late:] if late < 0 else np.pad(samples, (late, 0))
@@ -109,7 +109,7 @@ def test_it_can_be_heard_later_or_earlier(tmp_path, make_sound, milliseconds):
 
 
 def test_two_listen_at_once(tmp_path, make_sound):
-    with listen(probe(make_sound(tmp_path / "a.wav", tone(3, 16_000))), allow_clipped=False) as voice:
+    with decode_speech(probe(make_sound(tmp_path / "a.wav", tone(3, 16_000))), allow_clipped=False) as voice:
         pairs = list(zip(voice.blocks(), voice.blocks(), strict=True))
     assert len(pairs) == 3
     assert all((one == other).all() for one, other in pairs)

@@ -50,7 +50,7 @@ def finished(tmp_path, make_video):
     def make(sound, encoding: Encoding, suffix: str, **footage):
         clip = probe(make_video(tmp_path / "footage.mkv", codec="ffv1", **{"frames": 30, "rate": NTSC, **footage}))
         frames, output = clip.video.frame_count, tmp_path / f"out{suffix}"
-        write(zip(read(clip), strict=True), [output], footage=clip, sound=sound, frames=frames, encoding=encoding)
+        write(zip(read(clip), strict=True), [output], video=clip, audio=sound, frame_count=frames, encoding=encoding)
         return output
 
     return make
@@ -90,7 +90,7 @@ def header(path: Path) -> tuple[object, ...]:
 def test_only_the_sound_is_another_and_by_exactly_the_offset(tmp_path, noise, finished, name, suffix, offset):
     sound, encoding = noise(), PRESETS[name].encoding
     exact, variant = finished(sound, encoding, suffix, colour=(1, 1, 1, 1)), tmp_path / f"variant{suffix}"
-    write_av_offset_copy(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    write_av_offset_copy(exact, variant, audio=sound, offset=ms(offset), encoding=encoding)
     assert pictures(variant) == pictures(exact)
     assert header(variant) == header(exact)
     assert abs(earlier_by(exact, variant) - 48 * offset) <= 1
@@ -106,7 +106,7 @@ def test_only_the_sound_is_another_and_by_exactly_the_offset(tmp_path, noise, fi
 def test_every_offset_rate_and_number_of_channels(tmp_path, noise, finished, rate, channels, offset, name, suffix):
     sound, encoding = noise(rate, channels), PRESETS[name].encoding
     exact, variant = finished(sound, encoding, suffix), tmp_path / f"variant{suffix}"
-    write_av_offset_copy(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    write_av_offset_copy(exact, variant, audio=sound, offset=ms(offset), encoding=encoding)
     assert abs(earlier_by(exact, variant) - round(rate * ms(offset))) <= 1
     assert probe(variant).audio == probe(exact).audio
 
@@ -115,7 +115,7 @@ def test_every_offset_rate_and_number_of_channels(tmp_path, noise, finished, rat
 def test_there_is_silence_where_no_sound_is_left(tmp_path, noise, finished, offset):
     sound, encoding = noise(), PRESETS["prores"].encoding
     exact, variant = finished(sound, encoding, ".mov"), tmp_path / "variant.mov"
-    write_av_offset_copy(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    write_av_offset_copy(exact, variant, audio=sound, offset=ms(offset), encoding=encoding)
     heard, original, size = samples(variant), samples(exact), 5760
     if offset > 0:
         assert np.array_equal(heard[:-size], original[size:])
@@ -129,7 +129,7 @@ def test_there_is_silence_where_no_sound_is_left(tmp_path, noise, finished, offs
 def test_sound_shorter_than_the_offset_becomes_silence(tmp_path, noise, finished, offset):
     sound, encoding = noise(seconds=0.1), PRESETS["prores"].encoding
     exact, variant = finished(sound, encoding, ".mov", frames=3), tmp_path / "variant.mov"
-    write_av_offset_copy(exact, variant, sound=sound, offset=ms(offset), encoding=encoding)
+    write_av_offset_copy(exact, variant, audio=sound, offset=ms(offset), encoding=encoding)
     assert not samples(variant).any()
     assert len(samples(variant)) == len(samples(exact))
 
@@ -138,7 +138,7 @@ def test_sound_shorter_than_the_offset_becomes_silence(tmp_path, noise, finished
 def test_the_aperture_is_kept_and_the_index_stands_in_front(tmp_path, noise, finished, suffix):
     sound = noise()
     exact, variant = finished(sound, Encoding(), suffix, size=(193, 97)), tmp_path / f"variant{suffix}"
-    write_av_offset_copy(exact, variant, sound=sound, offset=ms(40), encoding=Encoding())
+    write_av_offset_copy(exact, variant, audio=sound, offset=ms(40), encoding=Encoding())
     before, after = exact.read_bytes(), variant.read_bytes()
     place, copied = before.index(b"clap"), after.index(b"clap")
     assert after[copied : copied + 36] == before[place : place + 36]
@@ -151,8 +151,8 @@ def test_the_shape_of_pixels_is_kept(tmp_path, noise, finished, name, suffix):
     sound, encoding = noise(), PRESETS[name].encoding
     square, exact, variant = finished(sound, encoding, suffix), tmp_path / f"wide{suffix}", tmp_path / f"new{suffix}"
     wide = replace(probe(square), video=replace(probe_video(square).video, sample_aspect=Fraction(4, 3)))
-    write(zip(read(wide), strict=True), [exact], footage=wide, sound=sound, frames=30, encoding=encoding)
-    write_av_offset_copy(exact, variant, sound=sound, offset=ms(40), encoding=encoding)
+    write(zip(read(wide), strict=True), [exact], video=wide, audio=sound, frame_count=30, encoding=encoding)
+    write_av_offset_copy(exact, variant, audio=sound, offset=ms(40), encoding=encoding)
     assert probe_video(exact).video.sample_aspect == Fraction(4, 3)
     assert probe(variant).video == probe(exact).video
 
@@ -167,7 +167,7 @@ def test_what_is_told_about_the_file_is_kept(tmp_path, noise, finished):
             if packet.size:
                 packet.stream = copies[packet.stream_index]
                 out.mux(packet)
-    write_av_offset_copy(told, variant, sound=sound, offset=ms(40), encoding=Encoding())
+    write_av_offset_copy(told, variant, audio=sound, offset=ms(40), encoding=Encoding())
     with av.open(str(variant)) as container:
         assert container.metadata["comment"] == "made by a machine"
 
@@ -178,7 +178,7 @@ def test_other_offsets_are_refused(offset):
         check_offset(offset)
 
 
-@pytest.mark.parametrize(("offset", "name"), [(80, "talk-sound-80ms-earlier.mp4"), (-5, "talk-sound-5ms-later.mp4")])
+@pytest.mark.parametrize(("offset", "name"), [(80, "talk-audio-80ms-earlier.mp4"), (-5, "talk-audio-5ms-later.mp4")])
 def test_a_variant_is_named_for_what_one_hears(offset, name):
     assert av_offset_path(Path("a", "talk.mp4"), ms(offset)) == Path("a", name)
 
@@ -196,7 +196,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, noise, finished,
     exact = finished(sound, Encoding(), ".mp4")
     before = sorted(p.name for p in tmp_path.iterdir())
     with pytest.raises(error):
-        write_av_offset_copy(exact, tmp_path / output, sound=sound, offset=ms(offset), encoding=Encoding())
+        write_av_offset_copy(exact, tmp_path / output, audio=sound, offset=ms(offset), encoding=Encoding())
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
@@ -207,6 +207,6 @@ def test_an_old_variant_is_replaced_only_by_a_whole_one(tmp_path, noise, finishe
     content = exact.read_bytes()
     exact.write_bytes(content[: len(content) // 3])
     with pytest.raises(MediaTruncated):
-        write_av_offset_copy(exact, variant, sound=sound, offset=ms(40), encoding=Encoding())
+        write_av_offset_copy(exact, variant, audio=sound, offset=ms(40), encoding=Encoding())
     assert variant.read_bytes() == b"the old one"
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]

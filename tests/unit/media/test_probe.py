@@ -18,7 +18,7 @@ from lipsync.errors import (
     NoVideoStream,
 )
 from lipsync.media.probe import audio_of, probe, probe_video
-from lipsync.media.timing import snapped
+from lipsync.media.timing import snap_rate
 
 
 @pytest.mark.parametrize("rate", ["24", "30", "60", "30000/1001"])
@@ -81,7 +81,7 @@ def test_sound_alone_has_no_picture(tmp_path, make_sound):
 
 
 def test_a_picture_alone_has_no_sound(tmp_path, make_video):
-    with pytest.raises(NoAudioStream, match="no sound"):
+    with pytest.raises(NoAudioStream, match="no audio stream"):
         audio_of(probe(make_video(tmp_path / "a.mp4")))
 
 
@@ -127,7 +127,7 @@ def test_what_is_no_media(tmp_path, content, error):
 def test_missing_and_directory(tmp_path):
     with pytest.raises(FileMissing, match="no such file"):
         probe(tmp_path / "nothing.mp4")
-    with pytest.raises(NotAFile, match="not a file"):
+    with pytest.raises(NotAFile, match="not a regular file"):
         probe(tmp_path)
 
 
@@ -153,7 +153,7 @@ def test_a_file_that_was_cut_off(tmp_path, make_video, suffix, share):
     whole = make_video(tmp_path / f"whole.{suffix}", frames=100, gop=5).read_bytes()
     path = tmp_path / f"cut.{suffix}"
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(MediaTruncated, match="cut off"):
+    with pytest.raises(MediaTruncated, match="truncated"):
         probe(path)
 
 
@@ -168,7 +168,7 @@ def test_a_cut_off_file_with_its_index_in_front_tells_when_it_ends(tmp_path, mak
                 out.mux(packet)
     path = tmp_path / "cut.mp4"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with pytest.raises(MediaTruncated, match=r"cut off after [0-3]\.\d s"):
+    with pytest.raises(MediaTruncated, match=r"truncated after [0-3]\.\d s"):
         probe(path)
 
 
@@ -177,7 +177,7 @@ def test_a_cut_off_file_with_its_index_in_front_tells_when_it_ends(tmp_path, mak
     [("2997/100", "30000/1001"), ("2998/100", "30000/1001"), ("30", "30"), ("1000/33", "1000/33"), ("15", "15")],
 )
 def test_a_measured_rate_becomes_the_common_one_that_is_meant(measured, meant):
-    assert snapped(Fraction(measured)) == Fraction(meant)
+    assert snap_rate(Fraction(measured)) == Fraction(meant)
 
 
 @pytest.mark.parametrize("kind", ["gray", "ya8"])

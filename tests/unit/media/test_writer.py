@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -8,9 +9,10 @@ import pytest
 
 from lipsync.errors import EncodeFailed, OptionInvalid, OutputIsInput, OutputUnwritable
 from lipsync.media.encoding import Encoding
+from lipsync.media.output import check_output
 from lipsync.media.probe import audio_of, probe, probe_video
 from lipsync.media.reader import ping_pong, read
-from lipsync.media.writer import check_output, write
+from lipsync.media.writer import write
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def transcode(tmp_path):
         pictures = ping_pong(footage, frames, footage.video.frame_count)
         encoding = encoding or Encoding()
         rows, to = zip(pictures, strict=True), [tmp_path / name]
-        return write(rows, to, footage=footage, sound=sound, frames=frames, encoding=encoding)[0]
+        return write(rows, to, video=footage, audio=sound, frame_count=frames, encoding=encoding)[0]
 
     return make
 
@@ -133,7 +135,7 @@ def test_an_old_result_is_replaced_only_by_a_whole_one(tmp_path, make_video, ton
         raise KeyError("no more")
 
     with pytest.raises(KeyError):
-        write(failing(), [output], footage=footage, sound=sound, frames=30, encoding=Encoding())
+        write(failing(), [output], video=footage, audio=sound, frame_count=30, encoding=Encoding())
     assert output.read_bytes() == b"the old one"
     assert leftovers(tmp_path) == ["out.mp4"]
 
@@ -141,8 +143,8 @@ def test_an_old_result_is_replaced_only_by_a_whole_one(tmp_path, make_video, ton
 def test_too_few_frames_are_a_failure(tmp_path, make_video, tone):
     footage, sound = probe(make_video(tmp_path / "a.mp4")), tone(1)
     rows, to = zip(read(footage, stop=10), strict=True), [tmp_path / "out.mp4"]
-    with pytest.raises(EncodeFailed, match="10 frames came instead of 25"):
-        write(rows, to, footage=footage, sound=sound, frames=25, encoding=Encoding())
+    with pytest.raises(EncodeFailed, match="got 10 frames, expected 25"):
+        write(rows, to, video=footage, audio=sound, frame_count=25, encoding=Encoding())
     assert leftovers(tmp_path) == []
 
 
@@ -151,7 +153,7 @@ def test_several_results_at_once_all_or_none(tmp_path, make_video, number_of, to
     outputs = [tmp_path / "forwards.mp4", tmp_path / "backwards.mkv"]
     pictures = list(read(footage))
     rows = list(zip(pictures, reversed(pictures), strict=True))
-    written = write(rows, outputs, footage=footage, sound=sound, frames=25, encoding=Encoding())
+    written = write(rows, outputs, video=footage, audio=sound, frame_count=25, encoding=Encoding())
     assert [w.path for w in written] == outputs
     assert [number_of(p.y) for p in read(probe(outputs[0]))] == list(range(25))
     assert [number_of(p.y) for p in read(probe(outputs[1]))] == list(range(24, -1, -1))
@@ -159,7 +161,7 @@ def test_several_results_at_once_all_or_none(tmp_path, make_video, number_of, to
     for output in outputs:
         output.unlink()
     with pytest.raises(EncodeFailed):
-        write(rows[:20], outputs, footage=footage, sound=sound, frames=25, encoding=Encoding())
+        write(rows[:20], outputs, video=footage, audio=sound, frame_count=25, encoding=Encoding())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "tone.wav"]
 
 
@@ -204,3 +206,10 @@ def test_the_encoder_is_given_its_settings(tmp_path, make_video, tone, transcode
     content = transcode(probe(make_video(tmp_path / "a.mp4")), tone(1), 25, encoding=encoding).path.read_bytes()
     assert told in content  # x264 writes its settings into the stream
     assert b"crf=%d.0" % encoding.crf in content
+
+
+def test_av1_is_encoded_silently_without_changing_the_environment(tmp_path, make_video, tone, transcode, capfd):
+    before = dict(os.environ)
+    transcode(probe_video(make_video(tmp_path / "a.mp4", frames=5)), tone(0.2), 5, encoding=Encoding("libsvtav1", 40))
+    assert dict(os.environ) == before
+    assert capfd.readouterr().err == ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lipsync.engines.base import EngineOptions
-from lipsync.media.audio_reader import listen
+from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.plan import plan
@@ -43,7 +43,7 @@ def test_one_alone_gets_the_pictures_themselves():
 def test_the_result_lasts_as_long_as_the_sound_or_as_the_original_made_it(voice):
     job = Job(Path("a"), Path("b"), Path("c.mp4"))
     original = Job(Path("a"), Path("b"), Path("c.mp4"), engines=("wav2lip",), options=EngineOptions(original=True))
-    with listen(probe(voice), allow_clipped=False) as analyse_audio:
+    with decode_speech(probe(voice), allow_clipped=False) as analyse_audio:
         ours, theirs = (plan(j, analyse_audio, Fraction(25)) for j in (job, original))
         still = plan(Job(Path("a"), Path("b"), Path("c.mp4"), static=True), analyse_audio, Fraction(25))
     assert (ours.frames, ours.limit) == (50, 50)

@@ -537,7 +537,7 @@ def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_tha
     execute(task, replace(context, time_limits=TimeLimits(600, {Status.ENHANCING: 0.5})))
     done = store.get(task.id)
     assert (done.status, done.enhancement.error.code) == (Status.COMPLETED, "timed_out")
-    assert set(outputs_of(done)) == {("passthrough", "plain"), ("passthrough", "sound-80ms-earlier")}
+    assert set(outputs_of(done)) == {("passthrough", "plain"), ("passthrough", "audio-80ms-earlier")}
 
 
 @pytest.mark.parametrize("why", ["cancelled", "released", "timed_out"])
@@ -593,7 +593,7 @@ def test_copies_with_another_offset_follow_the_exact_result(context, store, clai
     task = claimed(offset_copies=[-80, 80])
     execute(task, context)
     done = store.get(task.id)
-    variants = ["final", "sound-80ms-later", "sound-80ms-earlier"]
+    variants = ["final", "audio-80ms-later", "audio-80ms-earlier"]
     assert [output.variant for output in done.outputs] == variants
     assert len(published(context)) == 3
 

@@ -14,7 +14,7 @@ from lipsync.engines.hybrid.engine import Hybrid
 from lipsync.errors import ModelMissing, OptionInvalid
 from lipsync.faces.geometry import MESH, canonical_face, fit_pose, opening
 from lipsync.faces.region import region_of
-from lipsync.media.audio_reader import listen
+from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
 from lipsync.media.reader import ping_pong
 from lipsync.models.session import RunInfo
@@ -56,7 +56,7 @@ def job(echo, speaker, voice):
     footage = probe(speaker)
     with (
         track_faces(footage, 1000, "largest", [engine], SessionCache(), Monitor()) as track,
-        listen(probe(voice), allow_clipped=False) as sound,
+        decode_speech(probe(voice), allow_clipped=False) as sound,
     ):
         yield engine, footage, Scene(track, sound, Fraction(25), 40)
 

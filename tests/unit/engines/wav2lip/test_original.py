@@ -16,7 +16,7 @@ from lipsync.engines.wav2lip.mel import mel_columns, original_starts
 from lipsync.engines.wav2lip.original import average_boxes
 from lipsync.errors import OptionInvalid
 from lipsync.faces.tracker import follow
-from lipsync.media.audio_reader import listen
+from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
 from lipsync.media.reader import loop, read
 from lipsync.models.session_cache import SessionCache
@@ -28,7 +28,7 @@ FRAMES = 47  # of 2 seconds of sound
 
 @pytest.fixture(scope="module")
 def heard(voice):
-    with listen(probe(voice), allow_clipped=False) as sound:
+    with decode_speech(probe(voice), allow_clipped=False) as sound:
         yield sound
 
 
