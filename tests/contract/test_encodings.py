@@ -9,7 +9,7 @@ import pytest
 
 from lipsync.errors import OptionInvalid
 from lipsync.media.encoders import HARDWARE, check_encoding, options_of, pixel_format_of, suffixes_of
-from lipsync.media.encoding import PRESETS, Encoding, encoding_named
+from lipsync.media.encoding import DEFAULT_PRESET, PRESETS, Encoding, encoding_named
 from lipsync.media.output import check_output
 from lipsync.media.probe import audio_of, probe, probe_video
 from lipsync.media.reader import read
@@ -84,7 +84,7 @@ def is_available(name: str) -> bool:
 
 
 def test_the_default_is_one_of_the_presets():
-    assert encoding_named("fast") == Encoding()
+    assert encoding_named(DEFAULT_PRESET) == Encoding()
 
 
 def test_an_unknown_name_lists_the_presets():

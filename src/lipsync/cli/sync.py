@@ -64,17 +64,17 @@ def run(arguments: argparse.Namespace, monitor: Monitor) -> int:
 
 def _check_files(job: Job, arguments: argparse.Namespace) -> None:
     """Raise OptionInvalid, OutputIsInput, OutputExists, OutputUnwritable or DiskFull."""
-    from lipsync.media.writer import check_place, refuse_input
+    from lipsync.media.output import check_not_input, check_writable
 
     manifest, outputs = arguments.manifest, list(_outputs(job))
     if manifest is not None:
         if any(manifest.resolve() == output.resolve() for output in outputs):
             raise OptionInvalid(f"{manifest}: used by a result; choose another name for the manifest")
-        check_place(manifest, (job.video, job.audio))
+        check_writable(manifest, (job.video, job.audio))
         outputs.append(manifest)
     for output in outputs:
         if output.is_file() and not arguments.overwrite:
-            refuse_input(output, (job.video, job.audio))  # not merely an old result
+            check_not_input(output, (job.video, job.audio))  # not merely an old result
             raise OutputExists(f"{output}: file exists; use --overwrite to replace it")
 
 

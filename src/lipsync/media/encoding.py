@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 from lipsync.errors import OptionInvalid
 
+DEFAULT_PRESET = "fast"
 MAX_CRF = 51
 MAX_CRF_OF = {"libsvtav1": 63, "libvpx-vp9": 63}  # encoders with a wider scale
+
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """Settings of the one lossy encode. ``codec``: an FFmpeg video encoder.
 
-    ``crf`` (0..51, for AV1 and VP9 0..63; lower is better) and ``preset`` follow libx264 and are translated for other encoders, whose own
-    presets are accepted too (see ``media.encoders``). ``pixel_format``: None keeps the source's bit depth in 4:2:0.
-    ``audio_codec``: aac, flac or pcm_s24le. ``audio_bitrate``: bits per second.
+    ``crf`` (0..51, for AV1 and VP9 0..63; lower is better) and ``preset`` follow libx264 and are translated for other
+    encoders, whose own presets are accepted too (see ``media.encoders``). ``pixel_format``: None keeps the source's
+    bit depth in 4:2:0. ``audio_codec``: aac, flac or pcm_s24le. ``audio_bitrate``: bits per second.
     """
 
     codec: str = "libx264"

@@ -13,7 +13,7 @@ from typing import Any, Final
 from lipsync.engines import ENGINES
 from lipsync.enhancers import RESTORERS, UPSCALERS
 from lipsync.errors import OptionInvalid
-from lipsync.media.encoding import DEFAULT, MAX_CRF, MAX_CRF_OF, PRESETS
+from lipsync.media.encoding import DEFAULT_PRESET, MAX_CRF, MAX_CRF_OF, PRESETS
 from lipsync.pipeline.option import LIBRARY, LOCAL, Door, Group, Kind, Option
 
 SIDES: Final = "top, bottom, left, right"
@@ -144,7 +144,7 @@ _TABLE: Final = (
     Option(
         "encode",
         Kind.TEXT,
-        DEFAULT,
+        DEFAULT_PRESET,
         "named encoding; the other encoding options override its parts",
         Group.ENCODING,
         choices=tuple(PRESETS),
