@@ -1,4 +1,4 @@
-"""How inputs come in: one file from an address, whole or not at all, and nothing from where nothing may be fetched."""
+"""Safe downloads of inputs: complete files only, and only from allowed addresses."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from lipsync.errors import OptionInvalid
 from lipsync.monitor import Monitor
 from lipsync.net.limits import Fetched, Limits, check_media
 from lipsync.net.partial_file import discard
-from lipsync.net.transport import S3Access, Transport
+from lipsync.net.transport import RequestContext, S3Access, Transport
 from lipsync.net.url import redact
 
 __all__ = ["FETCHERS", "Fetched", "Limits", "S3Access", "Transport", "check_media", "discard", "fetch", "redact"]
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
-Fetcher = Callable[[str, Path, Limits, Monitor, str | None, Transport], Fetched]
+Fetcher = Callable[[str, Path, str | None, RequestContext], Fetched]
 
 
 def _http() -> Fetcher:
@@ -44,18 +44,19 @@ def fetch(
     sha256: str | None = None,
     transport: Transport | None = None,
 ) -> Fetched:
-    """Bring the file at an address to ``target``, whole or not at all; progress in bytes as the stage ``fetch``.
+    """Download an address to ``target``, complete or not at all; report progress in bytes as the stage ``fetch``.
 
-    It comes in as ``target``.part. What came before a failure that may pass is kept with a note beside it, and the
-    next call goes on there if the server still has the same file; ``discard`` removes both. Nothing is unpacked on the
-    way. ``sha256`` in hexadecimal is what the file has to have. One call at a time for one target.
+    The data is written to ``target``.part. After a retryable failure the part is kept, and the next call resumes it if
+    the server still has the same file; ``discard`` removes it. Nothing is unpacked. ``sha256``: expected checksum in
+    hexadecimal. One call at a time for each target.
 
-    Raises OptionInvalid, AddressForbidden, InputTooLarge, FetchFailed (its instance says whether it is retryable),
+    Raises OptionInvalid, AddressForbidden, InputTooLarge, FetchFailed (the instance states ``retryable``),
     ChecksumMismatch, ExtraMissing, DiskFull, OutputUnwritable, Cancelled.
     """
     scheme = address.partition(":")[0].lower()
     if scheme not in FETCHERS:
-        raise OptionInvalid(f"{redact(address)}: not an address that begins with {', '.join(FETCHERS)}")
+        raise OptionInvalid(f"{redact(address)}: unsupported address; expected {', '.join(FETCHERS)}")
     if sha256 is not None and not SHA256.fullmatch(sha256):
-        raise OptionInvalid("sha256: not 64 hexadecimal digits")
-    return FETCHERS[scheme]()(address, target, limits, monitor, sha256, transport or Transport())
+        raise OptionInvalid("invalid sha256: expected 64 hexadecimal digits")
+    context = RequestContext.start(address, limits, monitor, transport or Transport())
+    return FETCHERS[scheme]()(address, target, sha256, context)

@@ -1,4 +1,4 @@
-"""How long one fetch waits, and that it can be stopped while it does."""
+"""Timeouts of one download, and cancelling while it waits."""
 
 from __future__ import annotations
 
@@ -12,62 +12,63 @@ from lipsync.net.limits import Limits
 
 T = TypeVar("T")
 
-SLICE = 0.2  # seconds between two looks at whether to stop
-SLOWEST = 1024  # bytes a second; who sends less wants to hold the line, not to deliver
+POLL_INTERVAL = 0.2  # seconds between two checks for cancellation
+MIN_RATE = 1024  # bytes per second; slower servers keep the connection open without delivering
 
 
 class Deadline:
-    """Counts only the time that is spent waiting, so that a slow disk is not taken for a slow server."""
+    """Idle and total timeout. Only time spent waiting counts as idle, so a slow disk is not taken for a slow server."""
 
     def __init__(self, limits: Limits, monitor: Monitor) -> None:
         self._limits = limits
         self._monitor = monitor
-        self._ends = time.monotonic() + limits.most_seconds_in_all
-        self.begin()
+        self._end = time.monotonic() + limits.total_timeout
+        self.restart()
 
     @property
-    def seconds(self) -> float:
-        return self._limits.deadline
+    def idle_timeout(self) -> float:
+        """Seconds without a byte after which waiting ends."""
+        return self._limits.idle_timeout
 
-    def begin(self) -> None:
-        """From here on wait anew: for the connection, the answer, the file."""
-        self._silent = self._waited = 0.0
-        self._came = 0
+    def restart(self) -> None:
+        """Restart the idle timeout, for the next phase: connecting, the response, the body."""
+        self._idle = self._waited = 0.0
+        self._received = 0
 
     def check(self) -> None:
-        """Raise Cancelled on request, and TimeoutError if the whole took too long."""
+        """Raise Cancelled on request, and TimeoutError after the total timeout."""
         self._monitor.check()
-        if time.monotonic() > self._ends:
-            raise TimeoutError(f"not done within {self._limits.most_seconds_in_all:g} s")
+        if time.monotonic() > self._end:
+            raise TimeoutError(f"not finished within {self._limits.total_timeout:g} s")
 
-    def came(self, count: int) -> None:
-        """So many bytes were received or sent."""
-        self._silent = 0.0
-        self._came += count
+    def add_bytes(self, count: int) -> None:
+        """Record ``count`` bytes received."""
+        self._idle = 0.0
+        self._received += count
 
-    def waited(self, seconds: float) -> None:
-        """So long nothing was received or sent. Raises TimeoutError, Cancelled."""
+    def add_wait(self, seconds: float) -> None:
+        """Record time spent waiting. Raises TimeoutError, Cancelled."""
         self.check()
-        self._silent += seconds
+        self._idle += seconds
         self._waited += seconds
-        if self._silent > self.seconds:
-            raise TimeoutError(f"nothing came for {self.seconds:g} s")
-        if self._waited > self.seconds:
-            if self._came < SLOWEST * self._waited:
-                raise TimeoutError(f"only {self._came} bytes came in {self.seconds:g} s")
-            self._waited, self._came = 0.0, 0
+        if self._idle > self.idle_timeout:
+            raise TimeoutError(f"nothing received for {self.idle_timeout:g} s")
+        if self._waited > self.idle_timeout:
+            if self._received < MIN_RATE * self._waited:
+                raise TimeoutError(f"only {self._received} bytes received in {self.idle_timeout:g} s")
+            self._waited, self._received = 0.0, 0
 
-    def through(self, call: Callable[[], T]) -> T:
-        """The result of a call that cannot be interrupted; it is left to itself when the waiting ends first.
+    def run_blocking(self, call: Callable[[], T]) -> T:
+        """Run a call that cannot be interrupted in a thread, and abandon the thread on a timeout.
 
         Raises what the call raises, TimeoutError, Cancelled.
         """
-        self.begin()
+        self.restart()
         pool = ThreadPoolExecutor(1, "lookup")
         try:
             future = pool.submit(call)
-            while not wait([future], SLICE).done:
-                self.waited(SLICE)
+            while not wait([future], POLL_INTERVAL).done:
+                self.add_wait(POLL_INTERVAL)
             return future.result()
         finally:
             pool.shutdown(wait=False)

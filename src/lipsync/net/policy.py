@@ -1,4 +1,4 @@
-"""Which machines may be asked: the public internet's, and those that were opened on purpose."""
+"""Address policy (SSRF guard): allow the public internet, and private hosts that the operator names."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from lipsync.errors import AddressForbidden
 from lipsync.net.url import Address, host_name
 
-Machine = IPv4Address | IPv6Address
+IPAddress = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Sequence[str]]
 
-# IANA's special-purpose registries. The standard library's is_global changes its mind between Python's releases.
+# IANA's special-purpose registries. The standard library's is_global differs between Python releases.
 FORBIDDEN_4 = tuple(
     IPv4Network(network)
     for network in (
         "0.0.0.0/8",  # this network
         "10.0.0.0/8",  # private
-        "100.64.0.0/10",  # shared by carriers; Alibaba's metadata
+        "100.64.0.0/10",  # carrier-grade NAT; Alibaba's metadata
         "127.0.0.0/8",  # loopback
-        "168.63.129.16/32",  # Azure's metadata, on an address that looks public
+        "168.63.129.16/32",  # Azure's metadata, although the address looks public
         "169.254.0.0/16",  # link-local, and most clouds' metadata
         "172.16.0.0/12",  # private
-        "192.0.0.0/24",  # protocols; Oracle's metadata
+        "192.0.0.0/24",  # protocol assignments; Oracle's metadata
         "192.0.2.0/24",  # documentation
-        "192.88.99.0/24",  # relays from IPv6
+        "192.88.99.0/24",  # 6to4 relays
         "192.168.0.0/16",  # private
         "198.18.0.0/15",  # benchmarks
         "198.51.100.0/24",  # documentation
@@ -34,13 +34,13 @@ FORBIDDEN_4 = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-PUBLIC_6 = IPv6Network("2000::/3")  # all that is given out; loopback, private, link-local and multicast lie outside
+PUBLIC_6 = IPv6Network("2000::/3")  # all global unicast; excludes loopback, private, link-local and multicast
 FORBIDDEN_6 = tuple(
     IPv6Network(network)
     for network in (
-        "2001::/23",  # protocols, Teredo among them, which carries IPv4 addresses
+        "2001::/23",  # protocol assignments, including Teredo, which embeds IPv4 addresses
         "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4, which carries IPv4 addresses
+        "2002::/16",  # 6to4, which embeds IPv4 addresses
         "3fff::/20",  # documentation
     )
 )
@@ -48,49 +48,49 @@ NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def system_resolver(host: str, port: int) -> Sequence[str]:
-    """What the system says are the host's addresses. Raises OSError."""
+    """Look up a host's addresses with the system's resolver. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def checked(address: Address, found: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
-    """The machines that may be connected to, if every one that the host's name stands for may be.
+def check_addresses(address: Address, found: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
+    """Return the IP addresses of a host if every one of them may be connected to.
 
-    Raises AddressForbidden, which does not tell what the name stands for: that may be nobody's business.
+    Raises AddressForbidden, whose message does not reveal the IP addresses: names of an internal network stay private.
     """
     if address.host in {host_name(entry) for entry in allowed}:
         return tuple(found)
-    open_networks = [network for entry in allowed if (network := _network(entry)) is not None]
-    for machine in (_unmapped(ip_address(text)) for text in found):
-        if not is_public(machine) and not any(machine in network for network in open_networks):
-            raise AddressForbidden(f"{address}: nothing is fetched from there, for it is not on the public internet")
+    allowed_networks = [network for entry in allowed if (network := _network(entry)) is not None]
+    for ip in (_unmapped(ip_address(text)) for text in found):
+        if not is_public(ip) and not any(ip in network for network in allowed_networks):
+            raise AddressForbidden(f"{address}: not on the public internet, and not in LIPSYNC_INPUT_ALLOWED_HOSTS")
     return tuple(found)
 
 
-def literal(host: str) -> str | None:
-    """The host itself, if it is an address and not a name."""
+def literal_address(host: str) -> str | None:
+    """Return the host if it is an IP address, None if it is a name."""
     try:
         return str(ip_address(host))
     except ValueError:
         return None
 
 
-def is_public(machine: Machine) -> bool:
-    """Whether this is one machine on the public internet, also where it only stands for another one."""
-    machine = _unmapped(machine)
-    if isinstance(machine, IPv4Address):
-        return not any(machine in network for network in FORBIDDEN_4)
-    if machine.scope_id is not None:
+def is_public(ip: IPAddress) -> bool:
+    """Whether this is a unicast address of the public internet, also after unwrapping an embedded IPv4 address."""
+    ip = _unmapped(ip)
+    if isinstance(ip, IPv4Address):
+        return not any(ip in network for network in FORBIDDEN_4)
+    if ip.scope_id is not None:
         return False
-    if machine in NAT64:
-        return is_public(IPv4Address(int(machine) & 0xFFFFFFFF))
-    return machine in PUBLIC_6 and not any(machine in network for network in FORBIDDEN_6)
+    if ip in NAT64:
+        return is_public(IPv4Address(int(ip) & 0xFFFFFFFF))
+    return ip in PUBLIC_6 and not any(ip in network for network in FORBIDDEN_6)
 
 
-def _unmapped(machine: Machine) -> Machine:
-    """::ffff:127.0.0.1 is 127.0.0.1 to the system that connects to it."""
-    mapped = machine.ipv4_mapped if isinstance(machine, IPv6Address) else None
-    return machine if mapped is None else mapped
+def _unmapped(ip: IPAddress) -> IPAddress:
+    """Unwrap an IPv4-mapped address: the system connects ::ffff:127.0.0.1 to 127.0.0.1."""
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    return ip if mapped is None else mapped
 
 
 def _network(entry: str) -> IPv4Network | IPv6Network | None:

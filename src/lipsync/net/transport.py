@@ -1,19 +1,24 @@
-"""What a fetch uses of the world around it, handed in from outside."""
+"""Transport of a download: DNS, TLS and S3 credentials, and the context that one request carries."""
 
 from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from typing import Self
 
+from lipsync.monitor import Monitor
+from lipsync.net.deadline import Deadline
+from lipsync.net.limits import Limits
 from lipsync.net.policy import Resolver, system_resolver
+from lipsync.net.url import redact
 
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """The keys to S3. What is None is looked for where boto3 looks: its files, and the machine's own role.
+    """Credentials for s3:// inputs. A value of None comes from boto3's credential chain.
 
-    ``endpoint``: of another S3 than Amazon's; its host is open whatever its address is. ``buckets``: the only ones that
-    may be read, whatever else the keys open. ``anonymous``: ask without keys. Secrets do not show in its repr.
+    ``endpoint``: URL of an S3-compatible server; its host is allowed even on a private address. ``buckets``: the only
+    buckets that may be read, whatever else the credentials open. The repr hides secrets.
     """
 
     region: str | None = None
@@ -22,13 +27,28 @@ class S3Access:
     secret_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
     buckets: tuple[str, ...] = ()
-    anonymous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How names become addresses, whom to trust (the system's authorities if None), and the keys to S3."""
+    """Name resolution, TLS trust (None: the system's authorities) and S3 credentials."""
 
     resolver: Resolver = system_resolver
     tls: ssl.SSLContext | None = None
     s3: S3Access = field(default_factory=S3Access)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """State that one download or message carries through its requests. ``source``: redacted address for messages."""
+
+    source: str
+    limits: Limits
+    monitor: Monitor
+    transport: Transport
+    deadline: Deadline
+
+    @classmethod
+    def start(cls, address: str, limits: Limits, monitor: Monitor, transport: Transport) -> Self:
+        """Start the timeouts for a request to ``address``."""
+        return cls(redact(address), limits, monitor, transport, Deadline(limits, monitor))

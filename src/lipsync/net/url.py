@@ -1,4 +1,4 @@
-"""Web addresses: taken apart strictly, and shown without what is secret in them."""
+"""Web addresses: strict parsing, and redaction for messages and logs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 from lipsync.errors import AddressForbidden, OptionInvalid
 
 PORTS = {"http": 80, "https": 443}
-LONGEST = 8192  # characters of an address
-LONGEST_SHOWN = 200
-LONGEST_NAME = 253
-SAFE = "!#$%&'()*+,/:;=?@[]~"  # what stands for itself in an address that was written down already
-UNWRITABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029\ud800-\udfff]")
+MAX_CHARS = 8192
+MAX_REDACTED_CHARS = 200
+MAX_HOST_CHARS = 253
+SAFE = "!#$%&'()*+,/:;=?@[]~"  # left unquoted in an address
+INVALID = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029\ud800-\udfff]")
 NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
-PLACE = re.compile(r"(\[[^\[\]]+\]|[^\[\]:@]+)(:[0-9]*)?")  # host and port
+AUTHORITY = re.compile(r"(\[[^\[\]]+\]|[^\[\]:@]+)(:[0-9]*)?")  # host and port
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One place on the web. ``host`` is lower case, in ASCII, without a dot at its end and without brackets.
+    """Parsed http or https address. ``host``: lower-case ASCII, without a trailing dot or brackets.
 
-    ``target`` is what the server is asked for, path and query; ``authorization`` the header that goes with it. Neither
-    the query nor the credentials show in its text or repr.
+    ``target``: path and query of the request; ``authorization``: value of the header. Text and repr hide the query and
+    the credentials.
     """
 
     scheme: str
@@ -41,13 +41,13 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """Host and port as they stand in an address and in the Host header: the port only if it is unusual."""
+        """Value of the Host header; the port only if it is not the default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The whole address but for the credentials. Not to be shown: the query may hold a signature."""
+        """Address without credentials. Keep it out of messages: the query may hold a signature."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
     def __str__(self) -> str:
@@ -55,29 +55,29 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Take an http or https address apart. Raises OptionInvalid, AddressForbidden."""
-    shown = redact(text)
-    if len(text) > LONGEST or UNWRITABLE.search(text):
-        raise OptionInvalid(f"{shown}: too long for an address, or with signs in it that no address has")
+    """Parse an http or https address. Raises OptionInvalid, AddressForbidden."""
+    source = redact(text)
+    if len(text) > MAX_CHARS or INVALID.search(text):
+        raise OptionInvalid(f"{source}: too long, or contains characters that addresses cannot have")
     parts, port = _split(text)
     if parts is None or parts.scheme not in PORTS:
-        raise OptionInvalid(f"{shown}: not an http or https address")
-    place = parts.netloc.partition("@")[2] if "@" in parts.netloc else parts.netloc
-    if not parts.hostname or not PLACE.fullmatch(place) or port == 0:
-        raise OptionInvalid(f"{shown}: there is no host in it that could be asked")
-    host = _host(parts.hostname, shown)
+        raise OptionInvalid(f"{source}: not an http or https address")
+    authority = parts.netloc.partition("@")[2] if "@" in parts.netloc else parts.netloc
+    if not parts.hostname or not AUTHORITY.fullmatch(authority) or port == 0:
+        raise OptionInvalid(f"{source}: no valid host")
+    host = _host(parts.hostname, source)
     target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=SAFE)
     return Address(parts.scheme, host, port or PORTS[parts.scheme], target, _authorization(parts))
 
 
 def redact(text: str) -> str:
-    """The address as it may be shown: without credentials, query and fragment, on one line, and not endless."""
+    """Strip credentials, query and fragment from an address, for messages; one line of limited length."""
     head, separator, _ = text.partition("://")
     if not separator:
         return "the address" if "@" in text else _line(re.split(r"[?#]", text)[0]) or "the address"
     parts, _ = _split(text)
     scheme = _line(head)
-    # A password with a slash or a question mark in it ends the host too early and would be shown as path.
+    # A slash or question mark in a password ends the host early; the rest would appear as the path.
     if parts is None or (":" in parts.netloc and "@" in text.split(parts.netloc, 1)[-1]):
         return f"{scheme}://..."
     query = "?..." if parts.query else ""
@@ -85,12 +85,12 @@ def redact(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    shown = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
+    shown = "".join(character if character.isprintable() else "?" for character in text)
+    return shown if len(shown) <= MAX_REDACTED_CHARS else f"{shown[:MAX_REDACTED_CHARS]}..."
 
 
 def _split(text: str) -> tuple[SplitResult | None, int | None]:
-    """The parts and the port. What is wrong is not told: the standard library's words quote the password."""
+    """Split an address; None if invalid. The standard library's messages are dropped: they quote the password."""
     try:
         parts = urlsplit(text)
         return parts, parts.port
@@ -98,33 +98,33 @@ def _split(text: str) -> tuple[SplitResult | None, int | None]:
         return None, None
 
 
-def _host(raw: str, shown: str) -> str:
+def _host(raw: str, source: str) -> str:
     if "%" in raw:
-        raise AddressForbidden(f"{shown}: addresses with a zone are not asked")
+        raise AddressForbidden(f"{source}: IPv6 zone identifiers are not allowed")
     if ":" in raw:
-        six = _ipv6(raw)
-        if six is None:
-            raise OptionInvalid(f"{shown}: the host is not an IPv6 address")
-        return six
+        ipv6 = _ipv6(raw)
+        if ipv6 is None:
+            raise OptionInvalid(f"{source}: the host is not a valid IPv6 address")
+        return ipv6
     name = host_name(raw)
     if name is None:
-        raise OptionInvalid(f"{shown}: the host is not a name or an address")
-    # 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to some resolvers and other machines to the rest.
+        raise OptionInvalid(f"{source}: the host is not a valid name or address")
+    # Some resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as 127.0.0.1, others as other hosts.
     if NUMBER.fullmatch(name.rpartition(".")[2]) and not _is_ipv4(name):
-        raise AddressForbidden(f"{shown}: a number as host is asked only as four plain decimal ones")
+        raise AddressForbidden(f"{source}: a numeric host must have four plain decimal parts")
     return name
 
 
 def host_name(raw: str) -> str | None:
-    """The name as it is looked up: ASCII (IDNA), lower case, no dot at its end; None if it is none."""
-    if len(raw) > LONGEST_NAME:
+    """Normalise a host name: ASCII (IDNA), lower case, no trailing dot; None if invalid."""
+    if len(raw) > MAX_HOST_CHARS:
         return None
     try:
         name = raw.encode("idna").decode("ascii").lower()
     except UnicodeError:
         return None
     name = name.removesuffix(".")
-    return name if len(name) <= LONGEST_NAME and NAME.fullmatch(name) else None
+    return name if len(name) <= MAX_HOST_CHARS and NAME.fullmatch(name) else None
 
 
 def _ipv6(raw: str) -> str | None:
@@ -143,7 +143,7 @@ def _is_ipv4(name: str) -> bool:
 
 
 def _authorization(parts: SplitResult) -> str | None:
-    """Basic authentication (RFC 7617) from what stands before the host."""
+    """Basic authentication (RFC 7617) from the user information of the address."""
     if "@" not in parts.netloc:
         return None
     user, password = unquote_to_bytes(parts.username or ""), unquote_to_bytes(parts.password or "")

@@ -1,4 +1,4 @@
-"""The storages by name. A factory imports its storage only when it is asked for."""
+"""Storages by name. Each factory imports its storage when called."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _local(options: StorageOptions) -> Storage:
     from lipsync.storage.local import LocalStorage
 
     if options.local is None:
-        raise SettingInvalid(f"{FOLDER} is not set: the folder where results are published")
+        raise SettingInvalid(f"{FOLDER} is not set. Set it to the folder for results")
     return LocalStorage.open(options.local)
 
 
@@ -26,7 +26,7 @@ def _s3(options: StorageOptions) -> Storage:
     from lipsync.storage.s3 import S3Storage
 
     if options.s3 is None:
-        raise SettingInvalid(f"{S3_BUCKET} is not set: the bucket where results are published")
+        raise SettingInvalid(f"{S3_BUCKET} is not set. Set it to the bucket for results")
     return S3Storage.open(options.s3)
 
 

@@ -1,16 +1,16 @@
-"""Addresses of servers, as settings give them."""
+"""Validation of base URLs in settings."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 
-def is_server(address: str) -> bool:
-    """Whether this is ``http[s]://host[:port][/path]`` and nothing more: no credentials, no query."""
+def is_base_url(address: str) -> bool:
+    """Whether this is ``http[s]://host[:port][/path]``, without credentials, query or fragment."""
     try:
         parts = urlsplit(address)
         port = parts.port
     except ValueError:
         return False
-    more = parts.query or parts.fragment or "@" in parts.netloc
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and not more
+    extra = parts.query or parts.fragment or "@" in parts.netloc
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and not extra

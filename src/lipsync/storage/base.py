@@ -1,6 +1,6 @@
-"""What every storage is: the place where finished files are published, each whole or not at all.
+"""Storage port: publishes finished files, each completely or not at all.
 
-The names of settings stand in errors, so that whoever reads one knows what to set.
+Errors name the settings that the operator has to correct, so the names are constants here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BASE_URL = "LIPSYNC_PUBLIC_URL"
 SECRET = "LIPSYNC_SECRET"
 LIFETIME = "LIPSYNC_URL_LIFETIME"
 KEY_TEMPLATE = "LIPSYNC_RESULT_KEY_TEMPLATE"
-CONTENT_TYPES = {  # of what is published, by the ends of files' names
+CONTENT_TYPES = {  # of published files, by suffix
     ".mp4": "video/mp4",
     ".mov": "video/quicktime",
     ".mkv": "video/x-matroska",
@@ -32,15 +32,15 @@ S3_SESSION_TOKEN = "LIPSYNC_S3_SESSION_TOKEN"
 S3_ENCRYPTION = "LIPSYNC_S3_ENCRYPTION"
 S3_KMS_KEY = "LIPSYNC_S3_KMS_KEY"
 
-STAGE = "upload"  # of progress; in bytes
+STAGE = "upload"  # of progress reports, which count bytes
 DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
-    """A folder on this machine. ``base_url``: where the API is reached from outside, ``https://host[/path]``.
+    """A local folder. ``base_url``: public address of the API, ``https://host[/path]``.
 
-    ``secret`` signs the links, 16 characters or more; ``lifetime``: seconds that a link is good for.
+    ``secret``: signs the links, at least 16 characters; ``lifetime``: validity of a link, in seconds.
     """
 
     folder: Path
@@ -51,12 +51,12 @@ class LocalOptions:
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """A bucket. ``endpoint``: a server other than Amazon's, ``https://host[:port]``; ``public_endpoint``: the same one
-    as it is reached from outside, for links. Without ``access_key`` boto3 looks for credentials in its usual places.
+    """A bucket. ``endpoint``: an S3-compatible server, ``https://host[:port]``, empty for Amazon S3;
+    ``public_endpoint``: its public address, for links. Without ``access_key`` boto3's credential chain applies.
 
-    ``public``: links are plain, for a bucket that everybody may read; else signed and good for ``lifetime`` seconds, at
-    most 7 days, and no longer than temporary credentials are. ``encryption``: "", "AES256" or "aws:kms", the last with
-    ``kms_key`` or the bucket's own. ``dualstack``: Amazon's addresses that answer over IPv6 too.
+    ``public``: return unsigned links, for a bucket with public read access; otherwise links are signed and valid for
+    ``lifetime`` seconds, at most 7 days, and no longer than temporary credentials. ``encryption``: "", "AES256" or
+    "aws:kms", the last with ``kms_key`` or the bucket's default key. ``cache_control``: header of published objects.
     """
 
     bucket: str
@@ -71,12 +71,11 @@ class S3Options:
     encryption: str = ""
     kms_key: str = ""
     cache_control: str = ""
-    dualstack: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StorageOptions:
-    """What may be set about storages; each takes what concerns it."""
+    """Options of all storages; each storage reads its own."""
 
     local: LocalOptions | None = None
     s3: S3Options | None = None
@@ -84,7 +83,7 @@ class StorageOptions:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A published file. ``url`` may expire; ``Storage.url`` gives a fresh one. ``size`` in bytes, ``sha256`` in hex."""
+    """A published file. ``url`` may expire; ``Storage.url`` returns a new one. ``size`` in bytes, ``sha256`` in hex."""
 
     key: str
     url: str
@@ -93,26 +92,26 @@ class Stored:
 
 
 class Storage(Protocol):
-    """Where finished files go. Safe to use from several threads at once; ``contextlib.closing`` ends it."""
+    """Destination of finished files. Thread-safe; close it with ``contextlib.closing``."""
 
     def check(self) -> None:
-        """Whether results can be published here. Raises SettingInvalid, which names the setting, and StorageFailed."""
+        """Check that results can be published. Raises SettingInvalid, which names the setting, and StorageFailed."""
 
     def put(self, path: Path, key: str, content_type: str, monitor: Monitor) -> Stored:
-        """Publish the file under ``key``, whole or not at all; the same content again under the same key stays one.
+        """Publish a file under ``key``, completely or not at all; publishing the same content again changes nothing.
 
-        Progress is that of the stage "upload", in bytes. Raises OptionInvalid for a key that is none, FileMissing,
+        Reports progress in bytes as the stage "upload". Raises OptionInvalid for an invalid key, FileMissing, NotAFile,
         FileUnreadable, DiskFull, OutputUnwritable, StorageFailed, SettingInvalid, Cancelled.
         """
 
     def url(self, key: str) -> str:
-        """A fresh link to the file. Raises OptionInvalid, SettingInvalid."""
+        """Return a new link to the file. Raises OptionInvalid, SettingInvalid."""
 
     def delete(self, key: str) -> None:
-        """Take the file away, and what unfinished attempts left; no error if there is none.
+        """Delete the file and the remains of unfinished attempts; do nothing if it does not exist.
 
         Raises OptionInvalid, OutputUnwritable, StorageFailed, SettingInvalid.
         """
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""

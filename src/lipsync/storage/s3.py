@@ -1,7 +1,7 @@
-"""A bucket of S3, Amazon's or any server's that speaks the same.
+"""S3 storage: a bucket on Amazon S3 or a compatible server.
 
-What the credentials have to be allowed: s3:PutObject, s3:GetObject, s3:DeleteObject, s3:AbortMultipartUpload and
-s3:ListBucketMultipartUploads; s3:ListBucket makes errors clearer.
+The credentials need s3:PutObject, s3:GetObject, s3:DeleteObject, s3:AbortMultipartUpload and
+s3:ListBucketMultipartUploads; s3:ListBucket improves error messages.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from lipsync.monitor import Monitor
 from lipsync.storage.base import S3Options, Stored
 from lipsync.storage.keys import check_key
 from lipsync.storage.s3_client import connect, validate
-from lipsync.storage.s3_errors import elsewhere, s3_errors, status
+from lipsync.storage.s3_errors import http_status, region_error, s3_errors
 from lipsync.storage.s3_upload import upload
-from lipsync.storage.source import measure
+from lipsync.storage.source import size_and_sha256
 
-PROBE = "lipsync-check"  # a key that nothing is ever stored under
-UNREASONED = (400, 403)  # answers to HEAD, which have no body to say why; the next request's answer has
-UNKNOWN = (*UNREASONED, 404)  # whether an object is there is not told to everybody
-UNLISTED = (*UNKNOWN, 405, 501)  # unfinished uploads cannot be listed by these credentials, or on this server
+PROBE_KEY = "lipsync-check"  # never stored
+UNEXPLAINED = (400, 403)  # responses to HEAD have no body with the reason; that of the next request has one
+UNKNOWN = (*UNEXPLAINED, 404)  # without the right to list, a missing object is 403
+UNLISTABLE = (*UNKNOWN, 405, 501)  # no right to list uploads, or not implemented by the server
 
 
 class S3Storage:
-    """Objects in one bucket; ``client`` sends, ``links`` only computes addresses."""
+    """Objects in one bucket. ``client`` sends requests; ``links`` only signs addresses."""
 
     def __init__(self, options: S3Options, client: Any, links: Any) -> None:
         self._options = options
@@ -33,16 +33,16 @@ class S3Storage:
 
     @classmethod
     def open(cls, options: S3Options) -> S3Storage:
-        """Raises SettingInvalid, which names the setting, and ExtraMissing. Sends nothing yet."""
+        """Validate the options; send no request. Raises ExtraMissing, SettingInvalid, which names the setting."""
         validate(options)
         client = connect(options, options.endpoint)
         if not options.public and not options.public_endpoint:
             return cls(options, client, client)
-        links = connect(options, options.public_endpoint or options.endpoint, anonymous=options.public)
+        links = connect(options, options.public_endpoint or options.endpoint, signed=not options.public)
         return cls(options, client, links)
 
     def check(self) -> None:
-        """Ask for the bucket, then begin and drop an upload, which takes every right that publishing takes.
+        """Request the bucket, then begin and abort an upload, which needs the same rights as publishing.
 
         Raises SettingInvalid, StorageFailed.
         """
@@ -50,51 +50,51 @@ class S3Storage:
 
         with s3_errors(self._options):
             try:
-                answer = self._client.head_bucket(Bucket=self._options.bucket)
+                response = self._client.head_bucket(Bucket=self._options.bucket)
             except ClientError as exc:
-                if status(exc) not in UNREASONED:
+                if http_status(exc) not in UNEXPLAINED:
                     raise
-                answer = exc.response  # without s3:ListBucket one may still write
-            if wrong := elsewhere(answer, self._options):
-                raise wrong
-            begun = self._client.create_multipart_upload(**self._place(PROBE), **self._encryption())
-            self._client.abort_multipart_upload(**self._place(PROBE), UploadId=begun["UploadId"])
+                response = exc.response  # writing may still be allowed without s3:ListBucket
+            if error := region_error(response, self._options):
+                raise error
+            probe = self._client.create_multipart_upload(**self._object(PROBE_KEY), **self._encryption())
+            self._client.abort_multipart_upload(**self._object(PROBE_KEY), UploadId=probe["UploadId"])
 
     def put(self, path: Path, key: str, content_type: str, monitor: Monitor) -> Stored:
-        """See ``Storage.put``. The SHA-256 goes with the object, as its metadata ``sha256``."""
-        place = self._place(check_key(key))
-        size, sha256 = measure(path, monitor)
+        """See ``Storage.put``. The object's metadata carry the SHA-256."""
+        target = self._object(check_key(key))
+        size, sha256 = size_and_sha256(path, monitor)
         extra = {"ContentType": content_type, "Metadata": {"sha256": sha256}, **self._encryption()}
         if self._options.cache_control:
             extra["CacheControl"] = self._options.cache_control
         with s3_errors(self._options):
-            if not self._holds(place, size, sha256):
-                self._sweep(place)
-                self._send(place, path, (size, sha256), extra, monitor)
+            if not self._is_stored(target, size, sha256):
+                self._abort_orphans(target)
+                self._send(target, path, (size, sha256), extra, monitor)
         return Stored(key, self.url(key), size, sha256)
 
     def url(self, key: str) -> str:
-        """See ``Storage.url``: the bucket's own address in its region, or the endpoint and the bucket in the path."""
+        """See ``Storage.url``: the bucket's regional host, or the endpoint with the bucket in the path."""
         with s3_errors(self._options):
             return str(
                 self._links.generate_presigned_url(
-                    "get_object", Params=self._place(check_key(key)), ExpiresIn=self._options.lifetime
+                    "get_object", Params=self._object(check_key(key)), ExpiresIn=self._options.lifetime
                 )
             )
 
     def delete(self, key: str) -> None:
         """See ``Storage.delete``."""
-        place = self._place(check_key(key))
+        target = self._object(check_key(key))
         with s3_errors(self._options):
-            self._sweep(place)
-            self._client.delete_object(**place)
+            self._abort_orphans(target)
+            self._client.delete_object(**target)
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._client.close()
         self._links.close()
 
-    def _place(self, key: str) -> dict[str, str]:
+    def _object(self, key: str) -> dict[str, str]:
         return {"Bucket": self._options.bucket, "Key": key}
 
     def _encryption(self) -> dict[str, Any]:
@@ -103,38 +103,38 @@ class S3Storage:
         return chosen | ({"SSEKMSKeyId": options.kms_key} if options.kms_key else {})
 
     def _send(
-        self, place: dict[str, str], path: Path, whole: tuple[int, str], extra: dict[str, Any], monitor: Monitor
+        self, target: dict[str, str], path: Path, expected: tuple[int, str], extra: dict[str, Any], monitor: Monitor
     ) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            upload(self._client, place, path, whole[0], extra, monitor)
+            upload(self._client, target, path, expected[0], extra, monitor)
         except (BotoCoreError, ClientError):
-            if not self._holds(place, *whole):  # only the answer may have been lost
+            if not self._is_stored(target, *expected):  # perhaps only the response was lost
                 raise
 
-    def _holds(self, place: dict[str, str], size: int, sha256: str) -> bool:
-        """Whether this very content is there already."""
+    def _is_stored(self, target: dict[str, str], size: int, sha256: str) -> bool:
+        """Whether the object already has this content."""
         from botocore.exceptions import ClientError
 
         try:
-            found = self._client.head_object(**place)
+            found = self._client.head_object(**target)
         except ClientError as exc:
-            if status(exc) in UNKNOWN:
+            if http_status(exc) in UNKNOWN:
                 return False
             raise
         return bool(found["ContentLength"] == size and found.get("Metadata", {}).get("sha256") == sha256)
 
-    def _sweep(self, place: dict[str, str]) -> None:
-        """Take away the parts that an earlier attempt at this key left when it died: one at a time has its task."""
+    def _abort_orphans(self, target: dict[str, str]) -> None:
+        """Abort unfinished uploads of crashed attempts at this key; a task has one worker at a time."""
         from botocore.exceptions import ClientError
 
         pages = self._client.get_paginator("list_multipart_uploads")
         try:
-            found = list(pages.paginate(Bucket=place["Bucket"], Prefix=place["Key"]))
+            found = list(pages.paginate(Bucket=target["Bucket"], Prefix=target["Key"]))
         except ClientError as exc:
-            if status(exc) in UNLISTED:
+            if http_status(exc) in UNLISTABLE:
                 return
             raise
-        for begun in [item for page in found for item in page.get("Uploads", []) if item["Key"] == place["Key"]]:
-            self._client.abort_multipart_upload(**place, UploadId=begun["UploadId"])
+        for orphan in [item for page in found for item in page.get("Uploads", []) if item["Key"] == target["Key"]]:
+            self._client.abort_multipart_upload(**target, UploadId=orphan["UploadId"])

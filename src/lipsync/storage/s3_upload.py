@@ -1,7 +1,7 @@
-"""A file on its way into a bucket, in one piece or in parts, which stops within one read when it is to.
+"""Upload to a bucket, in one request or in parts, cancelled within one read.
 
-boto3's own transfers take a failing read for a broken connection and try again, and lose parts that could not be
-taken back; so the few calls are made here, one part after the other, without any part in memory.
+boto3's own transfers retry a failed read as a broken connection, and leave parts behind that they fail to abort. So the
+calls are made here, one part after the other, without holding a part in memory.
 """
 
 from __future__ import annotations
@@ -18,93 +18,95 @@ from lipsync.storage.base import STAGE
 from lipsync.storage.source import open_source
 
 MEBIBYTE = 1 << 20
-PART = 8 * MEBIBYTE
-MOST_PARTS = 10_000  # S3's
+MIN_PART_BYTES = 8 * MEBIBYTE
+MAX_PARTS = 10_000  # S3's limit
 
 
 class _Stopped(BaseException):
-    """Somebody asked to stop. No Exception, as botocore takes each of those for a failure of the network."""
+    """Cancelled during a read. Not an Exception, because botocore retries those as network failures."""
 
 
 class FileSection:
-    """A part of a file, read as if it were a file of its own."""
+    """Section of an open file with the interface of a file."""
 
     def __init__(self, file: BinaryIO, start: int, size: int, monitor: Monitor) -> None:
         self._file, self._start, self._size, self._monitor = file, start, size, monitor
-        self._at = 0
+        self._position = 0
 
     def read(self, amount: int | None = -1) -> bytes:
         if self._monitor.cancelled:
             raise _Stopped
-        left = self._size - self._at
-        wanted = left if amount is None or amount < 0 else min(amount, left)
-        self._file.seek(self._start + self._at)
-        block = self._file.read(wanted)
-        self._at += len(block)
+        remaining = self._size - self._position
+        count = remaining if amount is None or amount < 0 else min(amount, remaining)
+        self._file.seek(self._start + self._position)
+        block = self._file.read(count)
+        self._position += len(block)
         return block
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = offset + {0: 0, 1: self._at, 2: self._size}[whence]
-        return self._at
+        self._position = offset + {0: 0, 1: self._position, 2: self._size}[whence]
+        return self._position
 
     def tell(self) -> int:
-        return self._at
+        return self._position
 
 
 def part_size(size: int) -> int:
-    """Bytes of a part of a file of ``size`` bytes: whole mebibytes, 8 or as many as 10,000 parts need."""
-    return max(PART, -(-size // (MOST_PARTS * MEBIBYTE)) * MEBIBYTE)
+    """Return the part size in bytes for a file of ``size`` bytes: at least 8 MiB, for at most 10,000 parts."""
+    return max(MIN_PART_BYTES, -(-size // (MAX_PARTS * MEBIBYTE)) * MEBIBYTE)
 
 
 def upload(
-    client: Any, place: Mapping[str, str], path: Path, size: int, extra: Mapping[str, Any], monitor: Monitor
+    client: Any, target: Mapping[str, str], path: Path, size: int, extra: Mapping[str, Any], monitor: Monitor
 ) -> None:
-    """Send the file to ``place`` (Bucket, Key) with what ``extra`` says about it.
+    """Upload a file to ``target`` (Bucket, Key) with the parameters ``extra``. A failed upload leaves nothing behind.
 
-    Raises botocore's errors as they come, FileMissing, FileUnreadable, Cancelled; nothing is left behind then.
+    Raises botocore's errors unchanged, FileMissing, NotAFile, FileUnreadable, Cancelled.
     """
     with open_source(path) as file:
         try:
             monitor.check()
-            if size <= PART:
-                _whole(client, place, FileSection(file, 0, size, monitor), size, extra, monitor)
+            if size <= MIN_PART_BYTES:
+                _put_object(client, target, FileSection(file, 0, size, monitor), size, extra, monitor)
             else:
-                _in_parts(client, place, file, size, extra, monitor)
+                _put_parts(client, target, file, size, extra, monitor)
         except _Stopped:
             raise Cancelled("stopped on request") from None
 
 
-def _whole(
-    client: Any, place: Mapping[str, str], body: FileSection, size: int, extra: Mapping[str, Any], monitor: Monitor
+def _put_object(
+    client: Any, target: Mapping[str, str], body: FileSection, size: int, extra: Mapping[str, Any], monitor: Monitor
 ) -> None:
-    began = time.monotonic()
-    client.put_object(**place, **extra, Body=body)
-    monitor.report(Progress(STAGE, size, size, time.monotonic() - began))
+    start = time.monotonic()
+    client.put_object(**target, **extra, Body=body)
+    monitor.report(Progress(STAGE, size, size, time.monotonic() - start))
 
 
-def _in_parts(
-    client: Any, place: Mapping[str, str], file: BinaryIO, size: int, extra: Mapping[str, Any], monitor: Monitor
+def _put_parts(
+    client: Any, target: Mapping[str, str], file: BinaryIO, size: int, extra: Mapping[str, Any], monitor: Monitor
 ) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    named = {**place, "UploadId": client.create_multipart_upload(**place, **extra)["UploadId"]}
+    upload_id = {**target, "UploadId": client.create_multipart_upload(**target, **extra)["UploadId"]}
     try:
-        parts = _send_parts(client, named, file, size, monitor)
-        client.complete_multipart_upload(**named, MultipartUpload={"Parts": parts})
+        parts = _send_parts(client, upload_id, file, size, monitor)
+        client.complete_multipart_upload(**upload_id, MultipartUpload={"Parts": parts})
     except BaseException:
-        with suppress(BotoCoreError, ClientError):  # then the next attempt, or the deletion, takes it away
-            client.abort_multipart_upload(**named)
+        with suppress(BotoCoreError, ClientError):  # the next attempt or the deletion aborts it
+            client.abort_multipart_upload(**upload_id)
         raise
 
 
 def _send_parts(
-    client: Any, named: Mapping[str, str], file: BinaryIO, size: int, monitor: Monitor
+    client: Any, upload_id: Mapping[str, str], file: BinaryIO, size: int, monitor: Monitor
 ) -> list[dict[str, Any]]:
     began, step, parts = time.monotonic(), part_size(size), []
-    for number, start in enumerate(range(0, size, step), 1):
-        length = min(step, size - start)
-        body = FileSection(file, start, length, monitor)
-        parts.append({"PartNumber": number, "ETag": client.upload_part(**named, PartNumber=number, Body=body)["ETag"]})
-        monitor.report(Progress(STAGE, start + length, size, time.monotonic() - began))
+    for number, offset in enumerate(range(0, size, step), 1):
+        length = min(step, size - offset)
+        body = FileSection(file, offset, length, monitor)
+        parts.append(
+            {"PartNumber": number, "ETag": client.upload_part(**upload_id, PartNumber=number, Body=body)["ETag"]}
+        )
+        monitor.report(Progress(STAGE, offset + length, size, time.monotonic() - began))
         monitor.check()
     return parts

@@ -1,20 +1,20 @@
-"""Signed links: HMAC-SHA256 (RFC 2104) over what is linked to and until when."""
+"""Signed links: HMAC-SHA256 (RFC 2104) over key and expiry."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 
-PURPOSE = "lipsync file"  # so that a signature made for anything else with the same secret is none for a file
+PURPOSE = "lipsync file"  # separates these signatures from others with the same secret
 
 
 def sign(key: str, expires: int, secret: str) -> str:
-    """The signature in hexadecimal of a link to ``key`` that is good until ``expires``, seconds since 1970 (UTC)."""
+    """Sign a link to ``key`` that expires at ``expires``, seconds since 1970 (UTC); returns hexadecimal."""
     message = f"{PURPOSE}\n{expires}\n{key}".encode("utf-8", "surrogatepass")
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
 
 
 def verify(key: str, expires: int, token: str, secret: str, now: float) -> bool:
-    """Whether the signature is ours and the link still good at ``now``; takes as long for any wrong signature."""
-    right = hmac.compare_digest(sign(key, expires, secret).encode(), token.encode("utf-8", "surrogatepass"))
-    return right and now < expires
+    """Whether the signature is valid and the link has not expired at ``now``; compares in constant time."""
+    valid = hmac.compare_digest(sign(key, expires, secret).encode(), token.encode("utf-8", "surrogatepass"))
+    return valid and now < expires

@@ -79,11 +79,11 @@ def worker_context(settings: Settings) -> Iterator[WorkerContext]:
 def input_limits(settings: Settings) -> Limits:
     """Limits on the size, duration and origin of inputs. Raises SettingInvalid."""
     return Limits(
-        most_bytes=settings.max_input_bytes,
-        most_seconds=settings.max_input_seconds,
-        most_pixels=settings.max_input_pixels,
-        most_redirects=settings.max_input_redirects,
-        most_seconds_in_all=settings.task_timeout,
+        max_bytes=settings.max_input_bytes,
+        max_seconds=settings.max_input_seconds,
+        max_pixels=settings.max_input_pixels,
+        max_redirects=settings.max_input_redirects,
+        total_timeout=settings.task_timeout,
         allowed_hosts=settings.input_allowed_hosts,
     )
 

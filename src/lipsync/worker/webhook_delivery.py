@@ -95,8 +95,8 @@ class WebhookSender:
 
     def _post(self, call: DueDelivery) -> _Outcome:
         body, limits = call.body.encode(), self.limits
-        deadline, in_all = min(limits.deadline, CALL_TIMEOUT), min(limits.most_seconds_in_all, CALL_TIMEOUT)
-        limits = replace(limits, deadline=deadline, most_seconds_in_all=in_all)
+        deadline, in_all = min(limits.idle_timeout, CALL_TIMEOUT), min(limits.total_timeout, CALL_TIMEOUT)
+        limits = replace(limits, idle_timeout=deadline, total_timeout=in_all)
         headers = webhook_headers(webhook_secret(self.secret, call.key_id), call.id, call.event, body, self.now())
         chance = self.chance()
         try:

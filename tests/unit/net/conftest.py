@@ -1,4 +1,4 @@
-"""A web server on this machine that behaves as a test tells it."""
+"""A local web server with scripted replies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Web:
 
 class Quiet(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """A client that hangs up is what many of these tests are about."""
+        """Ignore clients that hang up, which many of these tests do."""
 
 
 def serve(tls: ssl.SSLContext | None = None) -> Iterator[Web]:
@@ -103,5 +103,5 @@ def secure_web(certificate: Path) -> Iterator[Web]:
 
 @pytest.fixture
 def limits() -> Limits:
-    """Loopback is open, and nobody waits long."""
-    return Limits(deadline=1.0, most_seconds_in_all=20.0, allowed_hosts=("127.0.0.1",))
+    """Allow loopback, with short timeouts."""
+    return Limits(idle_timeout=1.0, total_timeout=20.0, allowed_hosts=("127.0.0.1",))

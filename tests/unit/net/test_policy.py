@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from lipsync.errors import AddressForbidden
-from lipsync.net.policy import checked, is_public, literal, system_resolver
+from lipsync.net.policy import check_addresses, is_public, literal_address, system_resolver
 from lipsync.net.url import parse
 
 FORBIDDEN = """
@@ -33,14 +33,14 @@ PUBLIC = """
 def test_machines_that_are_never_asked(text):
     assert not is_public(ip_address(text))
     with pytest.raises(AddressForbidden) as caught:
-        checked(parse("http://films.test/"), ("8.8.8.8", text), ())
+        check_addresses(parse("http://films.test/"), ("8.8.8.8", text), ())
     assert text not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", PUBLIC.split())
 def test_machines_of_the_public_internet(text):
     assert is_public(ip_address(text))
-    assert checked(parse("http://films.test/"), (text,), ()) == (text,)
+    assert check_addresses(parse("http://films.test/"), (text,), ()) == (text,)
 
 
 @pytest.mark.parametrize(
@@ -58,28 +58,28 @@ def test_machines_of_the_public_internet(text):
 )
 def test_what_is_allowed_by_name_or_network_is_open(allowed, machine):
     address = parse("http://films.test/")
-    assert checked(address, (machine,), (allowed,)) == (machine,)
+    assert check_addresses(address, (machine,), (allowed,)) == (machine,)
     with pytest.raises(AddressForbidden):
-        checked(parse("http://other.test/"), (machine, "192.168.7.7"), (allowed,))
+        check_addresses(parse("http://other.test/"), (machine, "192.168.7.7"), (allowed,))
 
 
 @pytest.mark.parametrize("allowed", ["films", "sub.films.test", "test", "films.test:80", "*", "*.test", "10.2.0.0/16"])
 def test_what_is_merely_similar_to_what_is_allowed_is_not_open(allowed):
     with pytest.raises(AddressForbidden):
-        checked(parse("http://films.test/"), ("10.1.2.3",), (allowed,))
+        check_addresses(parse("http://films.test/"), ("10.1.2.3",), (allowed,))
 
 
 def test_an_allowed_name_may_be_written_in_letters_that_are_not_ascii():
-    assert checked(parse("http://bücher.test/"), ("10.0.0.1",), ("Bücher.test",)) == ("10.0.0.1",)
+    assert check_addresses(parse("http://bücher.test/"), ("10.0.0.1",), ("Bücher.test",)) == ("10.0.0.1",)
 
 
 def test_a_literal_is_known_from_a_name():
-    assert literal("10.0.0.1") == "10.0.0.1"
-    assert literal("2606:4700::1") == "2606:4700::1"
-    assert literal("films.test") is None
+    assert literal_address("10.0.0.1") == "10.0.0.1"
+    assert literal_address("2606:4700::1") == "2606:4700::1"
+    assert literal_address("films.test") is None
 
 
 def test_the_system_knows_localhost():
     assert "127.0.0.1" in system_resolver("localhost", 80)
     with pytest.raises(socket.gaierror):
-        system_resolver("nobody.invalid", 80)
+        system_resolver("unknown.invalid", 80)

@@ -1,4 +1,4 @@
-"""Fetching from S3: moto's server over HTTP on this machine."""
+"""Downloads from S3, against a local moto server."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def client(endpoint) -> Iterator[Any]:
 
 
 ADDRESS = "s3://films/a/ü & b+c.mp4"
-CLOSED = Limits(deadline=5.0)
+CLOSED = Limits(idle_timeout=5.0)
 
 
 @pytest.mark.usefixtures("client")
@@ -87,7 +87,7 @@ def test_what_was_stopped_goes_on_while_the_object_is_the_same(client, transport
     assert target.read_bytes() == b"x" * had + CONTENT[had:]
 
 
-def test_an_object_that_changed_begins_anew(client, transport, tmp_path):
+def test_a_changed_object_starts_over(client, transport, tmp_path):
     target = tmp_path / "v.mp4"
     monitor = Monitor(lambda progress: monitor.cancel())
     with pytest.raises(Cancelled):
@@ -99,8 +99,8 @@ def test_an_object_that_changed_begins_anew(client, transport, tmp_path):
 
 @pytest.mark.usefixtures("client")
 def test_limits_and_checksums_hold(transport, tmp_path):
-    with pytest.raises(InputTooLarge, match="most_bytes"):
-        fetch(ADDRESS, tmp_path / "v", replace(CLOSED, most_bytes=1000), Monitor(), transport=transport)
+    with pytest.raises(InputTooLarge, match="max_bytes"):
+        fetch(ADDRESS, tmp_path / "v", replace(CLOSED, max_bytes=1000), Monitor(), transport=transport)
     with pytest.raises(ChecksumMismatch):
         fetch(ADDRESS, tmp_path / "v", CLOSED, Monitor(), sha256="0" * 64, transport=transport)
     assert list(tmp_path.iterdir()) == []
@@ -109,13 +109,13 @@ def test_limits_and_checksums_hold(transport, tmp_path):
 @pytest.mark.usefixtures("client")
 @pytest.mark.parametrize("address", ["s3://films/nothing.mp4", "s3://no-such-bucket/a.mp4"])
 def test_an_object_that_is_not_there(transport, tmp_path, address):
-    with pytest.raises(FetchFailed, match=f"{address}: the server says 404") as caught:
+    with pytest.raises(FetchFailed, match=f"{address}: the server responded 404") as caught:
         fetch(address, tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert not caught.value.retryable
     assert "geheim" not in f"{caught.value!r}".lower()
 
 
-def test_an_object_of_somebody_else_is_not_asked_for_again(web, limits, tmp_path):
+def test_a_denied_object_is_not_requested_again(web, limits, tmp_path):
     def denied(handler):
         handler.send_response(403)
         handler.send_header("Content-Length", "0")
@@ -128,10 +128,6 @@ def test_an_object_of_somebody_else_is_not_asked_for_again(web, limits, tmp_path
         fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert not caught.value.retryable
     assert "X-Amz-Signature" in web.asked[0][0]
-    transport = Transport(s3=S3Access(REGION, web.url(""), buckets=BUCKETS, anonymous=True))
-    with pytest.raises(FetchFailed):
-        fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
-    assert web.asked[1][0] == "/films/v.mp4"
 
 
 def test_an_endpoint_that_leads_elsewhere_is_not_trusted_there(web, tmp_path):
@@ -150,7 +146,7 @@ def test_an_endpoint_that_leads_elsewhere_is_not_trusted_there(web, tmp_path):
     ("region", "bucket", "host"),
     [
         ("eu-central-1", "films", "films.s3.eu-central-1.amazonaws.com"),
-        ("us-east-1", "films", "films.s3.amazonaws.com"),
+        ("us-east-1", "films", "films.s3.us-east-1.amazonaws.com"),
         ("eu-central-1", "films.of-1", "s3.eu-central-1.amazonaws.com"),
     ],
 )
@@ -158,12 +154,12 @@ def test_amazons_host_of_the_region_is_asked(tmp_path, region, bucket, host):
     pytest.importorskip("boto3")
     asked = []
 
-    def deaf(name: str, port: int) -> tuple[str, ...]:
+    def failing(name: str, port: int) -> tuple[str, ...]:
         asked.append((name, port))
         raise OSError("not today")
 
-    transport = Transport(resolver=deaf, s3=S3Access(region, None, "a", "b", buckets=(bucket,)))
-    with pytest.raises(FetchFailed, match="was not found: not today") as caught:
+    transport = Transport(resolver=failing, s3=S3Access(region, None, "a", "b", buckets=(bucket,)))
+    with pytest.raises(FetchFailed, match=r"cannot resolve host .*: not today") as caught:
         fetch(f"s3://{bucket}/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert caught.value.retryable
     assert asked == [(host, 443)]
@@ -171,7 +167,7 @@ def test_amazons_host_of_the_region_is_asked(tmp_path, region, bucket, host):
 
 def test_only_the_buckets_that_were_named_are_read(access, tmp_path):
     transport = Transport(s3=replace(access, buckets=("films",)))
-    with pytest.raises(AddressForbidden, match=r"s3://other: not one of the buckets .* \(LIPSYNC_INPUT_BUCKETS\)"):
+    with pytest.raises(AddressForbidden, match=r"s3://other: not one of the allowed buckets \(LIPSYNC_INPUT_BUCKETS\)"):
         fetch("s3://other/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
 
 
@@ -183,7 +179,7 @@ def test_no_bucket_is_read_where_none_was_named(access, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_keys_that_are_missing_are_told(monkeypatch, tmp_path):
+def test_missing_credentials_are_reported(monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -191,19 +187,19 @@ def test_keys_that_are_missing_are_told(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     pytest.importorskip("boto3")
     transport = Transport(s3=S3Access(REGION, buckets=BUCKETS))
-    with pytest.raises(FetchFailed, match=r"cannot be signed: .*credentials") as caught:
+    with pytest.raises(FetchFailed, match=r"cannot sign the request to S3: .*credentials") as caught:
         fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
     assert not caught.value.retryable
 
 
-def test_an_endpoint_that_is_no_address_is_told(tmp_path):
+def test_an_invalid_endpoint_is_reported(tmp_path):
     pytest.importorskip("boto3")
     transport = Transport(s3=S3Access(REGION, "films.test", "a", "b", buckets=BUCKETS))
-    with pytest.raises(FetchFailed, match="cannot be signed"):
+    with pytest.raises(FetchFailed, match="cannot sign"):
         fetch("s3://films/v.mp4", tmp_path / "v.mp4", CLOSED, Monitor(), transport=transport)
 
 
-def test_without_boto3_it_is_told_what_to_install(monkeypatch, tmp_path):
+def test_without_boto3_the_error_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(ExtraMissing, match="pip install"):
         fetch(
@@ -231,7 +227,7 @@ def test_without_boto3_it_is_told_what_to_install(monkeypatch, tmp_path):
         "s3://films/" + "ü" * 513,
     ],
 )
-def test_what_is_no_object(address):
+def test_an_invalid_object_is_rejected(address):
     with pytest.raises(OptionInvalid) as caught:
         bucket_and_key(address)
     assert "geheim" not in str(caught.value)

@@ -35,36 +35,36 @@ def test_dates_are_those_of_utc():
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("template", "message"),
     [
         ("", "lacks {task}"),
         ("{engine}{suffix}", "lacks {task}"),
         ("{task}{suffix}", "lacks {engine}"),
         ("{task}/{engine}", "lacks {suffix}"),
-        ("{task}/{user}/{engine}{suffix}", "no field {user}"),
-        ("{task.__class__}{engine}{suffix}", "no field {task.__class__}"),
-        ("{task!r}{engine}{suffix}", "no field"),
-        ("{task:>100}{engine}{suffix}", "no field"),
-        ("{}{task}{engine}{suffix}", "no field {}"),
+        ("{task}/{user}/{engine}{suffix}", "unknown field {user}"),
+        ("{task.__class__}{engine}{suffix}", "unknown field {task.__class__}"),
+        ("{task!r}{engine}{suffix}", "unknown field"),
+        ("{task:>100}{engine}{suffix}", "unknown field"),
+        ("{}{task}{engine}{suffix}", "unknown field {}"),
         ("{task}{engine}{suffix}}", "Single '}'"),
         ("{task{engine}{suffix}", "LIPSYNC_RESULT_KEY_TEMPLATE"),
-        ("{{{task}}}{engine}{suffix}", "cannot be in a key"),
-        ("/{task}/{engine}{suffix}", "starts with a slash"),
-        ("../{task}/{engine}{suffix}", "cannot be in a key"),
-        ("a//{task}/{engine}{suffix}", "is no key"),
-        ("{task}/{engine}/{suffix}", "is no key"),
-        ("{task}/{engine}{suffix}/", "is no key"),
-        ("{task}\\{engine}{suffix}", "cannot be in a key"),
-        ("{task} {engine}{suffix}", "cannot be in a key"),
-        ("Größe/{task}/{engine}{suffix}", "cannot be in a key"),
-        ("{task}/{engine}{suffix}" + "/{stem}" * 10, "could make keys of 7"),
-        ("{task}{engine}{stem}{stem}{suffix}", "is no key"),
+        ("{{{task}}}{engine}{suffix}", "is not allowed"),
+        ("/{task}/{engine}{suffix}", "must not start with a slash"),
+        ("../{task}/{engine}{suffix}", "is not allowed"),
+        ("a//{task}/{engine}{suffix}", "invalid key"),
+        ("{task}/{engine}/{suffix}", "invalid key"),
+        ("{task}/{engine}{suffix}/", "invalid key"),
+        ("{task}\\{engine}{suffix}", "is not allowed"),
+        ("{task} {engine}{suffix}", "is not allowed"),
+        ("Größe/{task}/{engine}{suffix}", "is not allowed"),
+        ("{task}/{engine}{suffix}" + "/{stem}" * 10, "can render keys of 7"),
+        ("{task}{engine}{stem}{stem}{suffix}", "invalid key"),
     ],
 )
-def test_a_template_that_could_go_wrong_stops_the_start(template, said):
+def test_a_template_that_could_go_wrong_stops_the_start(template, message):
     with pytest.raises(SettingInvalid) as caught:
         KeyTemplate.parse(template)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "LIPSYNC_RESULT_KEY_TEMPLATE" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -72,7 +72,7 @@ def test_a_template_that_could_go_wrong_stops_the_start(template, said):
 @pytest.mark.parametrize(
     "changes", [{"task": "../x"}, {"task": ""}, {"engine": "a/b"}, {"suffix": "mp4"}, {"task": "é"}]
 )
-def test_what_is_not_fit_for_a_name_is_refused(changes):
+def test_invalid_names_are_refused(changes):
     with pytest.raises(OptionInvalid):
         KeyTemplate.parse("{task}/{engine}{suffix}").render(result(**changes))
 

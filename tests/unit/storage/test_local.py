@@ -76,11 +76,11 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(storage, options, fi
     (options.folder / "film.mp4").symlink_to(film)
     (options.folder / "round").symlink_to(options.folder / "round")
     for key in ("out/a.mp4", "film.mp4", "out"):
-        with pytest.raises(OptionInvalid, match="leads out"):
+        with pytest.raises(OptionInvalid, match="points outside"):
             storage.path(key)
-        with pytest.raises(OptionInvalid, match="leads out"):
+        with pytest.raises(OptionInvalid, match="points outside"):
             storage.put(film, key, "video/mp4", Monitor())
-        with pytest.raises(OptionInvalid, match="leads out"):
+        with pytest.raises(OptionInvalid, match="points outside"):
             storage.delete(key)
     with pytest.raises((OptionInvalid, OutputUnwritable)):
         storage.put(film, "round/a.mp4", "video/mp4", Monitor())
@@ -95,17 +95,17 @@ def test_a_link_as_the_folder_itself_is_fine(options, film, tmp_path):
     assert (tmp_path / "disk" / "a.mp4").stat().st_size == 3_000_000
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(storage, options, film):
+def test_a_full_disk_is_reported_and_leaves_nothing(storage, options, film):
     with largest_file(1 << 20), pytest.raises(DiskFull):
         storage.put(film, "a/b.mp4", "video/mp4", Monitor())
-    with largest_file(0), pytest.raises(StorageFailed, match="cannot be written to"):
+    with largest_file(0), pytest.raises(StorageFailed, match="cannot write to"):
         storage.check()
     assert leavings(options) == []
     assert not storage.path("a/b.mp4").exists()
     storage.put(film, "a/b.mp4", "video/mp4", Monitor())
 
 
-def test_a_folder_in_the_files_place_is_told(storage, options, film):
+def test_a_folder_at_the_files_path_is_reported(storage, options, film):
     storage.put(film, "a/b.mp4", "video/mp4", Monitor())
     for key in ("a", "a/b.mp4/c.mp4"):
         with pytest.raises(OutputUnwritable):
@@ -116,7 +116,7 @@ def test_a_folder_in_the_files_place_is_told(storage, options, film):
     assert storage.path("a/b.mp4").is_file()
 
 
-def test_a_killed_writers_leavings_go_with_the_next_file(storage, options, film):
+def test_the_next_writer_removes_the_files_of_a_killed_one(storage, options, film):
     program = (
         "import os, signal, sys; from pathlib import Path\n"
         "from lipsync.monitor import Monitor; from lipsync.storage.base import LocalOptions\n"
@@ -148,7 +148,7 @@ def test_a_living_writers_file_is_left_alone(storage, options, film):
     assert leavings(options) == []
 
 
-def test_a_file_that_somebody_else_locks_is_left_alone(storage, options, film):
+def test_a_file_locked_by_another_writer_is_left_alone(storage, options, film):
     (options.folder / ".incoming").mkdir(parents=True)
     path = options.folder / ".incoming" / "theirs"
     with path.open("wb") as file:

@@ -84,7 +84,7 @@ def context(tmp_path, store) -> WorkerContext:
         storage=storage,
         work_root=tmp_path / "work",
         uploads=tmp_path,
-        limits=Limits(allowed_hosts=("127.0.0.1",), most_seconds=3600),
+        limits=Limits(allowed_hosts=("127.0.0.1",), max_seconds=3600),
         transport=Transport(),
         keys=KeyTemplate.parse("{task}/{engine}{suffix}"),
         models=None,
@@ -217,7 +217,7 @@ def test_nobody_in_the_footage(context, store, claimed):
 
 def test_an_input_that_is_too_long(context, store, claimed):
     task = claimed(audio="long.wav")
-    execute(task, replace(context, limits=replace(context.limits, most_seconds=60)))
+    execute(task, replace(context, limits=replace(context.limits, max_seconds=60)))
     assert store.get(task.id).error.code == "input_too_large"
 
 

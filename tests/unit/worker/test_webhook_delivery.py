@@ -36,7 +36,7 @@ from lipsync.worker.webhook_delivery import (
 SECRET = "geheim"
 START = datetime(2026, 3, 4, 5, 6, 7, 890_123, UTC)
 SECOND = timedelta(seconds=1)
-LIMITS = Limits(deadline=1.0, most_seconds_in_all=3.0, allowed_hosts=("127.0.0.1",))
+LIMITS = Limits(idle_timeout=1.0, total_timeout=3.0, allowed_hosts=("127.0.0.1",))
 Reply = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -413,7 +413,7 @@ def test_a_receiver_that_sends_a_byte_now_and_then_has_no_longer_than_any_other(
     receiver.reply = drips
     task = ended(receiver.url())
     began = time.monotonic()
-    deliver(Limits(deadline=30.0, most_seconds_in_all=1.5, allowed_hosts=("127.0.0.1",)))
+    deliver(Limits(idle_timeout=30.0, total_timeout=1.5, allowed_hosts=("127.0.0.1",)))
     assert time.monotonic() - began < 3
     assert logged(store, task).last_status is None
     assert logged(store, task).next_at is not None
