@@ -1,4 +1,4 @@
-"""The whole service on one machine, as a user starts it: with nothing else running."""
+"""The whole service on one machine, with nothing else running."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 @dataclass
 class Service:
-    """One data folder and port, and whatever runs there."""
+    """A data folder, a port, and the process that serves them."""
 
     folder: Path
     port: int
@@ -69,19 +69,19 @@ class Service:
         raise AssertionError((self.folder / "log").read_text())
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         url = path if path.startswith("http") else f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, content, method=method, headers={"Content-Type": "application/json"})
+        request = urllib.request.Request(url, data, method=method, headers={"Content-Type": "application/json"})
         if self.key:
             request.add_header("Authorization", f"Bearer {self.key}")
         for name, value in headers.items():
             request.add_header(name.replace("_", "-"), value)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                status, kind, told = answer.status, answer.headers["Content-Type"] or "", answer.read()
+                status, kind, content = answer.status, answer.headers["Content-Type"] or "", answer.read()
         except urllib.error.HTTPError as refused:
-            status, kind, told = refused.code, refused.headers["Content-Type"] or "", refused.read()
-        return status, json.loads(told) if "json" in kind else told
+            status, kind, content = refused.code, refused.headers["Content-Type"] or "", refused.read()
+        return status, json.loads(content) if "json" in kind else content
 
     def becomes(self, task_id: str, *statuses: str, within: float = 60) -> dict[str, Any]:
         limit = time.monotonic() + within
@@ -95,22 +95,24 @@ class Service:
 
 @pytest.fixture
 def service(tmp_path) -> Iterator[Service]:
-    made = Service(tmp_path, free_port())
-    made.start()
-    key = json.loads(made.command("keys", "create", "tests", "--json"))
-    made.key, made.webhook_secret = key["secret"], key["webhook_secret"]
-    yield made
-    if made.process is not None:
-        made.process.kill()
-        made.process.wait(30)
+    running = Service(tmp_path, free_port())
+    running.start()
+    key = json.loads(running.command("keys", "create", "tests", "--json"))
+    running.key, running.webhook_secret = key["secret"], key["webhook_secret"]
+    yield running
+    if running.process is not None:
+        running.process.kill()
+        running.process.wait(30)
 
 
 @pytest.fixture
 def upload(service) -> Callable[[Path], dict[str, str]]:
     def send(path: Path) -> dict[str, str]:
-        status, told = service.ask("POST", "/v1/uploads", path.read_bytes(), Content_Type="application/octet-stream")
-        assert status == 201, told
-        return {"upload": told["id"]}
+        status, uploaded = service.ask(
+            "POST", "/v1/uploads", path.read_bytes(), Content_Type="application/octet-stream"
+        )
+        assert status == 201, uploaded
+        return {"upload": uploaded["id"]}
 
     return send
 
@@ -121,10 +123,10 @@ def long(tmp_path, make_sound) -> Path:
 
 
 def test_a_task_from_upload_to_download(service, upload, speaker, voice, tmp_path):
-    wish = {"video": upload(speaker), "audio": upload(voice), "engines": ["rewrite", "passthrough"]}
-    status, task = service.ask("POST", "/v1/tasks", wish, Idempotency_Key="one")
+    request = {"video": upload(speaker), "audio": upload(voice), "engines": ["rewrite", "passthrough"]}
+    status, task = service.ask("POST", "/v1/tasks", request, Idempotency_Key="one")
     assert status == 201, task
-    assert service.ask("POST", "/v1/tasks", wish, Idempotency_Key="one")[1]["id"] == task["id"]
+    assert service.ask("POST", "/v1/tasks", request, Idempotency_Key="one")[1]["id"] == task["id"]
     done = service.becomes(task["id"], "completed", "failed")
     assert done["status"] == "completed", done
     assert [output["engine"] for output in done["outputs"]] == ["rewrite", "passthrough"]
@@ -141,82 +143,82 @@ def test_a_task_from_upload_to_download(service, upload, speaker, voice, tmp_pat
     assert b"completed" in metrics
 
 
-def test_whoever_wants_to_know_is_told_and_can_check_who_says_so(service, upload, speaker, voice):
-    heard: list[tuple[dict[str, str], bytes]] = []
+def test_a_webhook_is_called_with_a_verifiable_signature(service, upload, speaker, voice):
+    received: list[tuple[dict[str, str], bytes]] = []
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            heard.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            received.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Keep stderr clean."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        wish = {"video": upload(speaker), "audio": upload(voice), "engines": ["passthrough"]}
+        request = {"video": upload(speaker), "audio": upload(voice), "engines": ["passthrough"]}
         address = f"http://127.0.0.1:{server.server_port}/done"
-        status, task = service.ask("POST", "/v1/tasks", wish | {"webhook": address})
+        status, task = service.ask("POST", "/v1/tasks", request | {"webhook": address})
         assert status == 201, task
         service.becomes(task["id"], "completed", "failed")
         limit = time.monotonic() + 20
-        while not heard and time.monotonic() < limit:
+        while not received and time.monotonic() < limit:
             time.sleep(0.1)
         server.shutdown()
         thread.join()
-    ((headers, body),) = heard
-    told = json.loads(body)
-    assert (told["event"], told["task_id"], told["status"]) == ("task.completed", task["id"], "completed")
-    _, shown = service.ask("GET", "/v1/webhook-secret")
-    secret = shown["secret"]
+    ((headers, body),) = received
+    call = json.loads(body)
+    assert (call["event"], call["task_id"], call["status"]) == ("task.completed", task["id"], "completed")
+    _, answer = service.ask("GET", "/v1/webhook-secret")
+    secret = answer["secret"]
     assert secret == service.webhook_secret
     timestamp = int(headers["Lipsync-Timestamp"])
     assert abs(time.time() - timestamp) < 60
     assert headers["Lipsync-Signature"] == f"v1={sign(secret, timestamp, body)}"
 
 
-def test_nobody_gets_in_without_a_key(service):
+def test_requests_without_a_key_are_refused(service):
     service.key = ""
     assert service.ask("GET", "/v1/tasks")[0] == 401
     assert service.ask("GET", "/healthz")[0] == 200
 
 
-def test_what_cannot_be_done_ends_failed_with_its_code(service, upload, voice):
-    wish = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": upload(voice), "engines": ["passthrough"]}
-    status, told = service.ask("POST", "/v1/tasks", wish)
-    assert status == 201, told
-    assert service.becomes(told["id"], "failed")["error"]["code"] == "address_forbidden"
+def test_an_impossible_task_fails_with_its_code(service, upload, voice):
+    request = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": upload(voice), "engines": ["passthrough"]}
+    status, task = service.ask("POST", "/v1/tasks", request)
+    assert status == 201, task
+    assert service.becomes(task["id"], "failed")["error"]["code"] == "address_forbidden"
 
 
-def test_it_starts_at_once_and_is_cancelled_at_once(service, upload, speaker, long):
-    wish = {"video": upload(speaker), "audio": upload(long), "engines": ["passthrough"]}
-    _, task = service.ask("POST", "/v1/tasks", wish)
+def test_a_task_starts_at_once_and_is_cancelled_at_once(service, upload, speaker, long):
+    request = {"video": upload(speaker), "audio": upload(long), "engines": ["passthrough"]}
+    _, task = service.ask("POST", "/v1/tasks", request)
     service.becomes(task["id"], "processing")
     assert service.ask("POST", f"/v1/tasks/{task['id']}/cancel")[0] in (200, 202)
     service.becomes(task["id"], "cancelled", within=20)
     assert list((service.folder / "data" / "work").iterdir()) == []
 
 
-def test_killed_and_started_again_it_goes_on_where_it_was(service, upload, speaker, voice, long):
-    wish = {"video": upload(speaker), "audio": upload(long), "engines": ["passthrough"]}
-    _, task = service.ask("POST", "/v1/tasks", wish)
+def test_a_killed_service_continues_after_a_restart(service, upload, speaker, voice, long):
+    request = {"video": upload(speaker), "audio": upload(long), "engines": ["passthrough"]}
+    _, task = service.ask("POST", "/v1/tasks", request)
     short = {"video": upload(speaker), "audio": upload(voice), "engines": ["passthrough"]}
     _, waiting = service.ask("POST", "/v1/tasks", short)
     service.becomes(task["id"], "processing")
     service.process.kill()
     service.process.wait(30)
     service.start()
-    here = service.becomes(task["id"], "queued", "processing", "downloading")
-    assert here["attempts"] <= 2
+    restarted = service.becomes(task["id"], "queued", "processing", "downloading")
+    assert restarted["attempts"] <= 2
     service.ask("POST", f"/v1/tasks/{task['id']}/cancel")
     service.becomes(task["id"], "cancelled", within=30)
-    # The old worker, which is ending, may take the message for it with it: then it is rung for again after a minute.
+    # The old worker may consume the task's message as it ends; the task is then announced again after a minute.
     assert service.becomes(waiting["id"], "completed", "failed", within=120)["status"] == "completed"
 
 
-def test_it_ends_cleanly(service):
+def test_the_service_ends_cleanly(service):
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(40) == 0
     assert "Traceback" not in (service.folder / "log").read_text()

@@ -1,4 +1,4 @@
-"""A worker as a process of its own, on every broker: what it does, and what it leaves when it is stopped or killed."""
+"""Worker processes on every broker: completed tasks, and the state left after a stop or a kill."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def broker(request) -> str:
     port = PORTS.get(request.param)
     if port is not None and not answers(port):
         if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
-            pytest.fail(f"{request.param} has to run at 127.0.0.1:{port}")
+            pytest.fail(f"{request.param} must run at 127.0.0.1:{port}")
         pytest.skip(f"no {request.param} at 127.0.0.1:{port}")
     return BROKERS[request.param]
 
@@ -64,8 +64,13 @@ def worker(settings, tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]
     running = []
 
     def start(broker: str = "", **environment_too: str) -> subprocess.Popen[str]:
-        told = {"DATA_DIR": str(settings.data_dir), "BROKER_URL": broker, "LEASE_SECONDS": "5", "LOG_FORMAT": "json"}
-        environment = os.environ | {f"LIPSYNC_{name}": value for name, value in told.items()} | environment_too
+        variables = {
+            "DATA_DIR": str(settings.data_dir),
+            "BROKER_URL": broker,
+            "LEASE_SECONDS": "5",
+            "LOG_FORMAT": "json",
+        }
+        environment = os.environ | {f"LIPSYNC_{name}": value for name, value in variables.items()} | environment_too
         call = [sys.executable, "-m", "lipsync", "worker"]
         log = (tmp_path / f"worker{len(running)}.log").open("w")
         process = subprocess.Popen(call, env=environment, stderr=log, stdout=log, text=True, cwd=tmp_path)
@@ -90,19 +95,19 @@ def new(store, speaker, voice) -> Callable[..., Task]:
 
 def becomes(store: TaskStore, task: Task, *statuses: Status, within: float = 60) -> Task:
     limit = time.monotonic() + within
-    while (here := store.get(task.id)).status not in statuses and time.monotonic() < limit:
+    while (current := store.get(task.id)).status not in statuses and time.monotonic() < limit:
         time.sleep(0.05)
-    assert here.status in statuses, (here.status, here.error)
-    return here
+    assert current.status in statuses, (current.status, current.error)
+    return current
 
 
 def begins(store: TaskStore, task: Task, attempt: int, within: float = 60) -> Task:
-    """Wait for an attempt; its first statuses can pass between two looks."""
+    """Wait for an attempt; its first statuses may pass unnoticed."""
     limit = time.monotonic() + within
-    while (here := store.get(task.id)).attempts < attempt and time.monotonic() < limit:
+    while (current := store.get(task.id)).attempts < attempt and time.monotonic() < limit:
         time.sleep(0.05)
-    assert here.attempts == attempt, (here.status, here.error)
-    return here
+    assert current.attempts == attempt, (current.status, current.error)
+    return current
 
 
 def published(settings: Settings) -> list[Path]:
@@ -114,7 +119,7 @@ def work_in_progress(settings: Settings) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def test_a_task_that_is_rung_for_is_done(broker, settings, store, worker, new):
+def test_an_announced_task_is_executed(broker, settings, store, worker, new):
     notifier = TaskNotifier(make_app(broker, settings.data_dir / "queue"))
     process = worker(broker)
     first, second = new(), new()
@@ -129,7 +134,7 @@ def test_a_task_that_is_rung_for_is_done(broker, settings, store, worker, new):
     assert process.wait(30) == 0
 
 
-def test_messages_that_nobody_hears_are_counted(broker, tmp_path, monkeypatch):
+def test_unread_messages_are_counted(broker, tmp_path, monkeypatch):
     name = f"lipsync-test-{uuid.uuid4().hex}"
     monkeypatch.setattr(broker_module, "QUEUE", name)
     monkeypatch.setattr(broker_module, "MAX_MESSAGES", 3)
@@ -140,14 +145,14 @@ def test_messages_that_nobody_hears_are_counted(broker, tmp_path, monkeypatch):
         assert not notifier.is_full()
         notifier.notify("0" * 32)
     limit = time.monotonic() + 10
-    while not notifier.is_full() and time.monotonic() < limit:  # RabbitMQ counts when it has come to it
+    while not notifier.is_full() and time.monotonic() < limit:  # RabbitMQ's count lags behind
         time.sleep(0.05)
     assert notifier.is_full()
     with app.connection_for_write() as connection:
         connection.default_channel.queue_delete(name)
 
 
-def test_a_task_that_nobody_rang_for_is_found(store, worker, new):
+def test_a_task_that_was_not_announced_is_found(store, worker, new):
     task = new()
     worker()
     assert becomes(store, task, Status.COMPLETED, Status.FAILED).status is Status.COMPLETED
@@ -158,7 +163,7 @@ def long(tmp_path, make_sound) -> Path:
     return make_sound(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
 
 
-def test_a_worker_that_is_stopped_hands_its_task_back_at_once(settings, store, worker, new, long):
+def test_a_worker_that_is_stopped_returns_its_task_at_once(settings, store, worker, new, long):
     task = new(audio=long)
     process = worker()
     becomes(store, task, Status.PROCESSING)
@@ -188,7 +193,7 @@ def test_a_worker_that_is_killed_loses_nothing(settings, store, worker, new, lon
     assert published(settings) == []
 
 
-def test_settings_that_are_wrong_stop_it_with_one_line(tmp_path):
+def test_invalid_settings_end_a_worker_with_one_line(tmp_path):
     environment = os.environ | {"LIPSYNC_STORAGE": "s3", "LIPSYNC_DATA_DIR": str(tmp_path / "data")}
     call = [sys.executable, "-m", "lipsync", "worker"]
     done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
@@ -198,13 +203,13 @@ def test_settings_that_are_wrong_stop_it_with_one_line(tmp_path):
 
 
 def lines_about(task: Task, log: Path) -> list[str]:
-    """What a worker's log says of a task, without the task's name. Celery says good-bye in a line of its own."""
-    told = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    return [line["message"].removeprefix(f"task {task.id}: ") for line in told if line.get("task") == task.id]
+    """The messages about a task in a worker's log, without its id. Celery adds a line that is not JSON."""
+    records = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return [line["message"].removeprefix(f"task {task.id}: ") for line in records if line.get("task") == task.id]
 
 
-def test_the_log_tells_of_each_task_where_it_began_and_ended(store, worker, new, tmp_path):
-    good, bad = new(), new(engines=("nobody-made-it",))
+def test_the_log_has_the_start_and_the_end_of_each_task(store, worker, new, tmp_path):
+    good, bad = new(), new(engines=("no-such-engine",))
     process = worker()
     for task in (good, bad):
         becomes(store, task, Status.COMPLETED, Status.FAILED)
@@ -219,25 +224,25 @@ NVML = """
 int nvmlInit_v2(void) { return 0; }
 int nvmlShutdown(void) { return 0; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **card) { *card = 0; return index == 3 ? 0 : 2; }
-int nvmlDeviceGetMemoryInfo(void *card, unsigned long long *told) {
-    told[0] = 80ULL << 30; told[1] = 78ULL << 30; told[2] = 2ULL << 30;
+int nvmlDeviceGetMemoryInfo(void *card, unsigned long long *info) {
+    info[0] = 80ULL << 30; info[1] = 78ULL << 30; info[2] = 2ULL << 30;
     return 0;
 }
 """
 
 
-def test_video_memory_stands_in_the_finished_task(store, worker, new, tmp_path):
+def test_video_memory_is_in_the_completed_task(store, worker, new, tmp_path):
     compiler = shutil.which("gcc")
     if compiler is None:
-        pytest.skip("no gcc to compile a library that stands for NVML")
+        pytest.skip("no gcc to compile a substitute for NVML")
     (tmp_path / "nvml.c").write_text(NVML)
     library = tmp_path / "libnvidia-ml.so.1"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "nvml.c"], check=True, timeout=60)
     task = new()
     worker(LD_LIBRARY_PATH=str(tmp_path), LIPSYNC_GPU="3")
-    took = becomes(store, task, Status.COMPLETED, Status.FAILED).performance
-    assert took is not None
-    assert (took.vram_peak, took.vram_mean, took.vram_total) == (2 << 30, 2 << 30, 80 << 30)
+    performance = becomes(store, task, Status.COMPLETED, Status.FAILED).performance
+    assert performance is not None
+    assert (performance.vram_peak, performance.vram_mean, performance.vram_total) == (2 << 30, 2 << 30, 80 << 30)
 
 
 HANGS = """
@@ -258,8 +263,8 @@ with started() as settings, worker_context(settings) as context:
 
 def test_a_worker_whose_native_code_hangs_ends_and_its_task_has_failed(settings, store, worker, new, tmp_path):
     task = new()
-    told = {"DATA_DIR": str(settings.data_dir), "TASK_SECONDS": "4", "LOG_FORMAT": "json"}
-    environment = os.environ | {f"LIPSYNC_{name}": value for name, value in told.items()}
+    variables = {"DATA_DIR": str(settings.data_dir), "TASK_TIMEOUT": "4", "LOG_FORMAT": "json"}
+    environment = os.environ | {f"LIPSYNC_{name}": value for name, value in variables.items()}
     call = [sys.executable, "-c", HANGS, task.id]
     with (tmp_path / "hung.log").open("w") as log:
         done = subprocess.run(call, env=environment, stdout=log, stderr=log, check=False, timeout=60, cwd=tmp_path)
@@ -275,6 +280,6 @@ def test_a_worker_whose_native_code_hangs_ends_and_its_task_has_failed(settings,
     assert work_in_progress(settings) == []
 
 
-def test_a_broker_that_does_not_answer_is_told(tmp_path):
+def test_a_broker_that_does_not_answer_is_reported(tmp_path):
     with pytest.raises(StorageFailed, match="the broker does not accept messages"):
         TaskNotifier(make_app("redis://127.0.0.1:9/0", tmp_path)).notify("x")

@@ -1,4 +1,4 @@
-"""One task from claim to end, with real inputs over HTTP and real files published, whatever goes wrong."""
+"""Tasks from claim to end, with real inputs over HTTP and real files published, in good and bad cases."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from lipsync.pipeline.job import EnhanceStatus
 from lipsync.storage.base import LocalOptions, Stored
 from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.local import LocalStorage
+from lipsync.tasks.events import Event
 from lipsync.tasks.prune import prune
 from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.task import EnhancementRecord, NewTask, Source, Status, Task, TaskProgress
@@ -41,7 +42,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def files(tmp_path, make_video, voice, make_sound) -> Iterator[str]:
-    """The address of a server of inputs, and of one that fails."""
+    """The URL of a server of inputs, one of which fails."""
     folder = tmp_path / "served"
     folder.mkdir()
     make_video(folder / "bars.mp4", frames=30)
@@ -57,7 +58,7 @@ def files(tmp_path, make_video, voice, make_sound) -> Iterator[str]:
             self.send_error(503) if self.path == "/busy.mp4" else super().do_GET()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Keep stderr clean."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -97,14 +98,14 @@ def context(tmp_path, store) -> WorkerContext:
 
 @pytest.fixture
 def claimed(store, files) -> Callable[..., Task]:
-    """A new task, taken by the worker."""
+    """Create a task that the worker has claimed."""
 
     def make(video: str = "bars.mp4", audio: str = "voice.wav", engines=("passthrough",), **options) -> Task:
         sources = (Source("url", f"{files}/{name}" if "://" not in name else name) for name in (video, audio))
         task = store.create(NewTask(*sources, engines, options), now=now())
-        taken = store.claim(task.id, "tester", LEASE, now())
-        assert taken is not None
-        return taken
+        claimed = store.claim(task.id, "tester", LEASE, now())
+        assert claimed is not None
+        return claimed
 
     return make
 
@@ -136,11 +137,11 @@ def test_a_task_is_done_and_its_result_published(context, store, claimed):
     assert any("published as" in line.message for line in store.logs(task.id))
 
 
-def test_uploads_are_used_where_they_lie(context, store, speaker, voice):
+def test_uploads_are_used_in_place(context, store, speaker, voice):
     sources = Source("upload", str(speaker)), Source("upload", str(voice))
-    made = store.create(NewTask(*sources, ("rewrite", "passthrough"), {}), now=now())
-    execute(store.claim(made.id, "tester", LEASE, now()), context)
-    done = store.get(made.id)
+    task = store.create(NewTask(*sources, ("rewrite", "passthrough"), {}), now=now())
+    execute(store.claim(task.id, "tester", LEASE, now()), context)
+    done = store.get(task.id)
     assert done.status is Status.COMPLETED, done.error
     assert [output.engine for output in done.outputs] == ["rewrite", "passthrough"]
     assert speaker.is_file()
@@ -159,7 +160,7 @@ def test_uploads_are_used_where_they_lie(context, store, speaker, voice):
         ("bars.mp4", {"crf": 99}, "option_invalid"),
     ],
 )
-def test_what_cannot_be_done_fails_with_its_code_and_is_not_tried_again(context, store, claimed, video, options, code):
+def test_an_impossible_task_fails_with_its_code_and_is_not_retried(context, store, claimed, video, options, code):
     task = claimed(video, **options)
     execute(task, context)
     failed = store.get(task.id)
@@ -209,7 +210,7 @@ def test_every_bad_input_of_the_library_fails_with_its_code(
     assert is_clean(context)
 
 
-def test_nobody_in_the_footage(context, store, claimed):
+def test_a_video_without_a_face(context, store, claimed):
     task = claimed(engines=("rewrite",))
     execute(task, context)
     assert store.get(task.id).error.code == "no_face_found"
@@ -221,7 +222,7 @@ def test_an_input_that_is_too_long(context, store, claimed):
     assert store.get(task.id).error.code == "input_too_large"
 
 
-def test_what_may_pass_is_tried_again_later_and_not_for_ever(context, store, claimed):
+def test_a_temporary_failure_is_retried_a_limited_number_of_times(context, store, claimed):
     task = claimed("busy.mp4")
     for attempt in range(1, task.max_attempts + 1):
         before = now()
@@ -237,7 +238,7 @@ def test_what_may_pass_is_tried_again_later_and_not_for_ever(context, store, cla
 
 
 class Broken:
-    """A storage that fails as it is told to."""
+    """A storage that raises the given error."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -246,7 +247,7 @@ class Broken:
         raise self._error
 
 
-def test_a_storage_that_is_away_for_a_while(context, store, claimed):
+def test_a_storage_that_is_unavailable_for_a_while(context, store, claimed):
     task = claimed()
     execute(task, replace(context, storage=Broken(StorageFailed("the bucket does not answer"))))
     assert (store.get(task.id).status, store.get(task.id).error.code) == (Status.QUEUED, "storage_failed")
@@ -256,7 +257,7 @@ def test_a_storage_that_is_away_for_a_while(context, store, claimed):
     assert store.get(task.id).error is None
 
 
-def test_a_fault_of_ours_fails_the_task_and_is_in_its_log(context, store, claimed):
+def test_an_unexpected_exception_fails_the_task_and_is_in_its_log(context, store, claimed):
     task = claimed()
     execute(task, replace(context, storage=Broken(ZeroDivisionError("by nothing"))))
     assert (store.get(task.id).status, store.get(task.id).error.code) == (Status.FAILED, "bug")
@@ -265,7 +266,7 @@ def test_a_fault_of_ours_fails_the_task_and_is_in_its_log(context, store, claime
 
 @pytest.fixture
 def running(context, store) -> Iterator[Callable[..., tuple[LeaseKeeper, threading.Thread]]]:
-    """Execute a task in a thread; gives its lease once it is at work on the pictures."""
+    """Execute a task in a thread; returns its lease once it processes frames."""
     threads = []
 
     def run(task: Task) -> tuple[LeaseKeeper, threading.Thread]:
@@ -295,7 +296,7 @@ def test_cancelling_stops_it_within_two_seconds(context, store, claimed, running
     assert is_clean(context)
 
 
-def test_a_worker_that_is_to_end_hands_the_task_back_untried(context, store, claimed, running):
+def test_a_worker_that_stops_returns_the_task_without_counting_the_attempt(context, store, claimed, running):
     task = claimed(audio="long.wav")
     lease, thread = running(task)
     lease.release()
@@ -305,7 +306,7 @@ def test_a_worker_that_is_to_end_hands_the_task_back_untried(context, store, cla
     assert is_clean(context)
 
 
-def test_a_task_may_not_take_for_ever(context, store, claimed):
+def test_a_task_has_a_time_limit(context, store, claimed):
     task = claimed(audio="long.wav")
     execute(task, replace(context, time_limits=TimeLimits(0.5)))
     failed = store.get(task.id)
@@ -314,7 +315,7 @@ def test_a_task_may_not_take_for_ever(context, store, claimed):
     assert published(context) == []
 
 
-def test_a_stage_may_not_take_for_ever_either(context, store, claimed):
+def test_a_status_has_a_time_limit(context, store, claimed):
     task = claimed(audio="long.wav")
     execute(task, replace(context, time_limits=TimeLimits(600, {Status.PROCESSING: 0.5})))
     failed = store.get(task.id)
@@ -322,7 +323,7 @@ def test_a_stage_may_not_take_for_ever_either(context, store, claimed):
     assert failed.error.message.startswith("processing took longer")
 
 
-def test_networks_stay_open_for_the_next_task(context, store, speaker, files, claimed):
+def test_sessions_stay_open_for_the_next_task(context, store, speaker, files, claimed):
     (context.work_root.parent / "served" / "speaker.mp4").write_bytes(speaker.read_bytes())
     first, second = (claimed("speaker.mp4", engines=("rewrite",)) for _ in range(2))
     execute(first, context)
@@ -332,7 +333,7 @@ def test_networks_stay_open_for_the_next_task(context, store, speaker, files, cl
     assert {store.get(task.id).status for task in (first, second)} == {Status.COMPLETED}
 
 
-def test_whoever_lost_the_task_publishes_nothing(context, store, claimed, running):
+def test_a_worker_that_lost_the_task_publishes_nothing(context, store, claimed, running):
     task = claimed(audio="long.wav")
     _, thread = running(task)
     store.reap(now() + 2 * LEASE)
@@ -342,24 +343,24 @@ def test_whoever_lost_the_task_publishes_nothing(context, store, claimed, runnin
     assert not thread.is_alive()
     assert (store.get(task.id).status, store.get(task.id).lease_owner) == (Status.DOWNLOADING, "another")
     assert published(context) == []
-    assert (context.work_root / task.id).is_dir()  # the other is at work in it
+    assert (context.work_root / task.id).is_dir()  # its new owner may be using it
 
 
-def test_progress_is_told_while_it_works(store, claimed, running):
+def test_progress_is_stored_while_a_task_runs(store, claimed, running):
     task = claimed(audio="long.wav")
     lease, thread = running(task)
-    limit, told = time.monotonic() + 30, None
-    while told is None and time.monotonic() < limit:
-        told = store.get(task.id).progress
+    limit, progress = time.monotonic() + 30, None
+    while progress is None and time.monotonic() < limit:
+        progress = store.get(task.id).progress
         time.sleep(0.1)
-    assert told is not None
-    assert told.done > 0
+    assert progress is not None
+    assert progress.done > 0
     lease.release()
     thread.join(30)
 
 
 class Stubborn:
-    """A storage that hears nothing of being told to stop, as native code that hangs, until ``end`` is set."""
+    """A storage that ignores stop requests, like native code that hangs, until ``end`` is set."""
 
     def __init__(self) -> None:
         self.end, self.reached = threading.Event(), threading.Event()
@@ -367,12 +368,12 @@ class Stubborn:
     def put(self, *_: object) -> None:
         self.reached.set()
         self.end.wait(60)
-        raise StorageFailed("it did not matter any more")
+        raise StorageFailed("released by the test")
 
 
 @pytest.fixture
 def hanging(context) -> Iterator[Callable[..., tuple[list[LeaseKeeper], threading.Event]]]:
-    """Execute a task that hangs in its storage; gives its lease, and what is set when it is given up."""
+    """Execute a task that hangs in its storage; returns its lease, and an event set when it is given up."""
     storages, threads = [], []
 
     def run(task: Task, seconds: float = 600) -> tuple[list[LeaseKeeper], threading.Event]:
@@ -392,7 +393,7 @@ def hanging(context) -> Iterator[Callable[..., tuple[list[LeaseKeeper], threadin
         assert not thread.is_alive()
 
 
-def test_work_that_hangs_beyond_its_time_has_failed_before_the_worker_leaves(store, claimed, hanging):
+def test_work_that_hangs_beyond_its_time_limit_has_failed_before_the_worker_exits(store, claimed, hanging):
     task = claimed()
     _, stuck = hanging(task, seconds=2)
     assert stuck.wait(60)
@@ -401,7 +402,7 @@ def test_work_that_hangs_beyond_its_time_has_failed_before_the_worker_leaves(sto
     assert any("self.end.wait(60)" in line.message for line in store.logs(task.id))
 
 
-def test_work_that_hangs_when_it_is_cancelled_is_cancelled_before_the_worker_leaves(store, claimed, hanging):
+def test_work_that_hangs_when_it_is_cancelled_is_cancelled_before_the_worker_exits(store, claimed, hanging):
     task = claimed()
     _, stuck = hanging(task)
     store.request_cancel(task.id, now())
@@ -409,9 +410,7 @@ def test_work_that_hangs_when_it_is_cancelled_is_cancelled_before_the_worker_lea
     assert store.get(task.id).status is Status.CANCELLED
 
 
-def test_work_that_hangs_when_the_worker_has_to_end_is_left_to_recovery_which_counts_the_attempt(
-    store, claimed, hanging
-):
+def test_work_that_hangs_when_the_worker_stops_is_left_to_recovery_which_counts_the_attempt(store, claimed, hanging):
     task = claimed()
     leases, stuck = hanging(task)
     leases[0].release()
@@ -423,7 +422,7 @@ def test_work_that_hangs_when_the_worker_has_to_end_is_left_to_recovery_which_co
     assert (back.status, back.attempts, back.error.code) == (Status.QUEUED, 1, "worker_lost")
 
 
-def test_the_last_progress_is_that_of_the_last_step(context, store, claimed):
+def test_the_final_progress_is_that_of_the_last_stage(context, store, claimed):
     task = claimed()
     execute(task, context)
     done = store.get(task.id)
@@ -431,9 +430,10 @@ def test_the_last_progress_is_that_of_the_last_step(context, store, claimed):
 
 
 def lines(caplog: pytest.LogCaptureFixture, task: Task) -> list[tuple[str, str]]:
-    """Level and text of what was logged about a task; nothing is about nobody."""
+    """Level and text of the records about a task; each carries its id, attempt and event."""
     records = [record for record in caplog.records if record.name.startswith("lipsync.worker.outcome")]
-    assert {record.task for record in records} == {task.id}
+    assert {(record.task, record.attempt) for record in records} == {(task.id, task.attempts)}
+    assert {record.event for record in records} <= set(Event)
     texts = [record.getMessage() for record in records]
     assert all(text.startswith(f"task {task.id}: ") and "\n" not in text for text in texts)
     return [(record.levelname, text.partition(": ")[2]) for record, text in zip(records, texts, strict=True)]
@@ -445,38 +445,49 @@ def logged(caplog) -> Iterator[pytest.LogCaptureFixture]:
         yield caplog
 
 
-def test_a_task_that_is_done_is_two_lines_of_the_log(context, claimed, logged):
+def test_a_completed_task_is_two_records_of_the_log(context, claimed, logged):
     task = claimed()
     execute(task, context)
     first, last = lines(logged, task)
     assert first == ("INFO", "attempt 1 of 3 with passthrough")
     assert last[0] == "INFO"
     assert re.fullmatch(r"completed after [\d.]+ s: 50 frames, [\d.]+ frames/s", last[1])
+    started, completed = (record for record in logged.records if hasattr(record, "event"))
+    assert (started.event, completed.event) == ("task.started", "task.completed")
+    assert completed.seconds == pytest.approx(float(last[1].split()[2]), abs=0.06)
 
 
 @pytest.mark.parametrize(
-    ("error", "level", "text"),
+    ("error", "level", "text", "event"),
     [
         (
-            StorageFailed("it is away"),
+            StorageFailed("unavailable"),
             "WARNING",
-            r"failed after [\d.]+ s, retrying in 10 s: it is away \[storage_failed\]",
+            r"failed after [\d.]+ s, retrying in 10 s: unavailable \[storage_failed\]",
+            "task.retried",
         ),
-        (NoFaceFound("nobody"), "WARNING", r"failed after [\d.]+ s: nobody \[no_face_found\]"),
-        (EncodeFailed("no codec"), "ERROR", r"failed after [\d.]+ s: no codec \[encode_failed\]"),
-        (ZeroDivisionError("0"), "ERROR", r"failed after [\d.]+ s: unexpected ZeroDivisionError: 0 \[bug\]"),
-        (LeaseLost("gone"), "WARNING", "lease lost; discarding this attempt"),
+        (NoFaceFound("no face"), "WARNING", r"failed after [\d.]+ s: no face \[no_face_found\]", "task.failed"),
+        (EncodeFailed("no codec"), "ERROR", r"failed after [\d.]+ s: no codec \[encode_failed\]", "task.failed"),
+        (
+            ZeroDivisionError("0"),
+            "ERROR",
+            r"failed after [\d.]+ s: unexpected ZeroDivisionError: 0 \[bug\]",
+            "task.failed",
+        ),
+        (LeaseLost("gone"), "WARNING", "lease lost; discarding this attempt", "lease.lost"),
     ],
 )
-def test_what_became_of_a_task_is_one_line_of_the_log_with_its_code(context, claimed, logged, error, level, text):
+def test_the_end_of_a_task_is_one_record_of_the_log_with_its_code(context, claimed, logged, error, level, text, event):
     task = claimed()
     execute(task, replace(context, storage=Broken(error)))
     _, last = lines(logged, task)
     assert last[0] == level
     assert re.fullmatch(text, last[1])
+    record = logged.records[-1]
+    assert (record.event, record.code, record.seconds >= 0) == (event, getattr(error, "code", "bug"), True)
 
 
-def test_a_task_that_was_stopped_is_one_line_of_the_log(context, store, claimed, logged):
+def test_a_stopped_task_is_one_record_of_the_log(context, store, claimed, logged):
     for stop, text in (("cancel", "cancelled"), ("release", "returned to queue")):
         logged.clear()
         task = claimed(audio="long.wav")
@@ -486,6 +497,7 @@ def test_a_task_that_was_stopped_is_one_line_of_the_log(context, store, claimed,
         _, last = lines(logged, task)
         assert last[0] == "INFO"
         assert re.fullmatch(rf"{text} after [\d.]+ s", last[1])
+        assert logged.records[-1].event == ("task.cancelled" if stop == "cancel" else "task.released")
 
 
 def outputs_of(task: Task) -> dict[tuple[str, str], tuple[int, int]]:
@@ -501,14 +513,14 @@ def test_the_enhanced_result_is_published_beside_the_plain_one(context, store, c
     assert outputs_of(done) == {("passthrough", "plain"): (192, 96), ("passthrough", "final"): (384, 192)}
     assert published(context) == [f"{task.id}/passthrough-plain.mp4", f"{task.id}/passthrough.mp4"]
     large = probe_video(context.work_root.parent / "published" / f"{task.id}/passthrough.mp4").video
-    assert (large.width, large.height, large.frames) == (384, 192, 50)
+    assert (large.width, large.height, large.frame_count) == (384, 192, 50)
     assert (done.enhancement.status, done.enhancement.error) == (EnhanceStatus.COMPLETED, None)
     assert task.created_at < done.enhancement.started_at < done.enhancement.finished_at <= done.finished_at
     assert "enhance" in done.timings
     assert is_clean(context)
 
 
-def test_if_enhancing_fails_the_task_is_completed_with_the_plain_result_and_says_so(context, store, claimed):
+def test_if_enhancing_fails_the_task_is_completed_with_the_plain_result(context, store, claimed):
     task = claimed(enhance="gfpgan-1.4:0.5")
     execute(task, replace(context, models=context.work_root.parent / "no models"))
     done = store.get(task.id)
@@ -518,7 +530,7 @@ def test_if_enhancing_fails_the_task_is_completed_with_the_plain_result_and_says
     assert any(line.message.startswith("not enhanced: ") for line in store.logs(task.id))
 
 
-def test_enhancing_may_not_take_for_ever_and_the_plain_result_stays(context, store, claimed):
+def test_enhancing_has_a_time_limit_and_the_plain_result_stays(context, store, claimed):
     task = claimed(upscale="4:lanczos")
     execute(task, replace(context, time_limits=TimeLimits(600, {Status.ENHANCING: 0.001})))
     done = store.get(task.id)
@@ -526,12 +538,12 @@ def test_enhancing_may_not_take_for_ever_and_the_plain_result_stays(context, sto
     assert set(outputs_of(done)) == {("passthrough", "plain")}
 
 
-def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_that(context, store, claimed, monkeypatch):
-    def upscale(self: Lanczos, picture: Frame) -> Frame:
+def test_one_frame_that_exceeds_the_limit_of_enhancing_costs_only_the_enhancement(context, store, claimed, monkeypatch):
+    def upscale(self: Lanczos, frame: Frame) -> Frame:
         time.sleep(2)
-        return larger(self, picture)
+        return original(self, frame)
 
-    larger = Lanczos.upscale
+    original = Lanczos.upscale
     monkeypatch.setattr(Lanczos, "upscale", upscale)
     task = claimed(upscale="2:lanczos", offset_copies=[80])
     execute(task, replace(context, time_limits=TimeLimits(600, {Status.ENHANCING: 0.5})))
@@ -541,8 +553,8 @@ def test_frames_that_take_longer_than_all_of_enhancing_may_cost_no_more_than_tha
 
 
 @pytest.mark.parametrize("why", ["cancelled", "released", "timed_out"])
-def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(context, store, claimed, monkeypatch, why):
-    def upscale(self: Lanczos, picture: Frame) -> Frame:
+def test_stopping_during_enhancing_stops_the_task(context, store, claimed, monkeypatch, why):
+    def upscale(self: Lanczos, frame: Frame) -> Frame:
         if why == "cancelled":
             store.request_cancel(task.id, now())
         if why == "released":
@@ -550,9 +562,9 @@ def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(con
         limit = time.monotonic() + 30
         while not leases[0].monitor.cancelled and time.monotonic() < limit:
             time.sleep(0.02)
-        return larger(self, picture)
+        return original(self, frame)
 
-    larger, leases = Lanczos.upscale, list[LeaseKeeper]()
+    original, leases = Lanczos.upscale, list[LeaseKeeper]()
     monkeypatch.setattr(Lanczos, "upscale", upscale)
     task = claimed(upscale="2:lanczos")
     execute(task, replace(context, time_limits=TimeLimits(4 if why == "timed_out" else 600)), leases.append)
@@ -564,7 +576,7 @@ def test_stopping_while_it_enhances_stops_the_task_and_is_no_failure_of_that(con
     assert is_clean(context)
 
 
-def test_a_task_whose_enhancement_failed_says_so_in_its_last_line_and_its_manifest(context, claimed, logged):
+def test_a_failed_enhancement_is_in_the_last_record_and_in_the_manifest(context, claimed, logged):
     task = claimed(upscale="2:lanczos", enhance="codeformer")
     execute(task, replace(context, models=context.work_root.parent / "no models"))
     level, text = lines(logged, task)[-1]
@@ -598,28 +610,28 @@ def test_copies_with_another_offset_follow_the_exact_result(context, store, clai
     assert len(published(context)) == 3
 
 
-def test_a_manifest_tells_what_was_made_of_what(context, store, claimed):
+def test_a_manifest_records_inputs_outputs_and_steps(context, store, claimed):
     task = claimed(upscale="2:lanczos", crf=30)
     execute(task, context)
     done = store.get(task.id)
     path = context.work_root.parent / "published" / done.manifest.key
-    told = json.loads(path.read_text())
-    assert (told["task"], told["options"]["asked"]["crf"]) == (task.id, 30)
+    manifest = json.loads(path.read_text())
+    assert (manifest["task"], manifest["options"]["asked"]["crf"]) == (task.id, 30)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == done.manifest.sha256
-    assert told["inputs"]["video"]["source"].endswith("/bars.mp4")
-    assert {made["key"]: made["sha256"] for made in told["outputs"]} == {
+    assert manifest["inputs"]["video"]["source"].endswith("/bars.mp4")
+    assert {output["key"]: output["sha256"] for output in manifest["outputs"]} == {
         output.key: output.sha256 for output in done.outputs
     }
-    assert {step["name"] for step in told["steps"]} >= {"listen", "track", "render", "enhance"}
-    assert told["versions"]["lipsync"]
-    assert set(done.files) == {*told_keys(told), done.manifest.key}
+    assert {step["name"] for step in manifest["steps"]} >= {"listen", "track", "render", "enhance"}
+    assert manifest["versions"]["lipsync"]
+    assert set(done.files) == {*keys_of(manifest), done.manifest.key}
 
 
-def told_keys(told: dict) -> list[str]:
-    return [made["key"] for made in told["outputs"]]
+def keys_of(manifest: dict) -> list[str]:
+    return [output["key"] for output in manifest["outputs"]]
 
 
-def test_a_file_of_a_worker_that_died_before_it_could_tell_is_known_and_goes_with_the_task(context, store, claimed):
+def test_a_file_of_a_worker_that_died_while_publishing_is_deleted_with_the_task(context, store, claimed):
     class Dies(LocalStorage):
         def put(self, *given: object) -> Stored:
             super().put(*given)

@@ -21,13 +21,13 @@ def command(code: str, *arguments: object) -> list[str]:
 NOTE = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1], str(os.getpid())).write_text(os.environ['MARK']); "
 
 
-def test_a_child_that_ends_is_started_again(tmp_path):
+def test_a_child_that_exits_is_restarted(tmp_path):
     with supervised({"MARK": "x"}, command(NOTE + "sys.exit(3)", tmp_path)):
         assert waits_for(lambda: len(list(tmp_path.iterdir())) >= 2)
     assert {path.read_text() for path in tmp_path.iterdir()} == {"x"}
 
 
-def test_the_child_is_asked_to_end_with_the_service(tmp_path):
+def test_the_child_is_terminated_with_the_service(tmp_path):
     end = "pathlib.Path(sys.argv[1], 'end').touch()"
     code = f"import signal; signal.signal(signal.SIGTERM, lambda *_: ({end}, sys.exit(0))); "
     with supervised({"MARK": ""}, command(NOTE + code + "time.sleep(60)", tmp_path)):
@@ -36,8 +36,8 @@ def test_the_child_is_asked_to_end_with_the_service(tmp_path):
     assert (tmp_path / "end").exists()
 
 
-def test_the_child_learns_that_the_service_was_killed(tmp_path):
-    """Its standard input ends; here the service's part is played by a process that is killed."""
+def test_the_child_ends_when_the_service_is_killed(tmp_path):
+    """Its standard input reaches the end; another process stands in for the service."""
     import subprocess
 
     child = "import sys, pathlib; sys.stdin.buffer.read(); pathlib.Path(sys.argv[1]).touch()"

@@ -42,7 +42,7 @@ int nvmlDeviceGetMemoryInfo(void *card, memory *info) {
 
 @pytest.fixture
 def nvml(tmp_path) -> Callable[..., str]:
-    """The path of a library, compiled with those definitions."""
+    """Compile a library with those definitions; returns its path."""
     compiler = shutil.which("gcc")
     if compiler is None:
         pytest.skip("no gcc to compile a substitute for NVML")
@@ -81,7 +81,7 @@ def test_work_that_takes_no_time_is_measured_too(nvml):
     assert watch.usage.peak in (1 * GIB, 2 * GIB)
 
 
-def test_the_card_that_was_chosen_is_watched(nvml):
+def test_the_chosen_card_is_measured(nvml):
     with VideoMemoryWatch(gpu=1, library=nvml()) as watch:
         pass
     assert watch.usage is not None
@@ -116,7 +116,7 @@ def test_a_machine_without_the_library_is_one_line_of_the_log(caplog, tmp_path):
     assert (record.levelname, library in record.getMessage()) == ("DEBUG", True)
 
 
-def test_a_card_that_is_lost_keeps_what_was_seen(nvml, tmp_path):
+def test_a_card_that_is_lost_keeps_its_samples(nvml, tmp_path):
     with VideoMemoryWatch(library=nvml(FAILS_AFTER=2), interval=0.05) as watch:
         time.sleep(0.4)
     assert watch.usage == VideoMemory(2 * GIB, 3 * GIB // 2, 80 * GIB)
