@@ -1,4 +1,4 @@
-"""Progress and cancellation: what a caller sees of a running job, and how it stops one."""
+"""Report a job's progress and cancel it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one stage is. ``total`` is None while it is unknown; ``rate`` is in items per second."""
+    """The progress of one stage: ``done`` of ``total`` items (None if unknown) after ``seconds``."""
 
     stage: str
     done: int
@@ -24,17 +24,22 @@ class Progress:
 
     @property
     def rate(self) -> float:
+        """Items per second."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
+        """Estimated remaining time; None if it is unknown."""
         if self.total is None or not self.rate:
             return None
         return max(0, self.total - self.done) / self.rate
 
 
 class Monitor:
-    """Hands progress to a callback and carries the wish to stop. Safe to cancel from any thread or signal handler."""
+    """Pass progress to a callback, and cancellation to the job. ``cancel`` is safe in threads and signal handlers.
+
+    ``seconds``: the time spent in each stage so far.
+    """
 
     def __init__(self, callback: Callable[[Progress], None] | None = None) -> None:
         self._callback = callback
@@ -42,11 +47,11 @@ class Monitor:
         self.seconds: dict[str, float] = {}
 
     def call(self, callback: Callable[[Progress], None]) -> None:
-        """From now on hand progress to this callback."""
+        """Replace the callback."""
         self._callback = callback
 
     def cancel(self) -> None:
-        """Ask the job to stop."""
+        """Request the job to stop; it raises Cancelled at its next item."""
         self._stop.set()
 
     @property
@@ -54,18 +59,19 @@ class Monitor:
         return self._stop.is_set()
 
     def check(self) -> None:
-        """Raise Cancelled if somebody asked to stop."""
+        """Raise Cancelled if cancellation was requested."""
         if self._stop.is_set():
             raise Cancelled("stopped on request")
 
     def report(self, progress: Progress) -> None:
+        """Pass progress to the callback."""
         self.seconds[progress.stage] = progress.seconds
         if self._callback is not None:
             self._callback(progress)
 
 
 def watched(items: Iterable[T], monitor: Monitor, stage: str, total: int | None = None) -> Iterator[T]:
-    """Pass ``items`` through, reporting each one to ``monitor`` and stopping with Cancelled on request."""
+    """Yield ``items`` and report each as progress of ``stage``. Raises Cancelled on request."""
     start = time.monotonic()
     done = 0
     for item in items:

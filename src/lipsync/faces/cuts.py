@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins, as far as brightness can tell."""
+"""Detect shot changes from luma thumbnails."""
 
 from __future__ import annotations
 
@@ -8,50 +8,54 @@ import numpy as np
 
 from lipsync.types import Float32
 
-NOTABLE = 0.08  # change from which a cut is possible
-ALONE = 2.5  # a cut changes this much more than the pictures next to it
-FLAT = 4.0  # code values: contrast below this is noise
-REPEATED = 0.0005  # change below this is the same picture again, as in footage that was brought to a higher rate
+MIN_CHANGE = 0.08  # change from which a cut is possible
+MIN_PROMINENCE = 2.5  # how many times larger a cut is than the changes before and after it
+NOISE_CONTRAST = 4.0  # code values: lower contrast counts as noise
+MAX_REPEAT_CHANGE = 0.0005  # change up to which a frame repeats the one before, as after a rate conversion
 
 
-def pattern(thumbnail: Float32) -> Float32:
-    """A thumbnail of any shape without its brightness and contrast, as a vector of unit length to compare."""
+def normalise(thumbnail: Float32) -> Float32:
+    """Remove brightness and contrast from a thumbnail of any shape: a vector of unit length, to compare by ``change``.
+
+    A constant last element keeps the noise of blank frames from being amplified.
+    """
     centred = (thumbnail - thumbnail.mean()).ravel()
-    whole = np.append(centred, np.float32(FLAT * np.sqrt(centred.size)))
-    return np.asarray(whole / np.linalg.norm(whole), np.float32)
+    extended = np.append(centred, np.float32(NOISE_CONTRAST * np.sqrt(centred.size)))
+    return np.asarray(extended / np.linalg.norm(extended), np.float32)
 
 
-def is_flat(one: Float32) -> bool:
-    """Whether a pattern is of a picture with nothing in it, such as black between two shots."""
-    return bool(one[-1] > np.sqrt(0.5))
+def is_blank(thumbnail: Float32) -> bool:
+    """Return whether a normalised thumbnail shows nothing, such as black between two shots."""
+    return bool(thumbnail[-1] > np.sqrt(0.5))
 
 
 def change(before: Float32, after: Float32) -> float:
-    """How different two patterns are: 0 the same, 1 unrelated, 2 inverted."""
+    """Return the difference of two normalised thumbnails: 0 equal, 1 unrelated, 2 inverted."""
     return max(0.0, 1 - float(before @ after))
 
 
-def maybe_cut(past: Sequence[Float32], here: Float32, coming: Sequence[Float32]) -> bool:
-    """Whether a shot may begin with the picture ``here``, given the patterns before (oldest first) and after it.
+def is_cut_candidate(past: Sequence[Float32], current: Float32, following: Sequence[Float32]) -> bool:
+    """Return whether a shot may begin with the ``current`` frame.
 
-    Repeated pictures count once and empty ones not at all: after black, it is the first picture with something in it
-    that may begin a shot. A flash or something passing by comes back to what was; motion changes several in a row.
+    All arguments are normalised thumbnails, ``past`` oldest first. Repeated frames count once and blank ones are
+    ignored, so that after black only the first frame with content can begin a shot. A flash or a passing object is
+    rejected because the scene returns, motion because it changes several frames in a row.
     """
-    past, coming = ([one for one in some if not is_flat(one)] for some in (past, coming))
-    if not past or is_flat(here) or (jump := change(past[-1], here)) < NOTABLE:
+    past, following = ([thumbnail for thumbnail in some if not is_blank(thumbnail)] for some in (past, following))
+    if not past or is_blank(current) or (jump := change(past[-1], current)) < MIN_CHANGE:
         return False
-    past, coming = _distinct(past), _distinct([here, *coming])[1:]
+    past, following = _distinct(past), _distinct([current, *following])[1:]
     before = change(past[-2], past[-1]) if len(past) > 1 else 0.0
-    after = change(here, coming[0]) if coming else 0.0
-    if jump < ALONE * max(before, after):
+    after = change(current, following[0]) if following else 0.0
+    if jump < MIN_PROMINENCE * max(before, after):
         return False
-    returns = [change(past[-1], later) for later in coming] + [change(earlier, here) for earlier in past[:-1]]
+    returns = [change(past[-1], later) for later in following] + [change(earlier, current) for earlier in past[:-1]]
     return min(returns, default=jump) > jump / 2
 
 
-def _distinct(patterns: Sequence[Float32]) -> list[Float32]:
-    kept: list[Float32] = []
-    for one in patterns:
-        if not kept or change(kept[-1], one) > REPEATED:
-            kept.append(one)
-    return kept
+def _distinct(thumbnails: Sequence[Float32]) -> list[Float32]:
+    distinct: list[Float32] = []
+    for thumbnail in thumbnails:
+        if not distinct or change(distinct[-1], thumbnail) > MAX_REPEAT_CHANGE:
+            distinct.append(thumbnail)
+    return distinct

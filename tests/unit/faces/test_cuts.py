@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.faces.cuts import change, is_flat, maybe_cut, pattern
+from lipsync.faces.cuts import change, is_blank, is_cut_candidate, normalise
 
 
 @pytest.fixture
@@ -13,37 +13,37 @@ def scenes() -> list[np.ndarray]:
 
 
 def test_brightness_and_contrast_change_nothing(scenes):
-    assert change(pattern(scenes[0]), pattern(scenes[0] * 1.4 + 30)) < 0.01
-    assert change(pattern(scenes[0]), pattern(scenes[1])) > 0.5
+    assert change(normalise(scenes[0]), normalise(scenes[0] * 1.4 + 30)) < 0.01
+    assert change(normalise(scenes[0]), normalise(scenes[1])) > 0.5
 
 
 def test_a_new_scene_is_a_cut(scenes):
-    one, other = pattern(scenes[0]), pattern(scenes[1])
-    assert maybe_cut([one, one, one], other, [other, other, other])
-    assert not maybe_cut([one, one, one], one, [one, other])
-    assert not maybe_cut([], one, [other])
+    one, other = normalise(scenes[0]), normalise(scenes[1])
+    assert is_cut_candidate([one, one, one], other, [other, other, other])
+    assert not is_cut_candidate([one, one, one], one, [one, other])
+    assert not is_cut_candidate([], one, [other])
 
 
 def test_a_flash_is_no_cut_when_it_comes_nor_when_it_goes(scenes):
-    calm, flash = pattern(scenes[0]), pattern(scenes[1])
-    assert not maybe_cut([calm, calm, calm], flash, [flash, calm, calm])
-    assert not maybe_cut([calm, flash, flash], calm, [calm, calm, calm])
+    calm, flash = normalise(scenes[0]), normalise(scenes[1])
+    assert not is_cut_candidate([calm, calm, calm], flash, [flash, calm, calm])
+    assert not is_cut_candidate([calm, flash, flash], calm, [calm, calm, calm])
 
 
 def test_steady_motion_is_no_cut(scenes):
-    path = [pattern((1 - t) * scenes[0] + t * scenes[1]) for t in np.linspace(0, 1, 8)]
-    assert not any(maybe_cut(path[:k], path[k], path[k + 1 :]) for k in range(1, 8))
+    path = [normalise((1 - t) * scenes[0] + t * scenes[1]) for t in np.linspace(0, 1, 8)]
+    assert not any(is_cut_candidate(path[:k], path[k], path[k + 1 :]) for k in range(1, 8))
 
 
 def test_motion_at_half_the_rate_is_no_cut(scenes):
-    path = [pattern((1 - t) * scenes[0] + t * scenes[1]) for t in np.linspace(0, 1, 6) for _ in range(2)]
-    assert not any(maybe_cut(path[max(0, k - 6) : k], path[k], path[k + 1 : k + 5]) for k in range(1, 12))
+    path = [normalise((1 - t) * scenes[0] + t * scenes[1]) for t in np.linspace(0, 1, 6) for _ in range(2)]
+    assert not any(is_cut_candidate(path[max(0, k - 6) : k], path[k], path[k + 1 : k + 5]) for k in range(1, 12))
 
 
 def test_black_is_no_cut_but_another_scene_after_it_is(scenes):
-    one, other, black = pattern(scenes[0]), pattern(scenes[1]), pattern(np.full((32, 32), 16, np.float32))
-    assert is_flat(black)
-    assert not is_flat(one)
-    assert not maybe_cut([one, one], black, [black, black])
-    assert not maybe_cut([one, one, black], one, [one, one])
-    assert maybe_cut([one, one, black], other, [other, other])
+    one, other, black = normalise(scenes[0]), normalise(scenes[1]), normalise(np.full((32, 32), 16, np.float32))
+    assert is_blank(black)
+    assert not is_blank(one)
+    assert not is_cut_candidate([one, one], black, [black, black])
+    assert not is_cut_candidate([one, one, black], one, [one, one])
+    assert is_cut_candidate([one, one, black], other, [other, other])

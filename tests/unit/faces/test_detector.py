@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.faces.detector import anchors, blend, decode, in_picture
+from lipsync.faces.detector import anchors, blend, decode, in_frame
 
 
 def box(x: float, y: float, size: float) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_no_answers_blend_to_nothing():
 
 def test_an_answer_is_carried_into_the_picture():
     matrix = np.array([[10, 0, 4.5], [0, 10, -275.5]], np.float32)
-    detection = in_picture(box(0.5, 0.5, 0.25), 0.8, matrix)
+    detection = in_frame(box(0.5, 0.5, 0.25), 0.8, matrix)
     assert (detection.x, detection.y) == pytest.approx((63.5 * 10 + 4.5, 63.5 * 10 - 275.5))
     assert detection.width == pytest.approx(320)
     assert detection.region().side == pytest.approx(640)

@@ -6,7 +6,7 @@ import pytest
 
 from lipsync.errors import OptionInvalid
 from lipsync.faces.region import region_of
-from lipsync.faces.selection import SAME_PERSON, Person, choose, distance, signature
+from lipsync.faces.selection import SAME_PERSON, Person, choose, distances, signature
 from lipsync.types import Face
 
 
@@ -27,7 +27,7 @@ def test_small_faces_in_the_background_are_not_the_leftmost():
     assert choose(faces, "left", 640, 400) is faces[1]
 
 
-def test_another_word_is_an_invalid_option():
+def test_an_unknown_selection_is_an_invalid_option():
     with pytest.raises(OptionInvalid, match="prettiest"):
         choose([face_at(1, 1, 1)], "prettiest", 10, 10)
     with pytest.raises(OptionInvalid):
@@ -38,24 +38,24 @@ def test_a_face_is_like_itself_in_another_place_light_and_size(landmarker, moved
     one = to_picture(moved())
     other = to_picture((moved(at=(120, 140), zoom=1.3, turn=0.2) * 0.8).astype(np.uint8))
     signatures = [signature(picture, landmarker.find(picture)[0]) for picture in (one, other)]
-    assert distance(signatures[:1], signatures[1])[0] < SAME_PERSON / 2
+    assert distances(signatures[:1], signatures[1])[0] < SAME_PERSON / 2
 
 
-def test_a_face_of_other_proportions_and_colour_is_somebody_else(landmarker, photo, to_picture):
+def test_a_face_of_other_proportions_and_colour_is_another_person(landmarker, photo, to_picture):
     picture = to_picture(photo)
     wide = cv2.resize(photo[:, :, [2, 0, 1]], (700, 512))
     other = to_picture(np.ascontiguousarray(wide))
     person = Person("largest")
     face = landmarker.find(picture)[0]
-    assert person.among([face], picture) is face
+    assert person.match([face], picture) is face
     strangers = landmarker.find(other)
     assert len(strangers) == 1
-    assert person.among(strangers, other) is None
+    assert person.match(strangers, other) is None
 
 
 def test_of_two_who_look_alike_the_nearer_one_is_taken(landmarker, photo, to_picture):
     picture = to_picture(np.hstack([photo, photo]))
     faces = sorted(landmarker.find(picture), key=lambda face: face.landmarks[:, 0].mean())
     person = Person("left")
-    assert person.among(faces, picture) is faces[0]
-    assert person.among(faces, picture, region_of(faces[1].landmarks)) is faces[1]
+    assert person.match(faces, picture) is faces[0]
+    assert person.match(faces, picture, region_of(faces[1].landmarks)) is faces[1]

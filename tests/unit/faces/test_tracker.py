@@ -5,7 +5,7 @@ import pytest
 
 from lipsync.errors import OptionInvalid
 from lipsync.faces.geometry import eye_distance
-from lipsync.faces.tracker import AHEAD, follow
+from lipsync.faces.tracker import LOOK_AHEAD, follow
 
 
 def centres(sightings) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_pictures_are_held_back_by_no_more_than_a_few(landmarker, moved, to_pict
 
     sightings = follow(source(), landmarker, "largest")
     next(sightings)
-    assert len(taken) == AHEAD + 1
+    assert len(taken) == LOOK_AHEAD + 1
     sightings.close()
 
 
@@ -91,21 +91,21 @@ def test_a_tiny_face_is_followed_from_the_first_picture(landmarker, moved, to_pi
     assert all(s.face for s in follow(pictures(to_picture, frames), landmarker, "largest"))
 
 
-def test_a_face_that_slides_out_of_the_picture_is_let_go(landmarker, moved, to_picture):
+def test_a_face_that_slides_out_of_the_frame_is_dropped(landmarker, moved, to_picture):
     frames = [moved(at=(160 + 14 * k, 120)) for k in range(20)]
     seen = [s.face is not None for s in follow(pictures(to_picture, frames), landmarker, "largest")]
     assert all(seen[:8])
     assert not any(seen[-4:])
 
 
-def test_no_pictures_give_nothing_and_a_wrong_choice_is_told(landmarker):
+def test_no_frames_give_nothing_and_an_unknown_selection_is_rejected(landmarker):
     assert list(follow([], landmarker, "largest")) == []
     with pytest.raises(OptionInvalid):
         list(follow([], landmarker, "nicest"))
 
 
 def test_a_face_that_jerks_is_found_where_it_is_not_where_it_was(landmarker, moved, to_picture):
-    """Every place is held for two pictures, as in footage that was brought to a higher rate."""
+    """Every position lasts two frames, as after a rate conversion."""
     dice = np.random.default_rng(5)
     places = np.repeat(np.array([160, 120]) + dice.uniform(-28, 28, (12, 2)), 2, axis=0)
     frames = pictures(to_picture, [moved(tuple(place)) for place in places])

@@ -20,7 +20,7 @@ from lipsync.engines.rewrite.animator import LOOKAHEAD_FRAMES, Animator
 from lipsync.engines.wav2lip.compose import Placement
 from lipsync.engines.wav2lip.inference import FrameJob, GeneratorRunner, limited_batch
 from lipsync.engines.wav2lip.inputs import GeneratorInputs
-from lipsync.faces.landmarker import AT_ONCE, Landmarker
+from lipsync.faces.landmarker import PARALLEL_FRAMES, Landmarker
 from lipsync.faces.region import region_of
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.models.session import RunInfo
@@ -57,7 +57,7 @@ class Hybrid:
             self._sample.observe(frame, face, crop)
 
     def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
-        lookahead = BUFFER_BYTES // self._frame_bytes - half_window(scene.rate) - AT_ONCE - 2
+        lookahead = BUFFER_BYTES // self._frame_bytes - half_window(scene.rate) - PARALLEL_FRAMES - 2
         lookahead = min(MAX_LOOKAHEAD, max(MIN_LOOKAHEAD, lookahead))
         pending: deque[Frame] = deque()
         with closing(self._motion(frames, scene, pending)) as rows:
@@ -84,7 +84,7 @@ class Hybrid:
     def _read(
         self, results: Iterator[tuple[FrameJob[Placement | None], Float32 | None]], scene: Scene, landmarker: Landmarker
     ) -> Generator[tuple[Frame, Float32 | None], None, None]:
-        """Each frame with the motion of its generated face, None without a face; AT_ONCE faces are read in parallel."""
+        """Each frame with the motion of its generated face, None without a face; read in parallel."""
         reader = MouthReader(landmarker, self._basis, self._animator.closed_mouth())
         correction = self._sample.correction(reader)
         faces = SmoothedFaces(scene.track)
@@ -96,13 +96,13 @@ class Hybrid:
             return row if row is None or correction is None else correction(row)
 
         readings: deque[tuple[Frame, Future[Float32 | None]]] = deque()
-        pool = ThreadPoolExecutor(AT_ONCE, "reading")
+        pool = ThreadPoolExecutor(PARALLEL_FRAMES, "reading")
         try:
             for job, generated in results:
                 face = faces.at(job.frame.index)
                 points = None if face is None else face.points
                 readings.append((job.frame, pool.submit(read, job, generated, points)))
-                if len(readings) > AT_ONCE:
+                if len(readings) > PARALLEL_FRAMES:
                     frame, row = readings.popleft()
                     yield frame, row.result()
             while readings:
