@@ -1,4 +1,4 @@
-"""Everything that can be wrong: one clear line, an exit code and a code of its own, nothing left behind."""
+"""Invalid inputs: one clear line, an exit code, an error code, and no file left behind."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ def files(folder: Path) -> dict[Path, int]:
 
 @pytest.fixture
 def fails(tmp_path, speaker, voice, capsys):
-    """Run ``lipsync sync``, which has to fail; gives its exit code, its code and its line."""
+    """Run ``lipsync sync``, which must fail; return its exit code, error code and message."""
 
-    def run(*extra: str, face: Path = speaker, audio: Path = voice, output: Path | None = None) -> tuple[int, str, str]:
+    def run(
+        *extra: str, video: Path = speaker, audio: Path = voice, output: Path | None = None
+    ) -> tuple[int, str, str]:
         output = output or tmp_path / "result" / "out.mp4"
         output.parent.mkdir(exist_ok=True)
         before = files(tmp_path)
-        call = ["sync", "--video", str(face), "--audio", str(audio), "-o", str(output), *extra]
+        call = ["sync", "--video", str(video), "--audio", str(audio), "-o", str(output), *extra]
         code = main(call)
         line = capsys.readouterr().err.splitlines()[-1]
         assert main([*call, "--json"]) == code
-        told = json.loads(capsys.readouterr().out)["error"]
-        assert line == f"lipsync: {told['message']} [{told['code']}]"
+        error = json.loads(capsys.readouterr().out)["error"]
+        assert line == f"lipsync: {error['message']} [{error['code']}]"
         assert files(tmp_path) == before
-        return code, told["code"], told["message"]
+        return code, error["code"], error["message"]
 
     return run
 
 
-@pytest.mark.parametrize("role", ["face", "audio"])
+@pytest.mark.parametrize("role", ["video", "audio"])
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
@@ -52,7 +54,7 @@ def fails(tmp_path, speaker, voice, capsys):
     ],
     ids=["missing", "directory", "zero bytes", "text", "noise"],
 )
-def test_what_is_no_media(tmp_path, fails, role, make, expected):
+def test_a_file_that_is_not_media(tmp_path, fails, role, make, expected):
     path = tmp_path / "thing.mp4"
     make(path)
     code, name, message = fails(**{role: path})
@@ -64,40 +66,40 @@ def test_what_is_no_media(tmp_path, fails, role, make, expected):
 def test_a_truncated_video(tmp_path, fails, speaker, share):
     path = tmp_path / "cut.mp4"
     path.write_bytes(speaker.read_bytes()[: int(speaker.stat().st_size * share)])
-    assert fails(face=path)[:2] == (15, "media_truncated")
+    assert fails(video=path)[:2] == (15, "media_truncated")
 
 
-def test_sound_where_a_picture_is_needed(fails, voice):
-    assert fails(face=voice)[:2] == (16, "no_video_stream")
+def test_audio_given_as_the_video(fails, voice):
+    assert fails(video=voice)[:2] == (16, "no_video_stream")
 
 
-def test_a_picture_where_sound_is_needed(fails, speaker):
+def test_a_silent_video_given_as_the_audio(fails, speaker):
     assert fails(audio=speaker)[:2] == (17, "no_audio_stream")
 
 
 def test_a_tiny_video(tmp_path, fails, make_video):
-    code, name, message = fails(face=make_video(tmp_path / "tiny.mp4", size=(16, 16)))
+    code, name, message = fails(video=make_video(tmp_path / "tiny.mp4", size=(16, 16)))
     assert (code, name) == (19, "frame_too_small")
     assert "16x16" in message
 
 
-def test_a_video_with_nobody_in_it(tmp_path, fails, make_video):
-    code, name, message = fails(face=make_video(tmp_path / "bars.mp4", frames=10))
+def test_a_video_without_a_face(tmp_path, fails, make_video):
+    code, name, message = fails(video=make_video(tmp_path / "bars.mp4", frames=10))
     assert (code, name) == (20, "no_face_found")
     assert "bars.mp4" in message or "face" in message
 
 
-def test_ten_milliseconds_of_sound(tmp_path, fails, make_sound):
+def test_ten_milliseconds_of_audio(tmp_path, fails, make_sound):
     assert fails(audio=make_sound(tmp_path / "a.wav", np.zeros(160, np.int16)))[:2] == (21, "audio_too_short")
 
 
-def test_sound_that_is_not_a_number(tmp_path, fails, make_sound):
+def test_audio_with_nan(tmp_path, fails, make_sound):
     samples = np.zeros(16_000, np.float32)
     samples[800:900] = np.nan
     assert fails(audio=make_sound(tmp_path / "a.wav", samples))[:2] == (22, "audio_invalid")
 
 
-def test_sound_that_is_clipped_beyond_use(tmp_path, fails, make_sound):
+def test_clipped_audio(tmp_path, fails, make_sound):
     square = np.where(np.arange(16_000) % 40 < 20, 32767, -32768).astype(np.int16)
     code, name, message = fails(audio=make_sound(tmp_path / "a.wav", square))
     assert (code, name) == (23, "audio_clipped")
@@ -108,31 +110,31 @@ def test_sound_that_is_clipped_beyond_use(tmp_path, fails, make_sound):
     "extra",
     [("--engine", "magic"), ("--face-select", "nicest"), ("--codec", "theora9"), ("--crf", "99"), ("--preset", "soon")],
 )
-def test_options_that_make_no_sense(fails, extra):
+def test_invalid_options(fails, extra):
     code, name, message = fails(*extra)
     assert (code, name) == (24, "option_invalid")
     assert extra[1] in message
 
 
-def test_an_output_that_cannot_be(tmp_path, fails, speaker):
+def test_an_impossible_output(tmp_path, fails, speaker):
     assert fails(output=tmp_path / "result" / "out.txt")[:2] == (24, "option_invalid")
     assert fails(output=Path("/proc/nowhere/out.mp4").parent.parent / "out.mp4")[:2] == (30, "output_unwritable")
 
 
-def test_output_into_a_directory_that_is_not_there(tmp_path, speaker, voice, capsys):
+def test_output_into_a_missing_directory(tmp_path, speaker, voice, capsys):
     output = tmp_path / "nowhere" / "out.mp4"
     assert main(["sync", "--video", str(speaker), "--audio", str(voice), "-o", str(output)]) == 30
-    assert "there is no directory" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("extra", [(), ("--overwrite",)])
 def test_output_over_input(tmp_path, fails, speaker, voice, extra):
-    face = tmp_path / "face.mp4"
-    face.write_bytes(speaker.read_bytes())
-    assert fails(*extra, face=face, output=face)[:2] == (31, "output_is_input")
+    video = tmp_path / "video.mp4"
+    video.write_bytes(speaker.read_bytes())
+    assert fails(*extra, video=video, output=video)[:2] == (31, "output_is_input")
     other = tmp_path / "same.mp4"
-    other.hardlink_to(face)
-    assert fails(*extra, face=face, output=other)[:2] == (31, "output_is_input")
+    other.hardlink_to(video)
+    assert fails(*extra, video=video, output=other)[:2] == (31, "output_is_input")
 
 
 def command(*arguments: object) -> list[str]:
@@ -157,7 +159,7 @@ def test_a_full_disk(tmp_path, speaker, voice, engine):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize("after", [0.2, 1.0, 3.0])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_ends_it_without_a_file(tmp_path, speaker, make_sound, number, code, after):
+def test_ctrl_c_leaves_no_file(tmp_path, speaker, make_sound, number, code, after):
     long = make_sound(tmp_path / "long.wav", np.zeros(16_000 * 600, np.int16))
     output = tmp_path / "result" / "out.mp4"
     output.parent.mkdir()
@@ -166,7 +168,7 @@ def test_ctrl_c_ends_it_without_a_file(tmp_path, speaker, make_sound, number, co
         time.sleep(after)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    if after > 0.5:  # before that Python may still be starting
+    if after > 0.5:  # earlier, Python may still be starting
         assert process.returncode == code
         assert err.splitlines()[-1] == "lipsync: stopped; nothing was written [cancelled]"
     assert list(output.parent.iterdir()) == []

@@ -90,7 +90,7 @@ def test_a_checkpoint_lives_in_the_store_from_import_to_removal(checkpoint, tmp_
     assert main(["models", "import", str(checkpoint), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["name"], told["kind"], told["state"]) == ("wav2lip-own", "generator", "ready")
-    assert told["form"] == "torch legacy"
+    assert told["format"] == "torch legacy"
 
     assert main(["models", "list"]) == 0
     line = capsys.readouterr().out.splitlines()[-1]

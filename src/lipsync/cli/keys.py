@@ -1,11 +1,11 @@
-"""``lipsync keys``: who may use the service."""
+"""``lipsync keys``: create, list and revoke API keys."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
-from lipsync.cli.runtime import add_action, opened, started
+from lipsync.cli.runtime import add_action, service_settings, task_store
 from lipsync.errors import TaskMissing
 from lipsync.monitor import Monitor
 
@@ -13,51 +13,56 @@ SCOPES = ("tasks:read", "tasks:write", "admin")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    parser.description = "API keys of the service."
+    parser.description = "Creates, lists and revokes API keys of the service."
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    create = add_action(actions, "create", run_create, "make a key; its secret is shown once")
-    create.add_argument("name", metavar="NAME", help="whose it is, for the list")
-    create.add_argument("--scope", action="append", choices=SCOPES, help="may be given more than once (both tasks:…)")
-    told = "what signs the webhook calls about a key's tasks, for their receiver"
-    secret = add_action(actions, "webhook-secret", run_webhook_secret, told)
-    secret.add_argument("id", metavar="ID", nargs="?", help="without: about the tasks of a service that wants no keys")
-    add_action(actions, "list", run_list, "tell which keys there are")
-    revoke = add_action(actions, "revoke", run_revoke, "a key is good no more")
-    revoke.add_argument("id", metavar="ID")
+    create = add_action(actions, "create", run_create, "create an API key and print its secret once")
+    create.add_argument("name", metavar="NAME", help="name shown in lists, such as the owner")
+    create.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        help="scope to grant; repeatable (default: tasks:read and tasks:write)",
+    )
+    text = "print the secret that signs the webhooks of a key's tasks"
+    secret = add_action(actions, "webhook-secret", run_webhook_secret, text)
+    secret.add_argument("id", metavar="ID", nargs="?", help="key ID (default: that of a service without keys)")
+    add_action(actions, "list", run_list, "list API keys")
+    revoke = add_action(actions, "revoke", run_revoke, "revoke an API key")
+    revoke.add_argument("id", metavar="ID", help="key ID, as shown by lipsync keys list")
 
 
 def run_create(options: argparse.Namespace, monitor: Monitor) -> int:
-    with started() as settings:
+    with service_settings() as settings:
         from lipsync.bootstrap import now, open_tasks, secret_of
         from lipsync.tasks.secrets import webhook_secret
 
         with open_tasks(settings) as store:
-            own = secret_of(settings)  # before there is a key whose secret nobody would be shown if this failed
+            root_secret = secret_of(settings)  # may fail, so before a key exists whose secret would never be shown
             key_id, secret = store.create_key(options.name, options.scope or SCOPES[:2], now())
-        signs = webhook_secret(own, key_id)
+        signing_secret = webhook_secret(root_secret, key_id)
     if options.json:
-        print(json.dumps({"id": key_id, "secret": secret, "webhook_secret": signs}))
+        print(json.dumps({"id": key_id, "secret": secret, "webhook_secret": signing_secret}))
     else:
-        print(f"{secret}\nKeep it: it cannot be shown again. It is sent as: Authorization: Bearer {secret[:8]}…")
-        print(f"Webhook calls about its tasks are signed with: {signs}")
+        print(f"{secret}\nStore it now; it cannot be shown again. Send it as: Authorization: Bearer {secret[:8]}…")
+        print(f"Webhooks of its tasks are signed with: {signing_secret}")
     return 0
 
 
 def run_webhook_secret(options: argparse.Namespace, monitor: Monitor) -> int:
-    with started() as settings:
+    with service_settings() as settings:
         from lipsync.bootstrap import open_tasks, secret_of
         from lipsync.tasks.secrets import webhook_secret
 
         with open_tasks(settings) as store:
             if options.id is not None and options.id not in [key.id for key in store.list_keys()]:
-                raise TaskMissing(f"there is no key {options.id}")
-        signs = webhook_secret(secret_of(settings), options.id)
-    print(json.dumps({"webhook_secret": signs}) if options.json else signs)
+                raise TaskMissing(f"API key {options.id} does not exist; see lipsync keys list")
+        signing_secret = webhook_secret(secret_of(settings), options.id)
+    print(json.dumps({"webhook_secret": signing_secret}) if options.json else signing_secret)
     return 0
 
 
 def run_list(options: argparse.Namespace, monitor: Monitor) -> int:
-    with opened() as (store, _):
+    with task_store() as (store, _):
         keys = store.list_keys()
     rows = [
         {
@@ -73,15 +78,14 @@ def run_list(options: argparse.Namespace, monitor: Monitor) -> int:
         print(json.dumps(rows))
         return 0
     for key in keys:
-        state = "revoked" if key.revoked_at else "good"
+        state = "revoked" if key.revoked_at else "active"
         print(f"{key.id}  {state:<7}  {key.created_at:%Y-%m-%d}  {','.join(key.scopes):<22}  {key.name}")
     return 0
 
 
 def run_revoke(options: argparse.Namespace, monitor: Monitor) -> int:
-    with opened() as (store, now):
+    with task_store() as (store, now):
         if not store.revoke_key(options.id, now):
-            raise TaskMissing(f"there is no good key {options.id}")
-    if options.json:
-        print(json.dumps({"revoked": options.id}))
+            raise TaskMissing(f"API key {options.id} does not exist or is already revoked; see lipsync keys list")
+    print(json.dumps({"revoked": options.id}) if options.json else f"{options.id}: revoked")
     return 0

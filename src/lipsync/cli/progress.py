@@ -1,4 +1,4 @@
-"""What a person sees of a running job."""
+"""Progress display of a running job: a bar on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import TextIO
 
 from lipsync.monitor import Progress
 
-REDRAW = 0.1  # seconds between two looks of the bar
-LINES = 10.0  # seconds between two lines where there is no terminal
-BAR = 24
+REDRAW_INTERVAL = 0.1  # seconds, on a terminal
+LINE_INTERVAL = 10.0  # seconds, elsewhere
+BAR_CHARS = 24
 STAGES = {
-    "listen": "listening",
-    "track": "finding the face",
-    "render": "moving the mouth",
+    "listen": "analysing audio",
+    "track": "tracking faces",
+    "render": "rendering",
     "enhance": "enhancing",
-    "offsets": "copying with other offsets",
+    "offsets": "writing copies",
     "download": "downloading",
-    "check": "checking",
+    "check": "verifying",
     "convert": "converting",
-    "fetch": "fetching",
+    "fetch": "downloading",
     "upload": "uploading",
 }
-IN_BYTES = ("download", "check", "fetch", "upload")
+BYTE_STAGES = ("download", "check", "fetch", "upload")
 MEGABYTE = 1e6
 
 
 class Display:
-    """Progress on a stream: a bar that redraws itself on a terminal, a line now and then elsewhere."""
+    """Progress callback that writes to a stream (default: standard error)."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -41,7 +41,8 @@ class Display:
         now = time.monotonic()
         finished = progress.total is not None and progress.done >= progress.total
         changed = progress.stage != self._stage
-        if not (changed or finished) and now - self._drawn < (REDRAW if self._terminal else LINES):
+        interval = REDRAW_INTERVAL if self._terminal else LINE_INTERVAL
+        if not (changed or finished) and now - self._drawn < interval:
             return
         if not self._terminal and finished and not changed:
             return
@@ -49,7 +50,7 @@ class Display:
         self._draw(describe(progress))
 
     def clear(self) -> None:
-        """Take the bar off the screen."""
+        """Erase the bar from the terminal."""
         if self._terminal and self._drawn:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
@@ -63,22 +64,22 @@ class Display:
 
 
 def describe(progress: Progress) -> str:
-    """One line: the stage, a bar, how much of how much, rate and time left."""
+    """Format one line: stage, bar, amount, rate and time left."""
     name = STAGES.get(progress.stage, progress.stage)
     if progress.stage == "listen":
         return name
     total = progress.total or 0
-    filled = min(BAR, BAR * progress.done // total) if total else 0
-    bar = "█" * filled + "·" * (BAR - filled)
+    filled = min(BAR_CHARS, BAR_CHARS * progress.done // total) if total else 0
+    bar = "█" * filled + "·" * (BAR_CHARS - filled)
     return f"{name:<17} {bar} {_amount(progress)}"
 
 
 def _amount(progress: Progress) -> str:
     left = progress.seconds_left
     time_left = "" if left is None else f"  {int(left) // 60}:{int(left) % 60:02d} left"
-    if progress.stage == "convert":  # steps of unlike length, which foretell nothing
+    if progress.stage == "convert":  # steps differ in length, so a rate would mislead
         return f"step {progress.done} of {progress.total or '?'}"
-    if progress.stage in IN_BYTES:
+    if progress.stage in BYTE_STAGES:
         total = "?" if progress.total is None else f"{progress.total / MEGABYTE:.1f}"
         return f"{progress.done / MEGABYTE:.1f}/{total} MB  {progress.rate / MEGABYTE:.1f} MB/s{time_left}"
     return f"{progress.done}/{progress.total or '?'} frames  {progress.rate:.0f} frames/s{time_left}"

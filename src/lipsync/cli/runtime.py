@@ -1,4 +1,4 @@
-"""What the commands of the service have in common: their extra, the settings, the log."""
+"""Shared setup of the service's commands: extra, settings, logging, task store."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ if TYPE_CHECKING:
     from lipsync.settings import Settings
     from lipsync.tasks.store import TaskStore
 
-TALKATIVE = {
+NOISY_LOGGERS = {
     "alembic": logging.WARNING,
     "uvicorn": logging.WARNING,
     "kombu": logging.ERROR,
     "botocore": logging.WARNING,
 }
-HINT = 'the service needs its extra: pip install "lip-sync-service[service]"'
+MISSING_EXTRA = 'the service requires an extra. Run: pip install "lip-sync-service[service]"'
 
 
 @contextmanager
-def started(**given: Any) -> Iterator[Settings]:
-    """The settings, ``given`` ones first, with a log as they want it. Raises ExtraMissing, SettingInvalid."""
+def service_settings(**overrides: Any) -> Iterator[Settings]:
+    """Load the settings and configure logging. Raises ExtraMissing, SettingInvalid."""
     try:
         from lipsync.settings import load_settings
     except ImportError as exc:
-        raise ExtraMissing(HINT) from exc
-    settings = load_settings(**given)
+        raise ExtraMissing(MISSING_EXTRA) from exc
+    settings = load_settings(**overrides)
     logging.basicConfig(level=settings.log_level, handlers=[_handler(settings)], force=True)
-    for name, level in TALKATIVE.items():
+    for name, level in NOISY_LOGGERS.items():
         logging.getLogger(name).setLevel(level)
     try:
         yield settings
     except ImportError as exc:
-        raise ExtraMissing(HINT) from exc
+        raise ExtraMissing(MISSING_EXTRA) from exc
 
 
 @contextmanager
-def opened() -> Iterator[tuple[TaskStore, datetime]]:
-    """The store of tasks, and the time. Raises ExtraMissing, SettingInvalid, StorageFailed."""
-    with started() as settings:
+def task_store() -> Iterator[tuple[TaskStore, datetime]]:
+    """Open the task store; yield it and the current time. Raises ExtraMissing, SettingInvalid, StorageFailed."""
+    with service_settings() as settings:
         from lipsync.bootstrap import now, open_tasks
 
         with open_tasks(settings) as store:
             yield store, now()
 
 
-def add_action(actions: Any, name: str, run: Callable[..., int], told: str) -> argparse.ArgumentParser:
-    """A subcommand that prints for people, or JSON for programs."""
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+def add_action(actions: Any, name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+    """Add a subcommand with the help ``text`` and the arguments --json and --debug."""
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--debug", action="store_true", help="show where an unexpected failure comes from")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an unexpected failure")
     parser.set_defaults(run=run)
     return parser
 

@@ -1,4 +1,4 @@
-"""``lipsync serve``: the whole service on one machine, or its API beside workers elsewhere."""
+"""``lipsync serve``: run the REST API, with a built-in worker if there is no broker."""
 
 from __future__ import annotations
 
@@ -17,32 +17,40 @@ if TYPE_CHECKING:
 
     from lipsync.settings import Settings
 
-PATIENCE = 5  # seconds that answers under way have at the end
+SHUTDOWN_TIMEOUT = 5  # seconds for responses in progress
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Runs the REST API. Without LIPSYNC_BROKER_URL a worker runs beside it and nothing else is needed; "
-        "with it, lipsync worker runs wherever there is work to be done. Settings come from LIPSYNC_* in the "
-        "environment, or from a file .env; lipsync settings lists them."
+        "Runs the REST API. Without LIPSYNC_BROKER_URL it starts a worker as well, so nothing else is needed; with "
+        "a broker, start lipsync worker on each processing machine. Reads its settings from LIPSYNC_* variables or a "
+        "file .env; see lipsync settings."
     )
-    parser.add_argument("--host", default=None, help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=None, help="port to listen on (8000)")
-    parser.add_argument("--debug", action="store_true", help="show where an unexpected failure comes from")
+    parser.add_argument(
+        "--host", default=None, metavar="ADDRESS", help="IP address to listen on (default: $LIPSYNC_HOST or 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=None,
+        metavar="PORT",
+        help="TCP port to listen on, 0 to 65535 (default: $LIPSYNC_PORT or 8000)",
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an unexpected failure")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.cli.runtime import started
+    from lipsync.cli.runtime import service_settings
 
-    given = {name: getattr(options, name) for name in ("host", "port") if getattr(options, name) is not None}
-    with started(**given) as settings:
+    overrides = {name: getattr(options, name) for name in ("host", "port") if getattr(options, name) is not None}
+    with service_settings(**overrides) as settings:
         serve(settings)
     return 0
 
 
 def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. Raises SettingInvalid, StorageFailed, OutputUnwritable before it starts."""
+    """Serve until SIGTERM or SIGINT. Raises SettingInvalid, StorageFailed, OutputUnwritable at startup."""
     from lipsync.api.app import create_app
     from lipsync.api.state import Services
     from lipsync.bootstrap import now, open_storage, open_tasks, secret_of
@@ -62,12 +70,12 @@ def serve(settings: Settings) -> None:
             Services(settings, store, storage, notifier.notify, now, partial(webhook_secret, secret), links)
         )
         if settings.keys_required and not any(key.revoked_at is None for key in store.list_keys()):
-            logging.getLogger(__name__).warning("there is no API key yet; lipsync keys create NAME makes one")
-        same = {"LIPSYNC_HOST": settings.host, "LIPSYNC_PORT": str(settings.port)}  # they may have come by the flags
+            logging.getLogger(__name__).warning("no API key exists. Run: lipsync keys create NAME")
+        environment = {"LIPSYNC_HOST": settings.host, "LIPSYNC_PORT": str(settings.port)}  # flags override variables
         if settings.broker_url:
             stack.enter_context(recovering(store, notifier.notify, now, is_full=notifier.is_full))
         else:
-            stack.enter_context(supervised(same))
+            stack.enter_context(supervised(environment))
         _listen(app, settings)
 
 
@@ -77,7 +85,7 @@ def _listen(app: FastAPI, settings: Settings) -> None:
     class Server(uvicorn.Server):
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
-            """As uvicorn does it, but a signal that was obeyed is not raised once more at the end."""
+            """Handle signals as uvicorn does, but do not raise them again after the shutdown."""
             before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
             try:
                 yield
@@ -92,7 +100,7 @@ def _listen(app: FastAPI, settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=PATIENCE,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )
     logging.getLogger(__name__).info("listening on %s", settings.address)
     Server(config).run()

@@ -16,9 +16,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.cli.runtime import started
+    from lipsync.cli.runtime import service_settings
 
-    with started() as settings:
+    with service_settings() as settings:
         from lipsync.settings import redacted, setting_infos
 
         rows = [(info, redacted(getattr(settings, info.field))) for info in setting_infos()]

@@ -1,4 +1,4 @@
-"""``lipsync smoke-test``: one task against a running service, as a client does it, and a check of its outputs."""
+"""``lipsync smoke-test``: run one task on a running service, as a client would, and check its results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from lipsync.cli.client import HOME, KEY, Service, downloaded, kinds
+from lipsync.cli.client import API_KEY_VARIABLE, DEFAULT_URL, ServiceClient, download_output, error_classes
 from lipsync.cli.progress import MEGABYTE, Display
 from lipsync.errors import (
     ChecksumMismatch,
@@ -33,50 +33,52 @@ from lipsync.monitor import Monitor, Progress
 if TYPE_CHECKING:
     from lipsync.types import VideoClip
 
-LOOK = 0.5  # seconds between two looks at the task
-SILENCE = 30.0  # seconds that the service may be away while a task runs: it may be starting again
-SOUND_SLACK = Fraction(1, 10)  # seconds: an encoder's frame, and the silence that it begins with
+POLL_INTERVAL = 0.5  # seconds
+MAX_OUTAGE = 30.0  # seconds without a response while a task runs: the service may be restarting
+AUDIO_TOLERANCE = Fraction(1, 10)  # seconds: one frame of the encoder and its priming silence
 FINAL_VARIANT, PLAIN_VARIANT = "final", "plain"
-FINAL = ("completed", "failed", "cancelled")
+FINAL_STATUSES = ("completed", "failed", "cancelled")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Uploads a face and a voice to a running service, has a task made of them, downloads each result "
-        "and checks it. Without files it brings its own. Ends with 0, or with the code of the first failure."
+        "Uploads a video and an audio file to a running service, runs a task, downloads the results and checks them. "
+        "Uses bundled media unless files are given. Exit code: 0, or that of the first failure."
     )
-    parser.add_argument("--task-id", default=None, metavar="ID", help="run this task again instead of a new one")
-    parser.add_argument("--url", default=HOME, help=f"where the service is ({HOME})")
-    parser.add_argument("--key", default=None, help=f"API key; better in the environment, as {KEY}")
-    parser.add_argument("--video", type=Path, default=None, metavar="FILE", help="a video or a photo with a face")
-    parser.add_argument("--audio", type=Path, default=None, metavar="FILE", help="a sound file, or a video's sound")
-    parser.add_argument("--engine", action="append", metavar="NAME", help="may be given more than once (rewrite)")
-    parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for the task to end (600)")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    parser.add_argument("--debug", action="store_true", help="show where an unexpected failure comes from")
+    add = parser.add_argument
+    add("--task-id", default=None, metavar="ID", help="run this task again instead of creating one")
+    add("--url", default=DEFAULT_URL, help=f"base URL of the service (default: {DEFAULT_URL})")
+    add("--key", default=None, help=f"API key (default: ${API_KEY_VARIABLE}, which keeps it out of process lists)")
+    add("--video", type=Path, default=None, metavar="FILE", help="video or photo with a face (default: bundled)")
+    add("--audio", type=Path, default=None, metavar="FILE", help="audio file, or video with audio (default: bundled)")
+    add("--engine", action="append", metavar="NAME", help="engine to run; repeatable (default: rewrite)")
+    add("--timeout", type=float, default=600, metavar="SECONDS", help="time limit for the task (default: 600)")
+    add("--json", action="store_true", help="print the result as one JSON object")
+    add("--debug", action="store_true", help="show the traceback of an unexpected failure")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
-    """Raises what the service refuses and what the task fails with, by their codes; ChecksumMismatch, TimedOut."""
-    _check(options)
-    began = time.monotonic()
+    """Run the test. Raises the service's and the task's errors by their codes, ChecksumMismatch, TimedOut."""
+    _check_options(options)
+    start = time.monotonic()
     report = Report(silent=options.json)
-    service = Service(options.url, options.key if options.key is not None else os.environ.get(KEY, ""))
-    with tempfile.TemporaryDirectory(prefix="lipsync-e2e-") as made, report.display(monitor):
-        folder = Path(made)
-        report.ok("service", f"{service.url} has {', '.join(service.ask('GET', '/v1/options')['engines'])}")
-        sound: Fraction | None = None
+    service = ServiceClient(
+        options.url, options.key if options.key is not None else os.environ.get(API_KEY_VARIABLE, "")
+    )
+    with tempfile.TemporaryDirectory(prefix="lipsync-smoke-test-") as folder, report.display(monitor):
+        report.ok("service", f"{service.url} has {', '.join(service.request('GET', '/v1/options')['engines'])}")
+        audio_seconds: Fraction | None = None
         if options.task_id is not None:
-            task = again(options.task_id, service, report)
+            task = rerun_task(options.task_id, service, report)
         else:
-            wish, sound = ordered(options, service, report)
-            task = created(wish, service, report)
-        task = followed(task, service, options.timeout, monitor)
+            request, audio_seconds = prepare_request(options, service, report)
+            task = create_task(request, service, report)
+        task = wait_for_task(task, service, options.timeout, monitor)
         report.ok("completed", f"attempt {task['attempts']}")
-        for told in task["outputs"]:
-            check_output(told, task, sound, service, folder, monitor, report)
-    seconds = round(time.monotonic() - began, 1)
+        for output in task["outputs"]:
+            check_output(output, task, audio_seconds, Path(folder), monitor, report)
+    seconds = round(time.monotonic() - start, 1)
     if options.json:
         print(json.dumps({"task_id": task["id"], "seconds": seconds, "checks": [asdict(c) for c in report.checks]}))
     else:
@@ -84,13 +86,13 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check_options(options: argparse.Namespace) -> None:
     if options.timeout <= 0:
-        raise OptionInvalid("--timeout has to be more than no time")
+        raise OptionInvalid("--timeout must be more than 0 seconds")
     if options.task_id is not None and (options.video or options.audio or options.engine):
-        raise OptionInvalid("--task-id brings its own face, audio and engines")
+        raise OptionInvalid("--task-id cannot be combined with --video, --audio or --engine")
     if (options.video is None) != (options.audio is None):
-        raise OptionInvalid("--video and --audio are given together, or neither")
+        raise OptionInvalid("--video and --audio must be given together")
     for path in (options.video, options.audio):
         if path is not None and not path.is_file():
             raise FileMissing(f"{path}: no such file")
@@ -98,42 +100,45 @@ def _check(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, and what was found. There are only those that passed: the first other one is raised."""
+    """A passed check and its finding; a failed one is raised as an error."""
 
     name: str
     found: str
 
 
 class Report:
-    """The checks so far, told as they pass unless ``silent``, and the progress between them."""
+    """Passed checks, printed as they pass unless ``silent``, with progress in between."""
 
     def __init__(self, *, silent: bool) -> None:
         self.checks: list[Check] = []
-        self._show = None if silent else Display()
+        self._display = None if silent else Display()
 
     def ok(self, name: str, found: str) -> None:
+        """Record a passed check."""
         self.checks.append(Check(name, found))
-        if self._show is not None:
-            self._show.clear()
+        if self._display is not None:
+            self._display.clear()
             print(f"ok  {name:<12} {found}", flush=True)
 
     @contextmanager
     def display(self, monitor: Monitor) -> Iterator[None]:
-        """Show what the monitor is told, and take it off the screen at the end."""
-        if self._show is None:
+        """Show the monitor's progress within the block."""
+        if self._display is None:
             yield
             return
-        monitor.call(self._show)
+        monitor.call(self._display)
         try:
             yield
         finally:
-            self._show.clear()
+            self._display.clear()
 
 
-def ordered(options: argparse.Namespace, service: Service, report: Report) -> tuple[dict[str, Any], Fraction]:
-    """What the task is to be made of, uploaded, and how many seconds of sound that is.
+def prepare_request(
+    options: argparse.Namespace, service: ServiceClient, report: Report
+) -> tuple[dict[str, Any], Fraction]:
+    """Upload the inputs; return the body of a new task and the audio's duration in seconds.
 
-    Raises InputError, and as Service.
+    Raises InputError, and as ServiceClient.
     """
     from lipsync.demo import demo_media
     from lipsync.media.probe import audio_of, probe
@@ -144,150 +149,158 @@ def ordered(options: argparse.Namespace, service: Service, report: Report) -> tu
             media = stack.enter_context(demo_media())
             video, audio = media.clip, media.voice
         duration = audio_of(probe(audio)).duration
-        return {"engines": options.engine or ["rewrite"]} | uploaded(video, audio, service, report), duration
+        return {"engines": options.engine or ["rewrite"]} | upload_inputs(video, audio, service, report), duration
 
 
-def uploaded(video: Path, audio: Path, service: Service, report: Report) -> dict[str, Any]:
-    """Upload both inputs and return them as a task's request names them. Raises ChecksumMismatch, and as Service."""
+def upload_inputs(video: Path, audio: Path, service: ServiceClient, report: Report) -> dict[str, Any]:
+    """Upload both files; return the inputs of a task's body. Raises ChecksumMismatch, and as ServiceClient."""
     inputs: dict[str, Any] = {}
     for name, path in (("video", video), ("audio", audio)):
-        told = service.upload(path)
-        if sha256_of(path) != told["sha256"]:
-            raise ChecksumMismatch(f"{path}: the service has something else than was sent")
-        report.ok("upload", f"{path.name}, {told['bytes'] / MEGABYTE:.2f} MB, arrived whole")
-        inputs[name] = {"upload": told["id"]}
+        upload = service.upload(path)
+        if sha256_of(path) != upload["sha256"]:
+            raise ChecksumMismatch(f"{path}: the service received different content")
+        report.ok("upload", f"{path.name}, {upload['bytes'] / MEGABYTE:.2f} MB, checksum matches")
+        inputs[name] = {"upload": upload["id"]}
     return inputs
 
 
-def created(wish: Mapping[str, Any], service: Service, report: Report) -> dict[str, Any]:
-    """A new task, asked for twice with one Idempotency-Key. Raises ChecksumMismatch if that makes two."""
-    once = {"Idempotency-Key": f"e2e-{uuid.uuid4().hex}"}
-    task = service.ask("POST", "/v1/tasks", wish, once)
-    if (other := service.ask("POST", "/v1/tasks", wish, once)["id"]) != task["id"]:
-        raise ChecksumMismatch(f"one Idempotency-Key made two tasks, {task['id']} and {other}")
-    report.ok("created", f"task {task['id']}, once for two requests")
+def create_task(body: Mapping[str, Any], service: ServiceClient, report: Report) -> dict[str, Any]:
+    """Create a task with two requests of one Idempotency-Key. Raises ChecksumMismatch if that creates two."""
+    headers = {"Idempotency-Key": f"smoke-test-{uuid.uuid4().hex}"}
+    task = service.request("POST", "/v1/tasks", body, headers)
+    if (repeated := service.request("POST", "/v1/tasks", body, headers)["id"]) != task["id"]:
+        raise ChecksumMismatch(f"one Idempotency-Key created two tasks, {task['id']} and {repeated}")
+    report.ok("created", f"task {task['id']}, one for two requests")
     return task
 
 
-def again(task_id: str, service: Service, report: Report) -> dict[str, Any]:
-    """The task, queued again if it failed or was cancelled; of a completed one, a new task like it.
+def rerun_task(task_id: str, service: ServiceClient, report: Report) -> dict[str, Any]:
+    """Retry a failed or cancelled task, create a copy of a completed one, or return an unfinished one.
 
-    Raises TaskMissing, and OptionInvalid where an address of the completed one's is shown without its secrets only.
+    Raises TaskMissing, and OptionInvalid for a completed task whose addresses the service redacts.
     """
     path = f"/v1/tasks/{quote(task_id, safe='')}"
-    task = service.ask("GET", path)
+    task = service.request("GET", path)
     if task["status"] == "completed":
-        wish = {name: _source(task[name]) for name in ("video", "audio")}
-        return created(wish | {"engines": task["engines"], "options": task["options"]}, service, report)
-    if task["status"] in FINAL:
+        body = {name: _input_of(task[name]) for name in ("video", "audio")}
+        return create_task(body | {"engines": task["engines"], "options": task["options"]}, service, report)
+    if task["status"] in FINAL_STATUSES:
         report.ok("retried", f"task {task['id']}, which was {task['status']}")
-        return service.ask("POST", f"{path}/retry")
+        return service.request("POST", f"{path}/retry")
     report.ok("found", f"task {task['id']} is {task['status']}")
     return task
 
 
-def _source(told: Mapping[str, Any]) -> dict[str, str]:
-    if told["upload"] is not None:
-        return {"upload": told["upload"]}
-    if told["url"].endswith("..."):
-        raise OptionInvalid(f"{told['url']}: the service does not tell the rest of that address, so no new task has it")
-    return {"url": told["url"]} | ({"sha256": told["sha256"]} if told["sha256"] else {})
+def _input_of(source: Mapping[str, Any]) -> dict[str, str]:
+    if source["upload"] is not None:
+        return {"upload": source["upload"]}
+    if source["url"].endswith("..."):
+        raise OptionInvalid(f"{source['url']}: the service redacts this address, so the task cannot be copied")
+    return {"url": source["url"]} | ({"sha256": source["sha256"]} if source["sha256"] else {})
 
 
-def followed(task: dict[str, Any], service: Service, timeout: float, monitor: Monitor) -> dict[str, Any]:
-    """The task once it is completed. Raises TimedOut after ``timeout`` seconds, what it failed with, FetchFailed if
-    the service is away for long."""
-    began = heard = time.monotonic()
-    since: dict[str, float] = {}
-    while task["status"] not in FINAL:
+def wait_for_task(task: dict[str, Any], service: ServiceClient, timeout: float, monitor: Monitor) -> dict[str, Any]:
+    """Wait until the task is completed, and check that all its results exist.
+
+    Raises TimedOut after ``timeout`` seconds, the task's own error, FetchFailed after a long outage of the service.
+    """
+    start = last_response = time.monotonic()
+    stage_starts: dict[str, float] = {}
+    while task["status"] not in FINAL_STATUSES:
         monitor.check()
-        if time.monotonic() - began > timeout:
-            raise TimedOut(f"task {task['id']} is {task['status']} after {timeout:g} s; it goes on without us")
-        time.sleep(LOOK)
+        if time.monotonic() - start > timeout:
+            raise TimedOut(f"task {task['id']} is {task['status']} after {timeout:g} s; it continues on the service")
+        time.sleep(POLL_INTERVAL)
         try:
-            task = service.ask("GET", f"/v1/tasks/{task['id']}")
+            task = service.request("GET", f"/v1/tasks/{task['id']}")
         except FetchFailed:
-            if time.monotonic() - heard > SILENCE:
+            if time.monotonic() - last_response > MAX_OUTAGE:
                 raise
             continue
-        heard = time.monotonic()
-        if shown := task["progress"]:
-            seconds = heard - since.setdefault(shown["stage"], heard)
-            monitor.report(Progress(shown["stage"], shown["done"], shown["total"], seconds))
-    if task["status"] == "cancelled":
-        raise TransitionForbidden(f"task {task['id']} was cancelled by somebody")
-    if task["status"] == "failed":
-        problem = task["error"]
-        raise kinds().get(problem["code"], LipsyncError)(f"task {task['id']} failed: {problem['message']}")
-    wanted = [(engine, variant) for engine in task["engines"] for variant in variants(task)]
-    made = [(output["engine"], output["variant"]) for output in task["outputs"]]
-    extra = set(made) - set(wanted) - {(engine, FINAL_VARIANT) for engine in task["engines"]}
-    if set(wanted) - set(made) or extra or len(made) > len(set(made)):
-        raise ChecksumMismatch(f"task {task['id']} has the results {sorted(made)}, not {sorted(wanted)}")
+        last_response = time.monotonic()
+        if progress := task["progress"]:
+            seconds = last_response - stage_starts.setdefault(progress["stage"], last_response)
+            monitor.report(Progress(progress["stage"], progress["done"], progress["total"], seconds))
+    _check_completed(task)
     return task
 
 
-def variants(task: Mapping[str, Any]) -> Iterator[str]:
-    """What there has to be of each engine; where enhancing failed with one, others may have a final result as well."""
+def _check_completed(task: Mapping[str, Any]) -> None:
+    if task["status"] == "cancelled":
+        raise TransitionForbidden(f"task {task['id']} was cancelled")
+    if task["status"] == "failed":
+        error = task["error"]
+        raise error_classes().get(error["code"], LipsyncError)(f"task {task['id']} failed: {error['message']}")
+    expected = {(engine, variant) for engine in task["engines"] for variant in expected_variants(task)}
+    optional = {(engine, FINAL_VARIANT) for engine in task["engines"]}
+    actual = [(output["engine"], output["variant"]) for output in task["outputs"]]
+    if expected - set(actual) or set(actual) - expected - optional or len(actual) > len(set(actual)):
+        raise ChecksumMismatch(f"task {task['id']} has the results {sorted(actual)}, expected {sorted(expected)}")
+
+
+def expected_variants(task: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the variants that every engine must have; some may have a final one where enhancing failed for others."""
     from lipsync.media.av_offset import av_offset_name
 
-    options, step = task["options"], task["enhancement"]["status"]
-    asked = bool(options.get("enhance") or options.get("upscale"))
-    if not asked or step == "completed":
+    options, status = task["options"], task["enhancement"]["status"]
+    enhanced = bool(options.get("enhance") or options.get("upscale"))
+    if not enhanced or status == "completed":
         yield FINAL_VARIANT
-    if asked:
+    if enhanced:
         yield PLAIN_VARIANT
     for offset in dict.fromkeys(options.get("offset_copies") or ()):
         yield av_offset_name(Fraction(offset, 1000))
 
 
 def check_output(
-    told: Mapping[str, Any],
+    output: Mapping[str, Any],
     task: Mapping[str, Any],
-    sound: Fraction | None,
-    service: Service,
+    audio_seconds: Fraction | None,
     folder: Path,
     monitor: Monitor,
     report: Report,
 ) -> None:
-    """Download a result and look at it. Raises ChecksumMismatch, FetchFailed, and what is wrong with a broken file."""
+    """Download a result and check it. Raises ChecksumMismatch, FetchFailed, and InputError for a broken file."""
     from lipsync.media.probe import probe_video
 
-    variant = "" if told["variant"] == FINAL_VARIANT else f"-{told['variant']}"
-    name, target = f"{told['engine']}{variant}", folder / "result.mp4"
-    size, digest = downloaded(told, target, monitor)
-    _same(name, "bytes", size, told["size"])
-    _same(name, "SHA-256", digest, told["sha256"])
-    report.ok(name, f"{size / MEGABYTE:.2f} MB as announced, sha256 {digest[:12]}")
-    clip = probe_video(target)
-    frames = (task["performance"] or {}).get("frames")
-    report.ok(name, check_clip(clip, told, name, frames, sound))
+    variant = "" if output["variant"] == FINAL_VARIANT else f"-{output['variant']}"
+    name, target = f"{output['engine']}{variant}", folder / "result.mp4"
+    size, sha256 = download_output(output, target, monitor)
+    _check_equal(name, "bytes", size, output["size"])
+    _check_equal(name, "SHA-256", sha256, output["sha256"])
+    report.ok(name, f"{size / MEGABYTE:.2f} MB, checksum matches, sha256 {sha256[:12]}")
+    frame_count = (task["performance"] or {}).get("frames")
+    report.ok(name, check_clip(probe_video(target), output, name, frame_count, audio_seconds))
 
 
-def check_clip(clip: VideoClip, told: Mapping[str, Any], name: str, frames: int | None, sound: Fraction | None) -> str:
-    """What is in a result, in words. Raises ChecksumMismatch if it is not what was announced, or not as long as the
-    sound, seconds; NoVideoStream, NoAudioStream."""
+def check_clip(
+    clip: VideoClip, output: Mapping[str, Any], name: str, frame_count: int | None, audio_seconds: Fraction | None
+) -> str:
+    """Compare a result with the task's record and the audio's duration in seconds; return a one-line description.
+
+    Raises ChecksumMismatch, NoAudioStream.
+    """
     from lipsync.media.probe import audio_of
 
     video, audio = clip.video, audio_of(clip)
-    slack = 1 / video.rate
-    _same(name, "width and height", (video.width, video.height), (told["width"], told["height"]))
-    _close(name, video.duration, Fraction(told["duration"]), slack, "was announced")
-    _close(name, video.duration, audio.duration, slack + SOUND_SLACK, "its own sound has")
-    if frames is not None:
-        _same(name, "frames", video.frame_count, frames)
-    words = f"{video.width}x{video.height}, {video.frame_count} frames, {float(video.duration):.2f} s"
-    if sound is None:
-        return words
-    _close(name, video.duration, sound, slack, "the sound has")
-    return f"{words}; the sound has {float(sound):.2f} s"
+    tolerance = 1 / video.rate
+    _check_equal(name, "width and height", (video.width, video.height), (output["width"], output["height"]))
+    _check_close(name, video.duration, Fraction(output["duration"]), tolerance, "the task's record")
+    _check_close(name, video.duration, audio.duration, tolerance + AUDIO_TOLERANCE, "its own audio")
+    if frame_count is not None:
+        _check_equal(name, "frames", video.frame_count, frame_count)
+    text = f"{video.width}x{video.height}, {video.frame_count} frames, {float(video.duration):.2f} s"
+    if audio_seconds is None:
+        return text
+    _check_close(name, video.duration, audio_seconds, tolerance, "the audio")
+    return f"{text}; audio {float(audio_seconds):.2f} s"
 
 
-def _same(name: str, what: str, found: object, wanted: object) -> None:
-    if found != wanted:
-        raise ChecksumMismatch(f"the result of {name} has {what} {found}, not {wanted}")
+def _check_equal(name: str, quantity: str, actual: object, expected: object) -> None:
+    if actual != expected:
+        raise ChecksumMismatch(f"{name}: expected {quantity} {expected}, got {actual}")
 
 
-def _close(name: str, found: Fraction, wanted: Fraction, slack: Fraction, whose: str) -> None:
-    if abs(found - wanted) > slack:
-        raise ChecksumMismatch(f"the result of {name} lasts {float(found):.3f} s; {whose} {float(wanted):.3f} s")
+def _check_close(name: str, actual: Fraction, expected: Fraction, tolerance: Fraction, source: str) -> None:
+    if abs(actual - expected) > tolerance:
+        raise ChecksumMismatch(f"{name}: expected {float(expected):.3f} s as {source}, got {float(actual):.3f} s")

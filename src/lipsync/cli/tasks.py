@@ -1,4 +1,4 @@
-"""``lipsync tasks``: the service's tasks, looked at and changed where its database is."""
+"""``lipsync tasks``: manage tasks on a host that can reach the task database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lipsync.cli.runtime import add_action, opened
+from lipsync.cli.runtime import add_action, task_store
 from lipsync.errors import OptionInvalid
 from lipsync.monitor import Monitor
 
@@ -17,37 +17,43 @@ if TYPE_CHECKING:
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    parser.description = "The service's tasks."
+    parser.description = "Manages tasks on a host that can reach the task database."
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    listed = add_action(actions, "list", run_list, "the newest tasks")
-    listed.add_argument("--status", default=None, help="only those that are queued, failed, …")
-    listed.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
-    for name, command, told in (
-        ("show", run_show, "everything about one task, with its log"),
+    listed = add_action(actions, "list", run_list, "list tasks, newest first")
+    listed.add_argument("--status", default=None, help="list only tasks with this status, such as queued or failed")
+    listed.add_argument("--limit", type=int, default=20, metavar="N", help="maximum number of tasks (default: 20)")
+    for name, command, text in (
+        ("show", run_show, "show one task with its log"),
         ("retry", run_retry, "queue a failed or cancelled task again"),
-        ("cancel", run_cancel, "stop a task"),
+        ("cancel", run_cancel, "cancel a task"),
     ):
-        add_action(actions, name, command, told).add_argument("id", metavar="ID")
-    prune = add_action(actions, "prune", run_prune, "delete tasks that ended long ago, and their results")
-    prune.add_argument("--days", type=float, default=None, help="how long ago (LIPSYNC_RETENTION_DAYS)")
+        add_action(actions, name, command, text).add_argument("id", metavar="ID", help="task ID")
+    prune = add_action(actions, "prune", run_prune, "delete old finished tasks and their results")
+    prune.add_argument(
+        "--days",
+        type=float,
+        default=None,
+        metavar="DAYS",
+        help="minimum age since they finished (default: $LIPSYNC_RETENTION_DAYS)",
+    )
 
 
 def run_list(options: argparse.Namespace, monitor: Monitor) -> int:
-    with opened() as (store, _):
+    with task_store() as (store, _):
         page = store.list(status=_status(options.status), limit=options.limit)
     if options.json:
         print(json.dumps([as_json(task) for task in page.tasks]))
         return 0
     for task in page.tasks:
         error = f"  {task.error.code}" if task.error else ""
-        if (lacking := task.enhancement.error) is not None and task.enhancement.status == "failed":
-            error += f"  not enhanced: {lacking.code}"
+        if (failure := task.enhancement.error) is not None and task.enhancement.status == "failed":
+            error += f"  not enhanced: {failure.code}"
         print(f"{task.id}  {task.status:<11}  {task.created_at:%Y-%m-%d %H:%M}  {','.join(task.engines)}{error}")
     return 0
 
 
 def run_show(options: argparse.Namespace, monitor: Monitor) -> int:
-    with opened() as (store, _):
+    with task_store() as (store, _):
         task, lines = store.get(options.id), store.logs(options.id, limit=1000)
     if options.json:
         print(json.dumps(as_json(task) | {"log": [asdict(line) | {"at": line.at.isoformat()} for line in lines]}))
@@ -55,54 +61,54 @@ def run_show(options: argparse.Namespace, monitor: Monitor) -> int:
     for name, value in as_json(task).items():
         print(f"{name:<17} {value if isinstance(value, str) else json.dumps(value)}")
     for line in lines:
-        about = f" {line.output}:" if line.output else ""
-        print(f"{line.at:%H:%M:%S} {line.level}{about} {line.message}")
+        output = f" {line.output}:" if line.output else ""
+        print(f"{line.at:%H:%M:%S} {line.level}{output} {line.message}")
     return 0
 
 
 def run_retry(options: argparse.Namespace, monitor: Monitor) -> int:
-    with opened() as (store, now):
-        return _told(store.retry(options.id, now), options)
+    with task_store() as (store, now):
+        return _print_status(store.retry(options.id, now), options)
 
 
 def run_cancel(options: argparse.Namespace, monitor: Monitor) -> int:
-    with opened() as (store, now):
-        return _told(store.request_cancel(options.id, now), options)
+    with task_store() as (store, now):
+        return _print_status(store.request_cancel(options.id, now), options)
 
 
 def run_prune(options: argparse.Namespace, monitor: Monitor) -> int:
     from lipsync.bootstrap import now, open_storage, open_tasks
-    from lipsync.cli.runtime import started
+    from lipsync.cli.runtime import service_settings
     from lipsync.tasks.prune import prune
 
-    with started() as settings, open_tasks(settings) as store, open_storage(settings) as storage:
+    with service_settings() as settings, open_tasks(settings) as store, open_storage(settings) as storage:
         days = settings.retention_days if options.days is None else options.days
-        gone = prune(store, storage, settings.data_dir / "uploads", now() - timedelta(days=days))
-    print(json.dumps({"pruned": gone}) if options.json else f"{gone} tasks pruned")
+        count = prune(store, storage, settings.data_dir / "uploads", now() - timedelta(days=days))
+    print(json.dumps({"pruned": count}) if options.json else f"deleted {count} tasks")
     return 0
 
 
 def as_json(task: Task) -> dict[str, Any]:
-    """Every field of a task as plain values, times in ISO 8601."""
+    """Convert every field of a task to plain values, times in ISO 8601."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: plain(part) for name, part in value.items()}
+            return {name: plain(item) for name, item in value.items()}
         return value.isoformat() if isinstance(value, datetime) else value
 
-    told: dict[str, Any] = plain(asdict(task))
-    return told
+    fields: dict[str, Any] = plain(asdict(task))
+    return fields
 
 
-def _status(word: str | None) -> Status | None:
+def _status(name: str | None) -> Status | None:
     from lipsync.tasks.task import Status
 
-    if word is not None and word not in set(Status):
-        raise OptionInvalid(f"no task is {word}; there are {', '.join(Status)}")
-    return None if word is None else Status(word)
+    if name is not None and name not in set(Status):
+        raise OptionInvalid(f"invalid --status {name!r}: expected one of {', '.join(Status)}")
+    return None if name is None else Status(name)
 
 
-def _told(task: Task, options: argparse.Namespace) -> int:
-    wish = " (asked to stop)" if task.cancel_requested and task.lease_owner else ""
-    print(json.dumps(as_json(task)) if options.json else f"{task.id}: {task.status}{wish}")
+def _print_status(task: Task, options: argparse.Namespace) -> int:
+    note = " (cancellation requested)" if task.cancel_requested and task.lease_owner else ""
+    print(json.dumps(as_json(task)) if options.json else f"{task.id}: {task.status}{note}")
     return 0

@@ -1,4 +1,4 @@
-"""``lipsync worker``: does the service's tasks until it is told to end."""
+"""``lipsync worker``: process the service's tasks until stopped."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from lipsync.monitor import Monitor
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Does the tasks of the service, one after the other, until SIGTERM or Ctrl-C; then the one in hand "
-        "is handed back. Settings come from LIPSYNC_* in the environment, or from a file .env."
+        "Processes the service's tasks one after the other until SIGTERM or Ctrl-C; the current task then "
+        "returns to the queue. Reads its settings from LIPSYNC_* variables or a file .env; see lipsync settings."
     )
-    parser.add_argument("--debug", action="store_true", help="show where an unexpected failure comes from")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an unexpected failure")
     parser.add_argument("--until-parent-ends", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.cli.runtime import started
+    from lipsync.cli.runtime import service_settings
 
-    with started() as settings:
+    with service_settings() as settings:
         if settings.gpu is not None:
-            # Read when a runtime is loaded, which is later; counted as nvidia-smi counts.
+            # CUDA reads these when a runtime loads, which is later; PCI order is that of nvidia-smi.
             os.environ |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(settings.gpu)}
         from lipsync.worker.run import run_worker
 
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 
 
 def _end_with_parent() -> None:
-    """Standard input is a pipe whose other end the parent holds: it ends when the parent does, however that ends."""
+    """Stop when standard input closes: it is a pipe from the parent, so it closes however the parent ends."""
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

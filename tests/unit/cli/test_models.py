@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "models"
 
 
-def test_the_list_has_a_line_for_each_with_its_licence(folder, capsys):
+def test_the_list_has_a_line_for_each_with_its_license(folder, capsys):
     assert main(["models", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [[name, entry.kind] for name, entry in CATALOGUE.items()]
@@ -33,20 +33,20 @@ def test_the_list_has_a_line_for_each_with_its_licence(folder, capsys):
 
 def test_the_list_for_programs(folder, capsys):
     assert main(["models", "list", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["folder"] == str(folder)
-    assert {model["name"]: (model["kind"], model["state"], model["accepted"]) for model in told["models"]} == {
+    listing = json.loads(capsys.readouterr().out)
+    assert listing["folder"] == str(folder)
+    assert {model["name"]: (model["kind"], model["state"], model["accepted"]) for model in listing["models"]} == {
         name: (entry.kind, "not here", False) for name, entry in CATALOGUE.items()
     }
 
 
-def test_an_option_goes_before_the_environment(folder, tmp_path, capsys):
+def test_an_option_overrides_the_environment(folder, tmp_path, capsys):
     assert main(["models", "where", "--models-dir", str(tmp_path / "other")]) == 0
     assert main(["models", "where"]) == 0
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "other"), str(folder)]
 
 
-def test_a_licence_is_shown_and_has_to_be_agreed_to(folder, capsys):
+def test_a_license_is_shown_and_must_be_accepted(folder, capsys):
     assert main(["models", "fetch", "wav2lip"]) == 49
     out, err = capsys.readouterr()
     assert RESEARCH in out
@@ -63,7 +63,7 @@ def test_without_onnx_nothing_is_downloaded(folder, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["fetch", "nonsense"], 40, "there are wav2lip, wav2lip-gan"),
         (["verify", "wav2lip"], 40, "models list"),
@@ -74,11 +74,11 @@ def test_without_onnx_nothing_is_downloaded(folder, capsys, monkeypatch):
         (["import", "."], 11, "not a file"),
     ],
 )
-def test_what_is_not_there(folder, capsys, arguments, code, told):
+def test_a_missing_model(folder, capsys, arguments, code, message):
     assert main(["models", *arguments]) == code
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert main(["models", *arguments, "--json"]) == code
-    assert told in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert message in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
 def test_a_web_page_that_was_saved_as_weights(folder, tmp_path, capsys):
@@ -87,9 +87,9 @@ def test_a_web_page_that_was_saved_as_weights(folder, tmp_path, capsys):
     assert "web page" in capsys.readouterr().err
 
 
-def test_an_empty_store_has_nothing_to_verify(folder, capsys):
+def test_verifying_an_empty_store(folder, capsys):
     assert main(["models", "verify"]) == 0
-    assert "nothing to verify" in capsys.readouterr().out
+    assert "no models installed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["models"], ["models", "fetch"], ["models", "nonsense"]])

@@ -11,20 +11,20 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_one_line_tells_stage_frames_rate_and_time_left():
+def test_a_line_has_stage_frames_rate_and_time_left():
     line = describe(Progress("render", 100, 400, 4.0))
-    assert "moving the mouth" in line
+    assert "rendering" in line
     assert "100/400 frames" in line
     assert "25 frames/s" in line
     assert "0:12 left" in line
     assert line.count("█") * 3 == line.count("·")
 
 
-def test_a_length_that_is_not_known():
+def test_an_unknown_total():
     assert "7/? frames" in describe(Progress("track", 7, None, 1.0))
 
 
-def test_files_are_told_in_megabytes():
+def test_files_are_measured_in_megabytes():
     line = describe(Progress("download", 109_000_000, 436_000_000, 10.0))
     assert "downloading" in line
     assert "109.0/436.0 MB  10.9 MB/s  0:30 left" in line
@@ -40,7 +40,7 @@ def test_a_terminal_gets_a_bar_that_is_taken_away():
     display.clear()
     drawn = stream.getvalue()
     assert "\n" not in drawn
-    assert drawn.count("frames/s") == 2  # the first, and the one that ends it: the others came too soon
+    assert drawn.count("frames/s") == 2  # the first and the last; the others were too early
     assert drawn.endswith("\r\x1b[K")
 
 

@@ -29,20 +29,20 @@ def elsewhere(tmp_path, monkeypatch):
 def test_settings_are_listed_without_secrets(monkeypatch, capsys):
     monkeypatch.setenv("LIPSYNC_S3_SECRET_KEY", "hush")
     assert main(["settings"]) == 0
-    told = capsys.readouterr().out
-    assert "LIPSYNC_LEASE_SECONDS=60\n" in told
-    assert "hush" not in told
+    output = capsys.readouterr().out
+    assert "LIPSYNC_LEASE_SECONDS=60\n" in output
+    assert "hush" not in output
     assert main(["settings", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["LIPSYNC_PORT"]["value"] == "8000"
 
 
-def test_a_setting_that_is_wrong_is_one_line(monkeypatch, capsys):
+def test_an_invalid_setting_is_reported_on_one_line(monkeypatch, capsys):
     monkeypatch.setenv("LIPSYNC_PORT", "high")
     assert main(["settings"]) == 60
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_keys_are_made_listed_and_revoked(capsys):
+def test_keys_are_created_listed_and_revoked(capsys):
     assert main(["keys", "create", "a person", "--scope", "admin", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["secret"].startswith("lsk_")
@@ -56,7 +56,7 @@ def test_keys_are_made_listed_and_revoked(capsys):
     assert "revoked" in capsys.readouterr().out
 
 
-def test_what_signs_webhooks_is_told_with_a_new_key_and_again(capsys, tmp_path):
+def test_the_webhook_secret_is_printed_with_a_new_key_and_again(capsys, tmp_path):
     assert main(["keys", "create", "ann", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["webhook_secret"].startswith("whsec_")
@@ -66,15 +66,15 @@ def test_what_signs_webhooks_is_told_with_a_new_key_and_again(capsys, tmp_path):
     assert main(["keys", "webhook-secret", made["id"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"webhook_secret": made["webhook_secret"]}
     assert main(["keys", "create", "bob"]) == 0
-    told = capsys.readouterr().out
-    assert "whsec_" in told
-    assert made["webhook_secret"] not in told
+    output = capsys.readouterr().out
+    assert "whsec_" in output
+    assert made["webhook_secret"] not in output
     assert main(["keys", "webhook-secret"]) == 0
     assert capsys.readouterr().out not in (made["webhook_secret"] + "\n", "\n")
-    assert main(["keys", "webhook-secret", "nobody"]) == 61
+    assert main(["keys", "webhook-secret", "unknown"]) == 61
 
 
-def test_tasks_are_looked_at_and_changed(capsys, tmp_path):
+def test_tasks_are_listed_and_changed(capsys, tmp_path):
     from lipsync.bootstrap import now, open_tasks
     from lipsync.settings import load_settings
     from lipsync.tasks.task import NewTask, Source
@@ -90,13 +90,13 @@ def test_tasks_are_looked_at_and_changed(capsys, tmp_path):
     assert "queued" in capsys.readouterr().out
     assert main(["tasks", "show", task.id]) == 0
     assert "https://example.org/a.mp4" in capsys.readouterr().out
-    assert main(["tasks", "show", "nobody"]) == 61
+    assert main(["tasks", "show", "unknown"]) == 61
     assert main(["tasks", "list", "--status", "sleeping"]) == 24
     assert main(["tasks", "prune", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"pruned": 0}
 
 
-def test_how_far_enhancing_is_stands_in_what_is_told_of_a_task(capsys, tmp_path):
+def test_a_tasks_enhancement_is_shown(capsys, tmp_path):
     source, now = Source("url", "http://a.example/v"), datetime.now(UTC)
     migrate(f"sqlite:///{tmp_path / 'data' / 'tasks.db'}")
     with open_store(f"sqlite:///{tmp_path / 'data' / 'tasks.db'}") as store:
@@ -104,15 +104,15 @@ def test_how_far_enhancing_is_stands_in_what_is_told_of_a_task(capsys, tmp_path)
         store.claim(task.id, "w", timedelta(minutes=1), now)
         store.set_enhancement(task.id, "w", EnhanceStatus.PROCESSING, None, now)
         store.set_enhancement(task.id, "w", EnhanceStatus.FAILED, TaskFailure("out_of_memory", "full", False), now)
-    for told in (["--json"], []):
-        assert main(["tasks", "show", task.id, *told]) == 0
+    for flags in (["--json"], []):
+        assert main(["tasks", "show", task.id, *flags]) == 0
     first, *rest = capsys.readouterr().out.splitlines()
     enhancement = json.loads(first)["enhancement"]
     assert (enhancement["status"], enhancement["finished_at"]) == ("failed", now.isoformat())
     assert any(line.startswith("enhancement") and "out_of_memory" in line for line in rest)
 
 
-def test_a_line_of_the_log_as_json():
+def test_a_log_record_as_json():
     record = logging.LogRecord("lipsync.x", logging.WARNING, "", 0, "task %s: %s", ("7", "lost"), None)
     record.task = "7"
     line = json.loads(JsonLines().format(record))

@@ -1,4 +1,4 @@
-"""``lipsync smoke-test`` against the service as a user starts it, and against one that publishes something else."""
+"""``lipsync smoke-test`` against a real service, and against one that publishes another file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync.cli import smoke_test as e2e
-from lipsync.cli.client import Service
+from lipsync.cli import smoke_test
+from lipsync.cli.client import ServiceClient
 from lipsync.cli.exit_codes import exit_code_of
 from lipsync.errors import (
     AddressForbidden,
@@ -45,16 +45,16 @@ def free_port() -> int:
 
 
 def run(*arguments: str) -> int:
-    """The command, as the command line would start it."""
+    """Run the command as the command line does."""
     parser = argparse.ArgumentParser()
-    e2e.add_to(parser)
+    smoke_test.add_to(parser)
     options = parser.parse_args(arguments)
     return int(options.run(options, Monitor()))
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A service that runs, and a key for it."""
+    """A running service and a key for it."""
 
     url: str
     key: str
@@ -63,13 +63,13 @@ class Running:
         return run("--url", self.url, "--key", self.key, *arguments)
 
     @property
-    def service(self) -> Service:
-        return Service(self.url, self.key)
+    def service(self) -> ServiceClient:
+        return ServiceClient(self.url, self.key)
 
 
 @dataclass
 class Host:
-    """A folder and a port, and the service that runs there."""
+    """A service on a port, with its data in a folder."""
 
     folder: Path
     port: int
@@ -102,12 +102,12 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    made = Host(tmp_path_factory.mktemp("service"), free_port())
+    running_host = Host(tmp_path_factory.mktemp("service"), free_port())
     try:
-        made.start()
-        yield made
+        running_host.start()
+        yield running_host
     finally:
-        made.kill()
+        running_host.kill()
 
 
 @pytest.fixture(scope="module")
@@ -127,18 +127,18 @@ def wait_for(url: str, log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-def test_files_go_in_and_every_result_is_checked(running, speaker, voice, capsys):
+def test_files_are_uploaded_and_every_result_is_checked(running, speaker, voice, capsys):
     engines = ("--engine", "rewrite", "--engine", "passthrough")
     assert running.run("--video", str(speaker), "--audio", str(voice), *engines) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines[:-1]] == [
         "service", "upload", "upload", "created", "completed", "rewrite", "rewrite", "passthrough", "passthrough",
     ]  # fmt: skip
-    assert lines[-2].endswith("320x240, 50 frames, 2.00 s; the sound has 2.00 s")
+    assert lines[-2].endswith("320x240, 50 frames, 2.00 s; audio 2.00 s")
     assert running.key not in "".join(lines)
 
 
-def test_without_files_it_brings_its_own_and_a_completed_task_is_made_again(running, capsys, monkeypatch):
+def test_without_files_it_uses_bundled_ones_and_copies_a_completed_task(running, capsys, monkeypatch):
     monkeypatch.setenv("LIPSYNC_API_KEY", running.key)
     assert run("--url", running.url + "/", "--json") == 0
     first = json.loads(capsys.readouterr().out)
@@ -152,8 +152,8 @@ def test_without_files_it_brings_its_own_and_a_completed_task_is_made_again(runn
 def test_enhanced_results_and_copies_are_checked_as_well(running, speaker, voice, capsys):
     video, audio = ({"upload": running.service.upload(path)["id"]} for path in (speaker, voice))
     options = {"upscale": "2:lanczos", "offset_copies": [40]}
-    wish = {"video": video, "audio": audio, "engines": ["passthrough"], "options": options}
-    task = running.service.ask("POST", "/v1/tasks", wish)
+    body = {"video": video, "audio": audio, "engines": ["passthrough"], "options": options}
+    task = running.service.request("POST", "/v1/tasks", body)
     assert running.run("--task-id", task["id"], "--json") == 0
     names = [check["name"] for check in json.loads(capsys.readouterr().out)["checks"]]
     assert names[-6:] == [
@@ -164,8 +164,8 @@ def test_enhanced_results_and_copies_are_checked_as_well(running, speaker, voice
 
 def test_a_failed_task_is_retried_and_what_it_fails_with_is_raised(running, voice, capsys):
     sound = {"upload": running.service.upload(voice)["id"]}
-    wish = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": sound, "engines": ["passthrough"]}
-    task = running.service.ask("POST", "/v1/tasks", wish)
+    body = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": sound, "engines": ["passthrough"]}
+    task = running.service.request("POST", "/v1/tasks", body)
     for found in ("found", "retried"):
         with pytest.raises(AddressForbidden, match=f"task {task['id']} failed") as raised:
             running.run("--task-id", task["id"])
@@ -178,20 +178,18 @@ def test_a_cancelled_task_is_tried_again_and_one_that_takes_too_long_is_left(run
     with pytest.raises(TimedOut) as raised:
         running.run("--video", str(speaker), "--audio", str(long), "--engine", "passthrough", "--timeout", "0.5")
     task_id = str(raised.value).split()[1]
-    running.service.ask("POST", f"/v1/tasks/{task_id}/cancel")
-    with pytest.raises(TransitionForbidden, match="cancelled by somebody"):
-        e2e.followed(running.service.ask("GET", f"/v1/tasks/{task_id}"), running.service, 20, Monitor())
+    running.service.request("POST", f"/v1/tasks/{task_id}/cancel")
+    with pytest.raises(TransitionForbidden, match="was cancelled"):
+        smoke_test.wait_for_task(running.service.request("GET", f"/v1/tasks/{task_id}"), running.service, 20, Monitor())
 
 
-def test_a_service_that_is_killed_and_comes_back_meanwhile_does_not_disturb_it(
-    host, running, speaker, tmp_path, make_sound, capsys
-):
+def test_it_survives_a_restart_of_the_service(host, running, speaker, tmp_path, make_sound, capsys):
     sound = make_sound(tmp_path / "minute.wav", np.zeros(16_000 * 60, np.int16))
     seen: list[str] = []
 
     def interrupt() -> None:
         while not seen:
-            tasks = running.service.ask("GET", "/v1/tasks?status=processing")["tasks"]
+            tasks = running.service.request("GET", "/v1/tasks?status=processing")["tasks"]
             seen.extend(task["status"] for task in tasks)
             time.sleep(0.05)
         host.kill()
@@ -208,21 +206,21 @@ def test_a_service_that_is_killed_and_comes_back_meanwhile_does_not_disturb_it(
     assert "completed    attempt" in capsys.readouterr().out
 
 
-def test_what_is_refused_is_told_without_the_key(running, voice, capsys):
-    with pytest.raises(SettingInvalid, match="does not let it in") as raised:
-        run("--url", running.url, "--key", "lsk_nobodys")
-    assert "nobodys" not in str(raised.value)
-    with pytest.raises(SettingInvalid, match="that is no API key"):
+def test_a_refusal_does_not_reveal_the_key(running, voice, capsys):
+    with pytest.raises(SettingInvalid, match="denied access") as raised:
+        run("--url", running.url, "--key", "lsk_wrong")
+    assert "lsk_wrong" not in str(raised.value)
+    with pytest.raises(SettingInvalid, match="malformed API key"):
         run("--url", running.url, "--key", "secret\nline")
     with pytest.raises(TaskMissing, match="does not exist"):
         running.run("--task-id", "0192f0c1")
     with pytest.raises(OptionInvalid, match="request_invalid"):
         running.run("--video", str(voice), "--audio", str(voice), "--engine", "nonsense")
-    assert "nobodys" not in "".join(capsys.readouterr())
+    assert "lsk_wrong" not in "".join(capsys.readouterr())
 
 
-def test_it_says_at_once_that_nobody_is_there():
-    with pytest.raises(FetchFailed, match="no answer"):
+def test_an_absent_service_is_reported_at_once():
+    with pytest.raises(FetchFailed, match="no response"):
         run("--url", f"http://127.0.0.1:{free_port()}")
 
 
@@ -238,7 +236,7 @@ def test_it_says_at_once_that_nobody_is_there():
         (("--video", "nowhere.mp4", "--audio", "nowhere.wav"), FileMissing),
     ],
 )
-def test_a_command_that_makes_no_sense_is_refused_before_anything_is_asked(arguments, error):
+def test_invalid_options_are_refused_before_the_first_request(arguments, error):
     with pytest.raises(error) as raised:
         run(*arguments)
     assert "secret" not in str(raised.value)
@@ -246,11 +244,11 @@ def test_a_command_that_makes_no_sense_is_refused_before_anything_is_asked(argum
 
 @dataclass(frozen=True, slots=True)
 class Impostor:
-    """A place where something is published."""
+    """A server that publishes another file."""
 
     url: str
 
-    def told(self, content: bytes, **other: object) -> dict[str, object]:
+    def output(self, content: bytes, **other: object) -> dict[str, object]:
         whole = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         return (
             {"engine": "passthrough", "variant": "final", "url": self.url, "width": 192, "height": 96, "duration": 1.2}
@@ -273,7 +271,7 @@ def impostor(published) -> Iterator[Impostor]:
             self.wfile.write(published)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Do not log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Publisher) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -283,41 +281,41 @@ def impostor(published) -> Iterator[Impostor]:
         thread.join()
 
 
-def look(impostor: Impostor, told: dict[str, object], folder: Path, sound: Fraction | None, frames: int | None) -> None:
+def check(output: dict[str, object], folder: Path, audio_seconds: Fraction | None, frames: int | None) -> None:
     task = {"performance": None if frames is None else {"frames": frames}}
-    report = e2e.Report(silent=True)
-    e2e.check_output(told, task, sound, Service("http://127.0.0.1", ""), folder, Monitor(), report)
+    report = smoke_test.Report(silent=True)
+    smoke_test.check_output(output, task, audio_seconds, folder, Monitor(), report)
     assert len(report.checks) == 2
 
 
-def test_a_result_that_is_as_announced_passes(impostor, published, tmp_path):
-    look(impostor, impostor.told(published), tmp_path, Fraction("1.2"), 30)
+def test_a_correct_result_passes(impostor, published, tmp_path):
+    check(impostor.output(published), tmp_path, Fraction("1.2"), 30)
 
 
 @pytest.mark.parametrize(
-    ("other", "sound", "frames", "said"),
+    ("other", "audio_seconds", "frames", "message"),
     [
         ({"size": 7}, None, None, "bytes"),
         ({"sha256": "0" * 64}, None, None, "SHA-256"),
         ({"width": 320}, None, None, "width and height"),
-        ({"duration": 2.0}, None, None, "was announced"),
-        ({}, Fraction(2), None, "the sound has"),
+        ({"duration": 2.0}, None, None, "the task's record"),
+        ({}, Fraction(2), None, "the audio"),
         ({}, Fraction("1.2"), 29, "frames"),
     ],
 )
-def test_a_result_that_is_not_as_announced_is_found_out(impostor, published, tmp_path, other, sound, frames, said):
-    with pytest.raises(ChecksumMismatch, match=said):
-        look(impostor, impostor.told(published, **other), tmp_path, sound, frames)
+def test_a_wrong_result_is_detected(impostor, published, tmp_path, other, audio_seconds, frames, message):
+    with pytest.raises(ChecksumMismatch, match=message):
+        check(impostor.output(published, **other), tmp_path, audio_seconds, frames)
 
 
-def test_a_link_that_leads_nowhere_is_told_without_its_signature(impostor, published, tmp_path):
+def test_a_dead_link_is_reported_without_its_signature(impostor, published, tmp_path):
     for address in ("file:///etc/passwd", f"http://127.0.0.1:{free_port()}/x?signature=hidden"):
         with pytest.raises(FetchFailed) as raised:
-            look(impostor, impostor.told(published, url=address), tmp_path, None, None)
+            check(impostor.output(published, url=address), tmp_path, None, None)
         assert "hidden" not in str(raised.value)
 
 
-def test_the_key_goes_to_the_service_and_not_where_it_may_lead():
+def test_the_key_is_not_sent_to_a_redirects_target():
     heard: list[tuple[str, str | None]] = []
 
     class Redirecting(BaseHTTPRequestHandler):
@@ -328,12 +326,12 @@ def test_the_key_goes_to_the_service_and_not_where_it_may_lead():
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Do not log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        with pytest.raises(FetchFailed, match="what answers there is not the service"):
+        with pytest.raises(FetchFailed, match="not a lipsync service"):
             run("--url", f"http://127.0.0.1:{server.server_port}", "--key", "lsk_mine")
         server.shutdown()
         thread.join()
