@@ -12,10 +12,10 @@ from lipsync.api.auth import check_keys
 from lipsync.api.body_limit import BodyLimitMiddleware
 from lipsync.api.errors import add_handlers, add_schemas
 from lipsync.api.metrics import MetricsMiddleware
-from lipsync.api.routes import events, files, health, legacy, options, tasks, tus, uploads, webhooks
+from lipsync.api.routes import docs, events, files, health, legacy, options, tasks, tus, uploads, webhooks
 from lipsync.api.state import Services, open_state
 
-ROUTES = (tasks, events, webhooks, uploads, tus, files, options, health, legacy)
+ROUTES = (tasks, events, webhooks, uploads, tus, files, options, health, legacy, docs)
 DESCRIPTION = """\
 Send a video or photo and an audio track; get the video back with its mouth re-animated to the audio.
 
@@ -57,7 +57,7 @@ def create_app(services: Services) -> FastAPI:
         description=DESCRIPTION,
         openapi_tags=TAGS,
         generate_unique_id_function=operation_id,
-        docs_url=None,  # FastAPI's pages load third-party scripts into the origin that has the keys
+        docs_url=None,  # FastAPI's own pages load third-party scripts; routes.docs serves a static page
         redoc_url=None,
     )
     app.state.lipsync = open_state(services)

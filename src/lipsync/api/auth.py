@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from fastapi import Depends
+from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
@@ -119,8 +119,9 @@ class RequireScope:
         return caller
 
 
-Reader = Annotated[Caller, Depends(RequireScope("tasks:read"))]
-Writer = Annotated[Caller, Depends(RequireScope("tasks:write"))]
+# The scopes of Security reach the OpenAPI document only; RequireScope checks them.
+Reader = Annotated[Caller, Security(RequireScope("tasks:read"), scopes=["tasks:read"])]
+Writer = Annotated[Caller, Security(RequireScope("tasks:write"), scopes=["tasks:write"])]
 
 
 def allow_metrics(request: Request, state: StateDep, credentials: Token) -> None:

@@ -113,7 +113,7 @@ API_ERRORS: Mapping[str, ErrorKind] = MappingProxyType(
         ),
         "output_missing": ErrorKind(404, "The output does not exist", "Get the task: it lists the outputs that exist."),
         "upload_missing": ErrorKind(
-            404, "The upload does not exist", "Check the id and the API key, or upload the file again."
+            404, "The upload does not exist", "Check the ID and the API key, or upload the file again."
         ),
         "upload_unusable": ErrorKind(
             422, "An upload cannot be used as an input", "Complete the upload, or upload the file again."
@@ -146,6 +146,17 @@ API_ERRORS: Mapping[str, ErrorKind] = MappingProxyType(
         "uploads_exceeded": ErrorKind(429, "The upload quota is exceeded", "Delete uploads that are no longer needed."),
         "streams_exceeded": ErrorKind(429, "The API key has too many event streams", "Close an event stream."),
         "not_ready": ErrorKind(503, "The service is not ready", "Retry later."),
+    }
+)
+
+
+FRAMEWORK_ERRORS: Mapping[str, ErrorKind] = MappingProxyType(
+    {
+        "bad_request": ErrorKind(400, "Bad Request", "Send a body that is valid JSON in UTF-8."),
+        "not_found": ErrorKind(404, "Not Found", "Check the path."),
+        "method_not_allowed": ErrorKind(405, "Method Not Allowed", "Use a method listed in Allow."),
+        "request_invalid": ErrorKind(422, "The request is invalid", "Correct the parts listed in faults."),
+        "internal": ErrorKind(500, "The service failed unexpectedly", "Ask the operator to check the service's log."),
     }
 )
 
@@ -243,9 +254,9 @@ def on_invalid(request: Request, exc: Exception) -> Response:
         for error in exc.errors()
     ]
     detail = "; ".join(f"{fault.where}: {fault.detail}" for fault in faults[:3])
-    remedy = "Correct the parts listed in faults."
+    kind = FRAMEWORK_ERRORS["request_invalid"]
     return problem_response(
-        request, 422, "request_invalid", "The request is invalid", detail, remedy=remedy, faults=faults
+        request, kind.status, "request_invalid", kind.title, detail, remedy=kind.remedy, faults=faults
     )
 
 
@@ -267,7 +278,8 @@ class HttpErrors:
         headers = dict(exc.headers or {})
         if "Allow" in headers:  # the framework lists the methods of the first matching route only
             headers["Allow"] = self._allowed(request.url.path)
-        return problem_response(request, exc.status_code, code, phrase, str(exc.detail), headers=headers)
+        remedy = FRAMEWORK_ERRORS[code].remedy if code in FRAMEWORK_ERRORS else None
+        return problem_response(request, exc.status_code, code, phrase, str(exc.detail), remedy=remedy, headers=headers)
 
     def _allowed(self, path: str) -> str:
         return ", ".join(sorted({m for r in self._routes if r.path_regex.match(path) for m in r.methods or ()}))
@@ -276,7 +288,8 @@ class HttpErrors:
 def on_bug(request: Request, exc: Exception) -> Response:
     """Respond to an unexpected exception. The server logs the traceback; the client learns nothing about it."""
     detail = "unexpected error; the service log contains the details"
-    return problem_response(request, SERVER_ERROR, "internal", "The service failed unexpectedly", detail)
+    kind = FRAMEWORK_ERRORS["internal"]
+    return problem_response(request, kind.status, "internal", kind.title, detail, remedy=kind.remedy)
 
 
 def on_disconnect(request: Request, exc: Exception) -> Response:
@@ -309,6 +322,17 @@ def problems(*statuses: int, keyed: bool = True) -> dict[int | str, dict[str, An
 def describe_status(status: int) -> str:
     """Return the reason phrase of a status; 460 is defined by tus."""
     return "Checksum Mismatch" if status == API_ERRORS["tus_checksum"].status else http.HTTPStatus(status).phrase
+
+
+def error_rows() -> list[tuple[int, str, str, str]]:
+    """Return status, code, title and remedy of every error, in the order of status and code."""
+    rows = [(status, kind.code, kind.title, kind.remedy) for kind, status in STATUS.items()]
+    rows += [
+        (kind.status, code, kind.title, kind.remedy)
+        for kinds in (API_ERRORS, FRAMEWORK_ERRORS)
+        for code, kind in kinds.items()
+    ]
+    return sorted(rows)
 
 
 def add_schemas(schema: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ class TaskRequest(BaseModel):
     video: FromUrl | FromUpload = Field(description="Video or photo of a face.")
     audio: FromUrl | FromUpload = Field(description="Audio file, or video with audio.")
     engines: Engines = Field(default_factory=default_engines, description="Engines; the task has one result of each.")
-    options: Options = Field(default_factory=Options)
+    options: Options = Field(default_factory=Options, description="Options of the task.")
     webhook: WebAddress | None = Field(
         default=None,
         description="Address for a signed call when the task ends: http or https.",
@@ -74,8 +74,8 @@ class EstimateRequest(BaseModel):
     seconds: float = Field(gt=0, le=86_400, description="Duration of the audio in seconds.", examples=[60])
     width: int = Field(ge=16, le=16_384, description="Width of the video in pixels.", examples=[1280])
     height: int = Field(ge=16, le=16_384, description="Height of the video in pixels.", examples=[720])
-    engines: Engines = Field(default_factory=default_engines)
-    options: Options = Field(default_factory=Options)
+    engines: Engines = Field(default_factory=default_engines, description="Engines of the task.")
+    options: Options = Field(default_factory=Options, description="Options of the task.")
 
 
 def new_task(request: TaskRequest, uploads: UploadStore, key_id: str | None, now: datetime) -> NewTask:

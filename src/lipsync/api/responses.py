@@ -13,7 +13,7 @@ from lipsync.pipeline.job import EnhanceStatus
 from lipsync.storage.base import Storage
 from lipsync.tasks.task import Delivery, EnhancementRecord, LogLine, Manifest, Source, Status, Task
 
-TaskId = Annotated[str, Field(description="The task's id.", examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])]
+TaskId = Annotated[str, Field(description="The task's ID.", examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])]
 Bytes = Annotated[int, Field(description="Size in bytes.")]
 Sha256 = Annotated[str, Field(description="SHA-256 in hexadecimal.")]
 FreshLink = Annotated[str, Field(description="A fresh link to the file. It may expire.")]
@@ -23,7 +23,7 @@ class SourceView(BaseModel):
     """An input. Either `url` or `upload` is set."""
 
     url: str | None = Field(default=None, description="URL without credentials and query.")
-    upload: str | None = Field(default=None, description="Id of the upload.")
+    upload: str | None = Field(default=None, description="ID of the upload.")
     sha256: str | None = Field(default=None, description="SHA-256 in hexadecimal, once known.")
     bytes: int | None = Field(default=None, description="Size in bytes, once known.")
 
@@ -147,7 +147,7 @@ class LogPage(BaseModel):
 class DeliveryView(BaseModel):
     """A call to the task's webhook."""
 
-    id: str = Field(description="Id of the call, also sent in its header `Lipsync-Delivery`.")
+    id: str = Field(description="ID of the call, also sent in its header `Lipsync-Delivery`.")
     event: str = Field(description="The event that the call reports.", examples=["task.completed"])
     attempts: int = Field(description="Number of attempts so far.")
     created_at: datetime = Field(description="When the call was queued (UTC).")
@@ -164,9 +164,9 @@ class DeliveryPage(BaseModel):
 
 
 class UploadView(BaseModel):
-    """A complete upload. Use its id as `upload` in a new task."""
+    """A complete upload. Use its ID as `upload` in a new task."""
 
-    id: str = Field(description="The upload's id.", examples=["0f8fad5bd9cb469fa16570867728950e"])
+    id: str = Field(description="The upload's ID.", examples=["0f8fad5bd9cb469fa16570867728950e"])
     bytes: Bytes
     sha256: Sha256
 

@@ -27,7 +27,7 @@ READINESS_TIMEOUT = timedelta(seconds=10)
 class Services:
     """The services behind the API.
 
-    ``announce`` notifies the workers of a task id; it raises LipsyncError or OSError on failure. ``now`` is the clock
+    ``announce`` notifies the workers of a task ID; it raises LipsyncError or OSError on failure. ``now`` is the clock
     (aware, UTC). ``webhook_secret`` returns the signing secret for a key's webhook calls. ``link_secret`` signs links
     to local results; it is empty if results are stored elsewhere.
     """

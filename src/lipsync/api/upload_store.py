@@ -35,7 +35,7 @@ UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload at one moment. ``length`` and ``offset`` are in bytes; ``owner`` is the id of the API key.
+    """An upload at one moment. ``length`` and ``offset`` are in bytes; ``owner`` is the ID of the API key.
 
     ``length`` is None until it is known. ``metadata`` is the client's tus header. ``sha256`` is set once the upload is
     complete. ``committed`` is the number of valid bytes while a checksummed part is being written: if the process
@@ -200,11 +200,11 @@ class UploadStore:
             shutil.rmtree(self.folder / upload_id, ignore_errors=True)
 
     def discard(self, upload: Upload) -> None:
-        """Delete an upload whose id no client knows yet."""
+        """Delete an upload whose ID no client knows yet."""
         shutil.rmtree(self.folder / upload.id, ignore_errors=True)
 
     def prune(self, now: datetime, retention: timedelta) -> list[str]:
-        """Delete expired uploads, and complete ones older than ``retention``; return their ids."""
+        """Delete expired uploads, and complete ones older than ``retention``; return their IDs."""
         return [
             folder.name
             for folder in self._folders()

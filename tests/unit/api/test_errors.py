@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import http
+import json
+import subprocess
+import sys
 
 import pytest
 
@@ -55,6 +58,7 @@ def test_every_failure_is_a_problem(service, method, path, status, code):
     assert problem["instance"] == path.partition("?")[0]
     assert problem["title"]
     assert problem["detail"]
+    assert problem["remedy"]
 
 
 def test_the_allow_header_lists_all_methods_of_a_path(service):
@@ -126,3 +130,53 @@ def test_a_failing_database_is_reported_without_its_address(build, caplog):
     assert answer.headers["retry-after"] == "5"
     assert "unable to open" not in answer.text
     assert "unable to open" in caplog.text
+
+
+WITHOUT_DOCSTRINGS = """
+import json, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from fastapi.testclient import TestClient
+from lipsync.api.app import create_app
+from lipsync.api.errors import error_rows
+from lipsync.api.state import Services
+from lipsync.errors import NoFaceFound
+from lipsync.settings import Settings
+
+class Store:
+    def get(self, task_id):
+        raise NoFaceFound("no face")
+
+settings = Settings(_env_file=None, data_dir=Path(sys.argv[1]), keys_required=False, public_url="http://testserver")
+app = create_app(Services(settings, Store(), None, print, lambda: datetime.now(UTC), str))
+client = TestClient(app)
+problem = client.get("/v1/tasks/x").json()
+operations = [operation for path in app.openapi()["paths"].values() for operation in path.values()]
+print(json.dumps({
+    "docstring": NoFaceFound.__doc__,
+    "title": problem["title"],
+    "remedy": bool(problem["remedy"]),
+    "undocumented": [o["operationId"] for o in operations if not (o.get("summary") and o.get("description"))],
+    "untitled": [code for _, code, title, remedy in error_rows() if not (title and remedy)],
+    "page": client.get("/docs").status_code,
+}))
+"""
+
+
+def test_titles_and_descriptions_do_not_depend_on_docstrings(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-OO", "-W", "ignore", "-c", WITHOUT_DOCSTRINGS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "docstring": None,
+        "title": "No face was detected",
+        "remedy": True,
+        "undocumented": [],
+        "untitled": [],
+        "page": 200,
+    }

@@ -59,7 +59,25 @@ def test_the_document_says_which_operations_need_a_key(document):
 
 
 def test_pages_with_third_party_scripts_are_disabled(service):
-    for path in ("/docs", "/redoc", "/docs/oauth2-redirect"):
+    for path in ("/redoc", "/docs/oauth2-redirect"):
         answer = service.client.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert service.client.get("/openapi.json").headers["content-type"] == "application/json"
+
+
+def test_every_field_and_parameter_has_a_description(document):
+    for name, schema in document["components"]["schemas"].items():
+        assert schema["description"], name
+        for field, part in schema.get("properties", {}).items():
+            assert part.get("description"), f"{name}.{field}"
+    for operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"], f"{operation['operationId']}: {parameter['name']}"
+
+
+def test_summaries_are_phrases_and_descriptions_are_sentences(document):
+    for operation in operations(document):
+        assert not operation["summary"].endswith((".", "?")), operation["operationId"]
+        assert operation["description"].endswith("."), operation["operationId"]
+        for response in operation["responses"].values():
+            assert response["description"] not in ("Successful Response", ""), operation["operationId"]

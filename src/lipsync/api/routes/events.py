@@ -43,7 +43,7 @@ EVENT_SCHEMA = {
     },
 }
 DESCRIPTION = """\
-Sends an event named `task` with the task as JSON at once, and again on every change. The event's id is the task's \
+Sends an event named `task` with the task as JSON at once, and again on every change. The event's ID is the task's \
 `revision`. The stream ends with the event of the final status; a comment is sent every 15 s without an event.
 
 A client that reconnects with `Last-Event-ID` receives only newer revisions, or 204 if there will be none. 429 with \
@@ -108,7 +108,7 @@ async def watch_task(
     caller: Reader,
     request: Request,
     last_event_id: Annotated[
-        str | None, Header(max_length=20, description="Id of the last event received.", examples=["3"])
+        str | None, Header(max_length=20, description="ID of the last event received.", examples=["3"])
     ] = None,
 ) -> Response:
     is_number = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()

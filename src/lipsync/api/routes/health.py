@@ -28,6 +28,7 @@ class Health(BaseModel):
     "/healthz",
     summary="Check that the process is running",
     description="A liveness check. It does not contact the database or the storage.",
+    response_description="The process is running",
     responses=problems(keyed=False),
 )
 def check_health() -> Health:
@@ -39,6 +40,7 @@ def check_health() -> Health:
     summary="Check that the service is ready",
     description="A readiness check of the task store and the storage. The result is cached for 5 s. A 503 response "
     "names the components that do not respond.",
+    response_description="The service is ready",
     responses=problems(keyed=False),
 )
 def check_readiness(state: StateDep) -> Health:
@@ -53,6 +55,7 @@ def check_readiness(state: StateDep) -> Health:
     description="Returns request and task metrics in the Prometheus text format. Without an API key, only requests "
     "from the service's own machine are allowed, and only if it listens on a loopback address. Otherwise the scope "
     "`admin` is required.",
+    response_description="The metrics",
     response_class=PlainTextResponse,
     dependencies=[Depends(allow_metrics)],
     openapi_extra={"security": [{}]},

@@ -58,6 +58,7 @@ class LegacyStatus(BaseModel):
     "/lip_sync_task/",
     summary="Create a task (legacy)",
     description="Creates a task with default options. Equivalent to `POST /v1/tasks` with the two URLs.",
+    response_description="The new task",
     responses=problems(409, 413),
 )
 def create_legacy_task(fields: LegacyTaskRequest, state: StateDep, caller: Writer) -> LegacyTask:
@@ -70,11 +71,12 @@ def create_legacy_task(fields: LegacyTaskRequest, state: StateDep, caller: Write
     "/lip_sync_task/status",
     summary="Get the status of a task (legacy)",
     description="Returns a subset of `GET /v1/tasks/{task_id}`.",
+    response_description="The status",
     responses=problems(404),
 )
 def get_legacy_task_status(
     task_id: Annotated[
-        str, Query(max_length=64, description="The task's id.", examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])
+        str, Query(max_length=64, description="The task's ID.", examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])
     ],
     state: StateDep,
     caller: Reader,

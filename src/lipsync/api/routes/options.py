@@ -45,9 +45,14 @@ class Estimate(BaseModel):
     engines: dict[str, float] = Field(description="Seconds for each engine.")
 
 
-@router.get("/v1/options", summary="List the options of a task", responses=problems())
+@router.get(
+    "/v1/options",
+    summary="List the options of a task",
+    description="Returns the engines, the enhancers, and the options with their ranges and defaults.",
+    response_description="The options",
+    responses=problems(),
+)
 def get_options(caller: Reader) -> OptionsView:
-    """Return the engines, the enhancers, and the options with their ranges and defaults."""
     return OptionsView(
         engines=list(ENGINES),
         restorers={name: entry.licence for name, entry in RESTORERS.items()},
@@ -57,9 +62,14 @@ def get_options(caller: Reader) -> OptionsView:
     )
 
 
-@router.post("/v1/estimate", summary="Estimate the duration of a task", responses=problems(413))
+@router.post(
+    "/v1/estimate",
+    summary="Estimate the duration of a task",
+    description="Returns a rough estimate. The actual time may be half or twice as long, and far shorter on a GPU.",
+    response_description="The estimate",
+    responses=problems(413),
+)
 def estimate_task(body: EstimateRequest, caller: Reader) -> Estimate:
-    """Return a rough estimate: the actual time may be half or twice as long, and far shorter on a GPU."""
     options = body.options.model_dump(mode="json")
     check_options(options, body.engines)
     frames = body.seconds * FRAME_RATE

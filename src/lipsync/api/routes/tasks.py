@@ -41,7 +41,7 @@ def check_year(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(check_timestamp), AfterValidator(check_year)]
 TaskPath = Annotated[
-    str, Path(description="The task's id.", max_length=64, examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])
+    str, Path(description="The task's ID.", max_length=64, examples=["0192f0c18a2b7c3d9e4f5a6b7c8d9e0f"])
 ]
 
 

@@ -1,6 +1,6 @@
 """Resumable uploads: tus 1.0.0 with the extensions creation, expiration, checksum and termination.
 
-See https://tus.io/protocols/resumable-upload. The last segment of an upload's path is its id in a new task.
+See https://tus.io/protocols/resumable-upload. The last segment of an upload's path is its ID in a new task.
 """
 
 from __future__ import annotations

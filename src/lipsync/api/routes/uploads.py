@@ -20,7 +20,7 @@ from lipsync.errors import FileEmpty
 BUFFER_BYTES = 1 << 20
 
 router = APIRouter(tags=["uploads"])
-UploadId = Annotated[str, Path(description="The upload's id.", examples=["0f8fad5bd9cb469fa16570867728950e"])]
+UploadId = Annotated[str, Path(description="The upload's ID.", examples=["0f8fad5bd9cb469fa16570867728950e"])]
 BODY = {
     "requestBody": {
         "required": True,

@@ -31,7 +31,11 @@ class WebhookSecret(BaseModel):
 
 
 @router.get(
-    "/v1/webhook-secret", summary="Get the webhook signing secret", description=DESCRIPTION, responses=problems()
+    "/v1/webhook-secret",
+    summary="Get the webhook signing secret",
+    description=DESCRIPTION,
+    response_description="The secret",
+    responses=problems(),
 )
 def get_webhook_secret(state: StateDep, caller: Writer, response: Response) -> WebhookSecret:
     response.headers["Cache-Control"] = "no-store"
