@@ -1,9 +1,10 @@
-"""What every engine keeps to, whichever it is."""
+"""The contract of all engines, in every mode."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -20,54 +21,63 @@ from lipsync.models.devices import DEVICES, PRECISIONS
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
+from lipsync.types import Frame
 
 
 @pytest.fixture(scope="module")
 def open_engine(models_dir):
-    """Any engine by name, in its own or in the original's mode."""
+    """A function that opens an engine by name, in its default or in the original mode."""
 
-    def make(name: str, original: bool = False):
+    def open_by_name(name: str, original: bool = False):
         return ENGINES[name](
             EngineOptions(models_dir=models_dir, original=original, batch_size=8), SessionCache(), Monitor()
         )
 
-    return make
+    return open_by_name
 
 
-@pytest.fixture(scope="module", params=[*ENGINES, *(f"{name}, original" for name in WITH_ORIGINAL)])
-def studied(request, speaker, open_engine):
-    """An engine that has seen all of the footage, and where the face is in it."""
+MODES = [*ENGINES, *(f"{name}, original" for name in WITH_ORIGINAL)]
+
+
+@pytest.fixture(scope="module", params=MODES)
+def observed(request, speaker, open_engine):
+    """An engine that has observed the whole video, the video, and the track of its face."""
     name, _, original = request.param.partition(", ")
     engine = open_engine(name, bool(original))
-    footage = probe(speaker)
-    with track_faces(footage, 1000, "largest", [engine], SessionCache(), Monitor()) as track:
-        yield engine, footage, track
+    clip = probe(speaker)
+    with track_faces(clip, 1000, "largest", [engine], SessionCache(), Monitor()) as track:
+        yield engine, clip, track
 
 
 @pytest.fixture(scope="module")
-def heard(voice):
-    with decode_speech(probe(voice), allow_clipped=False) as sound:
-        yield sound
+def speech(voice):
+    with decode_speech(probe(voice), allow_clipped=False) as audio:
+        yield audio
 
 
 @pytest.fixture(scope="module")
-def results(studied, heard):
-    engine, footage, track = studied
+def results(observed, speech):
+    engine, clip, track = observed
     frames = 47 if isinstance(engine, OriginalWav2Lip) else 50  # the original leaves out the end
-    scene = Scene(track, heard, footage.video.rate, frames)
-    given = list(ping_pong(footage, frames, len(track)))
-    before = [np.concatenate([p.y.ravel(), p.u.ravel(), p.v.ravel()]) for p in given]
-    with closing(engine.synthesise(iter(given), scene)) as frames:
-        return before, list(frames)
+    scene = Scene(track, speech, clip.video.rate, frames)
+    inputs = list(ping_pong(clip, frames, len(track)))
+    before = [samples(frame) for frame in inputs]
+    with closing(engine.synthesise(iter(inputs), scene)) as outputs:
+        return before, list(outputs)
 
 
-def test_as_many_frames_as_the_scene_wants_in_order(results):
+def samples(frame: Frame) -> np.ndarray:
+    """All samples of all planes."""
+    return np.concatenate([frame.y.ravel(), frame.u.ravel(), frame.v.ravel()])
+
+
+def test_it_yields_the_scenes_frames_in_order(results):
     _, frames = results
     assert [output.frame.index for output in frames] == [ping_pong_index(i, 40) for i in range(len(frames))]
     assert len(frames) >= 47
 
 
-def test_size_depth_and_type_stay(results):
+def test_size_depth_and_type_are_unchanged(results):
     _, frames = results
     for output in frames:
         frame = output.frame
@@ -76,15 +86,13 @@ def test_size_depth_and_type_stay(results):
         assert {plane.dtype for plane in (frame.y, frame.u, frame.v)} == {np.dtype(np.uint8)}
 
 
-def test_edited_says_whether_the_picture_was_changed(results):
+def test_edited_is_true_exactly_for_changed_frames(results):
     before, frames = results
     for old, output in zip(before, frames, strict=True):
-        frame = output.frame
-        new = np.concatenate([frame.y.ravel(), frame.u.ravel(), frame.v.ravel()])
-        assert output.edited == bool((old != new).any())
+        assert output.edited == bool((old != samples(output.frame)).any())
 
 
-def test_an_engine_that_edits_leaves_most_of_the_picture_alone(results):
+def test_most_of_a_frame_is_unchanged(results):
     before, frames = results
     for old, output in zip(before, frames, strict=True):
         luma = output.frame.y
@@ -92,8 +100,8 @@ def test_an_engine_that_edits_leaves_most_of_the_picture_alone(results):
         assert changed < 0.35
 
 
-def test_it_says_how_it_computed(studied, results):
-    engine, _, _ = studied
+def test_it_reports_how_it_computed(observed, results):
+    engine, _, _ = observed
     if not isinstance(engine, Passthrough):
         assert engine.run_info.device in DEVICES
         assert engine.run_info.precision in PRECISIONS
@@ -101,20 +109,23 @@ def test_it_says_how_it_computed(studied, results):
         assert engine.run_info.notes == ()
 
 
-def test_observing_changes_no_picture(speaker, open_engine):
-    footage = probe(speaker)
-    for name in ENGINES:
-        engine = open_engine(name)
-        picture = next(read(footage))
-        before = picture.y.copy()
-        engine.observe(picture, None)
-        assert (picture.y == before).all()
+@pytest.mark.parametrize("mode", MODES)
+def test_observing_changes_no_frame(mode, speaker, open_engine, landmarker):
+    name, _, original = mode.partition(", ")
+    engine = open_engine(name, bool(original))
+    for frame in islice(read(probe(speaker)), 3):
+        (face,) = landmarker.find(frame)
+        before = samples(frame)
+        engine.observe(frame, face)
+        assert (samples(frame) == before).all()
+        engine.observe(frame, None)
+        assert (samples(frame) == before).all()
 
 
-def test_synthesis_can_be_left_at_any_time(studied, heard):
-    engine, footage, track = studied
-    scene = Scene(track, heard, Fraction(25), 50)
-    frames = engine.synthesise(ping_pong(footage, 50, len(track)), scene)
+def test_synthesis_can_be_closed_at_any_time(observed, speech):
+    engine, clip, track = observed
+    scene = Scene(track, speech, Fraction(25), 50)
+    frames = engine.synthesise(ping_pong(clip, 50, len(track)), scene)
     next(frames)
     frames.close()
     assert next(frames, None) is None

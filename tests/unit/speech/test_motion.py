@@ -9,7 +9,7 @@ import pytest
 from lipsync.faces import geometry
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.features import RATE
-from lipsync.speech.motion import Basis, MotionModel, load_basis, open_motion_model
+from lipsync.speech.motion import WINDOW, Basis, MotionModel, load_basis, open_motion_model, sharpen
 from lipsync.types import Float32
 
 CINEMA = Fraction(25)
@@ -127,6 +127,23 @@ def test_a_sound_of_ten_milliseconds_and_no_sound_at_all_still_give_every_frame(
         motion = predict(model, babble(1)[:samples], 40)
         assert motion.shape[0] == 40
         assert np.isfinite(motion).all()
+
+
+class Pulses:
+    """A session whose rows are 1 in every eighth row and 0 elsewhere."""
+
+    def run(self, inputs: list[Float32]) -> list[Float32]:
+        rows = np.zeros((1, WINDOW, 12), np.float32)
+        rows[:, ::8] = 1
+        return [rows]
+
+
+def test_quick_movements_are_amplified(basis: Basis) -> None:
+    motion = predict(MotionModel(Pulses(), basis), babble(2), 50)  # type: ignore[arg-type]
+    assert 1.2 < motion.max() < 1.5
+    assert motion.min() < -0.1
+    still = np.ones((9, 12), np.float32)
+    np.testing.assert_allclose(sharpen(still), still[1:-1])
 
 
 def test_no_more_sound_is_pulled_than_the_frames_need(model: MotionModel) -> None:

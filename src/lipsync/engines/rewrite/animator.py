@@ -5,7 +5,7 @@ Each frame keeps its own skin, which a mesh only moves. Donor images from elsewh
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,9 +90,8 @@ class Animator:
             chosen = selector.choose(meshes, descriptors, min(count + 1, len(rows)))
             first += count
             for i in range(count):
-                before = chosen[i] if previous is None else previous
-                after = chosen[min(i + 1, len(chosen) - 1)]
-                yield Target(meshes[i], _crossfade(donors, (before, chosen[i], after)))
+                weights = crossfade_weights(chosen, i, previous)
+                yield Target(meshes[i], tuple(WarpLayer(donors[k].mouth, weight) for k, weight in weights.items()))
                 previous = chosen[i]
 
     def _render(self, frame: Frame, target: Target, faces: SmoothedFaces, cavity: Float32) -> bool:
@@ -106,11 +105,15 @@ class Animator:
         return render(frame, face.points, points, eye_distance, self._triangles, target.layers, cavity)
 
 
-def _crossfade(donors: list[Donor], chosen: tuple[int, int, int]) -> tuple[WarpLayer, ...]:
+def crossfade_weights(chosen: Sequence[int], index: int, previous: int | None) -> dict[int, float]:
+    """The weight of each donor number in frame ``index``; ``previous`` is the donor of the frame before."""
+    current = chosen[index]
+    before = current if previous is None else previous
+    after = chosen[min(index + 1, len(chosen) - 1)]
     weights: dict[int, float] = {}
-    for number, weight in zip(chosen, CROSSFADE, strict=True):
+    for number, weight in zip((before, current, after), CROSSFADE, strict=True):
         weights[number] = weights.get(number, 0) + weight
-    return tuple(WarpLayer(donors[number].mouth, weight) for number, weight in weights.items())
+    return weights
 
 
 def _with_lookahead(motion: Iterator[Float32], lookahead: int) -> Iterator[tuple[Float32, int]]:

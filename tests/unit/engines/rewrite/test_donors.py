@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lipsync.engines.rewrite.donors import Donor, DonorPictures, DonorSelector, mouth_descriptors
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.shape import open_lips
-from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, synthetic_donor
+from lipsync.engines.rewrite.synthetic_mouth import MARGIN, PIXELS, cavity_colour, synthetic_donor
 from lipsync.faces.geometry import Pose
 
 AHEAD = np.eye(3, dtype=np.float32)[None]
@@ -89,6 +91,30 @@ def test_a_drawn_mouth_is_the_last_resort(rest, mouths):
     wide = targets(rest, [0.2] * 4)
     assert set(DonorSelector([*mouths(0.18), drawn]).choose(*wide, 4)) == {0}
     assert set(DonorSelector([*mouths(0.004), drawn]).choose(*wide, 4)) == {1}
+
+
+def cost_of_shape(donor: Donor, descriptors) -> float:
+    return float(np.linalg.norm(donor.descriptor - descriptors[0], axis=-1).mean())
+
+
+@pytest.mark.parametrize(("gap", "extra"), [(0.115, 0.02), (0.05, 0.1)], ids=["stretched", "torn"])
+def test_a_donor_less_open_than_the_target_costs_more_than_its_shape(rest, mouths, gap, extra):
+    meshes, descriptors = targets(rest, [0.2] * 4)
+    narrow, fitting = mouths(gap, 0.2)
+    fitting = replace(fitting, cost=cost_of_shape(narrow, descriptors) + extra)
+    assert DonorSelector([narrow, fitting]).choose(meshes, descriptors, 4) == [1] * 4
+    costly = replace(fitting, cost=10.0)
+    assert DonorSelector([narrow, costly]).choose(meshes, descriptors, 4) == [0] * 4
+
+
+def test_a_synthetic_mouth_shows_teeth_below_the_upper_lip_and_the_cavity_below_them(rest):
+    skin, cavity = np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32)
+    patch = synthetic_donor(rest, skin, cavity, 8).mouth.patch
+    column = patch[:, patch.shape[1] // 2, 0].astype(int)
+    upper_lip = round(MARGIN * PIXELS)
+    teeth = column[upper_lip + 4 : upper_lip + 20]
+    assert teeth.min() > 90
+    assert column[upper_lip + 32 : upper_lip + 40].max() < 45
 
 
 def test_only_the_frames_asked_for_are_chosen_and_the_next_run_goes_on(rest, mouths):

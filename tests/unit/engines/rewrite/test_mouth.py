@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips, warp_inside
-from lipsync.engines.rewrite.shape import open_lips
+from lipsync.engines.rewrite.shape import close_lips, open_lips
 from lipsync.frames.blend import outline_mask
 from lipsync.types import Box
 
@@ -56,6 +56,18 @@ def test_a_donor_that_is_far_less_open_is_hollow_in_the_middle(rest, points, pat
     inside, _ = warp_inside(Mouth(patch, measure_lips(narrow, UNIT), narrow), lips, BOX, DARK)
     row = int(points[[13, 14], 1].mean())
     assert inside[row, 80, 0] < 60
+
+
+@pytest.mark.parametrize(("gap", "brightness"), [(0.012, (60, 130)), (0.02, (130, 195)), (0.06, (199, 200))])
+def test_a_narrow_gap_is_darker_than_the_donor(rest, gap, brightness):
+    mesh = open_lips(close_lips(rest), gap)[:, :2]
+    points = ((mesh - mesh[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
+    lips = measure_lips(points, UNIT)
+    bright = np.full((120, 160, 3), 200, np.uint8)
+    inside, opacity = warp_inside(Mouth(bright, lips, points), lips, BOX, DARK)
+    row, column = np.rint(points[[13, 14]].mean(0)[::-1]).astype(int)
+    assert opacity > 0
+    assert brightness[0] <= inside[row, column, 0] <= brightness[1]
 
 
 def test_a_mask_is_one_inside_and_zero_outside():
