@@ -15,7 +15,7 @@ from lipsync.media.probe import audio_of, probe, probe_video
 from lipsync.media.reader import read
 from lipsync.media.writer import write
 
-HARD = [name for name, choice in PRESETS.items() if choice.encoding.codec.endswith(HARDWARE)]
+HARD = [name for name, preset in PRESETS.items() if preset.encoding.codec.endswith(HARDWARE)]
 SOFT = [name for name in PRESETS if name not in HARD]
 FILES = [(name, suffix) for name in SOFT for suffix in suffixes_of(PRESETS[name].encoding)]
 NTSC = Fraction(30000, 1001)
@@ -26,8 +26,8 @@ CLICK = Fraction(1, 2)  # seconds
 def clicking(tmp_path, make_sound):
     def make(seconds: float = 1.0):
         wave = np.zeros(round(seconds * 48_000), np.int16)
-        place = round(CLICK * 48_000)
-        wave[place : place + 8] = 20_000
+        start = round(CLICK * 48_000)
+        wave[start : start + 8] = 20_000
         return probe(make_sound(tmp_path / "click.wav", wave, 48_000))
 
     return make
@@ -35,18 +35,18 @@ def clicking(tmp_path, make_sound):
 
 @pytest.fixture
 def encoded(tmp_path, clicking):
-    def make(footage, encoding: Encoding, suffix: str, seconds: float = 1.0):
-        frames, output = footage.video.frame_count, tmp_path / f"out{suffix}"
-        rows = zip(read(footage), strict=True)
-        sound = clicking(seconds)
-        (written,) = write(rows, [output], video=footage, audio=sound, frame_count=frames, encoding=encoding)
+    def make(source, encoding: Encoding, suffix: str, seconds: float = 1.0):
+        frames, output = source.video.frame_count, tmp_path / f"out{suffix}"
+        frame_sets = zip(read(source), strict=True)
+        audio = clicking(seconds)
+        (written,) = write(frame_sets, [output], video=source, audio=audio, frame_count=frames, encoding=encoding)
         return written.path
 
     return make
 
 
 def loudest(path) -> Fraction:
-    """When players would play the loudest sample, in seconds."""
+    """The time in seconds at which players play the loudest sample."""
     best = (0.0, Fraction(0))
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0):
@@ -62,7 +62,7 @@ def first_shown(path) -> Fraction:
 
 
 def refused(codec: str, options: dict[str, str]) -> bool:
-    """Whether an option is not understood, which is found before the hardware is looked for."""
+    """Return whether an encoder rejects an option, which happens before it looks for the hardware."""
     context = av.CodecContext.create(codec, "w")
     context.width, context.height, context.framerate = 320, 240, Fraction(25)
     context.pix_fmt, context.options = pixel_format_of(Encoding(codec), 8), options
@@ -94,10 +94,10 @@ def test_an_unknown_name_lists_the_presets():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_has_one_line_of_help_and_suits_its_suffix(name):
-    choice = PRESETS[name]
-    assert 10 < len(choice.purpose) < 80
+    preset = PRESETS[name]
+    assert 10 < len(preset.purpose) < 80
     if name in SOFT:
-        assert choice.suffix in suffixes_of(choice.encoding)
+        assert preset.suffix in suffixes_of(preset.encoding)
 
 
 @pytest.mark.parametrize("name", SOFT)
@@ -106,12 +106,12 @@ def test_every_software_preset_is_available_everywhere(name):
 
 
 @pytest.mark.parametrize(("name", "suffix"), FILES)
-def test_frames_sound_and_times_are_exact(tmp_path, make_video, number_of, encoded, name, suffix):
-    footage = probe(make_video(tmp_path / "a.mp4", frames=30, rate=NTSC))
-    path = encoded(footage, PRESETS[name].encoding, suffix, 30 / NTSC)
+def test_frames_audio_and_times_are_exact(tmp_path, make_video, number_of, encoded, name, suffix):
+    source = probe(make_video(tmp_path / "a.mp4", frames=30, rate=NTSC))
+    path = encoded(source, PRESETS[name].encoding, suffix, 30 / NTSC)
     clip = probe(path)
     video, audio = clip.video, audio_of(clip)
-    assert [number_of(picture.y) for picture in read(clip)] == list(range(30))
+    assert [number_of(frame.y) for frame in read(clip)] == list(range(30))
     assert (video.rate, video.frame_count, video.start, video.variable) == (NTSC, 30, 0, False)
     assert abs(audio.duration - video.duration) <= 1 / NTSC
     assert first_shown(path) == 0
@@ -120,15 +120,15 @@ def test_frames_sound_and_times_are_exact(tmp_path, make_video, number_of, encod
 
 @pytest.mark.parametrize("colour", [(1, 1, 1, 1), (1, 6, 6, 6), (2, 1, 1, 1)])
 @pytest.mark.parametrize(("name", "suffix"), FILES)
-def test_colours_mean_what_they_meant(tmp_path, make_video, encoded, name, suffix, colour):
-    footage = probe(make_video(tmp_path / "a.mp4", frames=3, colour=colour))
-    clip = probe(encoded(footage, PRESETS[name].encoding, suffix, 0.1))
-    told, meant = clip.video.colour, footage.video.colour
+def test_colours_are_unchanged(tmp_path, make_video, encoded, name, suffix, colour):
+    source = probe(make_video(tmp_path / "a.mp4", frames=3, colour=colour))
+    clip = probe(encoded(source, PRESETS[name].encoding, suffix, 0.1))
+    written, expected = clip.video.colour, source.video.colour
     rangeless = name == "prores"
-    assert told == replace(meant, full_range=meant.full_range and not rangeless)
-    before, after = next(read(footage)).y.astype(float), next(read(clip)).y.astype(float)
+    assert written == replace(expected, full_range=expected.full_range and not rangeless)
+    before, after = next(read(source)).y.astype(float), next(read(clip)).y.astype(float)
     after /= 2 ** (clip.video.depth - 8)
-    if meant.full_range and rangeless:
+    if expected.full_range and rangeless:
         after = (after - 16) * 255 / 219
     assert np.abs(after - before).mean() < 3
 
@@ -136,25 +136,25 @@ def test_colours_mean_what_they_meant(tmp_path, make_video, encoded, name, suffi
 @pytest.mark.parametrize(("name", "suffix"), FILES)
 def test_ten_bits_and_high_dynamic_range_are_kept(tmp_path, make_video, encoded, name, suffix):
     colour = (1, 9, 9, 16)
-    footage = probe(make_video(tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", colour=colour, frames=3))
-    video = probe_video(encoded(footage, PRESETS[name].encoding, suffix, 0.1)).video
-    assert (video.depth, video.colour) == (10, footage.video.colour)
+    source = probe(make_video(tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", colour=colour, frames=3))
+    video = probe_video(encoded(source, PRESETS[name].encoding, suffix, 0.1)).video
+    assert (video.depth, video.colour) == (10, source.video.colour)
 
 
 @pytest.mark.parametrize("form", ["yuv420p", "yuv420p10le"])
 def test_lossless_loses_nothing(tmp_path, make_video, encoded, form):
-    footage = probe(make_video(tmp_path / "a.mkv", codec="ffv1", form=form, frames=5))
-    clip = probe(encoded(footage, encoding_named("lossless"), ".mkv", 0.2))
-    for before, after in zip(read(footage), read(clip), strict=True):
+    source = probe(make_video(tmp_path / "a.mkv", codec="ffv1", form=form, frames=5))
+    clip = probe(encoded(source, encoding_named("lossless"), ".mkv", 0.2))
+    for before, after in zip(read(source), read(clip), strict=True):
         assert all(np.array_equal(getattr(before, p), getattr(after, p)) for p in "yuv")
     with av.open(str(clip.path)) as container:
         assert next(container.decode(audio=0)).format.name == "s32"
 
 
 @pytest.mark.parametrize(("name", "suffix"), [(n, s) for n, s in FILES if s != ".mkv"])
-def test_the_index_stands_in_front_and_hevc_is_as_apple_wants_it(tmp_path, make_video, encoded, name, suffix):
-    footage = probe(make_video(tmp_path / "a.mp4", frames=3))
-    content = encoded(footage, PRESETS[name].encoding, suffix, 0.1).read_bytes()
+def test_the_index_is_at_the_front_and_hevc_has_the_tag_for_apple(tmp_path, make_video, encoded, name, suffix):
+    source = probe(make_video(tmp_path / "a.mp4", frames=3))
+    content = encoded(source, PRESETS[name].encoding, suffix, 0.1).read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
     assert (b"hvc1" in content) == (name == "hevc")
     assert b"hev1" not in content
@@ -185,7 +185,7 @@ def test_missing_hardware_is_reported_in_one_line_before_any_work(name):
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_encoders_understand_their_options_even_where_they_find_no_hardware(name):
+def test_encoders_accept_their_options_even_without_the_hardware(name):
     encoding = encoding_named(name)
     if encoding.codec not in av.codecs_available:
         pytest.skip("not in this platform's build")
@@ -202,15 +202,15 @@ def test_presets_have_the_same_names_for_every_encoder():
 
 
 @pytest.mark.parametrize("name", ["av1", "prores"])
-def test_pixels_that_are_not_square_are_kept_or_refused(tmp_path, encoded, name):
-    source = tmp_path / "wide.mp4"
-    with av.open(str(source), "w") as out:
+def test_pixels_that_are_not_square_are_kept_or_rejected(tmp_path, encoded, name):
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt, stream.sample_aspect_ratio = 192, 96, "yuv420p", Fraction(4, 3)
         out.mux(stream.encode(av.VideoFrame(192, 96, "yuv420p")))
         out.mux(stream.encode(av.VideoFrame(192, 96, "yuv420p")))
         out.mux(stream.encode(None))
-    footage, choice = probe(source), PRESETS[name]
-    assert probe_video(encoded(footage, choice.encoding, choice.suffix, 0.1)).video.sample_aspect == Fraction(4, 3)
+    source, preset = probe(path), PRESETS[name]
+    assert probe_video(encoded(source, preset.encoding, preset.suffix, 0.1)).video.sample_aspect == Fraction(4, 3)
     with pytest.raises(OptionInvalid, match="not square"):
-        encoded(footage, choice.encoding, ".mkv", 0.1)
+        encoded(source, preset.encoding, ".mkv", 0.1)

@@ -6,7 +6,7 @@ from lipsync.errors import Cancelled
 from lipsync.monitor import Monitor, Progress, watched
 
 
-def test_progress_knows_its_rate_and_what_is_left():
+def test_progress_has_a_rate_and_the_time_left():
     progress = Progress("render", 50, 200, 2.0)
     assert progress.rate == 25
     assert progress.seconds_left == 6
@@ -24,7 +24,7 @@ def test_every_item_is_reported_and_passed_on():
     assert set(monitor.seconds) == {"track"}
 
 
-def test_the_last_report_tells_what_there_really_was():
+def test_the_last_report_has_the_actual_total():
     reports: list[Progress] = []
     list(watched("ab", Monitor(reports.append), "track", 5))
     assert (reports[-1].done, reports[-1].total) == (2, 2)
@@ -45,7 +45,7 @@ def test_cancelling_stops_before_the_next_item():
     assert monitor.cancelled
 
 
-def test_a_callback_that_fails_is_not_hidden():
+def test_an_error_in_the_callback_is_raised():
     def broken(progress: Progress) -> None:
         raise ZeroDivisionError
 

@@ -24,23 +24,23 @@ def test_a_new_scene_is_a_cut(scenes):
     assert not is_cut_candidate([], one, [other])
 
 
-def test_a_flash_is_no_cut_when_it_comes_nor_when_it_goes(scenes):
-    calm, flash = normalise(scenes[0]), normalise(scenes[1])
-    assert not is_cut_candidate([calm, calm, calm], flash, [flash, calm, calm])
-    assert not is_cut_candidate([calm, flash, flash], calm, [calm, calm, calm])
+def test_neither_end_of_a_flash_is_a_cut(scenes):
+    scene, flash = normalise(scenes[0]), normalise(scenes[1])
+    assert not is_cut_candidate([scene, scene, scene], flash, [flash, scene, scene])
+    assert not is_cut_candidate([scene, flash, flash], scene, [scene, scene, scene])
 
 
-def test_steady_motion_is_no_cut(scenes):
+def test_steady_motion_is_not_a_cut(scenes):
     path = [normalise((1 - t) * scenes[0] + t * scenes[1]) for t in np.linspace(0, 1, 8)]
     assert not any(is_cut_candidate(path[:k], path[k], path[k + 1 :]) for k in range(1, 8))
 
 
-def test_motion_at_half_the_rate_is_no_cut(scenes):
+def test_motion_at_half_the_rate_is_not_a_cut(scenes):
     path = [normalise((1 - t) * scenes[0] + t * scenes[1]) for t in np.linspace(0, 1, 6) for _ in range(2)]
     assert not any(is_cut_candidate(path[max(0, k - 6) : k], path[k], path[k + 1 : k + 5]) for k in range(1, 12))
 
 
-def test_black_is_no_cut_but_another_scene_after_it_is(scenes):
+def test_black_is_not_a_cut_but_another_scene_after_it_is(scenes):
     one, other, black = normalise(scenes[0]), normalise(scenes[1]), normalise(np.full((32, 32), 16, np.float32))
     assert is_blank(black)
     assert not is_blank(one)

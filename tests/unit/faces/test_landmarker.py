@@ -9,7 +9,7 @@ from lipsync.faces.region import Region, region_of
 from lipsync.models.session_cache import SessionCache
 
 
-def test_a_face_is_found_with_eyes_and_chin_in_their_places(landmarker, photo, to_picture):
+def test_a_face_is_found_with_eyes_and_chin_at_their_positions(landmarker, photo, to_picture):
     (face,) = landmarker.find(to_picture(photo))
     points = face.landmarks
     assert points.shape == (478, 3)
@@ -20,7 +20,7 @@ def test_a_face_is_found_with_eyes_and_chin_in_their_places(landmarker, photo, t
     assert points[CHIN, :2] == pytest.approx([222, 180], abs=6)
 
 
-def test_landmarks_follow_a_shift_a_zoom_and_a_turn(landmarker, moved, to_picture):
+def test_landmarks_follow_a_shift_a_zoom_and_a_rotation(landmarker, moved, to_picture):
     upright = landmarker.find(to_picture(moved()))[0].landmarks
     turned = landmarker.find(to_picture(moved(at=(140, 130), zoom=1.3, turn=0.3)))[0].landmarks
     cosine, sine = 1.3 * np.cos(0.3), 1.3 * np.sin(0.3)
@@ -29,10 +29,10 @@ def test_landmarks_follow_a_shift_a_zoom_and_a_turn(landmarker, moved, to_pictur
     assert away < 0.03 * eye_distance(turned)
 
 
-def test_mirroring_the_picture_mirrors_the_face(landmarker, moved, to_picture):
-    picture = moved(zoom=1.2)
-    face = landmarker.find(to_picture(picture))[0].landmarks
-    mirrored = landmarker.find(to_picture(np.ascontiguousarray(picture[:, ::-1])))[0].landmarks
+def test_mirroring_the_frame_mirrors_the_face(landmarker, moved, to_picture):
+    frame = moved(zoom=1.2)
+    face = landmarker.find(to_picture(frame))[0].landmarks
+    mirrored = landmarker.find(to_picture(np.ascontiguousarray(frame[:, ::-1])))[0].landmarks
     middle = [1, 4, 6, 9, 152, 0, 17, 168]
     assert (face[middle, 0] + mirrored[middle, 0]).mean() / 2 == pytest.approx((320 - 1) / 2, abs=0.7)
 
@@ -43,31 +43,31 @@ def test_two_people_are_both_found(landmarker, photo, to_picture):
     assert sorted(round(face.landmarks[:, 0].mean() / 512) for face in faces) == [0, 2]
 
 
-def test_a_face_too_small_for_the_whole_picture_is_found_in_tiles(landmarker, moved, to_picture):
-    picture = to_picture(moved(at=(930, 150), zoom=0.4, size=(1280, 720)))
-    assert landmarker.find(picture, thorough=False) == []
-    (face,) = landmarker.find(picture)
+def test_a_face_too_small_for_the_whole_frame_is_found_in_tiles(landmarker, moved, to_picture):
+    frame = to_picture(moved(at=(930, 150), zoom=0.4, size=(1280, 720)))
+    assert landmarker.find(frame, thorough=False) == []
+    (face,) = landmarker.find(frame)
     assert face.landmarks[:, :2].mean(0) == pytest.approx([930, 152], abs=8)
 
 
-def test_a_picture_without_a_face_has_none(landmarker, to_picture):
+def test_a_frame_without_a_face_has_none(landmarker, to_picture):
     noise = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
     assert landmarker.find(to_picture(noise)) == []
     assert landmarker.landmarks(to_picture(noise), Region(160, 120, 150, 0)) is None
 
 
-def test_a_face_is_found_again_near_its_last_place(landmarker, moved, to_picture):
-    picture = to_picture(moved(at=(100, 100)))
-    (face,) = landmarker.find_near(picture, Region(110, 95, 120, 0))
+def test_a_face_is_found_again_near_its_last_position(landmarker, moved, to_picture):
+    frame = to_picture(moved(at=(100, 100)))
+    (face,) = landmarker.find_near(frame, Region(110, 95, 120, 0))
     assert region_of(face.landmarks).x == pytest.approx(100, abs=15)
-    assert landmarker.find_near(picture, Region(2000, 2000, 50, 0)) == []
+    assert landmarker.find_near(frame, Region(2000, 2000, 50, 0)) == []
 
 
-def test_a_tiny_picture_is_no_trouble(landmarker, to_picture):
+def test_a_tiny_frame_is_searched_without_error(landmarker, to_picture):
     assert landmarker.find(to_picture(np.zeros((16, 16, 3), np.uint8))) == []
 
 
-def test_tiles_overlap_and_cover_the_picture():
+def test_tiles_overlap_and_cover_the_frame():
     boxes = tile_boxes(1280, 720, 2)
     covered = np.zeros((720, 1280), int)
     for box in boxes:
@@ -76,7 +76,7 @@ def test_tiles_overlap_and_cover_the_picture():
     assert np.median(covered) >= 2
 
 
-def test_a_closed_landmarker_takes_no_more_work(to_picture):
+def test_a_closed_landmarker_rejects_work(to_picture):
     with Landmarker.open(SessionCache(), threads=1) as opened:
         pass
     with pytest.raises(RuntimeError):

@@ -19,13 +19,13 @@ def test_the_view_is_as_large_as_the_square():
     assert np.arctan2(across[1], across[0]) == pytest.approx(0.4)
 
 
-def test_a_square_keeps_its_motion():
+def test_a_moved_square_extrapolates_its_motion():
     moved = Region(10, 10, 50, np.pi - 0.1).moved(Region(8, 11, 50, -np.pi + 0.1), 2)
     assert (moved.x, moved.y) == (14, 8)
     assert np.cos(moved.angle) == pytest.approx(np.cos(np.pi - 0.5))
 
 
-def test_offset_sees_shift_zoom_and_turn():
+def test_offset_measures_shift_zoom_and_rotation():
     region = Region(10, 10, 50, 0)
     assert region.offset(region) == 0
     assert region.offset(Region(15, 10, 50, 0)) == pytest.approx(0.1)
@@ -33,7 +33,7 @@ def test_offset_sees_shift_zoom_and_turn():
     assert region.offset(Region(10, 10, 50, np.pi / 2)) == pytest.approx(0.5)
 
 
-def test_the_square_of_a_turned_face_turns_with_it():
+def test_the_square_rotates_with_the_face():
     random = np.random.default_rng(0)
     points = random.uniform(-1, 1, (478, 3)).astype(np.float32) * [30, 40, 10]
     points[33], points[263] = [-20, -10, 0], [20, -10, 0]

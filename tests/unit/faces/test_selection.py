@@ -16,10 +16,10 @@ def face_at(x: float, y: float, size: float) -> Face:
     return Face(points + np.array([x, y, 0], np.float32), 1.0)
 
 
-@pytest.mark.parametrize(("how", "expected"), [("largest", 1), ("left", 0), ("right", 2), ("centre", 1)])
-def test_a_face_is_chosen_by_size_or_place(how, expected):
+@pytest.mark.parametrize(("select", "expected"), [("largest", 1), ("left", 0), ("right", 2), ("centre", 1)])
+def test_a_face_is_chosen_by_size_or_position(select, expected):
     faces = [face_at(100, 200, 80), face_at(300, 200, 120), face_at(600, 200, 80)]
-    assert choose(faces, how, 640, 400) is faces[expected]
+    assert choose(faces, select, 640, 400) is faces[expected]
 
 
 def test_small_faces_in_the_background_are_not_the_leftmost():
@@ -34,28 +34,28 @@ def test_an_unknown_selection_is_an_invalid_option():
         Person("")
 
 
-def test_a_face_is_like_itself_in_another_place_light_and_size(landmarker, moved, to_picture):
+def test_a_face_resembles_itself_at_another_position_light_and_size(landmarker, moved, to_picture):
     one = to_picture(moved())
     other = to_picture((moved(at=(120, 140), zoom=1.3, turn=0.2) * 0.8).astype(np.uint8))
-    signatures = [signature(picture, landmarker.find(picture)[0]) for picture in (one, other)]
+    signatures = [signature(frame, landmarker.find(frame)[0]) for frame in (one, other)]
     assert distances(signatures[:1], signatures[1])[0] < SAME_PERSON / 2
 
 
 def test_a_face_of_other_proportions_and_colour_is_another_person(landmarker, photo, to_picture):
-    picture = to_picture(photo)
+    frame = to_picture(photo)
     wide = cv2.resize(photo[:, :, [2, 0, 1]], (700, 512))
     other = to_picture(np.ascontiguousarray(wide))
     person = Person("largest")
-    face = landmarker.find(picture)[0]
-    assert person.match([face], picture) is face
+    face = landmarker.find(frame)[0]
+    assert person.match([face], frame) is face
     strangers = landmarker.find(other)
     assert len(strangers) == 1
     assert person.match(strangers, other) is None
 
 
-def test_of_two_who_look_alike_the_nearer_one_is_taken(landmarker, photo, to_picture):
-    picture = to_picture(np.hstack([photo, photo]))
-    faces = sorted(landmarker.find(picture), key=lambda face: face.landmarks[:, 0].mean())
+def test_of_two_lookalikes_the_nearer_one_is_matched(landmarker, photo, to_picture):
+    frame = to_picture(np.hstack([photo, photo]))
+    faces = sorted(landmarker.find(frame), key=lambda face: face.landmarks[:, 0].mean())
     person = Person("left")
-    assert person.match(faces, picture) is faces[0]
-    assert person.match(faces, picture, region_of(faces[1].landmarks)) is faces[1]
+    assert person.match(faces, frame) is faces[0]
+    assert person.match(faces, frame, region_of(faces[1].landmarks)) is faces[1]

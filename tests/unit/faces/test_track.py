@@ -14,23 +14,23 @@ RATE = Fraction(25)
 
 
 @pytest.fixture
-def rest() -> np.ndarray:
+def face() -> np.ndarray:
     points = np.random.default_rng(3).uniform(-80, 80, (478, 3)).astype(np.float32)
     points[33], points[263] = [-50, 0, 0], [50, 0, 0]
     return points
 
 
-def build(rest, seen, cuts=(), step=1.0):
-    """A face that moves ``step`` pixels to the right in each frame; ``seen`` is a string, x where it is seen."""
+def build(face, seen, cuts=(), step=1.0):
+    """Track a face that moves ``step`` pixels to the right per frame; ``seen`` has an x where it is visible."""
     with TrackBuilder() as builder:
         for index, mark in enumerate(seen):
-            points = rest + np.array([index * step, 0, 0], np.float32)
+            points = face + np.array([index * step, 0, 0], np.float32)
             builder.add(Face(points, 1.0) if mark == "x" else None, index in cuts)
         return builder.finish(RATE)
 
 
-def test_a_face_in_every_frame_is_given_back(rest):
-    with build(rest, "x" * 40) as track:
+def test_a_face_in_every_frame_is_returned(face):
+    with build(face, "x" * 40) as track:
         assert len(track) == 40
         assert track.seen.all()
         assert track.present.all()
@@ -38,54 +38,54 @@ def test_a_face_in_every_frame_is_given_back(rest):
         points = track.landmarks(0, 40)
         assert points.shape == (40, 478, 3)
         assert points.dtype == np.float32
-        assert np.abs(points[20] - rest - [20, 0, 0]).max() < 0.05
+        assert np.abs(points[20] - face - [20, 0, 0]).max() < 0.05
 
 
-def test_a_short_gap_is_filled_in_and_a_long_one_is_not(rest):
-    with build(rest, "x" * 20 + "." * 5 + "x" * 20 + "." * 30 + "x" * 20) as track:
+def test_a_short_gap_is_bridged_and_a_long_one_is_not(face):
+    with build(face, "x" * 20 + "." * 5 + "x" * 20 + "." * 30 + "x" * 20) as track:
         assert track.seen.sum() == 60
         assert track.present[:45].all()
         assert not track.present[45:75].any()
         assert track.present[75:].all()
         middle = track.landmarks(0, 95)[22]
-        assert np.abs(middle - rest - [22, 0, 0]).max() < 0.1
+        assert np.abs(middle - face - [22, 0, 0]).max() < 0.1
 
 
-def test_a_gap_of_half_a_second_is_long(rest):
-    with build(rest, "x" + "." * 12 + "x" + "." * 13 + "x") as track:
+def test_a_gap_of_half_a_second_is_long(face):
+    with build(face, "x" + "." * 12 + "x" + "." * 13 + "x") as track:
         assert track.present[1:13].all()
         assert not track.present[14:27].any()
 
 
-def test_gaps_at_the_ends_and_over_a_cut_are_not_filled_in(rest):
-    with build(rest, "..xxx..xxx..", cuts=(6,)) as track:
+def test_gaps_at_the_ends_and_across_a_cut_are_not_bridged(face):
+    with build(face, "..xxx..xxx..", cuts=(6,)) as track:
         assert track.shots == (Shot(0, 6), Shot(6, 12))
         assert np.array_equal(track.present, track.seen)
 
 
-def test_frames_without_a_face_hold_the_nearest_one(rest):
-    with build(rest, ".." + "x" * 10 + "." * 20) as track:
+def test_frames_without_a_face_get_the_nearest_one(face):
+    with build(face, ".." + "x" * 10 + "." * 20) as track:
         points = track.landmarks(0, 32)
         assert np.isfinite(points).all()
-        assert points[0] == pytest.approx(rest + np.float32([2, 0, 0]), abs=1e-4)
-        assert points[31] == pytest.approx(rest + np.float32([11, 0, 0]), abs=1e-4)
+        assert points[0] == pytest.approx(face + np.float32([2, 0, 0]), abs=1e-4)
+        assert points[31] == pytest.approx(face + np.float32([11, 0, 0]), abs=1e-4)
 
 
-def test_a_cut_is_not_smoothed_over(rest):
+def test_smoothing_stops_at_a_cut(face):
     with TrackBuilder() as builder:
         for index in range(40):
-            builder.add(Face(rest + np.float32(0 if index < 20 else 200), 1.0), index == 20)
+            builder.add(Face(face + np.float32(0 if index < 20 else 200), 1.0), index == 20)
         with builder.finish(RATE) as track:
             points = track.landmarks(0, 40)
-    assert np.abs(points[19] - rest).max() < 0.1
-    assert np.abs(points[20] - rest - 200).max() < 0.1
+    assert np.abs(points[19] - face).max() < 0.1
+    assert np.abs(points[20] - face - 200).max() < 0.1
 
 
-def test_reading_a_window_gives_what_reading_all_gives(rest):
+def test_reading_a_window_gives_what_reading_all_gives(face):
     random = np.random.default_rng(0)
     with TrackBuilder() as builder:
         for index in range(120):
-            shaken = rest + random.normal(0, 1, (1, 3)).astype(np.float32)
+            shaken = face + random.normal(0, 1, (1, 3)).astype(np.float32)
             builder.add(None if index in (30, 31, 70) else Face(shaken, 1.0), index == 60)
         with builder.finish(RATE) as track:
             whole = track.landmarks(0, 120)
@@ -94,18 +94,18 @@ def test_reading_a_window_gives_what_reading_all_gives(rest):
             assert track.landmarks(5, 5).shape == (0, 478, 3)
 
 
-def test_frames_that_do_not_exist_are_an_index_error(rest):
-    with build(rest, "xxx") as track, pytest.raises(IndexError):
+def test_frames_that_do_not_exist_are_an_index_error(face):
+    with build(face, "xxx") as track, pytest.raises(IndexError):
         track.landmarks(0, 4)
 
 
-def test_a_cut_on_the_first_frame_starts_no_empty_shot(rest):
-    with build(rest, "xxx", cuts=(0,)) as track:
+def test_a_cut_on_the_first_frame_starts_no_empty_shot(face):
+    with build(face, "xxx", cuts=(0,)) as track:
         assert track.shots == (Shot(0, 3),)
 
 
 @pytest.mark.parametrize("count", [0, 5])
-def test_nobody_in_the_footage_is_told(count):
+def test_a_video_without_a_face_is_rejected(count):
     with TrackBuilder() as builder:
         for _ in range(count):
             builder.add(None, False)
@@ -113,7 +113,7 @@ def test_nobody_in_the_footage_is_told(count):
             builder.finish(RATE)
 
 
-def test_a_faceless_track_can_be_asked_for():
+def test_a_faceless_track_can_be_requested():
     with TrackBuilder() as builder:
         for _ in range(5):
             builder.add(None, False)
@@ -122,7 +122,7 @@ def test_a_faceless_track_can_be_asked_for():
             assert not track.present.any()
 
 
-def test_a_full_disk_is_told(rest):
+def test_a_full_disk_is_reported(face):
     class Full:
         def write(self, content: bytes) -> int:
             raise OSError(errno.ENOSPC, "full")
@@ -131,4 +131,11 @@ def test_a_full_disk_is_told(rest):
             pass
 
     with TrackBuilder(Full()) as builder, pytest.raises(DiskFull):
-        builder.add(Face(rest, 1.0), False)
+        builder.add(Face(face, 1.0), False)
+
+
+def test_frames_are_assigned_to_their_shots(face):
+    with build(face, "x" * 12, cuts=(4, 9)) as track:
+        numbers = [0] * 4 + [1] * 5 + [2] * 3
+        assert [track.shot_number(frame) for frame in range(12)] == numbers
+        assert track.shot_numbers(np.arange(12)).tolist() == numbers

@@ -8,25 +8,25 @@ from lipsync.faces.geometry import eye_distance
 from lipsync.faces.tracker import LOOK_AHEAD, follow
 
 
-def centres(sightings) -> np.ndarray:
-    return np.array([s.face.landmarks[:468, :2].mean(0) if s.face else [np.nan, np.nan] for s in sightings])
+def centres(tracked) -> np.ndarray:
+    return np.array([s.face.landmarks[:468, :2].mean(0) if s.face else [np.nan, np.nan] for s in tracked])
 
 
-def pictures(to_picture, frames):
+def frames_of(to_picture, frames):
     return [to_picture(frame, index) for index, frame in enumerate(frames)]
 
 
-def test_a_moving_face_is_followed_on_every_picture(landmarker, moved, to_picture):
+def test_a_moving_face_is_tracked_in_every_frame(landmarker, moved, to_picture):
     path = [(120 + 60 * np.sin(k / 6), 120 + 15 * np.cos(k / 5)) for k in range(30)]
-    frames = pictures(to_picture, [moved(at=at, turn=0.2 * np.sin(k / 7)) for k, at in enumerate(path)])
-    seen = list(follow(frames, landmarker, "largest"))
-    assert [s.frame.index for s in seen] == list(range(30))
-    assert not any(s.cut for s in seen)
-    away = centres(seen) - path
-    assert np.abs(away - np.median(away, axis=0)).max() < 0.12 * eye_distance(seen[0].face.landmarks)
+    frames = frames_of(to_picture, [moved(at=at, turn=0.2 * np.sin(k / 7)) for k, at in enumerate(path)])
+    tracked = list(follow(frames, landmarker, "largest"))
+    assert [s.frame.index for s in tracked] == list(range(30))
+    assert not any(s.cut for s in tracked)
+    away = centres(tracked) - path
+    assert np.abs(away - np.median(away, axis=0)).max() < 0.12 * eye_distance(tracked[0].face.landmarks)
 
 
-def test_pictures_are_held_back_by_no_more_than_a_few(landmarker, moved, to_picture):
+def test_at_most_a_few_frames_are_held_back(landmarker, moved, to_picture):
     taken = []
 
     def source():
@@ -34,68 +34,68 @@ def test_pictures_are_held_back_by_no_more_than_a_few(landmarker, moved, to_pict
             taken.append(index)
             yield to_picture(moved(), index)
 
-    sightings = follow(source(), landmarker, "largest")
-    next(sightings)
+    tracked = follow(source(), landmarker, "largest")
+    next(tracked)
     assert len(taken) == LOOK_AHEAD + 1
-    sightings.close()
+    tracked.close()
 
 
-def test_the_chosen_one_of_two_who_look_alike_stays_through_a_gap(landmarker, moved, to_picture):
+def test_the_chosen_one_of_two_lookalikes_is_kept_across_a_gap(landmarker, moved, to_picture):
     pair = np.hstack([moved(), moved()])
-    frames = pictures(to_picture, [pair] * 8 + [np.full_like(pair, 128)] * 5 + [pair] * 8)
-    for how, low, high in (("left", 0, 320), ("right", 320, 640)):
-        seen = list(follow(frames, landmarker, how))
-        x = centres(seen)[:, 0]
-        assert [s.face is None for s in seen] == [False] * 8 + [True] * 5 + [False] * 8
+    frames = frames_of(to_picture, [pair] * 8 + [np.full_like(pair, 128)] * 5 + [pair] * 8)
+    for select, low, high in (("left", 0, 320), ("right", 320, 640)):
+        tracked = list(follow(frames, landmarker, select))
+        x = centres(tracked)[:, 0]
+        assert [s.face is None for s in tracked] == [False] * 8 + [True] * 5 + [False] * 8
         assert np.nanmin(x) > low
         assert np.nanmax(x) < high
-        assert not any(s.cut for s in seen)
+        assert not any(s.cut for s in tracked)
 
 
 def test_a_face_that_left_is_found_again_after_a_second(landmarker, moved, to_picture):
-    frames = pictures(
+    frames = frames_of(
         to_picture, [moved()] * 5 + [np.full((240, 320, 3), 90, np.uint8)] * 30 + [moved((200, 100))] * 14
     )
-    seen = [s.face is not None for s in follow(frames, landmarker, "largest")]
-    assert seen[:5] == [True] * 5
-    assert not any(seen[5:35])
-    assert all(seen[-2:])
+    tracked = [s.face is not None for s in follow(frames, landmarker, "largest")]
+    assert tracked[:5] == [True] * 5
+    assert not any(tracked[5:35])
+    assert all(tracked[-2:])
 
 
-def test_a_cut_begins_a_new_shot_and_the_person_is_known_again(landmarker, moved, photo, to_picture):
+def test_a_cut_begins_a_new_shot_and_the_person_is_recognised(landmarker, moved, photo, to_picture):
     far = moved((60, 170), 0.8)
-    frames = pictures(to_picture, [moved((220, 100), 1.3)] * 8 + [far] * 8)
-    seen = list(follow(frames, landmarker, "largest"))
-    assert [s.frame.index for s in seen if s.cut] == [8]
-    assert all(s.face is not None for s in seen)
-    assert centres(seen)[8, 0] < 100
+    frames = frames_of(to_picture, [moved((220, 100), 1.3)] * 8 + [far] * 8)
+    tracked = list(follow(frames, landmarker, "largest"))
+    assert [s.frame.index for s in tracked if s.cut] == [8]
+    assert all(s.face is not None for s in tracked)
+    assert centres(tracked)[8, 0] < 100
 
 
-def test_a_flash_is_no_cut(landmarker, moved, to_picture):
+def test_a_flash_is_not_a_cut(landmarker, moved, to_picture):
     calm = moved()
     flash = np.clip(calm.astype(int) * 2 + 80, 0, 255).astype(np.uint8)
-    seen = list(follow(pictures(to_picture, [calm] * 6 + [flash] * 2 + [calm] * 6), landmarker, "largest"))
-    assert not any(s.cut for s in seen)
-    assert all(seen[k].face is not None for k in (5, 8, 13))
+    tracked = list(follow(frames_of(to_picture, [calm] * 6 + [flash] * 2 + [calm] * 6), landmarker, "largest"))
+    assert not any(s.cut for s in tracked)
+    assert all(tracked[k].face is not None for k in (5, 8, 13))
 
 
-def test_a_face_that_comes_late_is_found(landmarker, moved, to_picture):
+def test_a_face_that_appears_late_is_found(landmarker, moved, to_picture):
     empty = np.full((240, 320, 3), 100, np.uint8)
-    seen = list(follow(pictures(to_picture, [empty] * 7 + [moved()] * 8), landmarker, "largest"))
-    assert not any(s.face for s in seen[:7])
-    assert all(s.face for s in seen[-4:])
+    tracked = list(follow(frames_of(to_picture, [empty] * 7 + [moved()] * 8), landmarker, "largest"))
+    assert not any(s.face for s in tracked[:7])
+    assert all(s.face for s in tracked[-4:])
 
 
-def test_a_tiny_face_is_followed_from_the_first_picture(landmarker, moved, to_picture):
+def test_a_tiny_face_is_tracked_from_the_first_frame(landmarker, moved, to_picture):
     frames = [moved(at=(930 + 2 * k, 150), zoom=0.4, size=(1280, 720)) for k in range(6)]
-    assert all(s.face for s in follow(pictures(to_picture, frames), landmarker, "largest"))
+    assert all(s.face for s in follow(frames_of(to_picture, frames), landmarker, "largest"))
 
 
 def test_a_face_that_slides_out_of_the_frame_is_dropped(landmarker, moved, to_picture):
     frames = [moved(at=(160 + 14 * k, 120)) for k in range(20)]
-    seen = [s.face is not None for s in follow(pictures(to_picture, frames), landmarker, "largest")]
-    assert all(seen[:8])
-    assert not any(seen[-4:])
+    tracked = [s.face is not None for s in follow(frames_of(to_picture, frames), landmarker, "largest")]
+    assert all(tracked[:8])
+    assert not any(tracked[-4:])
 
 
 def test_no_frames_give_nothing_and_an_unknown_selection_is_rejected(landmarker):
@@ -104,14 +104,14 @@ def test_no_frames_give_nothing_and_an_unknown_selection_is_rejected(landmarker)
         list(follow([], landmarker, "nicest"))
 
 
-def test_a_face_that_jerks_is_found_where_it_is_not_where_it_was(landmarker, moved, to_picture):
+def test_a_face_that_jerks_is_found_at_its_new_position(landmarker, moved, to_picture):
     """Every position lasts two frames, as after a rate conversion."""
-    dice = np.random.default_rng(5)
-    places = np.repeat(np.array([160, 120]) + dice.uniform(-28, 28, (12, 2)), 2, axis=0)
-    frames = pictures(to_picture, [moved(tuple(place)) for place in places])
-    seen = list(follow(frames, landmarker, "largest"))
-    assert not any(s.cut for s in seen)
-    for sighting in seen:
-        truth = landmarker.find(sighting.frame)[0].landmarks
-        away = np.linalg.norm(sighting.face.landmarks[:, :2] - truth[:, :2], axis=1).mean()
+    random = np.random.default_rng(5)
+    positions = np.repeat(np.array([160, 120]) + random.uniform(-28, 28, (12, 2)), 2, axis=0)
+    frames = frames_of(to_picture, [moved(tuple(position)) for position in positions])
+    tracked = list(follow(frames, landmarker, "largest"))
+    assert not any(s.cut for s in tracked)
+    for result in tracked:
+        truth = landmarker.find(result.frame)[0].landmarks
+        away = np.linalg.norm(result.face.landmarks[:, :2] - truth[:, :2], axis=1).mean()
         assert away < 0.03 * eye_distance(truth)

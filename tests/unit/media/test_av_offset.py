@@ -47,10 +47,10 @@ def noise(tmp_path, make_sound):
 
 @pytest.fixture
 def finished(tmp_path, make_video):
-    def make(sound, encoding: Encoding, suffix: str, **footage):
+    def make(audio, encoding: Encoding, suffix: str, **footage):
         clip = probe(make_video(tmp_path / "footage.mkv", codec="ffv1", **{"frames": 30, "rate": NTSC, **footage}))
         frames, output = clip.video.frame_count, tmp_path / f"out{suffix}"
-        write(zip(read(clip), strict=True), [output], video=clip, audio=sound, frame_count=frames, encoding=encoding)
+        write(zip(read(clip), strict=True), [output], video=clip, audio=audio, frame_count=frames, encoding=encoding)
         return output
 
     return make
@@ -62,16 +62,16 @@ def samples(path: Path):
     return np.concatenate([frame.to_ndarray()[0] for frame in frames])
 
 
-def earlier_by(exact: Path, variant: Path) -> int:
-    """Samples that the variant's sound comes earlier than the exact one's."""
-    a, b = samples(exact), samples(variant)
+def earlier_by(exact: Path, copy: Path) -> int:
+    """Samples by which the audio of the copy plays earlier than the exact one."""
+    a, b = samples(exact), samples(copy)
     size = 2 * max(len(a), len(b))
-    likeness = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)))
-    place = int(likeness.argmax())
-    return place if place < size // 2 else place - size
+    correlation = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)))
+    shift = int(correlation.argmax())
+    return shift if shift < size // 2 else shift - size
 
 
-def pictures(path: Path) -> list[tuple[bytes, int | None, int | None]]:
+def packets(path: Path) -> list[tuple[bytes, int | None, int | None]]:
     with av.open(str(path)) as container:
         return [(bytes(p), p.pts, p.dts) for p in container.demux(video=0) if p.size]
 
@@ -87,126 +87,126 @@ def header(path: Path) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("offset", [80, -80])
 @pytest.mark.parametrize(("name", "suffix"), FILES)
-def test_only_the_sound_is_another_and_by_exactly_the_offset(tmp_path, noise, finished, name, suffix, offset):
-    sound, encoding = noise(), PRESETS[name].encoding
-    exact, variant = finished(sound, encoding, suffix, colour=(1, 1, 1, 1)), tmp_path / f"variant{suffix}"
-    write_av_offset_copy(exact, variant, audio=sound, offset=ms(offset), encoding=encoding)
-    assert pictures(variant) == pictures(exact)
-    assert header(variant) == header(exact)
-    assert abs(earlier_by(exact, variant) - 48 * offset) <= 1
-    before, after = probe(exact), probe(variant)
+def test_only_the_audio_changes_and_by_exactly_the_offset(tmp_path, noise, finished, name, suffix, offset):
+    audio, encoding = noise(), PRESETS[name].encoding
+    exact, copy = finished(audio, encoding, suffix, colour=(1, 1, 1, 1)), tmp_path / f"copy{suffix}"
+    write_av_offset_copy(exact, copy, audio=audio, offset=ms(offset), encoding=encoding)
+    assert packets(copy) == packets(exact)
+    assert header(copy) == header(exact)
+    assert abs(earlier_by(exact, copy) - 48 * offset) <= 1
+    before, after = probe(exact), probe(copy)
     assert after.video == before.video
     assert after.audio == before.audio
-    assert len(samples(variant)) == len(samples(exact))
+    assert len(samples(copy)) == len(samples(exact))
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 6)])
 @pytest.mark.parametrize("offset", [1, 120, -1, -120])
 @pytest.mark.parametrize(("name", "suffix"), [("fast", ".mp4"), ("prores", ".mov"), ("lossless", ".mkv")])
 def test_every_offset_rate_and_number_of_channels(tmp_path, noise, finished, rate, channels, offset, name, suffix):
-    sound, encoding = noise(rate, channels), PRESETS[name].encoding
-    exact, variant = finished(sound, encoding, suffix), tmp_path / f"variant{suffix}"
-    write_av_offset_copy(exact, variant, audio=sound, offset=ms(offset), encoding=encoding)
-    assert abs(earlier_by(exact, variant) - round(rate * ms(offset))) <= 1
-    assert probe(variant).audio == probe(exact).audio
+    audio, encoding = noise(rate, channels), PRESETS[name].encoding
+    exact, copy = finished(audio, encoding, suffix), tmp_path / f"copy{suffix}"
+    write_av_offset_copy(exact, copy, audio=audio, offset=ms(offset), encoding=encoding)
+    assert abs(earlier_by(exact, copy) - round(rate * ms(offset))) <= 1
+    assert probe(copy).audio == probe(exact).audio
 
 
 @pytest.mark.parametrize("offset", [120, -120])
-def test_there_is_silence_where_no_sound_is_left(tmp_path, noise, finished, offset):
-    sound, encoding = noise(), PRESETS["prores"].encoding
-    exact, variant = finished(sound, encoding, ".mov"), tmp_path / "variant.mov"
-    write_av_offset_copy(exact, variant, audio=sound, offset=ms(offset), encoding=encoding)
-    heard, original, size = samples(variant), samples(exact), 5760
+def test_missing_audio_is_replaced_by_silence(tmp_path, noise, finished, offset):
+    audio, encoding = noise(), PRESETS["prores"].encoding
+    exact, copy = finished(audio, encoding, ".mov"), tmp_path / "copy.mov"
+    write_av_offset_copy(exact, copy, audio=audio, offset=ms(offset), encoding=encoding)
+    shifted, original, size = samples(copy), samples(exact), 5760
     if offset > 0:
-        assert np.array_equal(heard[:-size], original[size:])
-        assert not heard[-size:].any()
+        assert np.array_equal(shifted[:-size], original[size:])
+        assert not shifted[-size:].any()
     else:
-        assert np.array_equal(heard[size:], original[:-size])
-        assert not heard[:size].any()
+        assert np.array_equal(shifted[size:], original[:-size])
+        assert not shifted[:size].any()
 
 
 @pytest.mark.parametrize("offset", [120, -120])
-def test_sound_shorter_than_the_offset_becomes_silence(tmp_path, noise, finished, offset):
-    sound, encoding = noise(seconds=0.1), PRESETS["prores"].encoding
-    exact, variant = finished(sound, encoding, ".mov", frames=3), tmp_path / "variant.mov"
-    write_av_offset_copy(exact, variant, audio=sound, offset=ms(offset), encoding=encoding)
-    assert not samples(variant).any()
-    assert len(samples(variant)) == len(samples(exact))
+def test_audio_shorter_than_the_offset_becomes_silence(tmp_path, noise, finished, offset):
+    audio, encoding = noise(seconds=0.1), PRESETS["prores"].encoding
+    exact, copy = finished(audio, encoding, ".mov", frames=3), tmp_path / "copy.mov"
+    write_av_offset_copy(exact, copy, audio=audio, offset=ms(offset), encoding=encoding)
+    assert not samples(copy).any()
+    assert len(samples(copy)) == len(samples(exact))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-def test_the_aperture_is_kept_and_the_index_stands_in_front(tmp_path, noise, finished, suffix):
-    sound = noise()
-    exact, variant = finished(sound, Encoding(), suffix, size=(193, 97)), tmp_path / f"variant{suffix}"
-    write_av_offset_copy(exact, variant, audio=sound, offset=ms(40), encoding=Encoding())
-    before, after = exact.read_bytes(), variant.read_bytes()
-    place, copied = before.index(b"clap"), after.index(b"clap")
-    assert after[copied : copied + 36] == before[place : place + 36]
+def test_the_aperture_is_kept_and_the_index_is_at_the_front(tmp_path, noise, finished, suffix):
+    audio = noise()
+    exact, copy = finished(audio, Encoding(), suffix, size=(193, 97)), tmp_path / f"copy{suffix}"
+    write_av_offset_copy(exact, copy, audio=audio, offset=ms(40), encoding=Encoding())
+    before, after = exact.read_bytes(), copy.read_bytes()
+    start, copied = before.index(b"clap"), after.index(b"clap")
+    assert after[copied : copied + 36] == before[start : start + 36]
     assert after.count(b"clap") == 1
     assert after.index(b"moov") < after.index(b"mdat")
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("fast", ".mkv"), ("av1", ".mp4"), ("prores", ".mov")])
-def test_the_shape_of_pixels_is_kept(tmp_path, noise, finished, name, suffix):
-    sound, encoding = noise(), PRESETS[name].encoding
-    square, exact, variant = finished(sound, encoding, suffix), tmp_path / f"wide{suffix}", tmp_path / f"new{suffix}"
+def test_the_sample_aspect_is_kept(tmp_path, noise, finished, name, suffix):
+    audio, encoding = noise(), PRESETS[name].encoding
+    square, exact, copy = finished(audio, encoding, suffix), tmp_path / f"wide{suffix}", tmp_path / f"new{suffix}"
     wide = replace(probe(square), video=replace(probe_video(square).video, sample_aspect=Fraction(4, 3)))
-    write(zip(read(wide), strict=True), [exact], video=wide, audio=sound, frame_count=30, encoding=encoding)
-    write_av_offset_copy(exact, variant, audio=sound, offset=ms(40), encoding=encoding)
+    write(zip(read(wide), strict=True), [exact], video=wide, audio=audio, frame_count=30, encoding=encoding)
+    write_av_offset_copy(exact, copy, audio=audio, offset=ms(40), encoding=encoding)
     assert probe_video(exact).video.sample_aspect == Fraction(4, 3)
-    assert probe(variant).video == probe(exact).video
+    assert probe(copy).video == probe(exact).video
 
 
-def test_what_is_told_about_the_file_is_kept(tmp_path, noise, finished):
-    sound = noise()
-    exact, told, variant = finished(sound, Encoding(), ".mp4"), tmp_path / "told.mp4", tmp_path / "variant.mp4"
-    with av.open(str(exact)) as source, av.open(str(told), "w") as out:
-        out.metadata["comment"] = "made by a machine"
+def test_metadata_is_kept(tmp_path, noise, finished):
+    audio = noise()
+    exact, tagged, copy = finished(audio, Encoding(), ".mp4"), tmp_path / "tagged.mp4", tmp_path / "copy.mp4"
+    with av.open(str(exact)) as source, av.open(str(tagged), "w") as out:
+        out.metadata["comment"] = "edited by a machine"
         copies = {s.index: out.add_stream_from_template(s, opaque=True) for s in source.streams}
         for packet in source.demux():
             if packet.size:
                 packet.stream = copies[packet.stream_index]
                 out.mux(packet)
-    write_av_offset_copy(told, variant, audio=sound, offset=ms(40), encoding=Encoding())
-    with av.open(str(variant)) as container:
-        assert container.metadata["comment"] == "made by a machine"
+    write_av_offset_copy(tagged, copy, audio=audio, offset=ms(40), encoding=Encoding())
+    with av.open(str(copy)) as container:
+        assert container.metadata["comment"] == "edited by a machine"
 
 
 @pytest.mark.parametrize("offset", [Fraction(0), ms(121), ms(-121), Fraction(1, 3000), Fraction(1)])
-def test_other_offsets_are_refused(offset):
+def test_other_offsets_are_rejected(offset):
     with pytest.raises(OptionInvalid, match="1 to 120 whole milliseconds"):
         check_offset(offset)
 
 
 @pytest.mark.parametrize(("offset", "name"), [(80, "talk-audio-80ms-earlier.mp4"), (-5, "talk-audio-5ms-later.mp4")])
-def test_a_variant_is_named_for_what_one_hears(offset, name):
+def test_a_copy_is_named_by_its_offset(offset, name):
     assert av_offset_path(Path("a", "talk.mp4"), ms(offset)) == Path("a", name)
 
 
 @pytest.mark.parametrize(
     ("output", "offset", "error"),
     [
-        ("variant.mp4", 0, OptionInvalid),
-        ("variant.mkv", 40, OptionInvalid),
-        ("nowhere/variant.mp4", 40, OutputUnwritable),
+        ("copy.mp4", 0, OptionInvalid),
+        ("copy.mkv", 40, OptionInvalid),
+        ("nowhere/copy.mp4", 40, OutputUnwritable),
     ],
 )
-def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, noise, finished, output, offset, error):
-    sound = noise()
-    exact = finished(sound, Encoding(), ".mp4")
+def test_a_failed_copy_leaves_no_file(tmp_path, noise, finished, output, offset, error):
+    audio = noise()
+    exact = finished(audio, Encoding(), ".mp4")
     before = sorted(p.name for p in tmp_path.iterdir())
     with pytest.raises(error):
-        write_av_offset_copy(exact, tmp_path / output, audio=sound, offset=ms(offset), encoding=Encoding())
+        write_av_offset_copy(exact, tmp_path / output, audio=audio, offset=ms(offset), encoding=Encoding())
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-def test_an_old_variant_is_replaced_only_by_a_whole_one(tmp_path, noise, finished):
-    sound = noise()
-    exact, variant = finished(sound, Encoding(), ".mp4"), tmp_path / "variant.mp4"
-    variant.write_bytes(b"the old one")
+def test_an_existing_copy_is_replaced_only_by_a_complete_one(tmp_path, noise, finished):
+    audio = noise()
+    exact, copy = finished(audio, Encoding(), ".mp4"), tmp_path / "copy.mp4"
+    copy.write_bytes(b"the existing one")
     content = exact.read_bytes()
     exact.write_bytes(content[: len(content) // 3])
     with pytest.raises(MediaTruncated):
-        write_av_offset_copy(exact, variant, audio=sound, offset=ms(40), encoding=Encoding())
-    assert variant.read_bytes() == b"the old one"
+        write_av_offset_copy(exact, copy, audio=audio, offset=ms(40), encoding=Encoding())
+    assert copy.read_bytes() == b"the existing one"
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]

@@ -13,27 +13,27 @@ def workers() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name == "prefetch"]
 
 
-def test_order_and_end():
+def test_items_arrive_in_order_until_the_end():
     with prefetch(iter(range(100)), depth=3) as items:
         assert list(items) == list(range(100))
     assert not workers()
 
 
-def test_it_never_runs_further_ahead_than_it_may():
-    taken = []
+def test_it_never_reads_further_ahead_than_its_depth():
+    read_items = []
 
     def source() -> Iterator[int]:
         for k in range(50):
-            taken.append(k)
+            read_items.append(k)
             yield k
 
     with prefetch(source(), depth=4) as items:
         for k in items:
             time.sleep(0.002)
-            assert len(taken) <= k + 1 + 4 + 2  # those that wait, the one in hand and the one on its way
+            assert len(read_items) <= k + 1 + 4 + 2  # the queue, the item being read and the one being queued
 
 
-def test_a_failure_comes_out_where_the_items_do():
+def test_an_error_of_the_source_is_raised_in_the_reader():
     def source() -> Iterator[int]:
         yield 1
         raise KeyError("broken")

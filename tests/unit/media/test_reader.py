@@ -19,20 +19,20 @@ from lipsync.media.video_frames import planes_of
 def test_every_frame_in_order(tmp_path, make_video, number_of, suffix, codec):
     form = "yuv422p10le" if codec == "prores_ks" else "yuv420p"
     path = make_video(tmp_path / f"a.{suffix}", frames=40, codec=codec, form=form, rate=Fraction(30000, 1001))
-    pictures = list(read(probe(path)))
-    assert [p.index for p in pictures] == list(range(40))
+    frames = list(read(probe(path)))
+    assert [p.index for p in frames] == list(range(40))
     shift = 2 if codec == "prores_ks" else 0
-    assert [number_of(p.y >> shift) for p in pictures] == list(range(40))
-    assert pictures[0].depth == (10 if shift else 8)
+    assert [number_of(p.y >> shift) for p in frames] == list(range(40))
+    assert frames[0].depth == (10 if shift else 8)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
 @pytest.mark.parametrize("start", [1, 11, 12, 13, 39])
-def test_starting_later_gives_the_very_same_pictures(tmp_path, make_video, suffix, start):
+def test_starting_later_gives_the_same_frames(tmp_path, make_video, suffix, start):
     clip = probe(make_video(tmp_path / f"a.{suffix}", frames=40))
-    whole, part = list(read(clip)), list(read(clip, start=start))
-    assert [p.index for p in part] == list(range(start, 40))
-    for one, other in zip(whole[start:], part, strict=True):
+    every, rest = list(read(clip)), list(read(clip, start=start))
+    assert [p.index for p in rest] == list(range(start, 40))
+    for one, other in zip(every[start:], rest, strict=True):
         assert (one.y == other.y).all()
         assert (one.u == other.u).all()
 
@@ -42,15 +42,15 @@ def test_stop_is_excluded(tmp_path, make_video):
     assert [p.index for p in read(clip, start=3, stop=7)] == [3, 4, 5, 6]
 
 
-def test_pictures_are_nobody_elses(tmp_path, make_video):
+def test_frames_do_not_share_memory(tmp_path, make_video):
     clip = probe(make_video(tmp_path / "a.mp4", rate=Fraction(10), frames=3, stamps=[0, 100, 900]))
-    pictures = list(read(clip))
-    assert len(pictures) == 10
-    pictures[2].y[:] = 0
-    assert pictures[3].y.any()
+    frames = list(read(clip))
+    assert len(frames) == 10
+    frames[2].y[:] = 0
+    assert frames[3].y.any()
 
 
-def test_lent_pictures_are_the_same_and_read_only(tmp_path, make_video):
+def test_read_only_frames_are_equal_and_cannot_be_written(tmp_path, make_video):
     clip = probe(make_video(tmp_path / "a.mp4", frames=8))
     for own, read_only in zip(read(clip), read(clip, read_only=True), strict=True):
         assert (own.y == read_only.y).all()
@@ -60,8 +60,8 @@ def test_lent_pictures_are_the_same_and_read_only(tmp_path, make_video):
             read_only.u[:] = 0
 
 
-def test_uneven_times_come_at_an_even_rate(tmp_path, make_video, number_of):
-    stamps = [0, 33, 67, 100, 300, 333, 340, 367]  # a long one, and one too many
+def test_uneven_times_are_converted_to_a_constant_rate(tmp_path, make_video, number_of):
+    stamps = [0, 33, 67, 100, 300, 333, 340, 367]  # one frame is long, one is superfluous
     clip = probe(make_video(tmp_path / "a.mp4", rate=Fraction(30), frames=8, stamps=stamps))
     numbers = [number_of(p.y) for p in read(clip)]
     assert numbers == [0, 1, 2, 3, 3, 3, 3, 3, 3, 4, 6, 7]
@@ -69,59 +69,59 @@ def test_uneven_times_come_at_an_even_rate(tmp_path, make_video, number_of):
 
 
 @pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (1, 0)), (180, (1, 1)), (270, (0, 1))])
-def test_pictures_are_upright(tmp_path, make_video, rotation, corner):
-    """Bar 0 of frame 1 is bright and stands at the left; a quarter counter-clockwise brings it to the bottom."""
+def test_frames_are_upright(tmp_path, make_video, rotation, corner):
+    """Bar 0 of frame 1 is bright, at the left; a quarter turn counterclockwise moves it to the bottom."""
     clip = probe(make_video(tmp_path / "a.mp4", frames=2, rotation=rotation))
-    picture = list(read(clip))[1]
-    height, width = picture.y.shape
+    frame = list(read(clip))[1]
+    height, width = frame.y.shape
     assert (width, height) == (clip.video.width, clip.video.height)
-    corners = {(r, c): picture.y[r * (height - 1), c * (width - 1)] > 128 for r in (0, 1) for c in (0, 1)}
-    bright = {place for place, lit in corners.items() if lit}
+    corners = {(r, c): frame.y[r * (height - 1), c * (width - 1)] > 128 for r in (0, 1) for c in (0, 1)}
+    bright = {position for position, lit in corners.items() if lit}
     assert corner in bright
     assert len(bright) == 2
-    assert picture.u.shape == ((height + 1) // 2, (width + 1) // 2)
+    assert frame.u.shape == ((height + 1) // 2, (width + 1) // 2)
 
 
 @pytest.mark.parametrize("size", [(193, 97), (192, 97)])
 def test_odd_sizes_lose_nothing(tmp_path, make_video, size):
     clip = probe(make_video(tmp_path / "a.mkv", codec="ffv1", size=size, frames=2))
-    picture = next(read(clip))
-    assert picture.y.shape == size[::-1]
-    assert picture.u.shape == ((size[1] + 1) // 2, (size[0] + 1) // 2)
+    frame = next(read(clip))
+    assert frame.y.shape == size[::-1]
+    assert frame.u.shape == ((size[1] + 1) // 2, (size[0] + 1) // 2)
 
 
 @pytest.mark.parametrize("form", ["yuv420p", "yuv444p", "yuv422p"])
 @pytest.mark.parametrize("full", [False, True])
-def test_values_stay_what_they_were_in_the_file(tmp_path, make_video, form, full):
+def test_values_are_those_of_the_file(tmp_path, make_video, form, full):
     colour = (2 if full else 1, 1, 1, 1)
     clip = probe(make_video(tmp_path / "a.mkv", codec="ffv1", form=form, frames=2, colour=colour))
-    picture = list(read(clip))[1]
+    frame = list(read(clip))[1]
     assert clip.video.colour.full_range == full
     with av.open(str(clip.path)) as container:
         coded = planes_of(list(container.decode(video=0))[1])
-    assert (picture.y == coded[0]).all()
-    assert int(picture.u[20, 20]) == int(coded[1][20, 20])
+    assert (frame.y == coded[0]).all()
+    assert int(frame.u[20, 20]) == int(coded[1][20, 20])
 
 
 def test_a_photo_in_rgb_becomes_bt709(tmp_path, save_photo):
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[..., 0] = 255
     clip = probe(save_photo(tmp_path / "a.png", pixels))
-    picture = next(read(clip))
+    frame = next(read(clip))
     assert (clip.video.colour.matrix, clip.video.colour.full_range) == (1, False)
-    assert [int(plane[20, 20]) for plane in (picture.y, picture.u, picture.v)] == pytest.approx([63, 102, 240], abs=1)
+    assert [int(plane[20, 20]) for plane in (frame.y, frame.u, frame.v)] == pytest.approx([63, 102, 240], abs=1)
 
 
-def test_what_is_transparent_in_a_photo_is_black(tmp_path, save_photo):
+def test_transparent_parts_of_a_photo_are_black(tmp_path, save_photo):
     pixels = np.full((64, 64, 4), 255, np.uint8)
     pixels[:32, :, 3] = 0
-    picture = next(read(probe(save_photo(tmp_path / "a.png", pixels))))
-    assert int(picture.y[10, 10]) == 16
-    assert int(picture.y[50, 50]) == 235
+    frame = next(read(probe(save_photo(tmp_path / "a.png", pixels))))
+    assert int(frame.y[10, 10]) == 16
+    assert int(frame.y[50, 50]) == 235
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (96, 64)), (3, (96, 64)), (6, (64, 96)), (8, (64, 96))])
-def test_a_photo_is_turned_as_its_exif_says(tmp_path, save_photo, orientation, size):
+def test_a_photo_is_rotated_by_its_exif_orientation(tmp_path, save_photo, orientation, size):
     pixels = np.zeros((64, 96, 3), np.uint8)
     pixels[:32, :48] = 255
     path = save_photo(tmp_path / "a.jpg", pixels)
@@ -137,32 +137,26 @@ def test_a_photo_is_turned_as_its_exif_says(tmp_path, save_photo, orientation, s
     assert luma.mean() < 90
 
 
-def test_broken_packets_keep_the_picture_before(tmp_path, make_video, number_of):
+def test_broken_packets_repeat_the_frame_before(tmp_path, make_video, number_of):
     path = make_video(tmp_path / "a.avi", codec="mpeg4", gop=1, frames=30)
     content = bytearray(path.read_bytes())
-    places = [k for k in range(len(content)) if content.startswith(b"00dc", k)][:30]
-    content[places[10] + 8 : places[10] + 40] = bytes(32)
+    positions = [k for k in range(len(content)) if content.startswith(b"00dc", k)][:30]
+    content[positions[10] + 8 : positions[10] + 40] = bytes(32)
     path.write_bytes(content)
     numbers = [number_of(p.y) for p in read(probe(path))]
     assert len(numbers) == 30
     assert numbers[:10] + numbers[11:] == [*range(10), *range(11, 30)]
 
 
-def test_bounced():
-    assert [ping_pong_index(i, 4) for i in range(10)] == [0, 1, 2, 3, 2, 1, 0, 1, 2, 3]
-    assert [ping_pong_index(i, 1) for i in range(3)] == [0, 0, 0]
-    assert [ping_pong_index(i, 2) for i in range(5)] == [0, 1, 0, 1, 0]
-
-
-@pytest.mark.parametrize("held", [0, 30 * 192 * 96, 1 << 30])
-def test_footage_that_is_too_short_runs_back_and_forth(tmp_path, make_video, number_of, held):
+@pytest.mark.parametrize("buffer_bytes", [0, 30 * 192 * 96, 1 << 30])
+def test_a_short_clip_plays_forwards_and_backwards(tmp_path, make_video, number_of, buffer_bytes):
     clip = probe(make_video(tmp_path / "a.mp4", frames=37))
-    pictures = list(ping_pong(clip, 120, 37, held))
-    assert [p.index for p in pictures] == [ping_pong_index(i, 37) for i in range(120)]
-    assert [number_of(p.y) for p in pictures] == [p.index for p in pictures]
+    frames = list(ping_pong(clip, 120, 37, buffer_bytes))
+    assert [p.index for p in frames] == [ping_pong_index(i, 37) for i in range(120)]
+    assert [number_of(p.y) for p in frames] == [p.index for p in frames]
 
 
-def test_a_photo_stands_still(tmp_path, save_photo):
+def test_a_photo_is_repeated_in_separate_memory(tmp_path, save_photo):
     clip = probe(save_photo(tmp_path / "a.png", np.full((64, 64, 3), 90, np.uint8)))
     one, two, three = ping_pong(clip, 3, 1)
     one.y[:] = 0
@@ -170,8 +164,8 @@ def test_a_photo_stands_still(tmp_path, save_photo):
     assert (two.y == three.y).all()
 
 
-def test_reading_can_be_left_at_any_time(tmp_path, make_video):
-    pictures = read(probe(make_video(tmp_path / "a.mp4")))
-    assert len(list(islice(pictures, 3))) == 3
-    pictures.close()
-    assert next(pictures, None) is None
+def test_reading_can_be_stopped_at_any_time(tmp_path, make_video):
+    frames = read(probe(make_video(tmp_path / "a.mp4")))
+    assert len(list(islice(frames, 3))) == 3
+    frames.close()
+    assert next(frames, None) is None
