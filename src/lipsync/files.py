@@ -25,40 +25,40 @@ HASH_BLOCK_BYTES = 1 << 20
 
 @contextmanager
 def scratch_errors() -> Iterator[None]:
-    """Around the use of a temporary file. Raises DiskFull, OutputUnwritable."""
+    """Map failures of a temporary file within the block. Raises DiskFull, OutputUnwritable."""
     try:
         yield
     except OSError as exc:
         if exc.errno in NO_SPACE:
-            raise DiskFull("no space is left for temporary files") from exc
-        raise OutputUnwritable(f"temporary files cannot be used: {os.strerror(exc.errno or 0)}") from exc
+            raise DiskFull("no space left for temporary files") from exc
+        raise OutputUnwritable(f"cannot use temporary files: {os.strerror(exc.errno or 0)}") from exc
 
 
 @contextmanager
 def scratch_file() -> Iterator[IO[bytes]]:
-    """An anonymous temporary file. Raises DiskFull, OutputUnwritable if there cannot be one."""
+    """Open an anonymous temporary file. Raises DiskFull, OutputUnwritable."""
     with scratch_errors():
         file = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
     try:
         yield file
     finally:
-        with suppress(OSError):  # what is still to be written is dropped as well
+        with suppress(OSError):  # unflushed data is dropped
             file.close()
 
 
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Around the writing of a file. Raises DiskFull, OutputUnwritable."""
+    """Map failures to write a file within the block. Raises DiskFull, OutputUnwritable."""
     try:
         yield
     except OSError as exc:
         if exc.errno in NO_SPACE:
-            raise DiskFull(f"{path.parent}: no space is left there") from exc
-        raise OutputUnwritable(f"{path}: cannot be written: {exc.strerror}") from exc
+            raise DiskFull(f"{path.parent}: no space left on the device") from exc
+        raise OutputUnwritable(f"{path}: cannot write: {exc.strerror}") from exc
 
 
 def make_folder(folder: Path, mode: int = 0o777) -> None:
-    """The folder and those above it. Raises DiskFull, OutputUnwritable."""
+    """Create a folder and its parents. Raises DiskFull, OutputUnwritable."""
     with write_errors(folder):
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
 

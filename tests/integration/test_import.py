@@ -98,7 +98,7 @@ def test_a_checkpoint_lives_in_the_store_from_import_to_removal(checkpoint, tmp_
     assert main(["models", "where", "wav2lip-own"]) == 0
     assert capsys.readouterr().out.strip() == told["folder"]
     assert main(["models", "verify"]) == 0
-    assert capsys.readouterr().out == "wav2lip-own: whole\n"
+    assert capsys.readouterr().out == "wav2lip-own: ok\n"
 
     encoder = Path(told["folder"], "encoder.onnx")
     encoder.write_bytes(encoder.read_bytes()[:-1] + b"\xff")
@@ -123,7 +123,7 @@ def test_what_is_fetched_is_ready(checkpoint, home, tmp_path, capsys):
     options.accept_license = True
     assert fetch_into(store, options, Monitor()) == 0
     out, err = capsys.readouterr()
-    assert "licence: for tests" in out
+    assert "license: for tests" in out
     assert "wav2lip: ready in" in out
     assert "MB/s" in err
     assert ModelRegistry(store, (GENERATOR,)).find("wav2lip").form == "torch legacy"

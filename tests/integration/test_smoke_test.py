@@ -214,7 +214,7 @@ def test_a_refusal_does_not_reveal_the_key(running, voice, capsys):
         run("--url", running.url, "--key", "secret\nline")
     with pytest.raises(TaskMissing, match="does not exist"):
         running.run("--task-id", "0192f0c1")
-    with pytest.raises(OptionInvalid, match="request_invalid"):
+    with pytest.raises(OptionInvalid, match="invalid engine 'nonsense'"):
         running.run("--video", str(voice), "--audio", str(voice), "--engine", "nonsense")
     assert "lsk_wrong" not in "".join(capsys.readouterr())
 

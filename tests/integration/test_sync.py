@@ -149,6 +149,6 @@ def test_doctor_finds_all_in_order(capsys):
     told = json.loads(capsys.readouterr().out)
     names = {finding["name"] for finding in told["findings"]}
     assert told["works"]
-    assert {"processor", "OpenVINO", "PyAV", "encoder libx264", "face networks", "motion network"} <= names
+    assert {"processor", "OpenVINO", "PyAV", "encoder libx264", "face models", "motion model"} <= names
     assert main(["doctor"]) == 0
-    assert capsys.readouterr().out.endswith("lipsync works here.\n")
+    assert capsys.readouterr().out.endswith("lipsync is ready.\n")

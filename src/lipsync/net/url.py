@@ -85,8 +85,8 @@ def redact(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    shown = "".join(character if character.isprintable() else "?" for character in text)
-    return shown if len(shown) <= MAX_REDACTED_CHARS else f"{shown[:MAX_REDACTED_CHARS]}..."
+    line = "".join(character if character.isprintable() else "?" for character in text)
+    return line if len(line) <= MAX_REDACTED_CHARS else f"{line[:MAX_REDACTED_CHARS]}..."
 
 
 def _split(text: str) -> tuple[SplitResult | None, int | None]:

@@ -289,7 +289,7 @@ def test_weights_are_known_by_the_checksum_of_any_file_they_came_in(store):
 
 def test_a_folder_that_cannot_be_written_to(tmp_path, store):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OutputUnwritable, match="cannot be written"):
+    with pytest.raises(OutputUnwritable, match="cannot write"):
         Store(tmp_path / "file" / "models", store(whole).catalogue).accept("w")
 
 
