@@ -38,8 +38,8 @@ def sync(speaker, voice, tmp_path, capsys) -> Callable[..., tuple[int, dict, str
         capsys.readouterr()
         code = main(["sync", *given])
         out, err = capsys.readouterr()
-        told = json.loads(out)
-        return code, told, err or told.get("error", {}).get("message", "")
+        report = json.loads(out)
+        return code, report, err or report.get("error", {}).get("message", "")
 
     return run
 
@@ -49,14 +49,14 @@ def files(folder: Path) -> set[str]:
 
 
 def test_the_larger_picture_is_the_result_and_the_plain_one_lies_beside(sync, tmp_path):
-    code, told, err = sync("--upscale", "2:lanczos")
+    code, report, err = sync("--upscale", "2:lanczos")
     assert (code, err) == (0, "")
     assert files(tmp_path) == {"out.mp4", "out-plain.mp4"}
-    assert [(made["variant"], made["width"], made["height"]) for made in told["outputs"]] == [
+    assert [(entry["variant"], entry["width"], entry["height"]) for entry in report["outputs"]] == [
         ("final", 640, 480),
         ("plain", 320, 240),
     ]
-    assert (told["width"], told["enhanced"]["status"]) == (640, "completed")
+    assert (report["width"], report["enhanced"]["status"]) == (640, "completed")
     large, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
     assert len(large) == len(plain) == 50
     for one, other in zip(large, plain, strict=True):
@@ -72,7 +72,7 @@ def test_what_is_missing_for_it_ends_it_before_any_work(sync, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("options", "words"),
     [
         (("--enhance", "photoshop"), "photoshop"),
         (("--enhance", "gfpgan-1.4:2"), "0 to 1"),
@@ -84,24 +84,24 @@ def test_what_is_missing_for_it_ends_it_before_any_work(sync, tmp_path):
         (("--fidelity", "3"), "fidelity"),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_told(sync, tmp_path, wrong, told):
-    code, _, err = sync(*wrong)
+def test_bad_options_are_refused(sync, tmp_path, options, words):
+    code, _, err = sync(*options)
     assert code == 24
-    assert told in err
+    assert words in err
     assert not files(tmp_path)
 
 
 class Witness:
-    """Hears of a job's files."""
+    """Records the events of a job."""
 
     def __init__(self):
-        self.heard = []
+        self.events = []
 
     def on_output(self, output):
-        self.heard.append((output.engine, output.variant))
+        self.events.append((output.engine, output.variant))
 
     def on_enhancement(self, enhanced):
-        self.heard.append(enhanced.status.value)
+        self.events.append(enhanced.status.value)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_two_results_are_enhanced_one_after_the_other_and_counted_as_one_work(jo
     monitor = Monitor(lambda step: progress.append((step.done, step.total)) if step.stage == "enhance" else None)
     result = run(replace(job, enhancement=Enhancement(factor=2, upscaler="lanczos")), monitor, observer=witness)
     assert progress == [(done, 100) for done in range(1, 101)]
-    assert witness.heard == [
+    assert witness.events == [
         ("passthrough", "plain"),
         ("rewrite", "plain"),
         "processing",
@@ -133,10 +133,10 @@ def test_one_limit_of_time_holds_for_all_results(job, monkeypatch):
 
     larger = Lanczos.upscale
     monkeypatch.setattr(Lanczos, "upscale", upscale)
-    wish = Enhancement(factor=2, upscaler="lanczos", seconds=1.5)
-    result = run(replace(job, enhancement=wish, offset_copies=(Fraction(80, 1000),)), Monitor())
+    enhancement = Enhancement(factor=2, upscaler="lanczos", seconds=1.5)
+    result = run(replace(job, enhancement=enhancement, offset_copies=(Fraction(80, 1000),)), Monitor())
     assert (result.enhanced.status, result.enhanced.code) == ("failed", "timed_out")
-    finals = {made.engine: made.variant for made in result.outputs[:2]}
+    finals = {entry.engine: entry.variant for entry in result.outputs[:2]}
     assert finals["rewrite"] == "plain"  # the first had most of the time
     assert len(result.outputs) >= 4
 
@@ -149,15 +149,15 @@ def test_memory_that_runs_out_for_a_copy_changes_no_finished_file(job, monkeypat
     witness = Witness()
     with pytest.raises(OutOfMemory):
         run(replace(job, engines=("passthrough",), offset_copies=(Fraction(80, 1000),)), Monitor(), observer=witness)
-    assert witness.heard == [("passthrough", "final")]
+    assert witness.events == [("passthrough", "final")]
     assert probe_video(job.output).video.width == 320
 
 
 def test_what_cannot_be_enhanced_is_not_written_down_for_it(job, monkeypatch, tmp_path):
     monkeypatch.setattr(EditSpool, "record", None)
     options = EnhancerOptions(models_dir=tmp_path / "models")
-    wish = Enhancement("codeformer", required=False, options=options)
-    assert run(replace(job, enhancement=wish), Monitor()).enhanced.code == "model_missing"
+    enhancement = Enhancement("codeformer", required=False, options=options)
+    assert run(replace(job, enhancement=enhancement), Monitor()).enhanced.code == "model_missing"
 
 
 def test_a_picture_that_becomes_large_keeps_the_colours_that_small_ones_are_taken_to_have(speaker, sync, tmp_path):
@@ -184,45 +184,45 @@ def test_stopped_while_it_enhances_it_ends_and_tells_what_is_complete(sync, tmp_
 
 def test_the_manifest_takes_no_other_files_place(sync, speaker, tmp_path):
     before = speaker.read_bytes()
-    for place, code in ((speaker, 31), (tmp_path / "out.mp4", 24), (tmp_path / "out-plain.mp4", 24)):
-        assert sync("--upscale", "2:lanczos", "--overwrite", "--manifest", str(place))[0] == code
-    for place in (tmp_path, tmp_path / "nowhere" / "m.json"):
-        assert sync("--overwrite", "--manifest", str(place))[0] == 30
+    for path, code in ((speaker, 31), (tmp_path / "out.mp4", 24), (tmp_path / "out-plain.mp4", 24)):
+        assert sync("--upscale", "2:lanczos", "--overwrite", "--manifest", str(path))[0] == code
+    for path in (tmp_path, tmp_path / "nowhere" / "m.json"):
+        assert sync("--overwrite", "--manifest", str(path))[0] == 30
     assert speaker.read_bytes() == before
     assert not files(tmp_path)
 
 
-def test_a_copy_takes_no_inputs_place(sync, speaker, voice, tmp_path):
-    face = tmp_path / "out-audio-80ms-earlier.mp4"
-    face.write_bytes(speaker.read_bytes())
-    code, _, err = sync("--video", str(face), "--offset-copies", "80", "--overwrite")
+def test_a_copy_never_replaces_an_input(sync, speaker, voice, tmp_path):
+    source = tmp_path / "out-audio-80ms-earlier.mp4"
+    source.write_bytes(speaker.read_bytes())
+    code, _, err = sync("--video", str(source), "--offset-copies", "80", "--overwrite")
     assert code == 31
     assert "made from" in err
-    assert face.read_bytes() == speaker.read_bytes()
+    assert source.read_bytes() == speaker.read_bytes()
 
 
 def test_copies_with_another_offset_have_the_same_pictures(sync, tmp_path):
-    code, told, err = sync("--offset-copies", "80,-40", "--engine", "passthrough")
+    code, report, err = sync("--offset-copies", "80,-40", "--engine", "passthrough")
     assert (code, err) == (0, "")
-    assert [made["variant"] for made in told["outputs"]] == ["final", "audio-80ms-earlier", "audio-40ms-later"]
-    first, *others = ([*read(probe(made["output"] and Path(made["output"])))] for made in told["outputs"])
+    assert [entry["variant"] for entry in report["outputs"]] == ["final", "audio-80ms-earlier", "audio-40ms-later"]
+    first, *others = ([*read(probe(entry["output"] and Path(entry["output"])))] for entry in report["outputs"])
     for other in others:
         assert all(np.array_equal(a.y, b.y) for a, b in zip(first, other, strict=True))
 
 
 def test_the_manifest_tells_what_was_made_of_what(sync, tmp_path, speaker):
-    code, told, err = sync("--upscale", "2:lanczos", "--manifest", str(tmp_path / "out.json"))
+    code, report, err = sync("--upscale", "2:lanczos", "--manifest", str(tmp_path / "out.json"))
     assert (code, err) == (0, "")
     manifest = json.loads((tmp_path / "out.json").read_text())
     assert manifest["inputs"]["video"]["name"] == speaker.name
-    assert [made["name"] for made in manifest["outputs"]] == ["out.mp4", "out-plain.mp4"]
-    assert {step["name"] for step in manifest["steps"]} == set(told["seconds"]) - {"total"}
+    assert [entry["name"] for entry in manifest["outputs"]] == ["out.mp4", "out-plain.mp4"]
+    assert {step["name"] for step in manifest["steps"]} == set(report["seconds"]) - {"total"}
     assert set(manifest["models"]) == {"face-landmarker", "motion"}
     (step,) = (step for step in manifest["steps"] if step["name"] == "enhance")
     assert (step["by"]["status"], step["by"]["picture"]) == ("completed", {"name": "lanczos"})
 
 
-def test_no_file_is_replaced_unasked(sync, tmp_path):
+def test_existing_files_are_kept_without_overwrite(sync, tmp_path):
     (tmp_path / "out-plain.mp4").write_bytes(b"mine")
     code, _, err = sync("--upscale", "2:lanczos")
     assert code != 0
@@ -262,10 +262,10 @@ def test_a_restorer_works_where_the_mouth_was_changed_and_nowhere_else(sync, spe
         main(["models", "import", str(restorer(tmp_path / "a.onnx")), "--name", "codeformer", "--models-dir", models])
         == 0
     )
-    code, told, err = sync(
+    code, report, err = sync(
         "--enhance", "codeformer:0.8", "--models-dir", models, "--crf", "0", "--manifest", str(tmp_path / "m.json")
     )
-    assert (code, err, told["enhanced"]["status"]) == (0, "", "completed")
+    assert (code, err, report["enhanced"]["status"]) == (0, "", "completed")
     better, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
     footage = list(ping_pong(probe(speaker), 50, 40))
     for one, other, before in zip(better, plain, footage, strict=True):
@@ -286,9 +286,11 @@ def test_if_enhancing_fails_the_lip_sync_stands_and_a_line_says_why(sync, tmp_pa
     models = str(tmp_path / "models")
     path = restorer(tmp_path / "a.onnx", fails=True)
     assert main(["models", "import", str(path), "--name", "codeformer", "--models-dir", models]) == 0
-    code, told, _ = sync("--enhance", "codeformer", "--models-dir", models)
-    assert (code, told["enhanced"]["status"], told["enhanced"]["code"]) == (0, "failed", "inference_failed")
-    assert [(made["variant"], made["output"]) for made in told["outputs"]] == [("plain", str(tmp_path / "out.mp4"))]
-    assert told["warnings"] == ["not enhanced: the network gave values that are no numbers"]
+    code, report, _ = sync("--enhance", "codeformer", "--models-dir", models)
+    assert (code, report["enhanced"]["status"], report["enhanced"]["code"]) == (0, "failed", "inference_failed")
+    assert [(entry["variant"], entry["output"]) for entry in report["outputs"]] == [
+        ("plain", str(tmp_path / "out.mp4"))
+    ]
+    assert report["warnings"] == ["not enhanced: the network gave values that are no numbers"]
     assert {name for name in files(tmp_path) if name.endswith(".mp4")} == {"out.mp4"}
     assert probe_video(tmp_path / "out.mp4").video.frame_count == 50

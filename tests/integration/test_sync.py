@@ -20,11 +20,11 @@ from lipsync.media.reader import read
 def sync(tmp_path, speaker, voice, capsys):
     """Run ``lipsync sync``; gives the exit code, standard output and standard error."""
 
-    def run(*extra: str, face=speaker, audio=voice, output=None) -> tuple[int, str, str]:
+    def run(*extra: str, video=speaker, audio=voice, output=None) -> tuple[int, str, str]:
         output = output or tmp_path / "out.mp4"
-        code = main(["sync", "--video", str(face), "--audio", str(audio), "-o", str(output), *extra])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        code = main(["sync", "--video", str(video), "--audio", str(audio), "-o", str(output), *extra])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
@@ -37,32 +37,32 @@ def test_a_video_gets_a_new_mouth_and_lasts_as_long_as_the_sound(sync, tmp_path,
     result = probe(tmp_path / "out.mp4")
     assert abs(result.video.duration - 2) <= Fraction(1, 25)
     assert abs(audio_of(result).duration - 2) <= Fraction(1, 25)
-    source, made = list(read(probe(speaker))), list(read(result))
-    away = [np.abs(made[i].y.astype(int) - source[ping_pong_index(i, 40)].y) for i in range(50)]
-    assert max(a[:80].mean() for a in away) < 1.5  # eyes and above: only encoded anew
+    source, result = list(read(probe(speaker))), list(read(result))
+    away = [np.abs(result[i].y.astype(int) - source[ping_pong_index(i, 40)].y) for i in range(50)]
+    assert max(a[:80].mean() for a in away) < 1.5  # eyes and above: only encoded again
     assert max(a[130:190, 110:210].mean() for a in away) > 3  # around the mouth
 
 
 def test_the_json_tells_everything(sync, tmp_path):
     code, out, err = sync("--json")
     assert (code, err) == (0, "")
-    told = json.loads(out)
-    assert told["output"] == str(tmp_path / "out.mp4")
-    assert (told["frames"], told["faces"], told["edited"], told["rate"]) == (50, 50, 50, "25")
-    assert (told["width"], told["height"], told["duration"], told["padding"]) == (320, 240, 2.0, [0, 0])
-    assert set(told["seconds"]) == {"listen", "track", "render", "total"}
-    assert told["peak_memory"] > 50 << 20
-    assert (told["engine"], told["version"], told["warnings"]) == ("rewrite", lipsync.__version__, [])
-    assert told["enhanced"] is None
-    (made,) = told["outputs"]
-    assert (made["variant"], made["width"], made["height"]) == ("final", 320, 240)
+    report = json.loads(out)
+    assert report["output"] == str(tmp_path / "out.mp4")
+    assert (report["frames"], report["faces"], report["edited"], report["rate"]) == (50, 50, 50, "25")
+    assert (report["width"], report["height"], report["duration"], report["padding"]) == (320, 240, 2.0, [0, 0])
+    assert set(report["seconds"]) == {"listen", "track", "render", "total"}
+    assert report["peak_memory"] > 50 << 20
+    assert (report["engine"], report["version"], report["warnings"]) == ("rewrite", lipsync.__version__, [])
+    assert report["enhanced"] is None
+    (entry,) = report["outputs"]
+    assert (entry["variant"], entry["width"], entry["height"]) == ("final", 320, 240)
 
 
 def test_quiet_says_nothing(sync):
     assert sync("--quiet") == (0, "", "")
 
 
-def test_shorter_sound_ends_the_video(sync, tmp_path, make_sound, voice):
+def test_shorter_audio_ends_the_video(sync, tmp_path, make_sound, voice):
     short = make_sound(tmp_path / "short.wav", np.zeros(8_000, np.int16))
     code, _, err = sync(audio=short)
     assert code == 0, err
@@ -71,10 +71,10 @@ def test_shorter_sound_ends_the_video(sync, tmp_path, make_sound, voice):
 
 def test_a_photo_speaks(sync, tmp_path, save_photo, moved):
     photo = save_photo(tmp_path / "photo.jpg", moved((161, 115), 1.6, size=(321, 241)))
-    code, out, err = sync("--photo-rate", "30", "--json", face=photo)
+    code, out, err = sync("--photo-rate", "30", "--json", video=photo)
     assert code == 0, err
-    told = json.loads(out)
-    assert (told["frames"], told["rate"], told["padding"]) == (60, "30", [1, 1])
+    report = json.loads(out)
+    assert (report["frames"], report["rate"], report["padding"]) == (60, "30", [1, 1])
     frames = list(read(probe(tmp_path / "out.mp4")))
     assert np.abs(frames[0].y[150:190].astype(int) - frames[8].y[150:190]).max() > 10
 
@@ -89,8 +89,8 @@ def test_the_sound_may_come_from_a_video(sync, tmp_path, make_video):
 def test_an_engine_that_changes_nothing(sync):
     code, out, _ = sync("--engine", "passthrough", "--json")
     assert code == 0
-    told = json.loads(out)
-    assert (told["edited"], told["frames"]) == (0, 50)
+    report = json.loads(out)
+    assert (report["edited"], report["frames"]) == (0, 50)
 
 
 def test_footage_whose_face_leaves_passes_through_there(sync, tmp_path, moved):
@@ -104,11 +104,11 @@ def test_footage_whose_face_leaves_passes_through_there(sync, tmp_path, moved):
             picture = moved((160, 115), 1.6) if k < 25 else np.full((240, 320, 3), 100, np.uint8)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         out.mux(stream.encode(None))
-    code, out, err = sync("--json", face=path)
+    code, out, err = sync("--json", video=path)
     assert code == 0, err
-    told = json.loads(out)
-    assert told["faces"] == told["edited"] == 25
-    assert "25 of 50 frames" in told["warnings"][0]
+    report = json.loads(out)
+    assert report["faces"] == report["edited"] == 25
+    assert "25 of 50 frames" in report["warnings"][0]
 
 
 def test_an_old_output_is_replaced_only_on_request(sync, tmp_path):
@@ -146,9 +146,9 @@ def test_the_version(capsys):
 
 def test_doctor_finds_all_in_order(capsys):
     assert main(["doctor", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    names = {finding["name"] for finding in told["findings"]}
-    assert told["works"]
+    report = json.loads(capsys.readouterr().out)
+    names = {finding["name"] for finding in report["findings"]}
+    assert report["works"]
     assert {"processor", "OpenVINO", "PyAV", "encoder libx264", "face models", "motion model"} <= names
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out.endswith("lipsync is ready.\n")

@@ -24,17 +24,17 @@ def call(models_dir, capsys):
 
     def run(*arguments: object) -> tuple[int, dict, str]:
         code = main([*map(str, arguments), "--models-dir", str(models_dir), "--json"])
-        told = capsys.readouterr()
-        return code, json.loads(told.out), told.err
+        captured = capsys.readouterr()
+        return code, json.loads(captured.out), captured.err
 
     return run
 
 
 @pytest.fixture
 def sync(call, tmp_path, speaker, voice):
-    def run(*extra: object, face=speaker, audio=voice, engine="wav2lip"):
+    def run(*extra: object, video=speaker, audio=voice, engine="wav2lip"):
         output = tmp_path / "out.mp4"
-        return call("sync", "--video", face, "--audio", audio, "-o", output, "--overwrite", "--engine", engine, *extra)
+        return call("sync", "--video", video, "--audio", audio, "-o", output, "--overwrite", "--engine", engine, *extra)
 
     return run
 
@@ -43,15 +43,15 @@ def sync(call, tmp_path, speaker, voice):
 def infer(call, tmp_path, speaker, voice):
     """``lipsync infer`` with the flags of Wav2Lip's inference.py; the output is ``out.mp4``."""
 
-    def run(*extra: object, face=speaker, audio=voice):
-        fixed = ("--checkpoint_path", "wav2lip", "--face", face, "--audio", audio, "--outfile", tmp_path / "out.mp4")
+    def run(*extra: object, video=speaker, audio=voice):
+        fixed = ("--checkpoint_path", "wav2lip", "--face", video, "--audio", audio, "--outfile", tmp_path / "out.mp4")
         return call("infer", *fixed, *extra)
 
     return run
 
 
 def red(picture) -> bool:
-    """Whether the stand-in's red lips are to be seen."""
+    """Whether the stand-in's red lips are visible."""
     return bool((picture.v.astype(int) > 185).sum() > 30)
 
 
@@ -60,56 +60,56 @@ def frames_of(path) -> list:
 
 
 def test_a_video_gets_a_new_mouth_and_loses_no_frames(sync, tmp_path, speaker):
-    code, told, err = sync()
+    code, report, err = sync()
     assert (code, err) == (0, "")
-    assert (told["frames"], told["edited"], told["faces"]) == (50, 50, 50)
-    (made,) = told["outputs"]
-    assert (made["engine"], made["device"], made["batch"]) == ("wav2lip", "cpu", 4)
-    assert made["precision"] in ("fp32", "bf16")
+    assert (report["frames"], report["edited"], report["faces"]) == (50, 50, 50)
+    (entry,) = report["outputs"]
+    assert (entry["engine"], entry["device"], entry["batch"]) == ("wav2lip", "cpu", 4)
+    assert entry["precision"] in ("fp32", "bf16")
     result = probe(tmp_path / "out.mp4")
     assert (result.video.frame_count, float(audio_of(result).duration)) == (50, pytest.approx(2, abs=0.05))
     source, frames = frames_of(speaker), frames_of(tmp_path / "out.mp4")
     assert all(red(frame) for frame in frames[12:14])
     away = [np.abs(frames[i].y.astype(int) - source[ping_pong_index(i, 40)].y)[:80].mean() for i in range(50)]
-    assert max(away) < 1.5  # eyes and above: only encoded anew
+    assert max(away) < 1.5  # eyes and above: only encoded again
 
 
-def test_original_mode_ends_when_the_original_does_and_starts_the_footage_anew(sync, tmp_path, speaker):
-    code, told, err = sync("--original")
+def test_original_mode_ends_when_the_original_does_and_loops_the_footage(sync, tmp_path, speaker):
+    code, report, err = sync("--original")
     assert (code, err) == (0, "")
-    assert told["frames"] == 47
+    assert report["frames"] == 47
     source, frames = frames_of(speaker), frames_of(tmp_path / "out.mp4")
     away = [np.abs(frames[i].y.astype(int) - source[loop_index(i, 40)].y)[:60].mean() for i in range(47)]
     assert max(away) < 1.7
 
 
 def test_both_models_in_one_task(sync, tmp_path):
-    code, told, err = sync("--engine", "wav2lip-gan", "--engine", "rewrite")
+    code, report, err = sync("--engine", "wav2lip-gan", "--engine", "rewrite")
     assert (code, err) == (0, "")
     names = ["wav2lip", "wav2lip-gan", "rewrite"]
-    assert [made["engine"] for made in told["outputs"]] == names
+    assert [entry["engine"] for entry in report["outputs"]] == names
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"out-{name}.mp4" for name in names)
     first, second, third = (frames_of(tmp_path / f"out-{name}.mp4") for name in names)
     assert len(first) == len(second) == len(third) == 50
     assert red(first[13])
     assert red(second[13])
     assert not red(third[13])
-    assert set(told["seconds"]) == {"listen", "track", "render", "total"}
+    assert set(report["seconds"]) == {"listen", "track", "render", "total"}
 
 
-def test_an_old_result_of_one_of_them_is_not_replaced_unasked(call, tmp_path, speaker, voice):
+def test_an_old_result_of_one_of_them_is_kept_without_overwrite(call, tmp_path, speaker, voice):
     (tmp_path / "out-wav2lip.mp4").write_bytes(b"precious")
-    wish = ("sync", "--video", speaker, "--audio", voice, "-o", tmp_path / "out.mp4")
-    code, told, _ = call(*wish, "--engine", "rewrite", "--engine", "wav2lip")
-    assert (code, told["error"]["code"]) == (32, "output_exists")
+    arguments = ("sync", "--video", speaker, "--audio", voice, "-o", tmp_path / "out.mp4")
+    code, report, _ = call(*arguments, "--engine", "rewrite", "--engine", "wav2lip")
+    assert (code, report["error"]["code"]) == (32, "output_exists")
     assert (tmp_path / "out-wav2lip.mp4").read_bytes() == b"precious"
 
 
 def test_a_photo_speaks_and_stays_itself_elsewhere(sync, tmp_path, save_photo, moved):
     photo = save_photo(tmp_path / "photo.JPG", moved((161, 115), 1.6, size=(321, 241)))
-    code, told, err = sync(face=photo)
+    code, report, err = sync(video=photo)
     assert (code, err) == (0, "")
-    assert (told["frames"], told["padding"]) == (50, [1, 1])
+    assert (report["frames"], report["padding"]) == (50, [1, 1])
     frames = frames_of(tmp_path / "out.mp4")
     assert red(frames[13])
     assert np.abs(frames[13].y[:80].astype(int) - frames[0].y[:80]).mean() < 1
@@ -127,10 +127,10 @@ def test_a_face_that_leaves_and_returns(sync, tmp_path, moved):
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         out.mux(stream.encode(None))
     for mode in ((), ("--original",)):
-        code, told, err = sync(*mode, face=path)
+        code, report, err = sync(*mode, video=path)
         assert (code, err) == (0, "")
-        assert 20 <= told["edited"] <= 30
-        assert "the face is not to be seen" in told["warnings"][0]
+        assert 20 <= report["edited"] <= 30
+        assert "the face is not to be seen" in report["warnings"][0]
         frames = frames_of(tmp_path / "out.mp4")
         assert not red(frames[25])
 
@@ -145,9 +145,9 @@ def test_silence_shows_no_red_lips(sync, tmp_path, make_sound):
 @pytest.mark.parametrize("mode", [(), ("--original",)])
 def test_sound_shorter_than_the_generators_window(sync, tmp_path, make_sound, mode):
     short = make_sound(tmp_path / "short.wav", np.zeros(1_600, np.int16))
-    code, told, err = sync(*mode, audio=short)
+    code, report, err = sync(*mode, audio=short)
     assert (code, err) == (0, "")
-    assert told["frames"] == 2
+    assert report["frames"] == 2
 
 
 def loud_from(frames: list) -> int:
@@ -176,14 +176,14 @@ def test_the_mouth_comes_later_or_earlier_on_request(sync, tmp_path, make_sound,
 
 
 def test_pictures_are_made_smaller_on_request(sync, tmp_path):
-    code, told, err = sync("--resize-factor", "2")
+    code, report, err = sync("--resize-factor", "2")
     assert (code, err) == (0, "")
-    assert (told["width"], told["height"], told["resize_factor"]) == (160, 120, 2)
-    assert told["edited"] == 50
+    assert (report["width"], report["height"], report["resize_factor"]) == (160, 120, 2)
+    assert report["edited"] == 50
 
 
 @pytest.mark.parametrize(
-    ("wish", "code", "word"),
+    ("options", "code", "words"),
     [
         (("--engine", "rewrite", "--original"), 24, "original cannot be combined with the rewrite engine"),
         (("--engine", "wav2lip-gan", "--checkpoint", "x.pth"), 24, "checkpoint"),
@@ -197,15 +197,15 @@ def test_pictures_are_made_smaller_on_request(sync, tmp_path):
         (("--engine", "wav2lip"), 24, "once"),
     ],
 )
-def test_what_cannot_be_is_told_at_once(sync, tmp_path, wish, code, word):
-    found, told, _ = sync(*wish)
-    assert (found, word in told["error"]["message"]) == (code, True), told
+def test_bad_options_fail_before_any_work(sync, tmp_path, options, code, words):
+    found, report, _ = sync(*options)
+    assert (found, words in report["error"]["message"]) == (code, True), report
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_that_are_not_here_are_told_with_both_ways_to_get_them(tmp_path, speaker, voice, capsys):
-    wish = ["sync", "--video", speaker, "--audio", voice, "-o", tmp_path / "out.mp4", "--engine", "wav2lip-gan"]
-    assert main([*map(str, wish), "--models-dir", str(tmp_path / "empty")]) == 40
+def test_the_error_for_missing_weights_names_both_ways_to_get_them(tmp_path, speaker, voice, capsys):
+    arguments = ["sync", "--video", speaker, "--audio", voice, "-o", tmp_path / "out.mp4", "--engine", "wav2lip-gan"]
+    assert main([*map(str, arguments), "--models-dir", str(tmp_path / "empty")]) == 40
     line = capsys.readouterr().err
     assert "lipsync models fetch wav2lip-gan --accept-license" in line
     assert "lipsync models import FILE --name wav2lip-gan" in line
@@ -235,17 +235,17 @@ def test_infer_takes_what_the_original_takes(infer, tmp_path):
         *("--box", "-1", "-1", "-1", "-1", "--nosmooth"),
     )
     for mode in ((), ("--original",)):
-        code, told, err = infer(*every, *mode)
+        code, report, err = infer(*every, *mode)
         assert (code, err) == (0, "")
-        assert told["edited"] == told["frames"] == (47 if mode else 50)
-        assert told["outputs"][0]["batch"] == 32
+        assert report["edited"] == report["frames"] == (47 if mode else 50)
+        assert report["outputs"][0]["batch"] == 32
 
 
 def test_infer_replaces_an_old_output_and_makes_its_usual_folder(models_dir, tmp_path, speaker, voice, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wish = ["infer", "--checkpoint_path", "wav2lip", "--face", str(speaker), "--audio", str(voice), "--quiet"]
+    arguments = ["infer", "--checkpoint_path", "wav2lip", "--face", str(speaker), "--audio", str(voice), "--quiet"]
     for _ in range(2):
-        assert main([*wish, "--models-dir", str(models_dir)]) == 0
+        assert main([*arguments, "--models-dir", str(models_dir)]) == 0
     assert probe_video(tmp_path / "results" / "result_voice.mp4").video.frame_count == 50
 
 
@@ -258,44 +258,44 @@ def test_infer_knows_false_from_true(infer, tmp_path, word, still):
 
 
 def test_infer_turns_cuts_and_shrinks_in_the_originals_order(infer, tmp_path, speaker):
-    code, told, err = infer("--resize_factor", "2", "--crop", "8", "112", "20", "140")
+    code, report, err = infer("--resize_factor", "2", "--crop", "8", "112", "20", "140")
     assert (code, err) == (0, "")
-    assert (told["width"], told["height"]) == (120, 104)
-    code, told, err = infer("--rotate", "--box", "20", "120", "40", "160")
+    assert (report["width"], report["height"]) == (120, 104)
+    code, report, err = infer("--rotate", "--box", "20", "120", "40", "160")
     assert (code, err) == (0, "")
-    assert (told["width"], told["height"], told["edited"]) == (240, 320, 50)
+    assert (report["width"], report["height"], report["edited"]) == (240, 320, 50)
     turned, source = frames_of(tmp_path / "out.mp4")[0], frames_of(speaker)[0]
     assert np.abs(np.rot90(source.y, -1)[200:].astype(int) - turned.y[200:]).mean() < 1.5
 
 
 def test_infer_takes_a_box_where_no_face_is_found(infer, tmp_path, make_video):
     bars = make_video(tmp_path / "bars.mp4", frames=30)
-    assert infer(face=bars)[0] == 20
+    assert infer(video=bars)[0] == 20
     for mode in ((), ("--original",)):
-        code, told, err = infer("--box", "10", "90", "40", "120", *mode, face=bars)
+        code, report, err = infer("--box", "10", "90", "40", "120", *mode, video=bars)
         assert (code, err) == (0, "")
-        assert told["edited"] == told["frames"]
-        code, told, err = infer("--box", "-5", "90", "-40", "999", *mode, face=bars)
+        assert report["edited"] == report["frames"]
+        code, report, err = infer("--box", "-5", "90", "-40", "999", *mode, video=bars)
         assert (code, err) == (0, "")
-        assert told["edited"] >= told["frames"] - 2
+        assert report["edited"] >= report["frames"] - 2
         for wrong in ("90 10 40 120", "96 200 40 120", "10 90 -50 -1"):
-            assert infer("--box", *wrong.split(), *mode, face=bars)[1]["error"]["code"] == "option_invalid"
-    assert infer("--box", "-1", "90", "40", "120", face=bars)[0] == 20  # as in the original, -1 means to look
+            assert infer("--box", *wrong.split(), *mode, video=bars)[1]["error"]["code"] == "option_invalid"
+    assert infer("--box", "-1", "90", "40", "120", video=bars)[0] == 20  # as in the original, -1 means to look
 
 
-def test_infer_minds_no_dots_spaces_or_capitals_in_names(infer, tmp_path, save_photo, moved, voice):
+def test_infer_accepts_dots_spaces_and_capitals_in_names(infer, tmp_path, save_photo, moved, voice):
     folder = tmp_path / "a folder v1.2"
     folder.mkdir()
     photo = save_photo(folder / "my face.v3.PNG", moved((160, 115), 1.6))
     sound = shutil.copy(voice, folder / "the voice (2).wav")
-    code, told, err = infer("--fps", "30", "--original", face=photo, audio=sound)
+    code, report, err = infer("--fps", "30", "--original", video=photo, audio=sound)
     assert (code, err) == (0, "")
-    assert told["rate"] == "30"
+    assert report["rate"] == "30"
 
 
 def test_infer_makes_photos_smaller_only_in_the_default_mode(infer, tmp_path, save_photo, moved):
     photo = save_photo(tmp_path / "photo.png", moved((160, 120), 1.6))
-    assert [infer("--resize_factor", "2", *m, face=photo)[1]["width"] for m in ((), ("--original",))] == [160, 320]
+    assert [infer("--resize_factor", "2", *m, video=photo)[1]["width"] for m in ((), ("--original",))] == [160, 320]
 
 
 def test_ten_bits_and_odd_sizes(infer, tmp_path, save_photo, moved):
@@ -311,8 +311,8 @@ def test_ten_bits_and_odd_sizes(infer, tmp_path, save_photo, moved):
     odd = save_photo(tmp_path / "odd.png", moved((161, 115), 1.6, size=(321, 241)))
     for mode in ((), ("--original",)):
         for face in (path, odd):
-            code, told, err = infer(*mode, face=face)
-            assert (code, err, told["edited"]) == (0, "", told["frames"])
+            code, report, err = infer(*mode, video=face)
+            assert (code, err, report["edited"]) == (0, "", report["frames"])
 
 
 @pytest.mark.parametrize("extra", [("--img_size", "288"), ("--resize_factor", "0")])
