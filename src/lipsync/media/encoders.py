@@ -13,11 +13,10 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from lipsync.errors import OptionInvalid
-from lipsync.media.encoding import Encoding, check_crf
+from lipsync.media.encoding import AUDIO_CODECS, MIN_AUDIO_BITRATE, X264_PRESETS, Encoding, check_crf
 
 MUXERS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska"}
 SUFFIXES = tuple(MUXERS)
-AUDIO_CODECS = ("aac", "flac", "pcm_s24le")
 CONTAINERS = {  # suffixes that players can read, which are fewer than FFmpeg can write
     "h264": SUFFIXES,
     "hevc": (".mp4", ".mov", ".mkv"),
@@ -30,9 +29,7 @@ CONTAINERS = {  # suffixes that players can read, which are fewer than FFmpeg ca
     "pcm_s24le": (".mov", ".mkv"),
 }
 HARDWARE = ("nvenc", "qsv", "amf", "videotoolbox")
-X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 QP2LAMBDA = 118  # FF_QP2LAMBDA, by which FFmpeg multiplies -q:v
-MIN_AUDIO_BITRATE = 8_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,20 @@ from typing import Any, Final
 from lipsync.engines import ENGINES
 from lipsync.enhancers import RESTORERS, UPSCALERS
 from lipsync.errors import OptionInvalid
-from lipsync.media.encoding import DEFAULT_PRESET, MAX_CRF, MAX_CRF_OF, PRESETS
+from lipsync.media.encoding import (
+    AUDIO_CODECS,
+    DEFAULT_PRESET,
+    MAX_CRF,
+    MAX_CRF_OF,
+    MIN_AUDIO_BITRATE,
+    PRESETS,
+    X264_PRESETS,
+)
 from lipsync.pipeline.option import LIBRARY, LOCAL, Door, Group, Kind, Option
 
 SIDES: Final = "top, bottom, left, right"
 BY_ENCODE: Final = "set by encode"
 DEVICES: Final = ("auto", "cpu", "onnxruntime", "cuda", "tensorrt", "coreml", "directml", "ncnn", "vulkan")
-SPEEDS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 API_CODECS: Final = ("libx264", "libx265", "libsvtav1")
 
 _TABLE: Final = (
@@ -178,7 +185,7 @@ _TABLE: Final = (
         None,
         "encoding speed: ultrafast to veryslow, or a preset of the encoder",
         Group.ENCODING,
-        api_choices=SPEEDS,
+        api_choices=X264_PRESETS,
         metavar="NAME",
         default_help=BY_ENCODE,
     ),
@@ -199,7 +206,7 @@ _TABLE: Final = (
         "audio encoder",
         Group.ENCODING,
         LOCAL,
-        choices=("aac", "flac", "pcm_s24le"),
+        choices=AUDIO_CODECS,
         metavar="NAME",
         default_help=BY_ENCODE,
     ),
@@ -210,7 +217,7 @@ _TABLE: Final = (
         "audio bit rate",
         Group.ENCODING,
         LOCAL,
-        minimum=8_000,
+        minimum=MIN_AUDIO_BITRATE,
         unit="bits/s",
         metavar="N",
         default_help=BY_ENCODE,
