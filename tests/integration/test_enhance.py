@@ -239,7 +239,9 @@ def test_a_named_encoding_is_used(sync, tmp_path):
 def restorer(path: Path, fails: bool = False) -> Path:
     """A network that sharpens faces of 256 pixels; one that ``fails`` gives no numbers for pictures that are smooth,
     which the noise that an import tries it with is not."""
-    graph = pytest.importorskip("lipsync.models.onnx_builder", reason="needs the wav2lip extra").Graph(half=False)
+    graph = pytest.importorskip("lipsync.models.onnx_builder", reason="needs the wav2lip extra").GraphBuilder(
+        half=False
+    )
     pytest.importorskip("onnx", reason="needs the wav2lip extra")
     cross = np.zeros((3, 3, 3, 3), np.float32)
     cross[range(3), range(3)] = [[0, -1, 0], [-1, 5, -1], [0, -1, 0]]
@@ -252,7 +254,7 @@ def restorer(path: Path, fails: bool = False) -> Path:
         root = graph.node("Sqrt", graph.node("Sub", energy, graph.constant(np.array(0.2, np.float32))))
         sharper = graph.node("Add", sharper, graph.node("Mul", root, graph.constant(np.array(1e-9, np.float32))))
     graph.node("Identity", sharper, out="better")
-    path.write_bytes(graph.model("restorer", {"face": (3, 256, 256)}, {"better": (3, 256, 256)}))
+    path.write_bytes(graph.build("restorer", {"face": (3, 256, 256)}, {"better": (3, 256, 256)}))
     return path
 
 

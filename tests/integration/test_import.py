@@ -126,13 +126,13 @@ def test_what_is_fetched_is_ready(checkpoint, home, tmp_path, capsys):
     assert "license: for tests" in out
     assert "wav2lip: ready in" in out
     assert "MB/s" in err
-    assert ModelRegistry(store, (GENERATOR,)).find("wav2lip").form == "torch legacy"
+    assert ModelRegistry(store, (GENERATOR,)).find("wav2lip").format == "torch legacy"
 
     options.accept_license = False  # agreed to once, here already: no network
     offline = Store(
         store.folder, {"wav2lip": ModelInfo("wav2lip", "wav2lip.pth", entry.size, entry.sha256, (), "for tests")}
     )
     assert fetch_into(offline, options, Monitor()) == 0
-    store.place("wav2lip").unlink()
+    store.path_of("wav2lip").unlink()
     with pytest.raises(DownloadFailed):
         fetch_into(offline, options, Monitor())

@@ -124,7 +124,7 @@ def test_an_imported_restorer_restores_what_was_edited(
         pytest.importorskip("onnxruntime", reason="the other device")
     (tmp_path / "a.onnx").write_bytes(face_restorer(side, told))
     facts, find = bring(tmp_path / "a.onnx", name)
-    assert (facts["kind"], facts["form"]) == ("restorer", "ONNX")
+    assert (facts["kind"], facts["format"]) == ("restorer", "ONNX")
     edit, track = spoken
     changes = {}
     for fidelity in (0.25, 1.0):

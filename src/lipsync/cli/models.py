@@ -85,15 +85,15 @@ def fetch_into(store: Store, options: argparse.Namespace, monitor: Monitor) -> i
     from lipsync.models.onnx_builder import onnx_package
 
     name, registry = options.name, _registry(store)
-    entry = store.entry(name)
-    _print(options, f"{name}: {_megabytes(entry.size)}; license: {entry.licence}")
+    info = store.info(name)
+    _print(options, f"{name}: {_megabytes(info.size)}; license: {info.license}")
     if options.accept_license:
-        store.accept(name)
-    if store.accepted(name):
+        store.accept_license(name)
+    if store.is_license_accepted(name):
         onnx_package()  # fails before the download if onnx is missing
     with _progress(options, monitor):
         store.fetch(name, monitor)
-        registry.convert(store.place(name), monitor)
+        registry.convert(store.path_of(name), monitor)
     return _report(options, store, registry.item(name))
 
 
@@ -103,8 +103,8 @@ def run_import(options: argparse.Namespace, monitor: Monitor) -> int:
     with _progress(options, monitor):
         network = registry.import_file(options.file, options.name, monitor)
     item = registry.item(network.name)
-    if item.entry is not None:
-        _print(options, f"{item.name}: license: {item.entry.licence}")
+    if item.info is not None:
+        _print(options, f"{item.name}: license: {item.info.license}")
     return _report(options, store, item)
 
 
@@ -112,7 +112,7 @@ def run_verify(options: argparse.Namespace, monitor: Monitor) -> int:
     store = store_of(options)
     registry = _registry(store)
     items = [registry.item(options.name)] if options.name else registry.items()
-    installed = [item for item in items if item.download or item.network]
+    installed = [item for item in items if item.download or item.model]
     if options.name and not installed:
         raise ModelMissing(f"model {options.name!r} is not installed; see lipsync models list")
     with _progress(options, monitor):
@@ -141,7 +141,7 @@ def run_where(options: argparse.Namespace, monitor: Monitor) -> int:
     path = store.folder
     if options.name:
         item = _registry(store).item(options.name)
-        found = item.download or (item.network.folder if item.network else None)
+        found = item.download or (item.model.folder if item.model else None)
         if found is None:
             raise ModelMissing(f"model {options.name!r} is not installed; see lipsync models list")
         path = found
@@ -190,25 +190,25 @@ def _problem(registry: ModelRegistry, item: RegisteredModel, monitor: Monitor) -
 def _report(options: argparse.Namespace, store: Store, item: RegisteredModel) -> int:
     if options.json:
         print(json.dumps(_as_json(store, item)))
-    elif item.network is not None:
-        _print(options, f"{item.name}: ready in {item.network.folder} ({item.network.form})")
+    elif item.model is not None:
+        _print(options, f"{item.name}: ready in {item.model.folder} ({item.model.format})")
     return 0
 
 
 def _as_json(store: Store, item: RegisteredModel) -> dict[str, Any]:
     """Convert a model to plain values: size in bytes, paths or null, whether its license is accepted."""
-    network = item.network
+    network = item.model
     return {
         "name": item.name,
         "kind": item.kind,
         "state": item.state,
         "size": item.size,
-        "license": item.entry.licence if item.entry else None,
-        "accepted": store.accepted(item.entry.name) if item.entry else None,
+        "license": item.info.license if item.info else None,
+        "accepted": store.is_license_accepted(item.info.name) if item.info else None,
         "download": str(item.download) if item.download else None,
         "folder": str(network.folder) if network else None,
-        "format": network.form if network else None,
-        "sha256": network.sha256 if network else item.entry.sha256 if item.entry else None,
+        "format": network.format if network else None,
+        "sha256": network.sha256 if network else item.info.sha256 if item.info else None,
     }
 
 
@@ -218,7 +218,7 @@ def _print(options: argparse.Namespace, text: str) -> None:
 
 
 def _license(item: RegisteredModel) -> str:
-    return item.entry.licence if item.entry else IMPORTED_LICENSE
+    return item.info.license if item.info else IMPORTED_LICENSE
 
 
 def _megabytes(size: int) -> str:

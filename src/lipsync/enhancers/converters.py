@@ -66,10 +66,24 @@ def _run(path: Path, picture: Float32) -> Float32:
 
 CONVERTERS: Final = (
     Converter(
-        "RRDBNet", UPSCALER, 1, (NETWORK, NETWORK_HALF), rrdbnet.read_rrdbnet, _rrdbnet, _try_upscaler, rrdbnet.MARK
+        "RRDBNet",
+        UPSCALER,
+        1,
+        (NETWORK, NETWORK_HALF),
+        rrdbnet.read_rrdbnet,
+        _rrdbnet,
+        _try_upscaler,
+        rrdbnet.KEY_PATTERN,
     ),
     Converter(
-        "SRVGGNetCompact", UPSCALER, 1, (NETWORK, NETWORK_HALF), srvgg.read_srvgg, _srvgg, _try_upscaler, srvgg.MARK
+        "SRVGGNetCompact",
+        UPSCALER,
+        1,
+        (NETWORK, NETWORK_HALF),
+        srvgg.read_srvgg,
+        _srvgg,
+        _try_upscaler,
+        srvgg.KEY_PATTERN,
     ),
     Converter("a face restorer in ONNX", RESTORER, 1, (NETWORK,), read_restorer, _as_it_is, _try_restorer),
 )

@@ -1,8 +1,8 @@
-"""Weights out of the files that PyTorch writes, without running what is in them.
+"""Read PyTorch weights files without running the code in them.
 
-A pickle is a program. Here its every name is looked up in a short table of tensors and plain containers; any other name
-ends the reading before anything happens. Three forms are known, by their content: the zip file of ``torch.save`` (since
-1.6), the stream of pickles that it wrote before, and a TorchScript archive.
+A pickle is a program. This unpickler resolves only names of tensors and plain containers and stops at any other name.
+Three formats are detected by content: the zip file of ``torch.save`` (since 1.6), the earlier stream of pickles, and a
+TorchScript archive.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from lipsync.errors import (
     NotACheckpoint,
     NotAFile,
 )
+from lipsync.models.finite import check_finite
+from lipsync.types import Float32
 
 Array = NDArray[Any]
 
@@ -49,8 +51,8 @@ STORAGES: Mapping[str, DTypeLike] = {
     "ByteStorage": "<u1",
     "BoolStorage": "?",
 }
-MOST_NESTED = 32
-# What a broken pickle makes the unpickler, or the arithmetic on what it says, stumble over.
+MAX_NESTING = 32
+# Raised by the unpickler, or by arithmetic on its values, for a damaged pickle.
 DAMAGED = (
     pickle.UnpicklingError,
     EOFError,
@@ -65,54 +67,55 @@ DAMAGED = (
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A file's weights by dotted name, views into the file until they are used; ``form``: how it was written."""
+    """A file's weights by dotted name, as memory-mapped views. ``format``: ZIP, LEGACY or SCRIPT."""
 
     path: Path
-    form: str
+    format: str
     tensors: Mapping[str, Array]
 
     def fit(self, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-        """The expected tensors as float32, by name. Others, such as counters, are left out.
+        """Return the expected tensors as float32, by name, and ignore others, such as counters.
 
-        Raises CheckpointMismatch if one is missing or of another shape, CheckpointInvalid if one is not finite.
+        Raises CheckpointMismatch for a missing tensor or another shape, CheckpointInvalid for NaN or infinity.
         """
         missing = [name for name in expected if name not in self.tensors]
         if missing:
             raise CheckpointMismatch(
-                f"{self.path}: the weights of another network; {missing[0]} is missing, and {len(missing) - 1} more"
+                f"{self.path}: unknown architecture: {missing[0]} and {len(missing) - 1} other tensors are missing"
             )
-        cast_inputs = {}
-        for name, shape in expected.items():
-            tensor = self.tensors[name]
-            if tensor.shape != shape:
-                raise CheckpointMismatch(f"{self.path}: {name} has the shape {tensor.shape} instead of {shape}")
-            with np.errstate(over="ignore"):  # infinite is not finite either
-                cast_inputs[name] = np.asarray(tensor, np.float32)
-            if not np.isfinite(cast_inputs[name]).all():
-                raise CheckpointInvalid(f"{self.path}: {name} holds values that are no numbers")
-        return cast_inputs
+        return {name: as_float32(self.path, name, self.tensors[name], shape) for name, shape in expected.items()}
+
+
+def as_float32(path: Path, name: str, tensor: Array, shape: tuple[int, ...]) -> Float32:
+    """Return a tensor as float32. Raises CheckpointMismatch for another shape, CheckpointInvalid for NaN or infinity."""
+    if tensor.shape != shape:
+        raise CheckpointMismatch(f"{path}: {name} has shape {tensor.shape}: expected {shape}")
+    with np.errstate(over="ignore"):  # the check finds values that overflow
+        values = np.asarray(tensor, np.float32)
+    check_finite(values, CheckpointInvalid, f"{path}: {name}")
+    return values
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The weights in a file; of ``{"state_dict": …}`` those, without a leading ``module.``.
+    """Read a weights file; unwrap ``{"state_dict": …}`` and strip a leading ``module.``.
 
     Raises ModelMissing, NotAFile, FileUnreadable, NotACheckpoint, CheckpointTruncated, CheckpointRefused.
     """
     try:
         with file_errors(path), path.open("rb") as file:
-            form, tensors = _read(path, file)
+            file_format, tensors = _read(path, file)
     except zipfile.BadZipFile as exc:
-        raise CheckpointTruncated(f"{path}: the archive is cut off or damaged") from exc
+        raise CheckpointTruncated(f"{path}: truncated or damaged archive") from exc
     except DAMAGED as exc:
-        raise CheckpointTruncated(f"{path}: the weights are cut off or damaged") from exc
+        raise CheckpointTruncated(f"{path}: truncated or damaged weights file") from exc
     if not tensors:
-        raise NotACheckpoint(f"{path}: there are no weights in it")
-    return Checkpoint(path, form, tensors)
+        raise NotACheckpoint(f"{path}: the file contains no weights")
+    return Checkpoint(path, file_format, tensors)
 
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Around the reading of a file. Raises ModelMissing, NotAFile, FileUnreadable."""
+    """Map errors of reading a file. Raises ModelMissing, NotAFile, FileUnreadable."""
     try:
         yield
     except FileNotFoundError as exc:
@@ -120,7 +123,7 @@ def file_errors(path: Path) -> Iterator[None]:
     except IsADirectoryError as exc:
         raise NotAFile(f"{path}: not a file") from exc
     except OSError as exc:
-        raise FileUnreadable(f"{path}: cannot be read: {exc.strerror}") from exc
+        raise FileUnreadable(f"{path}: cannot read: {exc.strerror}") from exc
 
 
 def _read(path: Path, file: BinaryIO) -> tuple[str, dict[str, Array]]:
@@ -131,8 +134,8 @@ def _read(path: Path, file: BinaryIO) -> tuple[str, dict[str, Array]]:
     if head.startswith(b"\x80"):
         return LEGACY, _read_legacy(path, file)
     if head.lstrip().lower().startswith(PAGES):
-        raise NotACheckpoint(f"{path}: this is a web page; the download gave an error or asked to log in")
-    raise NotACheckpoint(f"{path}: not a file of weights")
+        raise NotACheckpoint(f"{path}: a web page, not a weights file. Download the file again, logged in if necessary")
+    raise NotACheckpoint(f"{path}: not a weights file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,60 +147,60 @@ class _Storage:
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """What the pickle says of a tensor; its numbers lie elsewhere in the file."""
+    """A tensor as the pickle describes it; the values are elsewhere in the file."""
 
     storage: _Storage
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
-    def of(self, numbers: Array) -> Array:
-        """The tensor, as a view of its storage's numbers."""
+    def view_of(self, values: Array) -> Array:
+        """Return the tensor as a view of its storage's values."""
         first = self.storage.start + self.offset
-        whole = all(isinstance(n, int) and n >= 0 for n in (first, *self.size, *self.stride))
-        reach = sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True)) if all(self.size) else -1
-        if not whole or first + reach >= len(numbers):
-            raise ValueError("a tensor reaches beyond its storage")
-        steps = tuple(step * numbers.itemsize for step in self.stride)
-        view = np.lib.stride_tricks.as_strided(numbers[first:], self.size, steps, writeable=False)
-        return _widened(view) if self.storage.kind == "BFloat16Storage" else view
+        valid = all(isinstance(n, int) and n >= 0 for n in (first, *self.size, *self.stride))
+        last = sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True)) if all(self.size) else -1
+        if not valid or first + last >= len(values):
+            raise ValueError("tensor extends beyond its storage")
+        steps = tuple(step * values.itemsize for step in self.stride)
+        view = np.lib.stride_tricks.as_strided(values[first:], self.size, steps, writeable=False)
+        return _bfloat16_to_float32(view) if self.storage.kind == "BFloat16Storage" else view
 
 
-def _widened(bits: Array) -> Array:
-    """bfloat16 as float32: the same bits, followed by zeros."""
+def _bfloat16_to_float32(bits: Array) -> Array:
+    """Convert bfloat16, given as uint16, by appending zero bits."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors and plain containers, and nothing else."""
+    """Unpickle tensors and plain containers only."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         super().__init__(file)
         self._path = path
         self._known = _known_names()
-        self.kinds: dict[str, str] = {}  # of the storages that were named
+        self.kinds: dict[str, str] = {}  # storage class by storage key
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in STORAGES:
             return name
-        if module.split(".")[0] == "__torch__":  # a TorchScript module: what it holds matters, not what it does
+        if module.split(".")[0] == "__torch__":  # a TorchScript module: only its attributes are read
             return self._known["module"]
         known = self._known.get(f"{module}.{name}")
         if known is None:
-            raise CheckpointRefused(f"{self._path}: refused, because it would run {module}.{name}")
+            raise CheckpointRefused(f"{self._path}: refused: the file would run {module}.{name}")
         return known
 
     def persistent_load(self, pid: Any) -> _Storage:
-        mark, kind, key, _, _, *view = pid
-        if mark != "storage" or kind not in STORAGES:
-            raise pickle.UnpicklingError("an unknown kind of storage")
+        tag, kind, key, _, _, *view = pid
+        if tag != "storage" or kind not in STORAGES:
+            raise pickle.UnpicklingError("unknown storage class")
         start = view[0][1] if view and view[0] is not None else 0
         self.kinds[str(key)] = kind
         return _Storage(str(key), kind, start)
 
 
 def _known_names() -> dict[str, Any]:
-    """Made anew for each file, so that no file can change what the next one meets."""
+    """Return the permitted names. They are created per file, so that no file can change them for the next."""
 
     class Module:
         pass
@@ -229,21 +232,20 @@ def _read_zip(path: Path, file: BinaryIO) -> tuple[str, dict[str, Array]]:
     with zipfile.ZipFile(file) as archive:
         entries = {info.filename.partition("/")[2]: info for info in archive.infolist()}
         if "data.pkl" not in entries:
-            raise NotACheckpoint(f"{path}: an archive, but none that PyTorch wrote")
+            raise NotACheckpoint(f"{path}: an archive, but not from PyTorch")
         content = _Unpickler(io.BytesIO(archive.read(entries["data.pkl"])), path).load()
 
-        def numbers(storage: _Storage) -> Array:
+        def values_of(storage: _Storage) -> Array:
             info = entries[f"data/{storage.key}"]
             return _mapped(path, _start_of(file, info), info.file_size, storage.kind)
 
-        form = SCRIPT if "constants.pkl" in entries else ZIP
-        return form, _resolved(content, numbers)
+        return SCRIPT if "constants.pkl" in entries else ZIP, _resolve(content, values_of)
 
 
 def _start_of(file: BinaryIO, info: zipfile.ZipInfo) -> int:
-    """Where an entry's bytes begin, behind a local header whose length only that header tells."""
+    """Return the offset of an entry's bytes: after its local header, which is of variable length."""
     if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError("PyTorch does not compress")
+        raise ValueError("compressed entry")
     file.seek(info.header_offset)
     header = struct.unpack("<4s22xHH", file.read(30))
     return info.header_offset + 30 + int(header[1]) + int(header[2])
@@ -252,53 +254,53 @@ def _start_of(file: BinaryIO, info: zipfile.ZipInfo) -> int:
 def _read_legacy(path: Path, file: BinaryIO) -> dict[str, Array]:
     magic, _, _ = (_Unpickler(file, path).load() for _ in range(3))
     if magic != LEGACY_MAGIC:
-        raise NotACheckpoint(f"{path}: a pickle, but none that PyTorch wrote")
+        raise NotACheckpoint(f"{path}: a pickle, but not from PyTorch")
     unpickler = _Unpickler(file, path)
     content = unpickler.load()
     keys = [str(key) for key in _Unpickler(file, path).load()]
-    places: dict[str, tuple[int, int]] = {}
-    place = file.tell()
+    spans: dict[str, tuple[int, int]] = {}  # offset and length in bytes
+    offset = file.tell()
     for key in keys:
-        file.seek(place)
+        file.seek(offset)
         (count,) = struct.unpack("<q", file.read(8))
         length = count * np.dtype(STORAGES[unpickler.kinds[key]]).itemsize
-        places[key] = (place + 8, length)
-        place += 8 + length
+        spans[key] = (offset + 8, length)
+        offset += 8 + length
 
-    def numbers(storage: _Storage) -> Array:
-        return _mapped(path, *places[storage.key], storage.kind)
+    def values_of(storage: _Storage) -> Array:
+        return _mapped(path, *spans[storage.key], storage.kind)
 
-    return _resolved(content, numbers)
+    return _resolve(content, values_of)
 
 
 def _mapped(path: Path, start: int, length: int, kind: str) -> Array:
-    """A stretch of the file as numbers, read when they are used."""
+    """Map a section of the file as an array, which is read on access."""
     dtype = np.dtype(STORAGES[kind])
     count = length // dtype.itemsize
     return np.memmap(path, dtype, "r", start, (count,)) if count else np.zeros(0, dtype)
 
 
-def _resolved(content: Any, numbers: Callable[[_Storage], Array]) -> dict[str, Array]:
+def _resolve(content: Any, values_of: Callable[[_Storage], Array]) -> dict[str, Array]:
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    tensors = {name: tensor.of(numbers(tensor.storage)) for name, tensor in _walk(content)}
+    tensors = {name: tensor.view_of(values_of(tensor.storage)) for name, tensor in _walk(content)}
     if tensors and all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return tensors
 
 
 def _walk(content: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, _Tensor]]:
-    """Every tensor in nested containers and modules, with its dotted name."""
-    if depth > MOST_NESTED:
+    """Yield all tensors in nested containers and modules, with their dotted names."""
+    if depth > MAX_NESTING:
         raise ValueError("nested too deeply")
     if isinstance(content, _Tensor):
         yield prefix, content
         return
     if isinstance(content, dict):
-        inside = content.items()
+        items = content.items()
     elif isinstance(content, list | tuple):
-        inside = dict(enumerate(content)).items()
+        items = dict(enumerate(content)).items()
     else:
-        inside = getattr(content, "__dict__", {}).items()
-    for name, part in inside:
-        yield from _walk(part, f"{prefix}.{name}" if prefix else str(name), depth + 1)
+        items = getattr(content, "__dict__", {}).items()
+    for name, value in items:
+        yield from _walk(value, f"{prefix}.{name}" if prefix else str(name), depth + 1)

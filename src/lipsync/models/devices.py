@@ -1,11 +1,11 @@
-"""Networks behind one call: arrays in, arrays out, on whatever this machine has.
+"""Choose a device and open models on it.
 
-cpu          OpenVINO; bf16 where the processor has it, fp16 where OpenVINO lists it (ARM)
-onnxruntime  ONNX Runtime on the processor, for networks and machines that OpenVINO does not take; fp32 alone
-cuda         ONNX Runtime on NVIDIA cards; fp32 or fp16, like all that follow
-tensorrt     the same cards, faster, once it has built its engine, which takes minutes
-coreml       ONNX Runtime on Apple's
-directml     ONNX Runtime on any card under Windows
+cpu          OpenVINO; bf16 if the CPU supports it, fp16 where OpenVINO lists it (ARM)
+onnxruntime  ONNX Runtime on the CPU, for models and machines that OpenVINO does not support; fp32 only
+cuda         ONNX Runtime on NVIDIA GPUs; fp32 or fp16, like all that follow
+tensorrt     the same GPUs, faster, after an engine build that takes minutes
+coreml       ONNX Runtime on Apple hardware
+directml     ONNX Runtime on any GPU under Windows
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lipsync.models.session import Session, SessionOptions, Shapes
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Where and in what a network computes: a name in DEVICES, and "fp32", "bf16" or "fp16"."""
+    """A device (a name in DEVICES) and a precision ("fp32", "bf16" or "fp16")."""
 
     device: str
     precision: str
@@ -33,16 +33,16 @@ class Runtime:
 Factory = Callable[[bytes | Path, SessionOptions], Session]
 
 
-def _openvino(model: bytes | Path, setup: SessionOptions) -> Session:
+def _openvino(model: bytes | Path, options: SessionOptions) -> Session:
     from lipsync.models.openvino_session import open_openvino
 
-    return open_openvino(model, setup)
+    return open_openvino(model, options)
 
 
-def _onnxruntime(model: bytes | Path, setup: SessionOptions) -> Session:
+def _onnxruntime(model: bytes | Path, options: SessionOptions) -> Session:
     from lipsync.models.onnxruntime_session import open_onnxruntime
 
-    return open_onnxruntime(model, setup)
+    return open_onnxruntime(model, options)
 
 
 DEVICES: Final[Mapping[str, Factory]] = {
@@ -54,18 +54,18 @@ DEVICES: Final[Mapping[str, Factory]] = {
     "directml": _onnxruntime,
 }
 PRECISIONS: Final = ("fp32", "bf16", "fp16")
-_SOUGHT: Final = ("cuda", "coreml", "directml")  # by "auto", in this order, before the processor
-_BEST: Final = {"cpu": ("bf16", "fp32"), "onnxruntime": ("fp32",)}  # by "auto"; of the others, fp16
+_AUTO_DEVICES: Final = ("cuda", "coreml", "directml")  # tried in this order before the CPU
+_AUTO_PRECISIONS: Final = {"cpu": ("bf16", "fp32"), "onnxruntime": ("fp32",)}  # of all others: fp16
 
-# y = convolution of x (1, 1, 2, 2) with the number 2, in float32 and in float16: what a device must do to be there.
-# A convolution, so that cuDNN is tried too. Written down, because making it takes a package that is an extra.
-_TINY: Final = (
+# y = convolution of x (1, 1, 2, 2) with the number 2, in float32 and in float16, to probe devices. A convolution, so
+# that cuDNN is loaded. Stored as bytes, because building it needs the onnx package, which is an extra.
+_PROBE_FP32: Final = (
     b'\x08\x08\x12\x00:c\n\x0f\n\x01x\n\x01w\x12\x01y"\x04Conv\x12\x01g*\x13\x08\x01\x08\x01\x08\x01\x08\x01\x10\x01'
     b"B\x01wJ\x04\x00\x00\x00@Z\x1b\n\x01x\x12\x16\n\x14\x08\x01\x12\x10\n\x02\x08\x01\n\x02\x08\x01\n\x02\x08\x02"
     b"\n\x02\x08\x02b\x1b\n\x01y\x12\x16\n\x14\x08\x01\x12\x10\n\x02\x08\x01\n\x02\x08\x01\n\x02\x08\x02\n\x02\x08"
     b"\x02B\x04\n\x00\x10\r"
 )
-_TINY_HALF: Final = (
+_PROBE_FP16: Final = (
     b'\x08\x08\x12\x00:a\n\x0f\n\x01x\n\x01w\x12\x01y"\x04Conv\x12\x01g*\x11\x08\x01\x08\x01\x08\x01\x08\x01\x10\n'
     b"B\x01wJ\x02\x00@Z\x1b\n\x01x\x12\x16\n\x14\x08\n\x12\x10\n\x02\x08\x01\n\x02\x08\x01\n\x02\x08\x02\n\x02\x08"
     b"\x02b\x1b\n\x01y\x12\x16\n\x14\x08\n\x12\x10\n\x02\x08\x01\n\x02\x08\x01\n\x02\x08\x02\n\x02\x08\x02B\x04\n"
@@ -74,22 +74,22 @@ _TINY_HALF: Final = (
 
 
 def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
-    """Where and in what to compute here, each tried out with a tiny network.
+    """Choose a device and a precision; probe them with a tiny model.
 
-    ``device``: one of DEVICES, or "auto": the first of cuda, coreml and directml that is there, else cpu. TensorRT is
-    never chosen, since its first run takes minutes. ``precision``: one of PRECISIONS, or "auto": bf16 on a processor
-    that has it, fp16 on cards, else fp32.
+    ``device``: one of DEVICES, or "auto": the first available of cuda, coreml and directml, else cpu. TensorRT is never
+    chosen automatically, because its first run takes minutes. ``precision``: one of PRECISIONS, or "auto": bf16 on a
+    CPU that supports it, fp16 on GPUs, else fp32.
 
-    Raises OptionInvalid for a word that is none of these, DeviceUnavailable where what was asked for is not to be had.
+    Raises OptionInvalid for an unknown name, DeviceUnavailable.
     """
-    _known("device", device, ("auto", *DEVICES))
-    _known("precision", precision, ("auto", *PRECISIONS))
-    for name in _SOUGHT if device == "auto" else ():
+    _check_choice("device", device, ("auto", *DEVICES))
+    _check_choice("precision", precision, ("auto", *PRECISIONS))
+    for name in _AUTO_DEVICES if device == "auto" else ():
         try:
-            return _tried(name, precision)
+            return _probe_device(name, precision)
         except LipsyncError:
             continue
-    return _tried("cpu" if device == "auto" else device, precision)
+    return _probe_device("cpu" if device == "auto" else device, precision)
 
 
 def open_session(
@@ -102,55 +102,54 @@ def open_session(
     streams: int = 1,
     cache_dir: Path | None = None,
 ) -> Session:
-    """Load a network (ONNX; on "cpu" TensorFlow Lite too: a file or its bytes) and make it ready to run.
+    """Load a model (ONNX; on "cpu" also TensorFlow Lite), given as a path or as bytes.
 
-    ``device``, ``precision``: as in Runtime. A processor computes any graph in the precision given; cards compute a
-    float16 graph in fp16 and others in fp32, except TensorRT. ``shapes``: fixed shapes of the inputs, by name, or one
-    shape for a network with one input. ``threads``: how many the network may use in all, every core by default.
-    ``streams``: how many calls run side by side, each with its share of the threads; one (the default) has the
-    shortest latency. ``cache_dir``: a directory that keeps compiled networks, made if missing.
+    ``device``, ``precision``: as in Runtime. CPUs run any graph in the given precision; GPUs run float16 graphs in fp16
+    and others in fp32, except with TensorRT. ``shapes``: fixed input shapes by name, or one shape for a model with one
+    input. ``threads``: in total; default: all cores. ``streams``: number of concurrent calls, which share the threads;
+    1 has the lowest latency. ``cache_dir``: folder for compiled models, created if missing.
 
-    Raises ModelMissing, ModelCorrupt, DeviceUnavailable, OutOfMemory, OptionInvalid; for a cache directory that cannot
-    be made, DiskFull or OutputUnwritable.
+    Raises ModelMissing, ModelCorrupt, DeviceUnavailable, OutOfMemory, OptionInvalid; DiskFull or OutputUnwritable if
+    the cache folder cannot be created.
     """
-    _known("device", device, tuple(DEVICES))
-    _known("precision", precision, PRECISIONS)
+    _check_choice("device", device, tuple(DEVICES))
+    _check_choice("precision", precision, PRECISIONS)
     if streams < 1 or (threads is not None and threads < 1):
-        raise OptionInvalid("a network needs at least one thread and one stream")
+        raise OptionInvalid("threads and streams must be at least 1")
     if isinstance(model, Path) and not model.is_file():
-        raise ModelMissing(f"there is no network at {model}")
+        raise ModelMissing(f"{model}: no such file")
     if cache_dir is not None:
         with scratch_errors():
             cache_dir.mkdir(parents=True, exist_ok=True)
     return DEVICES[device](model, SessionOptions(device, precision, shapes, threads, streams, cache_dir))
 
 
-def _known(what: str, word: str, choices: Sequence[str]) -> None:
-    if word not in choices:
-        raise OptionInvalid(f"{word!r} is no {what}; there are {', '.join(choices)}")
+def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise OptionInvalid(f"invalid {option} {value!r}: expected one of {', '.join(choices)}")
 
 
-def _tried(device: str, precision: str) -> Runtime:
-    """The first precision that this device really computes in. Raises DeviceUnavailable, OutOfMemory."""
-    refused: DeviceUnavailable | None = None
-    for wanted in _BEST.get(device, ("fp16",)) if precision == "auto" else (precision,):
+def _probe_device(device: str, precision: str) -> Runtime:
+    """Return the first precision that works on the device. Raises DeviceUnavailable, OutOfMemory."""
+    first_error: DeviceUnavailable | None = None
+    for candidate in _AUTO_PRECISIONS.get(device, ("fp16",)) if precision == "auto" else (precision,):
         try:
-            _try(Runtime(device, wanted))
+            _probe(Runtime(device, candidate))
         except DeviceUnavailable as exc:
-            refused = refused or exc
+            first_error = first_error or exc
         except InferenceFailed as exc:
-            raise DeviceUnavailable(f"{device} is there and does not work: {exc}") from exc
+            raise DeviceUnavailable(f"device {device!r} does not work: {exc}") from exc
         else:
-            return Runtime(device, wanted)
-    raise refused or DeviceUnavailable(f"{device} computes in nothing")
+            return Runtime(device, candidate)
+    raise first_error or DeviceUnavailable(f"device {device!r} supports no precision")
 
 
-def _try(runtime: Runtime) -> None:
+def _probe(runtime: Runtime) -> None:
     session = open_session(
-        _TINY_HALF if runtime.precision == "fp16" else _TINY, device=runtime.device, precision=runtime.precision
+        _PROBE_FP16 if runtime.precision == "fp16" else _PROBE_FP32, device=runtime.device, precision=runtime.precision
     )
     if session.precision != runtime.precision:
-        raise DeviceUnavailable(f"{runtime.device} computes in {session.precision} when asked for {runtime.precision}")
+        raise DeviceUnavailable(f"device {runtime.device!r} uses {session.precision} instead of {runtime.precision}")
     (result,) = session.run([np.full((1, 1, 2, 2), 3, np.float32)])
     if not np.array_equal(result, np.full((1, 1, 2, 2), 6)):
-        raise DeviceUnavailable(f"{runtime.device} computes wrong numbers in {runtime.precision}")
+        raise DeviceUnavailable(f"device {runtime.device!r} returns wrong results in {runtime.precision}")

@@ -1,4 +1,9 @@
-"""One file from any of several homes, whole or not at all, going on where an earlier attempt stopped."""
+"""Download one model file, resume after interruptions, and fall back to mirrors.
+
+``lipsync.net`` also downloads files, but for untrusted addresses: it refuses private hosts, ignores proxies, and needs
+an ETag or a date to resume. Mirrors of a model are known in advance, as are its size and checksum: proxies are used, and
+a download can resume on any server, even on another mirror.
+"""
 
 from __future__ import annotations
 
@@ -15,93 +20,93 @@ from lipsync.files import sha256_of, write_errors
 from lipsync.models.catalogue import ModelInfo
 from lipsync.monitor import Monitor, Progress
 
-BLOCK = 1 << 20
-PATIENCE = 30.0  # seconds without a byte
-TRIES = 3  # of one home in a row without a byte more than before
-NETWORK = (urllib.error.URLError, http.client.HTTPException, OSError)
+BLOCK_BYTES = 1 << 20
+READ_TIMEOUT = 30.0  # seconds without a byte
+MAX_ATTEMPTS = 3  # in a row on one mirror without progress
+NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, OSError)
 
 
-class _Unusable(Exception):
-    """This home does not give the file."""
+class _MirrorFailed(Exception):
+    """The mirror does not deliver the file."""
 
 
-def download(weights: ModelInfo, target: Path, monitor: Monitor) -> None:
-    """Bring the file to ``target``; what came so far is kept beside it in ``.part`` and gone on with next time.
+def download(model: ModelInfo, target: Path, monitor: Monitor) -> None:
+    """Download a model to ``target``; keep partial data in ``target``.part and resume from it.
 
-    Raises DownloadFailed with what each home said, DiskFull, OutputUnwritable, Cancelled.
+    Raises DownloadFailed with the reason for each mirror, DiskFull, OutputUnwritable, Cancelled.
     """
     with write_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
-    said = []
-    for home in weights.mirrors:
+    partial = target.with_name(f"{target.name}.part")
+    reasons = []
+    for mirror in model.mirrors:
         try:
-            _from_home(home, weights, part, monitor)
-        except _Unusable as exc:
-            said.append(f"{home}: {exc}")
+            _fetch_from(mirror, model, partial, monitor)
+        except _MirrorFailed as exc:
+            reasons.append(f"{mirror}: {exc}")
             continue
         with write_errors(target):
-            os.replace(part, target)
+            os.replace(partial, target)
         return
-    raise DownloadFailed(f"{weights.file} could not be downloaded; " + "; ".join(said))
+    raise DownloadFailed(f"{model.file}: download failed. {'; '.join(reasons)}")
 
 
-def _from_home(home: str, weights: ModelInfo, part: Path, monitor: Monitor) -> None:
+def _fetch_from(mirror: str, model: ModelInfo, partial: Path, monitor: Monitor) -> None:
     failures = 0
-    while (had := _size(part)) < weights.size:
-        problem = _go_on(home, weights, part, had, monitor)
-        failures = 0 if _size(part) > had else failures + 1
-        if failures == TRIES:
-            raise _Unusable(f"the connection failed{problem}")
-    if sha256_of(part, monitor) != weights.sha256:
-        part.unlink()
-        raise _Unusable("what came has another checksum")
+    while (size := _size(partial)) < model.size:
+        problem = _resume(mirror, model, partial, size, monitor)
+        failures = 0 if _size(partial) > size else failures + 1
+        if failures == MAX_ATTEMPTS:
+            raise _MirrorFailed(f"the connection failed{problem}")
+    if sha256_of(partial, monitor) != model.sha256:
+        partial.unlink()
+        raise _MirrorFailed("wrong checksum")
 
 
-def _go_on(home: str, weights: ModelInfo, part: Path, had: int, monitor: Monitor) -> str:
-    """Ask for what is missing and add it; the whole again if the server does not know ranges. Gives what went wrong."""
-    request = urllib.request.Request(home, headers={"Range": f"bytes={had}-"} if had else {})
+def _resume(mirror: str, model: ModelInfo, partial: Path, size: int, monitor: Monitor) -> str:
+    """Request the missing bytes and append them; start over if the server ignores ranges. Return the network error."""
+    request = urllib.request.Request(mirror, headers={"Range": f"bytes={size}-"} if size else {})
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            _store(answer, part, _start(answer, weights, had), weights, monitor)
+        with urllib.request.urlopen(request, timeout=READ_TIMEOUT) as response:
+            _write(response, partial, _start_of(response, model, size), model, monitor)
     except urllib.error.HTTPError as exc:
         if exc.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise _Unusable(f"{exc.code} {exc.reason}") from exc
-        part.unlink()
-    except NETWORK as exc:
+            raise _MirrorFailed(f"{exc.code} {exc.reason}") from exc
+        partial.unlink()
+    except NETWORK_ERRORS as exc:
         return f" ({' '.join(str(exc).split())})"
     return ""
 
 
-def _start(answer: http.client.HTTPResponse, weights: ModelInfo, had: int) -> int:
-    """The place in the file of the answer's first byte, if the answer can be the file."""
-    partial = answer.status == HTTPStatus.PARTIAL_CONTENT
-    if partial and not answer.headers.get("Content-Range", "").startswith(f"bytes {had}-"):
-        raise _Unusable("it sent another part of the file than it was asked for")
-    if "html" in answer.headers.get("Content-Type", ""):
-        raise _Unusable("it sent a web page")
-    start = had if partial else 0
-    promised = answer.headers.get("Content-Length")
-    if promised is not None and start + int(promised) != weights.size:
-        raise _Unusable(f"it promised {start + int(promised)} bytes instead of {weights.size}")
+def _start_of(response: http.client.HTTPResponse, model: ModelInfo, size: int) -> int:
+    """Return the offset of the response's first byte in the file. Raises _MirrorFailed for an unsuitable response."""
+    is_partial = response.status == HTTPStatus.PARTIAL_CONTENT
+    if is_partial and not response.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
+        raise _MirrorFailed("the server sent another range than requested")
+    if "html" in response.headers.get("Content-Type", ""):
+        raise _MirrorFailed("the server sent a web page")
+    start = size if is_partial else 0
+    length = response.headers.get("Content-Length")
+    if length is not None and start + int(length) != model.size:
+        raise _MirrorFailed(f"the file has {start + int(length)} bytes instead of {model.size}")
     return start
 
 
-def _store(answer: http.client.HTTPResponse, part: Path, start: int, weights: ModelInfo, monitor: Monitor) -> None:
+def _write(response: http.client.HTTPResponse, partial: Path, start: int, model: ModelInfo, monitor: Monitor) -> None:
     began, done = time.monotonic(), start
-    with write_errors(part):
-        file = part.open("ab" if start else "wb")
+    with write_errors(partial):
+        file = partial.open("ab" if start else "wb")
     with file:
-        while block := answer.read(BLOCK):
+        while block := response.read(BLOCK_BYTES):
             monitor.check()
             done += len(block)
-            if done > weights.size:
-                raise _Unusable("it sent more than the file")
-            with write_errors(part):
+            if done > model.size:
+                raise _MirrorFailed("the server sent more than the file")
+            with write_errors(partial):
                 file.write(block)
-            # As if what was here already had come at the same speed, so that the rate is the connection's.
+            # Scale the time as if the resumed bytes had arrived at the same speed: the rate is the connection's.
             seconds = (time.monotonic() - began) * done / (done - start)
-            monitor.report(Progress("download", done, weights.size, seconds))
+            monitor.report(Progress("download", done, model.size, seconds))
 
 
 def _size(path: Path) -> int:

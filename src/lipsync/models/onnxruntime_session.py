@@ -1,4 +1,4 @@
-"""Networks on graphics cards, Apple's chips, or the processor, by ONNX Runtime."""
+"""Inference on GPUs, Apple hardware or the CPU with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, LipsyncError, ModelCorrupt
 from lipsync.files import scratch_errors, sha256_of
-from lipsync.models.oom import failure, is_out_of_memory
-from lipsync.models.session import Array, Session, SessionOptions, cast_inputs, described, is_tflite, shape_map
+from lipsync.models.oom import is_out_of_memory, map_error
+from lipsync.models.session import Array, Session, SessionOptions, cast_inputs, is_tflite, label_of, shape_map
 
 _PROVIDERS: Final[Mapping[str, str]] = {
     "onnxruntime": "CPUExecutionProvider",
@@ -27,131 +27,131 @@ _PROVIDERS: Final[Mapping[str, str]] = {
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
-_HINTS: Final[Mapping[str, str]] = {
-    "onnxruntime": 'pip install "lip-sync-service[onnxruntime]"',
-    "cuda": 'it needs an NVIDIA card and, in place of onnxruntime, pip install "onnxruntime-gpu[cuda,cudnn]"',
-    "tensorrt": "it needs what cuda needs, and pip install tensorrt",
-    "coreml": "it needs macOS and pip install onnxruntime",
-    "directml": "it needs Windows and, in place of onnxruntime, pip install onnxruntime-directml",
+_INSTALL_HINTS: Final[Mapping[str, str]] = {
+    "onnxruntime": 'Run: pip install "lip-sync-service[onnxruntime]"',
+    "cuda": 'It needs an NVIDIA GPU. Replace onnxruntime: pip install "onnxruntime-gpu[cuda,cudnn]"',
+    "tensorrt": "It needs the same as cuda, and: pip install tensorrt",
+    "coreml": "It needs macOS. Run: pip install onnxruntime",
+    "directml": "It needs Windows. Replace onnxruntime: pip install onnxruntime-directml",
 }
-_TYPES: Final[Mapping[str, str]] = {"float": "float32", "double": "float64"}  # where numpy has another word
-_SILENT: Final = 4  # log nothing but what ends the process: failures come as exceptions, and stderr is not ours
+_NUMPY_TYPES: Final[Mapping[str, str]] = {"float": "float32", "double": "float64"}
+_LOG_FATAL: Final = 4  # failures are raised as exceptions, and stderr belongs to the caller
 
 
-def open_onnxruntime(model: bytes | Path, setup: SessionOptions) -> Session:
-    """An ONNX network on the device of that name.
-
-    Raises ModelCorrupt, OutOfMemory, and DeviceUnavailable where the device or its precision is not to be had.
-    """
-    if setup.precision == "bf16" or (setup.device, setup.precision) == ("onnxruntime", "fp16"):
-        # On a processor it takes float16 graphs, puts casts around them and computes in fp32.
-        raise DeviceUnavailable(f"{setup.device} does not compute in {setup.precision}; fp32 always works")
-    runtime = _runtime(setup.device)
+def open_onnxruntime(model: bytes | Path, options: SessionOptions) -> Session:
+    """Open an ONNX model on the device in ``options``. Raises ModelCorrupt, OutOfMemory, DeviceUnavailable."""
+    if options.precision == "bf16" or (options.device, options.precision) == ("onnxruntime", "fp16"):
+        # On the CPU it runs float16 graphs in fp32, between casts.
+        raise DeviceUnavailable(f"device {options.device!r} does not support {options.precision}. Use --precision fp32")
+    runtime = _runtime(options.device)
     if is_tflite(model):
-        raise ModelCorrupt(f"the network {described(model)} is TensorFlow Lite's, which only the device cpu runs")
-    # Neither a provider that cannot be loaded nor one that fails later may be replaced behind our back.
+        raise ModelCorrupt(f"model {label_of(model)} is TensorFlow Lite, which only device 'cpu' runs")
+    # Never fall back to another provider, neither at load nor later.
     try:
         session = runtime.InferenceSession(
-            _source(model), _options(runtime, setup), providers=_providers(model, setup), enable_fallback=0
+            _source(model), _runtime_options(runtime, options), providers=_providers(model, options), enable_fallback=0
         )
-        if session.get_providers()[0] != _PROVIDERS[setup.device]:
-            raise _unavailable(setup.device)
-        return _OnnxRuntimeSession(session, setup)
+        if session.get_providers()[0] != _PROVIDERS[options.device]:
+            raise _unavailable(options.device)
+        return _OnnxRuntimeSession(session, options)
     except _failures() as exc:
-        raise _refusal(exc, runtime, model, setup) from exc
+        raise _load_error(exc, runtime, model, options) from exc
 
 
 class _OnnxRuntimeSession:
-    def __init__(self, session: Any, setup: SessionOptions) -> None:
+    def __init__(self, session: Any, options: SessionOptions) -> None:
         ports = session.get_inputs()
         self._session = session
         self._types = [_dtype(port.type) for port in ports]
         self._names = [port.name for port in ports]
-        self._fixed = {} if setup.shapes is None else shape_map(setup.shapes, self._names)
+        self._fixed = {} if options.shapes is None else shape_map(options.shapes, self._names)
         for port in ports:
             if not _fits(self._fixed.get(port.name, port.shape), port.shape):
-                raise ValueError(f"its input {port.name} has the shape {port.shape}")
-        self.device = setup.device
-        self.precision = _precision(setup, [*self._types, *(_dtype(port.type) for port in session.get_outputs())])
+                raise ValueError(f"input {port.name} has shape {port.shape}")
+        self.device = options.device
+        self.precision = _precision(options, [*self._types, *(_dtype(port.type) for port in session.get_outputs())])
         # DirectML's provider forbids two runs of one session at a time; all others allow it.
-        self._turn: AbstractContextManager[Any] = Lock() if setup.device == "directml" else nullcontext()
+        self._turn: AbstractContextManager[Any] = Lock() if options.device == "directml" else nullcontext()
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         feed = dict(zip(self._names, cast_inputs(inputs, self._types), strict=True))
         for name, shape in self._fixed.items():
             if feed[name].shape != shape:
-                raise InferenceFailed(f"input {name} of the network has the shape {shape}, {feed[name].shape} given")
+                raise InferenceFailed(f"input {name} of the model has shape {shape}, got {feed[name].shape}")
         try:
             with self._turn:
                 results = self._session.run(None, feed)
             return [r.astype(np.float32, copy=False) if np.issubdtype(r.dtype, np.floating) else r for r in results]
         except _failures() as exc:
-            raise failure(exc, InferenceFailed, "the network failed") from exc
+            raise map_error(exc, InferenceFailed, "inference failed") from exc
 
 
-def _precision(setup: SessionOptions, types: Sequence[np.dtype[Any]]) -> str:
-    """What it computes in: a processor in fp32 always, cards in what the graph says, TensorRT in what it was told."""
-    if setup.device == "onnxruntime":
+def _precision(options: SessionOptions, types: Sequence[np.dtype[Any]]) -> str:
+    """Return the precision in use: fp32 on the CPU, the requested one with TensorRT, else the graph's."""
+    if options.device == "onnxruntime":
         return "fp32"
     if np.dtype(np.float16) in types:
         return "fp16"
-    return setup.precision if setup.device == "tensorrt" else "fp32"
+    return options.precision if options.device == "tensorrt" else "fp32"
 
 
 def _dtype(kind: str) -> np.dtype[Any]:
-    """ONNX Runtime's "tensor(float)" as numpy's. Raises TypeError for what is no tensor of numbers."""
-    word = kind.removeprefix("tensor(").removesuffix(")")
-    return np.dtype(_TYPES.get(word, word))
+    """Convert an ONNX Runtime type such as "tensor(float)". Raises TypeError if it is not a numeric tensor."""
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    return np.dtype(_NUMPY_TYPES.get(name, name))
 
 
-def _fits(shape: Sequence[int], port: Sequence[int | str | None]) -> bool:
-    return len(shape) == len(port) and all(
-        not isinstance(theirs, int) or ours == theirs for ours, theirs in zip(shape, port, strict=True)
+def _fits(shape: Sequence[int], declared: Sequence[int | str | None]) -> bool:
+    return len(shape) == len(declared) and all(
+        not isinstance(expected, int) or size == expected for size, expected in zip(shape, declared, strict=True)
     )
 
 
-def _options(runtime: Any, setup: SessionOptions) -> Any:
-    options = runtime.SessionOptions()
-    options.log_severity_level = _SILENT
-    # Runs share one pool, and each brings its own thread: together no more than were allowed. Named in any case: left
-    # to itself the runtime nails its threads to cores, and complains where a container forbids that.
-    options.intra_op_num_threads = max(1, (setup.threads or _cores()) - setup.streams + 1)
-    options.inter_op_num_threads = 1
-    # Threads that wait by spinning would take the cores from the decoder and the encoder.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if setup.device == "directml":
-        options.enable_mem_pattern = False  # which its provider demands
-    return options
+def _runtime_options(runtime: Any, options: SessionOptions) -> Any:
+    result = runtime.SessionOptions()
+    result.log_severity_level = _LOG_FATAL
+    # Concurrent runs share one pool, and each adds its own thread: subtract those. Always set: by default the runtime
+    # pins its threads to cores, and prints errors in containers that forbid it.
+    result.intra_op_num_threads = max(1, (options.threads or _cores()) - options.streams + 1)
+    result.inter_op_num_threads = 1
+    # Spinning threads would take cores from the decoder and the encoder.
+    result.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if options.device == "directml":
+        result.enable_mem_pattern = False  # required by its provider
+    return result
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _providers(model: bytes | Path, setup: SessionOptions) -> list[tuple[str, dict[str, str]]]:
-    """The device's provider with its options, then what computes the nodes that it does not have."""
-    kept = _kept(model, setup.cache_dir) if setup.cache_dir and setup.device in ("tensorrt", "coreml") else None
-    # Memory as asked for, not doubled; no search through all algorithms at every new batch size; fp32 is no TF32.
+def _providers(model: bytes | Path, options: SessionOptions) -> list[tuple[str, dict[str, str]]]:
+    """Return the device's provider with its options, then the providers for nodes that it does not support."""
+    has_cache = options.device in ("tensorrt", "coreml")
+    folder = _engine_cache(model, options.cache_dir) if options.cache_dir and has_cache else None
+    # Allocate what is requested instead of doubling, do not benchmark algorithms at each new batch size, no TF32 in fp32.
     cuda = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
-    name, last = _PROVIDERS[setup.device], (_PROVIDERS["onnxruntime"], dict[str, str]())
-    if setup.device == "cuda":
-        return [(name, cuda), last]
-    if setup.device == "tensorrt":
-        options = {"trt_fp16_enable": str(setup.precision == "fp16")}
-        if kept:
-            options |= {"trt_engine_cache_enable": "True", "trt_engine_cache_path": kept}
-            options |= {"trt_timing_cache_enable": "True", "trt_timing_cache_path": kept}
-        return [(name, options), (_PROVIDERS["cuda"], cuda), last]
-    if setup.device == "coreml":
-        # The older format computes in fp16 whatever the graph says.
-        options = {"ModelFormat": "MLProgram", "MLComputeUnits": "ALL"}
-        return [(name, options | ({"ModelCacheDirectory": kept} if kept else {})), last]
-    return [(name, {}), last] if setup.device == "directml" else [last]
+    name, cpu = _PROVIDERS[options.device], (_PROVIDERS["onnxruntime"], dict[str, str]())
+    if options.device == "cuda":
+        return [(name, cuda), cpu]
+    if options.device == "tensorrt":
+        tensorrt = {"trt_fp16_enable": str(options.precision == "fp16")}
+        if folder:
+            tensorrt |= {"trt_engine_cache_enable": "True", "trt_engine_cache_path": folder}
+            tensorrt |= {"trt_timing_cache_enable": "True", "trt_timing_cache_path": folder}
+        return [(name, tensorrt), (_PROVIDERS["cuda"], cuda), cpu]
+    if options.device == "coreml":
+        # The older model format always computes in fp16.
+        coreml = {"ModelFormat": "MLProgram", "MLComputeUnits": "ALL"}
+        return [(name, coreml | ({"ModelCacheDirectory": folder} if folder else {})), cpu]
+    return [(name, {}), cpu] if options.device == "directml" else [cpu]
 
 
-def _kept(model: bytes | Path, cache_dir: Path) -> str:
-    """A directory for this very network: the providers tell networks by their layers' names, not by their weights, and
-    would run one checkpoint's engine for another."""
+def _engine_cache(model: bytes | Path, cache_dir: Path) -> str:
+    """Return a cache folder for this model only.
+
+    The providers identify models by layer names, not by weights, and would run an engine built from other weights.
+    """
     digest = sha256_of(model) if isinstance(model, Path) else hashlib.sha256(model).hexdigest()
     path = cache_dir / digest[:32]
     with scratch_errors():
@@ -163,26 +163,26 @@ def _source(model: bytes | Path) -> bytes | str:
     return str(model) if isinstance(model, Path) else model
 
 
-def _refusal(exc: BaseException, runtime: Any, model: bytes | Path, setup: SessionOptions) -> LipsyncError:
-    """Why a network could not be opened: memory, the network, or the device if the processor opens it well."""
-    if setup.device != "onnxruntime" and not is_out_of_memory(exc):
-        options = _options(runtime, setup)
-        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+def _load_error(exc: BaseException, runtime: Any, model: bytes | Path, options: SessionOptions) -> LipsyncError:
+    """Find the cause of a load error: out of memory, a corrupt model, or the device if the CPU loads the model."""
+    if options.device != "onnxruntime" and not is_out_of_memory(exc):
+        on_cpu = _runtime_options(runtime, options)
+        on_cpu.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            session = runtime.InferenceSession(_source(model), options, providers=[_PROVIDERS["onnxruntime"]])
-            _OnnxRuntimeSession(session, setup)
-        except _failures() as worse:
-            return failure(worse, ModelCorrupt, f"the network {described(model)} cannot be set up")
-        return failure(exc, DeviceUnavailable, f"{_unavailable(setup.device)}; it says")
-    return failure(exc, ModelCorrupt, f"the network {described(model)} cannot be set up")
+            session = runtime.InferenceSession(_source(model), on_cpu, providers=[_PROVIDERS["onnxruntime"]])
+            _OnnxRuntimeSession(session, options)
+        except _failures() as cpu_error:
+            return map_error(cpu_error, ModelCorrupt, f"cannot load model {label_of(model)}")
+        return map_error(exc, DeviceUnavailable, f"{_unavailable(options.device)}. ONNX Runtime")
+    return map_error(exc, ModelCorrupt, f"cannot load model {label_of(model)}")
 
 
 def _unavailable(device: str) -> DeviceUnavailable:
-    return DeviceUnavailable(f"{device} is not to be had here: {_HINTS[device]}")
+    return DeviceUnavailable(f"device {device!r} is not available. {_INSTALL_HINTS[device]}")
 
 
 def _runtime(device: str) -> Any:
-    """The package, once it has this device's provider. Raises DeviceUnavailable."""
+    """Return the package if it has the device's provider. Raises DeviceUnavailable."""
     try:
         runtime = shared_runtime()
     except ImportError as exc:
@@ -194,13 +194,13 @@ def _runtime(device: str) -> Any:
 
 @cache
 def shared_runtime() -> Any:
-    """The onnxruntime package, made silent. Raises ImportError."""
+    """Import onnxruntime and silence it. Raises ImportError."""
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(_SILENT)
+    onnxruntime.set_default_logger_severity(_LOG_FATAL)
     onnxruntime.disable_telemetry_events()
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers() and hasattr(onnxruntime, "preload_dlls"):
-        # CUDA's libraries may be pip's, where no loader looks. What is missing it would print.
+        # Preload CUDA libraries installed by pip, which the loader does not search. It prints what is missing.
         with contextlib.redirect_stdout(io.StringIO()):
             onnxruntime.preload_dlls()
     return onnxruntime
@@ -208,7 +208,7 @@ def shared_runtime() -> Any:
 
 @cache
 def _failures() -> tuple[type[Exception], ...]:
-    """What the package raises: classes of its own that share no base but Exception, and Python's."""
+    """Return the exceptions of the package: its own classes, whose only common base is Exception, and Python's."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]

@@ -1,7 +1,7 @@
-"""Out of memory, told from every other failure of a foreign runtime.
+"""Distinguish out-of-memory errors from other errors of the inference runtimes.
 
-The runtimes say it in words alone, each in its own. The patterns are what their sources and their users' reports show,
-no looser: a batch is halved and tried again on this word, which hides any other failure that is taken for it.
+The runtimes report it only in the message. The patterns come from their sources and from bug reports and are strict,
+because callers retry with smaller batches, which would hide any other failure.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Final
 
 from lipsync.errors import LipsyncError, ModelError, OutOfMemory
 
-LONGEST: Final = 400  # characters of a runtime's message that are passed on
-_SAID_BY: Final = (
+MAX_MESSAGE_CHARS: Final = 400
+_PATTERNS: Final = (
     # C++: GCC, Clang, then Microsoft's
     r"\bstd::bad_alloc\b",
     r"\bbad allocation\b",
@@ -21,7 +21,7 @@ _SAID_BY: Final = (
     r"\bCould not allocate memory\b",
     r"\bnode with name '[^']*' can't alloc\b",
     r"\bFailed to allocate memory\s*$",
-    # ONNX Runtime's arena, on every device: nothing left, then the arena's own limit
+    # ONNX Runtime's arena, on every device: allocation failed; arena limit reached
     r"\bFailed to allocate memory for requested buffer of size \d",
     r"\bAvailable memory of \d+ is smaller than requested bytes of \d",
     # CUDA by number or by name, cuBLAS, cuDNN 8, cuDNN 9
@@ -35,28 +35,28 @@ _SAID_BY: Final = (
     r"\bCuda Error in [\w:]+: 2 \(out of memory\)",
     r"\bError Code \d+: Cuda Runtime \(out of memory\)",
     r"\bError Code \d+: OutOfMemory\b",
-    # DirectML: Windows' number, which stays when the words are translated
+    # DirectML: the HRESULT, which is the same in all languages
     r"\b(?:0x)?8007000E\b",
     # Metal, below CoreML
     r"\bkIOGPUCommandBufferCallbackErrorOutOfMemory\b",
     r"\bInsufficient Memory \(IOAF code 8\)",
 )
-_OUT_OF_MEMORY: Final = re.compile("|".join(_SAID_BY), re.IGNORECASE)
+_OUT_OF_MEMORY: Final = re.compile("|".join(_PATTERNS), re.IGNORECASE)
 
 
 def is_out_of_memory(exc: BaseException) -> bool:
-    """Whether an error of a runtime means that memory, the machine's or the device's, ran out."""
+    """Return whether a runtime's error means that the machine or the device is out of memory."""
     return isinstance(exc, MemoryError | OutOfMemory) or _OUT_OF_MEMORY.search(str(exc)) is not None
 
 
-def failure(exc: BaseException, otherwise: type[ModelError], what: str) -> LipsyncError:
-    """A runtime's error as one of ours, to be raised from it: OutOfMemory, or ``otherwise``."""
+def map_error(exc: BaseException, otherwise: type[ModelError], subject: str) -> LipsyncError:
+    """Return the error to raise from a runtime's error: OutOfMemory, or ``otherwise``."""
     error = OutOfMemory if is_out_of_memory(exc) else otherwise
-    return error(f"{what}: {_told(exc)}")
+    return error(f"{subject}: {_one_line(exc)}")
 
 
-def _told(exc: BaseException) -> str:
-    """A runtime's message on one line, without the way that it took through the runtime."""
+def _one_line(exc: BaseException) -> str:
+    """Return a runtime's message on one line, without its stack of source locations."""
     lines = [line.strip() for line in str(exc).splitlines()]
-    told = " ".join(line for line in lines if line and not line.startswith("Exception from"))
-    return told[:LONGEST] or type(exc).__name__
+    message = " ".join(line for line in lines if line and not line.startswith("Exception from"))
+    return message[:MAX_MESSAGE_CHARS] or type(exc).__name__

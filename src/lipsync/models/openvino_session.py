@@ -1,4 +1,4 @@
-"""Networks on this machine's processor, by OpenVINO."""
+"""Inference on the CPU with OpenVINO."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, OutOfMemory
 from lipsync.files import scratch_errors
-from lipsync.models.oom import failure
-from lipsync.models.session import Array, Session, SessionOptions, cast_inputs, described, is_tflite, shape_map
+from lipsync.models.oom import map_error
+from lipsync.models.session import Array, Session, SessionOptions, cast_inputs, is_tflite, label_of, shape_map
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, Core, Model
@@ -26,30 +26,30 @@ _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _FAILURES: Final = (RuntimeError, TypeError, ValueError, MemoryError)
 
 
-def open_openvino(model: bytes | Path, setup: SessionOptions) -> Session:
-    """A network (ONNX or TensorFlow Lite) on the processor.
+def open_openvino(model: bytes | Path, options: SessionOptions) -> Session:
+    """Open a model (ONNX or TensorFlow Lite) on the CPU.
 
-    Raises ModelCorrupt, OutOfMemory, and DeviceUnavailable where the processor does not have the precision.
+    Raises ModelCorrupt, OutOfMemory, and DeviceUnavailable if the CPU does not support the precision.
     """
     core = shared_core()
-    if setup.precision.upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        # OpenVINO would take the wish and silently compute in something else.
-        raise DeviceUnavailable(f"this processor does not compute in {setup.precision}; fp32 always works")
-    return _OpenVinoSession(model, setup)
+    if options.precision.upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        # OpenVINO would accept the hint and silently use another precision.
+        raise DeviceUnavailable(f"this CPU does not support {options.precision}. Use --precision fp32")
+    return _OpenVinoSession(model, options)
 
 
 class _OpenVinoSession:
-    """A compiled network, and how to compile it anew.
+    """A compiled model that recompiles after running out of memory.
 
-    What was compiled stays broken once memory ran out in it: it asks for as much at every later call, however small.
-    For that case the network's file is read again; of a network given as bytes, the bytes are kept.
+    A compiled model that ran out of memory once requests as much memory in every later call, however small the input.
+    It is then compiled again from its file, or from the bytes that it was given as.
     """
 
-    def __init__(self, model: bytes | Path, setup: SessionOptions) -> None:
-        self._model, self._setup = model, setup
+    def __init__(self, model: bytes | Path, options: SessionOptions) -> None:
+        self._model, self._options = model, options
         self._lock = Lock()
-        self._compiled: _Compiled | None = _compile(model, setup)
-        self.device = setup.device
+        self._compiled: _Compiled | None = _compile(model, options)
+        self.device = options.device
         self.precision = self._compiled.precision
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
@@ -57,13 +57,13 @@ class _OpenVinoSession:
         with suppress(OutOfMemory):
             return compiled.run(inputs)
         self._retire(compiled)
-        del compiled  # and its memory, if nobody else is running it
-        return self._run_anew(inputs)
+        del compiled  # and its memory, unless another thread is running it
+        return self._run_recompiled(inputs)
 
     def _current(self) -> _Compiled:
         with self._lock:
             if self._compiled is None:
-                self._compiled = _compile(self._model, self._setup)
+                self._compiled = _compile(self._model, self._options)
             return self._compiled
 
     def _retire(self, compiled: _Compiled) -> None:
@@ -71,17 +71,17 @@ class _OpenVinoSession:
             if self._compiled is compiled:
                 self._compiled = None
 
-    def _run_anew(self, inputs: Sequence[Array]) -> list[Array]:
-        """Once more, in what nobody else can have broken: only what fails there is too big itself."""
+    def _run_recompiled(self, inputs: Sequence[Array]) -> list[Array]:
+        """Run in a newly compiled model, so that a second failure is due to the size of the inputs."""
         with self._lock:
-            fresh = _compile(self._model, self._setup)
+            fresh = _compile(self._model, self._options)
             results = fresh.run(inputs)
             self._compiled = fresh
             return results
 
 
 class _Compiled:
-    """A fixed set of inference requests, lent to whoever calls."""
+    """A compiled model with a pool of inference requests."""
 
     def __init__(self, compiled: CompiledModel, streams: int) -> None:
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
@@ -97,39 +97,39 @@ class _Compiled:
         request = self._free.get()
         try:
             request.infer(arrays, share_inputs=True, share_outputs=True)
-            return [_owned(request.get_output_tensor(i).data) for i in self._outputs]
+            return [_copy(request.get_output_tensor(i).data) for i in self._outputs]
         except _FAILURES as exc:
-            raise failure(exc, InferenceFailed, "the network failed") from exc
+            raise map_error(exc, InferenceFailed, "inference failed") from exc
         finally:
             self._free.put(request)
 
 
-def _owned(shared: Array) -> Array:
-    """A copy: the next call writes over what the request shows."""
+def _copy(shared: Array) -> Array:
+    """Copy a result: the next call overwrites the request's memory."""
     return np.array(shared, np.float32 if np.issubdtype(shared.dtype, np.floating) else shared.dtype)
 
 
-def _compile(model: bytes | Path, setup: SessionOptions) -> _Compiled:
+def _compile(model: bytes | Path, options: SessionOptions) -> _Compiled:
     """Raises ModelCorrupt, OutOfMemory."""
     core = shared_core()
     network = _read(core, model)
     try:
-        if setup.shapes is not None:
-            network.reshape(shape_map(setup.shapes, [port.any_name for port in network.inputs]))
-        return _Compiled(core.compile_model(network, "CPU", _options(setup)), setup.streams)
+        if options.shapes is not None:
+            network.reshape(shape_map(options.shapes, [port.any_name for port in network.inputs]))
+        return _Compiled(core.compile_model(network, "CPU", _properties(options)), options.streams)
     except _FAILURES as exc:
-        raise failure(exc, ModelCorrupt, f"the network {described(model)} cannot be set up") from exc
+        raise map_error(exc, ModelCorrupt, f"cannot load model {label_of(model)}") from exc
 
 
-def _options(setup: SessionOptions) -> dict[str, Any]:
-    # Without a wish for the precision, processors with bf16 use it and others do not: results would differ by machine.
-    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[setup.precision]}
-    options |= {"PERFORMANCE_HINT": "LATENCY"} if setup.streams == 1 else {"NUM_STREAMS": setup.streams}
-    if setup.threads is not None:
-        options["INFERENCE_NUM_THREADS"] = setup.threads
-    if setup.cache_dir is not None:
-        options["CACHE_DIR"] = str(setup.cache_dir)
-    return options
+def _properties(options: SessionOptions) -> dict[str, Any]:
+    # Without the hint, only CPUs with bf16 use it, and results would differ between machines.
+    properties: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[options.precision]}
+    properties |= {"PERFORMANCE_HINT": "LATENCY"} if options.streams == 1 else {"NUM_STREAMS": options.streams}
+    if options.threads is not None:
+        properties["INFERENCE_NUM_THREADS"] = options.threads
+    if options.cache_dir is not None:
+        properties["CACHE_DIR"] = str(options.cache_dir)
+    return properties
 
 
 def _read(core: Core, model: bytes | Path) -> Model:
@@ -138,26 +138,26 @@ def _read(core: Core, model: bytes | Path) -> Model:
     try:
         return core.read_model(model)
     except _FAILURES as exc:
-        raise failure(exc, ModelCorrupt, f"{described(model)} is no network that can be read") from exc
+        raise map_error(exc, ModelCorrupt, f"cannot read model {label_of(model)}") from exc
 
 
 def _read_by_name(core: Core, content: bytes) -> Model:
-    """OpenVINO tells TensorFlow Lite by the file's name alone, so it gets a file for as long as it reads."""
+    """Read TensorFlow Lite bytes through a temporary file: OpenVINO detects the format by the file name only."""
     with scratch_errors(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "network.tflite")
         try:
             path.write_bytes(content)
             return core.read_model(path)
         except _FAILURES as exc:
-            raise failure(exc, ModelCorrupt, "the network's bytes cannot be read") from exc
+            raise map_error(exc, ModelCorrupt, f"cannot read model {label_of(content)}") from exc
 
 
 @cache
 def shared_core() -> Core:
-    """The one Core of this process, which lives as long as it does.
+    """Return the process's only Core, which is never destroyed.
 
-    Each Core gives the thread an alternate signal stack and takes it away when it ends. Two that end in the order they
-    began leave the thread with the stack that was freed, and the next signal (Ctrl-C) kills the process.
+    A Core installs an alternate signal stack for the thread and removes it in its destructor. If two are destroyed in
+    the order of their creation, the thread keeps a freed stack, and the next signal (Ctrl-C) kills the process.
     """
     with _without_telemetry():
         import openvino
@@ -166,8 +166,10 @@ def shared_core() -> Core:
 
 @contextmanager
 def _without_telemetry() -> Iterator[None]:
-    """Importing openvino reports to Google Analytics and writes an identifier into the home directory, unless the
-    package for that is missing: let it be missing for as long as the import takes."""
+    """Hide openvino_telemetry during the import of openvino.
+
+    Otherwise the import reports to Google Analytics and writes an identifier into the home folder.
+    """
     name = "openvino_telemetry"
     if "openvino" in sys.modules or name in sys.modules:
         yield

@@ -1,4 +1,4 @@
-"""What a network is that is ready to run, whatever runs it; ``devices`` opens one."""
+"""The inference session and its options, independent of the runtime; ``devices`` opens sessions."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Shapes = Mapping[str, tuple[int, ...]] | Sequence[int]
 
 
 class Session(Protocol):
-    """A network that is ready to run.
+    """A model that is ready to run.
 
-    ``device``: its name in DEVICES; ``precision``: what it really computes in, "fp32", "bf16" or "fp16".
+    ``device``: a name in DEVICES. ``precision``: the precision actually used: "fp32", "bf16" or "fp16".
     """
 
     device: str
     precision: str
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """One pass: the arrays of all inputs in the network's order, to those of all outputs in its order.
+        """Run the model once: inputs and outputs in the model's order.
 
-        Floating inputs of any width are cast to what the network takes; floating outputs are float32. The results
-        belong to the caller. Safe from several threads. Raises InferenceFailed, OutOfMemory; the session lives on.
+        Floating-point inputs of any width are cast to the model's; floating-point outputs are float32. The results
+        belong to the caller. Thread-safe. Raises InferenceFailed, OutOfMemory; the session remains usable.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """How a network was computed: on which device, in which precision, at most how many frames at once in the end.
+    """How a model was run. ``batch``: the final maximum batch size, in frames.
 
-    ``notes``: what did not go as planned, for a person. ``weights``: name and SHA-256 of each weights file used.
+    ``notes``: deviations from the plan, as sentences. ``weights``: name and SHA-256 of each weights file used.
     """
 
     device: str
@@ -49,7 +49,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """What ``open_session`` was asked for, as every device gets it."""
+    """The options of ``open_session``, as passed to the runtime of a device."""
 
     device: str
     precision: str = "fp32"
@@ -60,37 +60,37 @@ class SessionOptions:
 
 
 def cast_inputs(inputs: Sequence[Array], types: Sequence[np.dtype[Any]]) -> list[Array]:
-    """The arrays as a network with inputs of these types takes them.
+    """Cast arrays to the model's input types.
 
-    Raises InferenceFailed for another number of arrays, or numbers that would lose their kind (text, float to integer).
+    Raises InferenceFailed for another number of arrays, or for a cast to another kind (float to integer, say).
     """
     if len(inputs) != len(types):
-        raise InferenceFailed(f"the network takes {len(types)} arrays, {len(inputs)} given")
+        raise InferenceFailed(f"the model takes {len(types)} inputs, got {len(inputs)}")
     arrays = [np.asarray(array) for array in inputs]
-    for place, (array, kind) in enumerate(zip(arrays, types, strict=True)):
+    for index, (array, kind) in enumerate(zip(arrays, types, strict=True)):
         if not np.can_cast(array.dtype, kind, "same_kind"):
-            raise InferenceFailed(f"input {place} of the network takes {kind}, {array.dtype} given")
+            raise InferenceFailed(f"input {index} of the model takes {kind}, got {array.dtype}")
     return [np.asarray(array, kind, order="C") for array, kind in zip(arrays, types, strict=True)]
 
 
 def shape_map(shapes: Shapes, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Fixed shapes by the input's name. Raises ValueError where they are not those of inputs with these names."""
+    """Return fixed shapes by input name. Raises ValueError if they do not match the names."""
     if not isinstance(shapes, Mapping):
         if len(names) != 1:
-            raise ValueError(f"one shape was given for {len(names)} inputs")
+            raise ValueError(f"got one shape for {len(names)} inputs")
         return {names[0]: tuple(shapes)}
-    if strangers := set(shapes) - set(names):
-        raise ValueError(f"no input is called {', '.join(sorted(strangers))}, but {', '.join(names)}")
+    if unknown := set(shapes) - set(names):
+        raise ValueError(f"unknown input {', '.join(sorted(unknown))}: expected {', '.join(names)}")
     return dict(shapes)
 
 
-def described(model: bytes | Path) -> str:
-    """What to call a network in a message."""
-    return model.name if isinstance(model, Path) else f"of {len(model)} bytes"
+def label_of(model: bytes | Path) -> str:
+    """Return a name for the model in error messages."""
+    return model.name if isinstance(model, Path) else f"({len(model)} bytes)"
 
 
 def is_tflite(model: bytes | Path) -> bool:
-    """Whether a network is TensorFlow Lite's, by the mark in its first bytes."""
+    """Return whether a model is TensorFlow Lite, by its file identifier."""
     if isinstance(model, Path):
         with model.open("rb") as file:
             return file.read(8)[4:] == b"TFL3"

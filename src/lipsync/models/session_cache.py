@@ -1,4 +1,4 @@
-"""Networks that stay open from one job to the next."""
+"""Keep sessions open between jobs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from threading import Lock
 from lipsync.models.devices import Runtime, choose_runtime, open_session
 from lipsync.models.session import Session, SessionOptions
 
-MOST = 12
+MAX_SESSIONS = 12
 
 
 class SessionCache:
-    """Opens each network once for all who ask for the same. Safe from several threads.
+    """Open each model once per set of options. Thread-safe.
 
-    At most ``most`` stay open: those that were asked for last. ``clock`` counts seconds.
+    ``max_sessions``: beyond that, the least recently used session is dropped. ``clock``: returns seconds.
     """
 
-    def __init__(self, most: int = MOST, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._clock = most, clock
+    def __init__(self, max_sessions: int = MAX_SESSIONS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_sessions, self._clock = max_sessions, clock
         self._lock = Lock()
-        self._opened: OrderedDict[Hashable, tuple[Session, float]] = OrderedDict()
+        self._sessions: OrderedDict[Hashable, tuple[Session, float]] = OrderedDict()
         self._runtimes: dict[tuple[str, str], Runtime] = {}
 
     def __len__(self) -> int:
-        return len(self._opened)
+        return len(self._sessions)
 
     def open(
         self,
@@ -40,13 +40,16 @@ class SessionCache:
         streams: int = 1,
         cache_dir: Path | None = None,
     ) -> Session:
-        """What ``devices.open_session`` gives for the same, and raises; a file that was changed is another one."""
-        setup = SessionOptions(device, precision, shapes, threads, streams, cache_dir)
-        key = (_identity(model), setup)
+        """Return a session as ``devices.open_session`` does, which also documents the errors.
+
+        A file that has changed since is opened again.
+        """
+        options = SessionOptions(device, precision, shapes, threads, streams, cache_dir)
+        key = (_identity(model), options)
         with self._lock:
-            if key in self._opened:
-                session, _ = self._opened.pop(key)
-                self._opened[key] = session, self._clock()
+            if key in self._sessions:
+                session, _ = self._sessions.pop(key)
+                self._sessions[key] = session, self._clock()
                 return session
         session = open_session(
             model,
@@ -58,29 +61,29 @@ class SessionCache:
             cache_dir=cache_dir,
         )
         with self._lock:
-            self._opened[key] = session, self._clock()
-            while len(self._opened) > self._most:
-                self._opened.popitem(last=False)
+            self._sessions[key] = session, self._clock()
+            while len(self._sessions) > self._max_sessions:
+                self._sessions.popitem(last=False)
         return session
 
     def runtime(self, device: str, precision: str) -> Runtime:
-        """What ``devices.choose_runtime`` answers, and raises; it is tried out once."""
-        asked = (device, precision)
-        if asked not in self._runtimes:
-            self._runtimes[asked] = choose_runtime(device, precision)
-        return self._runtimes[asked]
+        """Return the result of ``devices.choose_runtime``, which probes the devices, from the cache after the first call."""
+        key = (device, precision)
+        if key not in self._runtimes:
+            self._runtimes[key] = choose_runtime(device, precision)
+        return self._runtimes[key]
 
-    def forget(self, idle: float = 0.0) -> int:
-        """Let go of what nobody asked for during the last ``idle`` seconds, for its memory; gives how many went.
+    def evict(self, idle: float = 0.0) -> int:
+        """Drop the sessions that were not requested during the last ``idle`` seconds; return their number.
 
-        Whoever runs one of them keeps it until he is done.
+        A session that is still in use stays alive until its user drops it.
         """
         limit = self._clock() - idle
         with self._lock:
-            old = [key for key, (_, used) in self._opened.items() if used <= limit]
-            for key in old:
-                del self._opened[key]
-        return len(old)
+            expired = [key for key, (_, used) in self._sessions.items() if used <= limit]
+            for key in expired:
+                del self._sessions[key]
+        return len(expired)
 
 
 def _identity(model: bytes | Path) -> Hashable:
@@ -88,5 +91,5 @@ def _identity(model: bytes | Path) -> Hashable:
         return model
     if not model.is_file():
         return model
-    facts = model.stat()
-    return model.resolve(), facts.st_mtime_ns, facts.st_size
+    status = model.stat()
+    return model.resolve(), status.st_mtime_ns, status.st_size

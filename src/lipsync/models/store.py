@@ -1,4 +1,4 @@
-"""The folder in which weights lie, and the licences that were agreed to."""
+"""The models folder: downloaded weights, and the licenses that were accepted."""
 
 from __future__ import annotations
 
@@ -15,95 +15,93 @@ from lipsync.models.checkpoint import file_errors
 from lipsync.models.download import download
 from lipsync.monitor import Monitor
 
-AGREED = "licences.json"
+LICENSES_FILE = "licenses.json"
 
 
 def default_folder() -> Path:
-    """Where weights lie unless somebody says otherwise: the user's own data folder, as the system has it."""
+    """Return the default models folder, inside the user's data folder."""
     return platformdirs.user_data_path("lipsync", appauthor=False) / "models"
 
 
 class Store:
-    """Weights by name, in one folder. Looking at them never touches the network; ``fetch`` alone does."""
+    """Downloaded weights by name, in one folder. Only ``fetch`` uses the network."""
 
     def __init__(self, folder: Path, catalogue: Mapping[str, ModelInfo] = CATALOGUE) -> None:
         self.folder = folder
         self.catalogue = catalogue
 
-    def entry(self, name: str) -> ModelInfo:
-        """The catalogue's entry; ModelMissing if there is none of that name."""
+    def info(self, name: str) -> ModelInfo:
+        """Return the catalogue entry. Raises ModelMissing for an unknown name."""
         if name not in self.catalogue:
-            raise ModelMissing(f"there are no weights called {name}; there are {', '.join(self.catalogue)}")
+            raise ModelMissing(f"unknown model {name!r}: expected one of {', '.join(self.catalogue)}")
         return self.catalogue[name]
 
-    def known(self, sha256: str) -> ModelInfo | None:
-        """The catalogue's entry whose weights a file with this checksum holds."""
-        entries = self.catalogue.values()
-        return next((entry for entry in entries if sha256 in (entry.sha256, *entry.others)), None)
+    def info_by_sha256(self, sha256: str) -> ModelInfo | None:
+        """Return the catalogue entry whose weights are in a file with this checksum."""
+        infos = self.catalogue.values()
+        return next((info for info in infos if sha256 in (info.sha256, *info.aliases)), None)
 
-    def place(self, name: str) -> Path:
-        """Where the file lies or would lie."""
-        return self.folder / self.entry(name).file
+    def path_of(self, name: str) -> Path:
+        """Return the path of the file, whether or not it exists."""
+        return self.folder / self.info(name).file
 
-    def present(self, name: str) -> bool:
-        """Whether the file is there in its full size."""
-        path = self.place(name)
-        return path.is_file() and path.stat().st_size == self.entry(name).size
+    def is_present(self, name: str) -> bool:
+        """Return whether the file exists in its full size."""
+        path = self.path_of(name)
+        return path.is_file() and path.stat().st_size == self.info(name).size
 
     def find(self, name: str) -> Path:
-        """The file, ready to be read. Raises ModelMissing."""
-        if not self.present(name):
-            raise ModelMissing(f"the weights {name} are not here; lipsync models fetch {name} brings them")
-        return self.place(name)
+        """Return the path of the downloaded file. Raises ModelMissing."""
+        if not self.is_present(name):
+            raise ModelMissing(f"model {name!r} is not installed. Run: lipsync models fetch {name}")
+        return self.path_of(name)
 
     def verify(self, name: str, monitor: Monitor) -> None:
-        """Read the whole file. Raises ModelMissing, ModelCorrupt, Cancelled."""
+        """Compare the file's checksum. Raises ModelMissing, ModelCorrupt, Cancelled."""
         self.find(name)
-        if not self._whole(name, monitor):
-            raise ModelCorrupt(f"{self.place(name)} is not what was published; lipsync models fetch {name} replaces it")
+        if not self._is_intact(name, monitor):
+            raise ModelCorrupt(f"{self.path_of(name)}: wrong checksum. Run: lipsync models fetch {name}")
 
-    def accepted(self, name: str) -> bool:
-        """Whether somebody agreed to the licence, as it is worded now."""
-        return self._agreed().get(name) == self.entry(name).licence
+    def is_license_accepted(self, name: str) -> bool:
+        """Return whether the license was accepted in its current wording."""
+        return self._accepted().get(name) == self.info(name).license
 
-    def accept(self, name: str) -> None:
-        """Record that the licence was agreed to."""
-        with file_lock(self.folder / AGREED, Monitor()):
-            agreed = self._agreed() | {name: self.entry(name).licence}
-            write_atomic(self.folder / AGREED, json.dumps(agreed, indent=1))
+    def accept_license(self, name: str) -> None:
+        """Record that the license was accepted."""
+        with file_lock(self.folder / LICENSES_FILE, Monitor()):
+            accepted = self._accepted() | {name: self.info(name).license}
+            write_atomic(self.folder / LICENSES_FILE, json.dumps(accepted, indent=1))
 
     def fetch(self, name: str, monitor: Monitor) -> Path:
-        """Bring the file unless it is here and whole; a damaged one is replaced. Two at once bring it once.
+        """Download the file unless it is present and intact. Concurrent calls download it once.
 
         Raises LicenseNotAccepted, DownloadFailed, DiskFull, OutputUnwritable, Cancelled.
         """
-        entry = self.entry(name)
-        if not self.accepted(name):
-            raise LicenseNotAccepted(
-                f"{name}: nobody has agreed to its licence yet; --accept-license does. {entry.licence}"
-            )
-        if not self._whole(name, monitor):
-            with file_lock(self.place(name), monitor):
-                if not self._whole(name, monitor):  # whoever had the lock may have brought it
-                    download(entry, self.place(name), monitor)
-        return self.place(name)
+        info = self.info(name)
+        if not self.is_license_accepted(name):
+            raise LicenseNotAccepted(f"{name}: license not accepted; use --accept-license. License: {info.license}")
+        if not self._is_intact(name, monitor):
+            with file_lock(self.path_of(name), monitor):
+                if not self._is_intact(name, monitor):  # another process may have downloaded it meanwhile
+                    download(info, self.path_of(name), monitor)
+        return self.path_of(name)
 
     def remove(self, name: str) -> bool:
-        """Delete the file and what is left of unfinished downloads; whether there was anything."""
-        path = self.place(name)
-        found = [file for file in (path, path.with_name(f"{path.name}.part")) if file.exists()]
-        for file in found:
+        """Delete the file and any partial download; return whether one existed."""
+        path = self.path_of(name)
+        files = [file for file in (path, path.with_name(f"{path.name}.part")) if file.exists()]
+        for file in files:
             with write_errors(file):
                 file.unlink()
-        return bool(found)
+        return bool(files)
 
-    def _whole(self, name: str, monitor: Monitor) -> bool:
-        path = self.place(name)
+    def _is_intact(self, name: str, monitor: Monitor) -> bool:
+        path = self.path_of(name)
         with file_errors(path):
-            return self.present(name) and sha256_of(path, monitor) == self.entry(name).sha256
+            return self.is_present(name) and sha256_of(path, monitor) == self.info(name).sha256
 
-    def _agreed(self) -> dict[str, str]:
-        path = self.folder / AGREED
+    def _accepted(self) -> dict[str, str]:
+        path = self.folder / LICENSES_FILE
         if not path.is_file():
             return {}
         try:

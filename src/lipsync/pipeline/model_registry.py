@@ -34,9 +34,9 @@ class WeightsResolver:
 
         Raises ModelMissing, ModelCorrupt, CheckpointMismatch, and what converting raises.
         """
-        kind = self._store.entry(name).kind  # whatever was imported under the name has to be of it
-        recipes = [recipe for recipe in FOR_ENHANCERS if recipe.kind == kind]
-        network = ModelRegistry(self._store, recipes).find(name, self._monitor)
+        kind = self._store.info(name).kind  # whatever was imported under the name has to be of it
+        converters = [converter for converter in FOR_ENHANCERS if converter.kind == kind]
+        network = ModelRegistry(self._store, converters).find(name, self._monitor)
         self.found[name] = network.sha256
         halved = network.graph(NETWORK_HALF)
         return halved if half and halved.is_file() else network.graph(NETWORK)

@@ -50,7 +50,7 @@ def run(
 
         def attempt(factor: int) -> _Synced:
             if not engines:
-                sessions.forget()  # for their memory
+                sessions.evict()  # for their memory
             smaller = downscaled(asked, factor)
             opened = engines.pop() if engines else open_engines(smaller, sessions, monitor)
             seen, wanted = _framed(footage, smaller), plan(smaller, voice, footage.video.rate)

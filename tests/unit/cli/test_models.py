@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lipsync.cli import main
-from lipsync.models.catalogue import CATALOGUE, RESEARCH
+from lipsync.models.catalogue import CATALOGUE, RESEARCH_ONLY
 from lipsync.models.store import Store
 
 HTML = "<!doctype html><html></html>"
@@ -24,10 +24,10 @@ def test_the_list_has_a_line_for_each_with_its_license(folder, capsys):
     assert main(["models", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [[name, entry.kind] for name, entry in CATALOGUE.items()]
-    assert all(line.endswith(entry.licence) for line, entry in zip(lines, CATALOGUE.values(), strict=True))
-    assert all("not here" in line for line in lines)
+    assert all(line.endswith(entry.license) for line, entry in zip(lines, CATALOGUE.values(), strict=True))
+    assert all("missing" in line for line in lines)
     assert "436 MB" in lines[0]
-    assert len({line.index("not here") for line in lines}) == 1
+    assert len({line.index("missing") for line in lines}) == 1
     assert not folder.exists()
 
 
@@ -36,7 +36,7 @@ def test_the_list_for_programs(folder, capsys):
     listing = json.loads(capsys.readouterr().out)
     assert listing["folder"] == str(folder)
     assert {model["name"]: (model["kind"], model["state"], model["accepted"]) for model in listing["models"]} == {
-        name: (entry.kind, "not here", False) for name, entry in CATALOGUE.items()
+        name: (entry.kind, "missing", False) for name, entry in CATALOGUE.items()
     }
 
 
@@ -49,7 +49,7 @@ def test_an_option_overrides_the_environment(folder, tmp_path, capsys):
 def test_a_license_is_shown_and_must_be_accepted(folder, capsys):
     assert main(["models", "fetch", "wav2lip"]) == 49
     out, err = capsys.readouterr()
-    assert RESEARCH in out
+    assert RESEARCH_ONLY in out
     assert "--accept-license" in err
     assert not folder.exists()
 
@@ -58,8 +58,8 @@ def test_without_onnx_nothing_is_downloaded(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert main(["models", "fetch", "wav2lip", "--accept-license"]) == 43
     assert "lip-sync-service[wav2lip]" in capsys.readouterr().err
-    assert Store(folder).accepted("wav2lip")
-    assert not Store(folder).present("wav2lip")
+    assert Store(folder).is_license_accepted("wav2lip")
+    assert not Store(folder).is_present("wav2lip")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def as_generator(store: Store, files: dict[str, Path]) -> None:
     for graph in GENERATOR.graphs:
         (folder / graph).write_bytes(b"graph")
         sizes[graph] = {"size": 5, "sha256": sha256_of(folder / graph, QUIET)}
-    (folder / RECORD).write_text(json.dumps({"version": 1, "form": "torch zip", "source": "a.pth", "files": sizes}))
+    (folder / RECORD).write_text(json.dumps({"version": 1, "format": "torch zip", "source": "a.pth", "files": sizes}))
     (store.folder / "imports").mkdir()
     record = {"sha256": sha256, "source": str(files["srvgg"])}
     (store.folder / "imports" / "old.json").write_text(json.dumps(record))
@@ -76,7 +76,7 @@ def test_each_file_finds_what_makes_it_ready_by_itself(shelf, files, generator):
     told = {}
     for path in (*files.values(), generator):
         network = shelf.import_file(path, None, QUIET)
-        told[network.name] = (network.kind, network.form, json.loads(network.graph(RECORD).read_text())["network"])
+        told[network.name] = (network.kind, network.format, json.loads(network.graph(RECORD).read_text())["network"])
         shelf.verify(shelf.item(network.name), QUIET)
     assert told == {
         "rrdbnet": ("upscaler", "torch zip", "RRDBNet"),
@@ -114,7 +114,7 @@ def test_an_upscaler_is_no_generator_and_the_reverse(tmp_path, shelf, files):
 def test_a_download_of_another_kind_is_told_before_it_is_read(tmp_path):
     entry = ModelInfo("large", "large.pth", 3, "0" * 64, ("https://nowhere",), "none", kind="upscaler")
     store = Store(tmp_path, {"large": entry})
-    store.place("large").write_bytes(b"abc")
+    store.path_of("large").write_bytes(b"abc")
     with pytest.raises(CheckpointMismatch, match="upscaler, not generator"):
         ModelRegistry(store, (GENERATOR,)).find("large")
 
@@ -171,7 +171,7 @@ def test_what_was_converted_before_there_were_kinds_is_a_generator(tmp_path, fil
     as_generator(store, files)
     for recipes in ((GENERATOR,), EVERYTHING):
         network = ModelRegistry(store, recipes).find("old")
-        assert (network.kind, network.form) == ("generator", "torch zip")
+        assert (network.kind, network.format) == ("generator", "torch zip")
     assert [item.kind for item in ModelRegistry(store, EVERYTHING).items() if item.name == "old"] == ["generator"]
 
 
@@ -192,4 +192,4 @@ def test_names_that_cannot_be(shelf, files, name):
 def test_a_published_name_may_be_taken_by_a_file_of_ones_own(shelf, files):
     assert shelf.import_file(files["srvgg"], "realesr-general-x4v3", QUIET).name == "realesr-general-x4v3"
     item = shelf.item("realesr-general-x4v3")
-    assert (item.state, item.kind, item.entry) == ("ready", "upscaler", None)
+    assert (item.state, item.kind, item.info) == ("ready", "upscaler", None)

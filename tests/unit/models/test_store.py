@@ -126,14 +126,14 @@ def store(tmp_path, server) -> Callable[..., Store]:
         digest = hashlib.sha256(CONTENT).hexdigest()
         entry = ModelInfo("w", "w.pth", len(CONTENT), digest, tuple(server(*replies)), "for research only")
         made = Store(tmp_path / "models", {"w": entry})
-        made.accept("w")
+        made.accept_license("w")
         return made
 
     return make
 
 
 def is_whole(store: Store) -> bool:
-    return store.present("w") and store.place("w").read_bytes() == CONTENT
+    return store.is_present("w") and store.path_of("w").read_bytes() == CONTENT
 
 
 def test_a_download_is_whole_and_told_about(store, tmp_path):
@@ -143,9 +143,9 @@ def test_a_download_is_whole_and_told_about(store, tmp_path):
     assert is_whole(shelf)
     assert (reports[-1].done, reports[-1].total) == (len(CONTENT), len(CONTENT))
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [
-        ".licences.json.lock",
+        ".licenses.json.lock",
         ".w.pth.lock",
-        "licences.json",
+        "licenses.json",
         "w.pth",
     ]
     shelf.fetch("w", Monitor())
@@ -161,7 +161,7 @@ def test_a_connection_that_is_cut_goes_on_where_it_was(store):
 
 def test_a_server_that_knows_no_ranges_starts_anew(store):
     shelf = store(whole)
-    part = shelf.place("w").with_name("w.pth.part")
+    part = shelf.path_of("w").with_name("w.pth.part")
     part.write_bytes(CONTENT[:500_000])
     shelf.fetch("w", Monitor())
     assert is_whole(shelf)
@@ -173,7 +173,7 @@ def test_what_was_stopped_goes_on_next_time(store):
     monitor = Monitor(lambda progress: monitor.cancel())
     with pytest.raises(Cancelled):
         shelf.fetch("w", monitor)
-    had = shelf.place("w").with_name("w.pth.part").stat().st_size
+    had = shelf.path_of("w").with_name("w.pth.part").stat().st_size
     assert 0 < had < len(CONTENT)
     shelf.fetch("w", Monitor())
     assert is_whole(shelf)
@@ -200,12 +200,12 @@ def test_a_home_that_fails_is_left_for_the_next_one(store, reply, told):
     with pytest.raises(DownloadFailed, match=told) as caught:
         lonely.fetch("w", Monitor())
     assert caught.value.retryable
-    assert not lonely.place("w").exists()
+    assert not lonely.path_of("w").exists()
 
 
 def test_another_part_than_was_asked_for_is_refused(store):
     shelf = store(elsewhere, ranged)
-    shelf.place("w").with_name("w.pth.part").write_bytes(CONTENT[:500])
+    shelf.path_of("w").with_name("w.pth.part").write_bytes(CONTENT[:500])
     shelf.fetch("w", Monitor())
     assert is_whole(shelf)
 
@@ -215,15 +215,15 @@ def test_a_part_that_the_server_does_not_know_is_thrown_away(store):
         send(handler, 416, b"") if start else whole(handler, start)
 
     shelf = store(strict)
-    shelf.place("w").with_name("w.pth.part").write_bytes(b"rubbish")
+    shelf.path_of("w").with_name("w.pth.part").write_bytes(b"rubbish")
     shelf.fetch("w", Monitor())
     assert is_whole(shelf)
 
 
 def test_nobody_answers(store):
     shelf = store(whole)
-    entry = replace(shelf.entry("w"), mirrors=("http://127.0.0.1:9/w",))
-    deaf = Store(shelf.place("w").parent, {"w": entry})
+    entry = replace(shelf.info("w"), mirrors=("http://127.0.0.1:9/w",))
+    deaf = Store(shelf.path_of("w").parent, {"w": entry})
     with pytest.raises(DownloadFailed, match="the connection failed"):
         deaf.fetch("w", Monitor())
 
@@ -232,7 +232,7 @@ def test_a_damaged_file_is_found_and_replaced(store):
     shelf = store(ranged)
     shelf.fetch("w", Monitor())
     shelf.verify("w", Monitor())
-    shelf.place("w").write_bytes(CONTENT[:-1] + b"\x00")
+    shelf.path_of("w").write_bytes(CONTENT[:-1] + b"\x00")
     with pytest.raises(ModelCorrupt, match="fetch w replaces it"):
         shelf.verify("w", Monitor())
     shelf.fetch("w", Monitor())
@@ -250,7 +250,7 @@ def test_two_at_once_download_once(store):
 def test_who_waits_for_a_download_can_stop_waiting(store):
     shelf, monitor = store(whole), Monitor()
     monitor.cancel()
-    with file_lock(shelf.place("w"), Monitor()), pytest.raises(Cancelled):
+    with file_lock(shelf.path_of("w"), Monitor()), pytest.raises(Cancelled):
         shelf.fetch("w", monitor)
     assert Handler.asked == []
 
@@ -272,7 +272,7 @@ def test_the_rate_of_a_resumed_download_is_that_of_the_connection(store):
         handler.wfile.write(CONTENT[-1:])
 
     shelf = store(trickle)
-    shelf.place("w").with_name("w.pth.part").write_bytes(CONTENT[:2_000_000])
+    shelf.path_of("w").with_name("w.pth.part").write_bytes(CONTENT[:2_000_000])
     reports: list[Progress] = []
     shelf.fetch("w", Monitor(reports.append))
     last = [report for report in reports if report.stage == "download"][-1]
@@ -281,16 +281,16 @@ def test_the_rate_of_a_resumed_download_is_that_of_the_connection(store):
 
 
 def test_weights_are_known_by_the_checksum_of_any_file_they_came_in(store):
-    entry = replace(store(whole).entry("w"), others=("abc",))
+    entry = replace(store(whole).entry("w"), aliases=("abc",))
     shelf = Store(store(whole).folder, {"w": entry})
-    assert shelf.known(entry.sha256) == shelf.known("abc") == entry
-    assert shelf.known("another") is None
+    assert shelf.info_by_sha256(entry.sha256) == shelf.info_by_sha256("abc") == entry
+    assert shelf.info_by_sha256("another") is None
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path, store):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OutputUnwritable, match="cannot write"):
-        Store(tmp_path / "file" / "models", store(whole).catalogue).accept("w")
+        Store(tmp_path / "file" / "models", store(whole).catalogue).accept_license("w")
 
 
 def test_weights_lie_in_the_users_data_folder(monkeypatch, tmp_path):
@@ -302,14 +302,14 @@ def test_weights_lie_in_the_users_data_folder(monkeypatch, tmp_path):
 
 def test_the_licence_has_to_be_agreed_to_once_for_each_wording(store, tmp_path):
     shelf = store(ranged)
-    fresh = Store(tmp_path / "other", {"w": shelf.entry("w")})
+    fresh = Store(tmp_path / "other", {"w": shelf.info("w")})
     with pytest.raises(LicenseNotAccepted, match="for research only"):
         fresh.fetch("w", Monitor())
     assert Handler.asked == []
-    fresh.accept("w")
+    fresh.accept_license("w")
     fresh.fetch("w", Monitor())
-    stricter = Store(tmp_path / "other", {"w": replace(shelf.entry("w"), licence="for nobody")})
-    assert not stricter.accepted("w")
+    stricter = Store(tmp_path / "other", {"w": replace(shelf.info("w"), license="for nobody")})
+    assert not stricter.is_license_accepted("w")
 
 
 def test_what_is_not_there(store):
@@ -321,7 +321,7 @@ def test_what_is_not_there(store):
     assert not shelf.remove("w")
     shelf.fetch("w", Monitor())
     assert shelf.remove("w")
-    assert not shelf.present("w")
+    assert not shelf.is_present("w")
 
 
 def test_the_catalogue_is_plausible():
@@ -330,6 +330,6 @@ def test_the_catalogue_is_plausible():
         assert len(entry.sha256) == 64
         assert entry.size > 1 << 20
         assert entry.kind in KINDS
-        assert entry.licence
+        assert entry.license
         assert entry.mirrors
         assert all(home.startswith("https://") and home.endswith(entry.file) for home in entry.mirrors)

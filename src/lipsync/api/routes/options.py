@@ -55,8 +55,8 @@ class Estimate(BaseModel):
 def get_options(caller: Reader) -> OptionsView:
     return OptionsView(
         engines=list(ENGINES),
-        restorers={name: entry.licence for name, entry in RESTORERS.items()},
-        upscalers={name: entry.licence for name, entry in UPSCALERS.items()},
+        restorers={name: entry.license for name, entry in RESTORERS.items()},
+        upscalers={name: entry.license for name, entry in UPSCALERS.items()},
         options=Options.model_json_schema(),
         defaults=Options().model_dump(),
     )

@@ -14,7 +14,7 @@ from lipsync.engines.wav2lip.engine import Wav2Lip
 from lipsync.engines.wav2lip.inference import STREAMS, GeneratorRunner
 from lipsync.engines.wav2lip.original import OriginalWav2Lip
 from lipsync.errors import ModelMissing
-from lipsync.models.conversion import Network
+from lipsync.models.conversion import ConvertedModel
 from lipsync.models.registry import ModelRegistry
 from lipsync.models.session_cache import SessionCache
 from lipsync.models.store import Store, default_folder
@@ -61,7 +61,7 @@ def open_generator(
     return GeneratorRunner(encoder, decoder, (network.name, network.sha256)), batch
 
 
-def _find_network(names: Sequence[str], checkpoint: str | None, registry: ModelRegistry, monitor: Monitor) -> Network:
+def _find_network(names: Sequence[str], checkpoint: str | None, registry: ModelRegistry, monitor: Monitor) -> ConvertedModel:
     if checkpoint is None:
         for name in names if len(names) > 1 else ():
             with suppress(ModelMissing):

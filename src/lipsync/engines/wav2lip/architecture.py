@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lipsync.errors import CheckpointInvalid
-from lipsync.models.onnx_builder import Graph
+from lipsync.models.onnx_builder import GraphBuilder
 from lipsync.types import Float32
 
 Folded = Mapping[str, tuple[Float32, Float32]]  # weight and bias by convolution name, batch normalisation folded in
@@ -165,7 +165,7 @@ def encoder_graph(folded: Folded, half: bool = False) -> bytes:
     hidden = "face"
     for i, stage in enumerate(FACE_ENCODER):
         hidden = graph.chain(hidden, f"face_encoder_blocks.{i}", stage, out=f"skip{i}")
-    return graph.model("wav2lip-encoder", {"face": (6, SIDE, SIDE)}, SKIPS)
+    return graph.build("wav2lip-encoder", {"face": (6, SIDE, SIDE)}, SKIPS)
 
 
 def decoder_graph(folded: Folded, half: bool = False) -> bytes:
@@ -182,10 +182,10 @@ def decoder_graph(folded: Folded, half: bool = False) -> bytes:
     hidden = graph.block(hidden, LAST_NAME, LAST)
     graph.node("Sigmoid", graph.convolution(hidden, TO_RGB_NAME, TO_RGB), out="out")
     inputs = {"mel": (1, MEL_BANDS, MEL_COLUMNS), **SKIPS}
-    return graph.model("wav2lip-decoder", inputs, {"out": (3, SIDE, SIDE)})
+    return graph.build("wav2lip-decoder", inputs, {"out": (3, SIDE, SIDE)})
 
 
-class _Graph(Graph):
+class _Graph(GraphBuilder):
     """A graph of named convolutions."""
 
     def __init__(self, folded: Folded, half: bool) -> None:

@@ -27,9 +27,9 @@ from lipsync.engines.wav2lip.architecture import (
 from lipsync.engines.wav2lip.onnx_source import read_onnx
 from lipsync.errors import CheckpointInvalid
 from lipsync.models.checkpoint import file_errors, read_checkpoint
-from lipsync.models.conversion import FIRST_KIND, Converter
+from lipsync.models.conversion import Converter
 from lipsync.models.devices import open_session
-from lipsync.models.onnx_file import FORM, looks_like_onnx
+from lipsync.models.onnx_file import FORMAT, is_onnx
 from lipsync.types import Float32
 
 ENCODER, DECODER, ENCODER_HALF, DECODER_HALF = "encoder.onnx", "decoder.onnx", "encoder-half.onnx", "decoder-half.onnx"
@@ -55,10 +55,10 @@ def read_weights(path: Path) -> tuple[str, Folded]:
     with file_errors(path):
         with path.open("rb") as file:
             head = file.read(2)
-        if looks_like_onnx(head):
-            return FORM, read_onnx(path)
+        if is_onnx(head):
+            return FORMAT, read_onnx(path)
     checkpoint = read_checkpoint(path)
-    return checkpoint.form, fold(checkpoint.fit(expected_weights()))
+    return checkpoint.format, fold(checkpoint.fit(expected_weights()))
 
 
 def smoke_test(folder: Path) -> None:
@@ -93,5 +93,5 @@ def _build_graph(name: str, folded: Folded) -> bytes:
 
 
 GENERATOR: Final = Converter(
-    "Wav2Lip", FIRST_KIND, 1, tuple(GRAPHS), read_weights, _build_graph, smoke_test, KEY_PATTERN
+    "Wav2Lip", "generator", 1, tuple(GRAPHS), read_weights, _build_graph, smoke_test, KEY_PATTERN
 )

@@ -41,7 +41,7 @@ class Restorer:
     """A network that restores faces: RGB (1, 3, side, side), -1..1, to the same."""
 
     session: Session
-    ports: InputSignature
+    signature: InputSignature
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Restoration:
         box = None if face is None else changed_box(frame.before, frame.after)
         if face is None or box is None:
             return None
-        side = self._network.ports.side
+        side = self._network.signature.side
         matrix = square_matrix(face.points, side)
         unit = eye_distance(face.points)
         strength = self._options.strength * face.strength
@@ -100,13 +100,13 @@ class Restoration:
     def _restored(self, seen: Float32) -> Float32:
         """The detail that the network adds to a face (side, side, 3), RGB 0..1: the same shape, -1..1."""
         face = np.ascontiguousarray(seen.transpose(2, 0, 1))[None] * 2 - 1
-        made = self._network.session.run(self._network.ports.arrays(face, self._options.fidelity))[0]
+        made = self._network.session.run(self._network.signature.arrays(face, self._options.fidelity))[0]
         if made.shape != face.shape:
             raise InferenceFailed(f"the network made {made.shape} of {face.shape}")
         if not np.isfinite(made).all():
             raise InferenceFailed("the network gave values that are no numbers")
         detail = np.clip(made[0].transpose(1, 2, 0) / 2 + 0.5, 0, 1) - seen
-        return np.asarray(detail * _rim(self._network.ports.side), np.float32)
+        return np.asarray(detail * _rim(self._network.signature.side), np.float32)
 
 
 def open_restorer(find: Callable[[bool], Path], options: EnhancerOptions, sessions: SessionCache) -> Restoration:

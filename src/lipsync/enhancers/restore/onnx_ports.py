@@ -1,8 +1,7 @@
-"""Face restorers come as ONNX that is ready to run; this tells whether a file is one, and what it takes."""
+"""Read the inputs and outputs of a face restorer's ONNX file, and check that it is one."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,122 +11,101 @@ import numpy as np
 from lipsync.errors import CheckpointMismatch, CheckpointRefused, CheckpointTruncated
 from lipsync.models.checkpoint import file_errors
 from lipsync.models.onnx_builder import onnx_package
-from lipsync.models.onnx_file import FORM, looks_like_onnx, read_graph
+from lipsync.models.onnx_file import FORMAT, GRAPH, is_onnx, read_graph
+from lipsync.models.protobuf import fields_by_number
 from lipsync.models.session import Array
 from lipsync.types import Float32
 
-SMALLEST, LARGEST = 256, 2048  # pixels of the face's side
-FIDELITY = "weight"  # the input by which CodeFormer is told how near to the face it is to stay
-FLOAT, HALF, DOUBLE = 1, 10, 11  # ONNX's numbers for what values are
-FIXED: Final = {1: 8, 5: 4}  # bytes of a protobuf field by its wire type
+MIN_SIDE, MAX_SIDE = 256, 2048  # pixels
+FIDELITY_INPUT = "weight"  # as CodeFormer names it
+FLOAT, HALF, DOUBLE = 1, 10, 11  # ONNX element types
+# Field numbers in onnx.proto. GraphProto: initializers, inputs and outputs; TensorProto: name.
+INITIALIZER, INPUT, OUTPUT, TENSOR_NAME = 5, 11, 12, 8
+ACCEPTED_TYPES: Final = (FLOAT, HALF, DOUBLE)
 
 
 @dataclass(frozen=True, slots=True)
 class InputSignature:
-    """What a restorer takes: a face (1, 3, side, side) and, of some, how near to stay to it, in the shape ``told``."""
+    """The inputs of a restorer: a face (1, 3, side, side) and, if ``fidelity_shape`` is set, the fidelity."""
 
     side: int
-    told: tuple[int, ...] | None = None
+    fidelity_shape: tuple[int, ...] | None = None
 
     def arrays(self, face: Float32, fidelity: float) -> list[Array]:
-        """What one run is given, in the network's order."""
-        return [face] if self.told is None else [face, np.full(self.told, fidelity)]
+        """Return the inputs of one run in the model's order."""
+        return [face] if self.fidelity_shape is None else [face, np.full(self.fidelity_shape, fidelity)]
 
 
 def read_restorer(path: Path) -> tuple[str, Path]:
-    """The file itself, if it is a network that makes a face (1, 3, side, side) into another of the same size.
+    """Return the format and the file itself if it maps a face (1, 3, side, side) to one of the same size.
 
-    Raises CheckpointMismatch if it is not, CheckpointRefused if its weights lie in another file, and what
-    ``read_graph`` raises.
+    Raises CheckpointMismatch for any other model, CheckpointRefused if the weights are in another file, and errors of
+    ``read_graph``.
     """
     with file_errors(path), path.open("rb") as file:
         head = file.read(2)
-    if not looks_like_onnx(head):
-        raise CheckpointMismatch(f"{path}: not ONNX, which face restorers come as")
+    if not is_onnx(head):
+        raise CheckpointMismatch(f"{path}: not ONNX, the format of face restorers")
     graph = read_graph(path)
     if any(tensor.data_location == onnx_package().TensorProto.EXTERNAL for tensor in _tensors(graph)):
-        raise CheckpointRefused(f"{path}: keeps its weights in another file; one file with all in it is wanted")
+        raise CheckpointRefused(f"{path}: the weights are in another file. Export the model to a single file")
     input_signature(path)
-    return FORM, path
+    return FORMAT, path
 
 
 def input_signature(path: Path) -> InputSignature:
-    """What a network takes, from its file; neither the onnx package is needed for that nor memory for the weights.
+    """Read the inputs of a restorer, without the onnx package and without loading the weights.
 
-    Raises CheckpointMismatch if it is no restorer, CheckpointTruncated.
+    Raises CheckpointMismatch if the model is not a restorer, CheckpointTruncated.
     """
     try:
-        inputs, outputs = _described(path)
+        inputs, outputs = _ports(path)
     except (LookupError, ValueError, TypeError) as exc:
-        raise CheckpointTruncated(f"{path}: the ONNX file is damaged") from exc
+        raise CheckpointTruncated(f"{path}: damaged ONNX file") from exc
     face, *others = inputs or [_Port("", 0, ())]
-    given = face.shape
-    fits = len(given) == 4 and given[0] in (1, None) and given[1] == 3 and face.kind in (FLOAT, HALF)
-    if not fits or [port.name for port in others] not in ([], [FIDELITY]) or not outputs:
-        raise CheckpointMismatch(f"{path}: a network that does not make one face into another of the same size")
-    side = given[2]
-    sizes = {size for size in (*given[2:], *outputs[0].shape[2:]) if size is not None}
-    if side is None or given[3] is None or sizes != {side} or not SMALLEST <= side <= LARGEST:
-        shown = " x ".join("any" if size is None else str(size) for size in given[2:])
-        wanted = f"{SMALLEST} to {LARGEST} pixels"
-        raise CheckpointMismatch(f"{path}: not a network for faces of one size from {wanted}, but of {shown}")
-    told = [tuple(size or 1 for size in port.shape) for port in others]
-    if any(port.kind not in (FLOAT, HALF, DOUBLE) for port in others) or any(set(shape) - {1} for shape in told):
-        raise CheckpointMismatch(f"{path}: a network whose {FIDELITY} is not one number")
-    return InputSignature(side, *told)
+    shape = face.shape
+    is_face = len(shape) == 4 and shape[0] in (1, None) and shape[1] == 3 and face.element_type in (FLOAT, HALF)
+    if not is_face or [port.name for port in others] not in ([], [FIDELITY_INPUT]) or not outputs:
+        raise CheckpointMismatch(f"{path}: not a model that maps a face to a face of the same size")
+    side = shape[2]
+    sizes = {size for size in (*shape[2:], *outputs[0].shape[2:]) if size is not None}
+    if side is None or shape[3] is None or sizes != {side} or not MIN_SIDE <= side <= MAX_SIDE:
+        size = " x ".join("any" if size is None else str(size) for size in shape[2:])
+        raise CheckpointMismatch(f"{path}: input size {size}: expected a square of {MIN_SIDE} to {MAX_SIDE} pixels")
+    fidelity = [tuple(size or 1 for size in port.shape) for port in others]
+    if any(port.element_type not in ACCEPTED_TYPES for port in others) or any(set(dims) - {1} for dims in fidelity):
+        raise CheckpointMismatch(f"{path}: input {FIDELITY_INPUT!r} is not a single number")
+    return InputSignature(side, *fidelity)
 
 
 @dataclass(frozen=True, slots=True)
 class _Port:
-    """An input or output: ``kind``, ONNX's number for what its values are; sizes are None where any will do."""
+    """An input or output. ``element_type``: ONNX's number; a size of None stands for any."""
 
     name: str
-    kind: int
+    element_type: int
     shape: tuple[int | None, ...]
 
 
-def _described(path: Path) -> tuple[list[_Port], list[_Port]]:
-    """Inputs, without the weights that old files list there too, and outputs."""
-    (graph,) = _fields(np.memmap(path, np.uint8, "r").data)[7]
-    parts = _fields(graph)
-    filled_in = {bytes(_fields(tensor)[8][0]).decode() for tensor in parts[5]}
-    inputs, outputs = ([_port(part) for part in parts[number]] for number in (11, 12))
-    return [port for port in inputs if port.name not in filled_in], outputs
+def _ports(path: Path) -> tuple[list[_Port], list[_Port]]:
+    """Return inputs and outputs; old files list the weights among the inputs, which are left out."""
+    (graph,) = fields_by_number(np.memmap(path, np.uint8, "r").data)[GRAPH]
+    fields = fields_by_number(graph)
+    weights = {bytes(fields_by_number(tensor)[TENSOR_NAME][0]).decode() for tensor in fields[INITIALIZER]}
+    inputs, outputs = ([_port(value_info) for value_info in fields[number]] for number in (INPUT, OUTPUT))
+    return [port for port in inputs if port.name not in weights], outputs
 
 
-def _port(part: memoryview) -> _Port:
-    fields = _fields(part)
-    tensor = _fields(_fields(fields[2][0])[1][0])
-    sizes = [_fields(size)[1] for shape in tensor[2] for size in _fields(shape)[1]]
-    return _Port(bytes(fields[1][0]).decode(), tensor[1][0], tuple(size[0] or None if size else None for size in sizes))
-
-
-def _fields(message: memoryview) -> defaultdict[int, list[Any]]:
-    """A protobuf message's fields by number: numbers, and views of what has a length."""
-    fields: defaultdict[int, list[Any]] = defaultdict(list)
-    place = 0
-    while place < len(message):
-        tag, place = _number(message, place)
-        if tag & 7 == 0:
-            value, place = _number(message, place)
-            fields[tag >> 3].append(value)
-            continue
-        length, place = (FIXED[tag & 7], place) if tag & 7 in FIXED else _number(message, place)
-        fields[tag >> 3].append(message[place : place + length])
-        place += length
-    return fields
-
-
-def _number(message: memoryview, place: int) -> tuple[int, int]:
-    """A number, and where it ends."""
-    value = shift = 0
-    while message[place] & 0x80:
-        value |= (message[place] & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-    return value | message[place] << shift, place + 1
+def _port(value_info: memoryview) -> _Port:
+    """Read a ValueInfoProto: name (1) and type (2) > tensor type (1) > element type (1) and shape (2)."""
+    fields = fields_by_number(value_info)
+    tensor = fields_by_number(fields_by_number(fields[2][0])[1][0])
+    sizes = [fields_by_number(dim)[1] for shape in tensor[2] for dim in fields_by_number(shape)[1]]
+    shape = tuple(size[0] or None if size else None for size in sizes)
+    return _Port(bytes(fields[1][0]).decode(), tensor[1][0], shape)
 
 
 def _tensors(graph: Any) -> list[Any]:
-    """All that the graph holds: its weights, and constants among its nodes."""
+    """Return the graph's weights and the constants among its nodes."""
     constants = [attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t")]
     return [*graph.initializer, *constants]

@@ -1,8 +1,8 @@
-"""Networks in ncnn's files as ONNX graphs, so that what runs all others runs them too.
+"""Convert ncnn models to ONNX, so that they run on all devices.
 
-The param file is text, a layer a line: kind, name, how many inputs and outputs, their names, then numbered settings.
-The bin file has the weights of the layers in that order. Both as ncnn's documentation tells ("param and model file
-structure", "operators"). Known are the layers of the networks in ``ncnn_networks``.
+The param file is text with one layer per line: type, name, number of inputs and outputs, their names, then numbered
+parameters. The bin file holds the weights of the layers in the same order. Source: ncnn's documentation ("param and
+model file structure", "operators"). The supported layers are those of the models in ``ncnn``.
 """
 
 from __future__ import annotations
@@ -13,148 +13,135 @@ from typing import Any, Final
 
 import numpy as np
 
-from lipsync.errors import ExtraMissing, ModelCorrupt
+from lipsync.errors import ModelCorrupt
+from lipsync.models.onnx_builder import GraphBuilder
 from lipsync.types import Float32
 
 MAGIC: Final = "7767517"
-HALVES: Final = 0x01306B47  # before weights of 16 bits; 0 before those of 32
-IR_VERSION, OPSET = 8, 18
+FLOAT16_TAG: Final = 0x01306B47  # in front of float16 weights; 0 in front of float32
 OPERATIONS: Final = ("Add", "Sub", "Mul", "Div")
 MODES: Final = ("", "nearest", "linear", "cubic")
-ACTIVATION, SLOPES, COEFFICIENTS = "9", "-23310", "-23301"
+ACTIVATION, ACTIVATION_PARAMS, COEFFICIENTS = "9", "-23310", "-23301"  # parameter numbers
 
 
 def onnx_of(param: Path, weights: Path, half: bool = False) -> bytes:
-    """The network as ONNX: (n, 3, h, w) to (n, 3, factor h, factor w). ``half``: in half precision, both too.
+    """Convert a model (n, 3, h, w) to (n, 3, scale h, scale w). ``half``: float16, including input and output.
 
-    Raises ModelCorrupt, ExtraMissing without the onnx package.
+    Raises ModelCorrupt, and ExtraMissing without the onnx package.
     """
+    graph = GraphBuilder(half)
     try:
-        import onnx
-    except ImportError as exc:
-        raise ExtraMissing('these networks need their extra: pip install "lip-sync-service[ncnn]"') from exc
-    try:
-        return _Conversion(onnx, weights.read_bytes(), half).model(param.read_text())
+        return _Conversion(graph, weights.read_bytes()).run(param.read_text())
     except (ValueError, IndexError, KeyError, OSError) as exc:
-        raise ModelCorrupt(f"{param.name} is no network that can be read: {exc}") from exc
+        raise ModelCorrupt(f"{param.name}: cannot convert: {exc}") from exc
 
 
 class _Conversion:
-    """A graph under construction, and how far the weights have been read."""
+    """The graph under construction, and the read position in the weights."""
 
-    def __init__(self, onnx: Any, content: bytes, half: bool) -> None:
-        self._onnx, self._content, self._at = onnx, content, 0
-        self._type = np.float16 if half else np.float32
-        self._model = onnx.ModelProto(ir_version=IR_VERSION)
-        self._model.opset_import.add(version=OPSET)
-        self._graph = self._model.graph
+    def __init__(self, graph: GraphBuilder, content: bytes) -> None:
+        self._graph, self._content, self._position = graph, content, 0
         self._layers: Mapping[str, Callable[[str, list[str], list[str], Mapping[str, str]], None]] = {
             "MemoryData": self._memory,
             "Split": self._split,
             "Convolution": self._convolution,
-            "PReLU": lambda name, takes, gives, has: self._node(
-                "PRelu", [*takes, self._constant(name, self._read(int(has["0"])).reshape(-1, 1, 1))], gives[0]
+            "PReLU": lambda name, inputs, outputs, params: self._node(
+                "PRelu", [*inputs, self._constant(name, self._read(int(params["0"])).reshape(-1, 1, 1))], outputs[0]
             ),
-            "Sigmoid": lambda name, takes, gives, has: self._node("Sigmoid", takes, gives[0]),
+            "Sigmoid": lambda name, inputs, outputs, params: self._node("Sigmoid", inputs, outputs[0]),
             "Swish": self._swish,
             "BinaryOp": self._binary,
             "Eltwise": self._weighted_sum,
-            "Concat": lambda name, takes, gives, has: self._node("Concat", takes, gives[0], axis=1),
-            "PixelShuffle": lambda name, takes, gives, has: self._node(
-                "DepthToSpace", takes, gives[0], blocksize=int(has["0"]), mode="CRD"
+            "Concat": lambda name, inputs, outputs, params: self._node("Concat", inputs, outputs[0], axis=1),
+            "PixelShuffle": lambda name, inputs, outputs, params: self._node(
+                "DepthToSpace", inputs, outputs[0], blocksize=int(params["0"]), mode="CRD"
             ),
             "Interp": self._resize,
         }
 
-    def model(self, param: str) -> bytes:
-        magic, _, *lines = param.splitlines()
+    def run(self, text: str) -> bytes:
+        """Convert a param file. Raises ValueError, IndexError, KeyError."""
+        magic, _, *lines = text.splitlines()
         if magic.strip() != MAGIC:
-            raise ValueError("it does not begin as such")
+            raise ValueError("not an ncnn param file")
         for line in lines:
-            kind, name, takes, gives, *rest = line.split()
-            cut = int(takes), int(takes) + int(gives)
-            has = dict(setting.split("=", 1) for setting in rest[cut[1] :])
+            kind, name, input_count, output_count, *rest = line.split()
+            end_inputs = int(input_count)
+            end_outputs = end_inputs + int(output_count)
+            params = dict(param.split("=", 1) for param in rest[end_outputs:])
             if kind != "Input":
-                self._layers[kind](name, rest[: cut[0]], rest[cut[0] : cut[1]], has)
-        if self._at != len(self._content):
-            raise ValueError("its weights are those of another network")
-        make, kind = self._onnx.helper.make_tensor_value_info, self._onnx.helper.np_dtype_to_tensor_dtype
-        number = kind(np.dtype(self._type))
-        self._graph.name = "enlarger"
-        self._graph.input.append(make("data", number, ["n", 3, "h", "w"]))
-        self._graph.output.append(make("output", number, ["n", 3, "H", "W"]))
-        return bytes(self._model.SerializeToString())
+                self._layers[kind](name, rest[:end_inputs], rest[end_inputs:end_outputs], params)
+        if self._position != len(self._content):
+            raise ValueError("param and bin files do not match")
+        return self._graph.build("upscaler", {"data": (3, "h", "w")}, {"output": (3, "H", "W")})
 
-    def _memory(self, name: str, takes: list[str], gives: list[str], has: Mapping[str, str]) -> None:
-        shape = [int(has[key]) for key in ("2", "1", "0") if int(has.get(key, "0"))]
-        self._constant("", self._read(int(np.prod(shape))).reshape(1, *shape), gives[0])
+    def _memory(self, name: str, inputs: list[str], outputs: list[str], params: Mapping[str, str]) -> None:
+        shape = [int(params[key]) for key in ("2", "1", "0") if int(params.get(key, "0"))]
+        self._graph.constant(self._read(int(np.prod(shape))).reshape(1, *shape), outputs[0])
 
-    def _split(self, name: str, takes: list[str], gives: list[str], has: Mapping[str, str]) -> None:
-        for out in gives:
-            self._node("Identity", takes, out)
+    def _split(self, name: str, inputs: list[str], outputs: list[str], params: Mapping[str, str]) -> None:
+        for out in outputs:
+            self._node("Identity", inputs, out)
 
-    def _convolution(self, name: str, takes: list[str], gives: list[str], has: Mapping[str, str]) -> None:
-        side, pad, filters = int(has["1"]), int(has.get("4", "0")), int(has["0"])
-        kernel = self._tagged(int(has["6"])).reshape(filters, -1, side, side)
-        arrays = [*takes, self._constant(f"{name}/kernel", kernel)]
-        if int(has.get("5", "0")):
+    def _convolution(self, name: str, inputs: list[str], outputs: list[str], params: Mapping[str, str]) -> None:
+        size, pad, filters = int(params["1"]), int(params.get("4", "0")), int(params["0"])
+        kernel = self._tagged(int(params["6"])).reshape(filters, -1, size, size)
+        arrays = [*inputs, self._constant(f"{name}/kernel", kernel)]
+        if int(params.get("5", "0")):
             arrays.append(self._constant(f"{name}/bias", self._read(filters)))
-        leaky = has.get(ACTIVATION, "0")
-        if leaky not in ("0", "2"):
-            raise ValueError(f"its layer {name} ends in something unknown")
-        self._node("Conv", arrays, gives[0] if leaky == "0" else f"{name}/before", pads=[pad] * 4)
-        if leaky == "2":
-            self._node("LeakyRelu", [f"{name}/before"], gives[0], alpha=float(has[SLOPES].split(",")[1]))
+        activation = params.get(ACTIVATION, "0")
+        if activation not in ("0", "2"):
+            raise ValueError(f"layer {name}: unsupported activation")
+        self._node("Conv", arrays, outputs[0] if activation == "0" else f"{name}/before", pads=[pad] * 4)
+        if activation == "2":  # leaky ReLU
+            slope = float(params[ACTIVATION_PARAMS].split(",")[1])
+            self._node("LeakyRelu", [f"{name}/before"], outputs[0], alpha=slope)
 
-    def _swish(self, name: str, takes: list[str], gives: list[str], has: Mapping[str, str]) -> None:
-        self._node("Sigmoid", takes, f"{name}/share")
-        self._node("Mul", [*takes, f"{name}/share"], gives[0])
+    def _swish(self, name: str, inputs: list[str], outputs: list[str], params: Mapping[str, str]) -> None:
+        self._node("Sigmoid", inputs, f"{name}/sigmoid")
+        self._node("Mul", [*inputs, f"{name}/sigmoid"], outputs[0])
 
-    def _binary(self, name: str, takes: list[str], gives: list[str], has: Mapping[str, str]) -> None:
-        number = [self._constant(f"{name}/number", np.float32(has["2"]))] if has.get("1", "0") == "1" else []
-        self._node(OPERATIONS[int(has.get("0", "0"))], [*takes, *number], gives[0])
+    def _binary(self, name: str, inputs: list[str], outputs: list[str], params: Mapping[str, str]) -> None:
+        scalar = [self._constant(f"{name}/scalar", np.float32(params["2"]))] if params.get("1", "0") == "1" else []
+        self._node(OPERATIONS[int(params.get("0", "0"))], [*inputs, *scalar], outputs[0])
 
-    def _weighted_sum(self, name: str, takes: list[str], gives: list[str], has: Mapping[str, str]) -> None:
-        if has["0"] != "1":
-            raise ValueError(f"its layer {name} is no sum")
-        shares = [float(share) for share in has[COEFFICIENTS].split(",")[1:]] if COEFFICIENTS in has else []
-        terms = list(takes)
-        for k, share in enumerate(shares):
+    def _weighted_sum(self, name: str, inputs: list[str], outputs: list[str], params: Mapping[str, str]) -> None:
+        if params["0"] != "1":
+            raise ValueError(f"layer {name}: unsupported operation")
+        factors = [float(factor) for factor in params[COEFFICIENTS].split(",")[1:]] if COEFFICIENTS in params else []
+        terms = list(inputs)
+        for k, factor in enumerate(factors):
             terms[k] = f"{name}/{k}"
-            self._node("Mul", [takes[k], self._constant(f"{name}/share{k}", np.float32(share))], terms[k])
-        self._node("Sum", terms, gives[0])
+            self._node("Mul", [inputs[k], self._constant(f"{name}/factor{k}", np.float32(factor))], terms[k])
+        self._node("Sum", terms, outputs[0])
 
-    def _resize(self, name: str, takes: list[str], gives: list[str], has: Mapping[str, str]) -> None:
-        mode, scale = MODES[int(has["0"])], np.array([1, 1, has["2"], has["1"]], np.float32)
-        nearest = mode == "nearest"
-        more: dict[str, Any] = {"nearest_mode": "floor"} if nearest else {"cubic_coeff_a": -0.75}
-        more["coordinate_transformation_mode"] = "asymmetric" if nearest else "half_pixel"
-        factors = self._onnx.numpy_helper.from_array(scale, f"{name}/scale")  # 32 bits whatever else has
-        self._graph.initializer.append(factors)
-        self._node("Resize", [*takes, "", factors.name], gives[0], mode=mode, **more)
+    def _resize(self, name: str, inputs: list[str], outputs: list[str], params: Mapping[str, str]) -> None:
+        (source,), mode, scales = inputs, MODES[int(params["0"])], (float(params["2"]), float(params["1"]))
+        if mode == "nearest":
+            self._graph.upsample_nearest(source, scales, outputs[0])
+        else:
+            how = {"coordinate_transformation_mode": "half_pixel", "cubic_coeff_a": -0.75}
+            self._graph.resize(source, scales, outputs[0], mode=mode, **how)
 
-    def _node(self, kind: str, takes: list[str], out: str, **settings: Any) -> None:
-        self._graph.node.append(self._onnx.helper.make_node(kind, takes, [out], **settings))
+    def _node(self, kind: str, inputs: list[str], out: str, **attributes: Any) -> None:
+        self._graph.node(kind, *inputs, out=out, **attributes)
 
-    def _constant(self, name: str, values: Float32 | np.float32, whole_name: str = "") -> str:
-        stored = np.ascontiguousarray(values, self._type).reshape(np.shape(values))
-        tensor = self._onnx.numpy_helper.from_array(stored, whole_name or f"{name}/constant")
-        self._graph.initializer.append(tensor)
-        return str(tensor.name)
+    def _constant(self, name: str, values: Float32 | np.float32) -> str:
+        return self._graph.constant(values, f"{name}/constant")
 
     def _tagged(self, count: int) -> Float32:
-        """Weights that say how they are stored."""
-        tag = int.from_bytes(self._content[self._at : self._at + 4], "little")
-        self._at += 4
+        """Read weights that are preceded by a tag for their type."""
+        tag = int.from_bytes(self._content[self._position : self._position + 4], "little")
+        self._position += 4
         if tag == 0:
             return self._read(count)
-        if tag != HALVES:
-            raise ValueError("its weights are stored in an unknown way")
-        values = np.frombuffer(self._content, "<f2", count, self._at).astype(np.float32)
-        self._at += -(-2 * count // 4) * 4
+        if tag != FLOAT16_TAG:
+            raise ValueError("unsupported weight type")
+        values = np.frombuffer(self._content, "<f2", count, self._position).astype(np.float32)
+        self._position += -(-2 * count // 4) * 4
         return values
 
     def _read(self, count: int) -> Float32:
-        values = np.frombuffer(self._content, "<f4", count, self._at).astype(np.float32)
-        self._at += 4 * count
+        values = np.frombuffer(self._content, "<f4", count, self._position).astype(np.float32)
+        self._position += 4 * count
         return values

@@ -72,7 +72,7 @@ def with_catalogue(store: Store, file: Path) -> Store:
 
 def test_an_import_is_found_by_its_name_and_runs(filled, file):
     network = registry_of(filled).find("my-wav2lip-gan")
-    assert (network.name, network.form) == ("my-wav2lip-gan", "torch zip")
+    assert (network.name, network.format) == ("my-wav2lip-gan", "torch zip")
     assert network.sha256 == sha256_of(file, QUIET)
     for encoder, decoder in (
         (network.graph(ENCODER), network.graph(DECODER)),
@@ -136,7 +136,7 @@ def test_a_download_is_converted_on_first_use(store, file):
     published = with_catalogue(store, file)
     with pytest.raises(ModelMissing, match=r"models fetch wav2lip --accept-license.*import FILE --name wav2lip"):
         registry_of(published).find("wav2lip")
-    os.link(file, published.place("wav2lip"))
+    os.link(file, published.path_of("wav2lip"))
     shutil.rmtree(store.folder / "graphs")
     assert registry_of(published).item("wav2lip").state == "downloaded"
     network = registry_of(published).find("wav2lip")
@@ -151,7 +151,7 @@ def test_a_download_is_converted_on_first_use(store, file):
 def test_a_damaged_download_is_not_converted(store, file):
     published = with_catalogue(store, file)
     shutil.rmtree(store.folder / "graphs")
-    published.place("wav2lip").write_bytes(file.read_bytes()[:-1] + b"x")
+    published.path_of("wav2lip").write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(ModelCorrupt, match="fetch wav2lip replaces it"):
         registry_of(published).find("wav2lip")
 
@@ -160,7 +160,7 @@ def test_catalogued_weights_get_their_catalogue_name(store, file):
     published = with_catalogue(store, file)
     assert registry_of(published).import_file(file, None, QUIET).name == "wav2lip"
     assert registry_of(published).convert(file, QUIET).name == "wav2lip"
-    elsewhere = {"w": replace(published.entry("wav2lip"), name="w", sha256="0" * 64, others=(sha256_of(file, QUIET),))}
+    elsewhere = {"w": replace(published.info("wav2lip"), name="w", sha256="0" * 64, aliases=(sha256_of(file, QUIET),))}
     assert registry_of(Store(store.folder, elsewhere)).import_file(file, None, QUIET).name == "w"
 
 
@@ -176,12 +176,12 @@ def test_removing_a_name_keeps_files_that_another_name_uses(store, file):
 
 def test_removing_an_import_keeps_files_that_a_download_uses(store, file):
     published = with_catalogue(store, file)
-    os.link(file, published.place("wav2lip"))
+    os.link(file, published.path_of("wav2lip"))
     registry_of(published).remove("my-wav2lip-gan")
     assert registry_of(published).find("wav2lip").graph(DECODER).is_file()
     registry_of(published).remove("wav2lip")
-    assert not published.place("wav2lip").exists()
-    assert registry_of(published).item("wav2lip").state == "not here"
+    assert not published.path_of("wav2lip").exists()
+    assert registry_of(published).item("wav2lip").state == "missing"
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "Mine", ".hidden", "rewrite", "passthrough"])

@@ -21,7 +21,7 @@ from lipsync.errors import (
     NotACheckpoint,
 )
 from lipsync.models.devices import open_session
-from lipsync.models.onnx_file import looks_like_onnx
+from lipsync.models.onnx_file import is_onnx
 
 onnx = pytest.importorskip("onnx", reason="needs the wav2lip extra")
 
@@ -146,7 +146,7 @@ def changed(small, tmp_path) -> Iterator[Callable[[Callable[[Any], Any]], Path]]
 def test_weights_are_extracted_from_any_exporters_file(tmp_path, weights, unusual):
     path = tmp_path / "a.onnx"
     path.write_bytes(Writer(weights, **unusual).model().SerializeToString())
-    assert looks_like_onnx(path.read_bytes()[:2])
+    assert is_onnx(path.read_bytes()[:2])
     near = 2e-2 if unusual.get("half") else 1e-6
     found, expected = read_onnx(path), fold(weights)
     assert set(found) == set(expected)
