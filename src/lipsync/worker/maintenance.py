@@ -151,7 +151,7 @@ def evicting_idle_sessions(
     log = logging.getLogger(__name__)
 
     def once() -> float:
-        if count := sessions.forget(idle_seconds):
+        if count := sessions.evict(idle_seconds):
             log.info("unloaded %d models idle for %.0f s", count, idle_seconds)
         return interval
 

@@ -1,4 +1,4 @@
-"""A face brought into the square that restoring networks were trained on."""
+"""Align a face to the square that restorers were trained on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from lipsync.types import Float32
 
-# Where the eyes, the nose's tip and the mouth's corners lie in a square of 512 pixels: the FFHQ alignment (Karras et
-# al., "A style-based generator architecture for generative adversarial networks", 2019) as facexlib has it.
+# Positions of the eyes, the tip of the nose and the corners of the mouth in a square of 512 pixels: the FFHQ alignment
+# (Karras et al., "A style-based generator architecture for generative adversarial networks", 2019) as in facexlib.
 TEMPLATE: Final = np.array(
     [
         (192.98138, 239.94708),
@@ -20,28 +20,28 @@ TEMPLATE: Final = np.array(
     ]
 )
 TEMPLATE_SIDE: Final = 512
-EYES: Final = ((33, 133, 159, 145), (263, 362, 386, 374))  # of the mesh: corners and lids
+EYES: Final = ((33, 133, 159, 145), (263, 362, 386, 374))  # landmarks: corners and lids
 NOSE, CORNERS = 1, (61, 291)
 
 
 def five_points(points: Float32) -> Float32:
-    """Eyes, nose, mouth's corners (5, 2) of a face's mesh (>= 468, 2), those on the picture's left first."""
+    """Return eyes, nose and corners of the mouth (5, 2) of landmarks (>= 468, 2); the left of the frame first."""
     eyes = [points[list(eye)].mean(0) for eye in EYES]
     return np.stack([*eyes, points[NOSE], *points[list(CORNERS)]]).astype(np.float32)
 
 
 def square_matrix(points: Float32, side: int) -> Float32:
-    """The map (2, 3) from pixels of the network's square to pixels of the picture, for a face's mesh (>= 468, 2).
+    """Return the map (2, 3) from pixels of the square to pixels of the frame, for landmarks (>= 468, 2).
 
-    The similarity that fits best by least squares (Umeyama, 1991); in two dimensions points are complex numbers, and
-    it is the regression of the one on the other.
+    It is the least-squares similarity transform (Umeyama, 1991), computed as a regression of complex numbers.
     """
-    seen = _complex(five_points(points))
-    wanted = _complex((TEMPLATE + 0.5) * (side / TEMPLATE_SIDE) - 0.5)
-    away = wanted - wanted.mean()
-    turn = (away.conj() @ (seen - seen.mean())) / (away.conj() @ away).real
-    shift = seen.mean() - turn * wanted.mean()
-    return np.asarray([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float32)
+    face = _complex(five_points(points))
+    template = _complex((TEMPLATE + 0.5) * (side / TEMPLATE_SIDE) - 0.5)
+    centred = template - template.mean()
+    rotation = (centred.conj() @ (face - face.mean())) / (centred.conj() @ centred).real
+    shift = face.mean() - rotation * template.mean()
+    matrix = [[rotation.real, -rotation.imag, shift.real], [rotation.imag, rotation.real, shift.imag]]
+    return np.asarray(matrix, np.float32)
 
 
 def _complex(
