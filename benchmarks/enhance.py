@@ -21,10 +21,10 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from lipsync.enhancers import UPSCALERS
-from lipsync.enhancers.base import EnhancerOptions, Upscaler
-from lipsync.enhancers.upscale.ncnn import FILES, enlarger
+from lipsync.enhancers.base import EnhancerContext, EnhancerOptions, Upscaler
+from lipsync.enhancers.upscale.ncnn import NCNN_MODELS, load_network
 from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams
-from lipsync.enhancers.upscale.tiles import blank, read_tile
+from lipsync.enhancers.upscale.tiles import blank_frame, read_tile
 from lipsync.errors import ModelMissing
 from lipsync.frames.planes import writable_copy
 from lipsync.media.probe import probe_video
@@ -45,7 +45,7 @@ def main() -> None:
     for clip in sorted(options.clips.glob("*.mp4")):
         frames = list(itertools.islice(read(probe_video(clip)), 0, 15 * options.frames, 15))
         for name in names:
-            upscaler = opened(name, sessions)
+            upscaler = open_upscaler(name, sessions)
             scores = np.mean([compared(upscaler, frame) for frame in frames], axis=0)
             print(f"{clip.stem[:28]:28s} {name:22s} PSNR {scores[0]:.2f} dB  SSIM {scores[1]:.4f}", flush=True)
     photo = resized(frames[0], 1280, 720)
@@ -55,11 +55,11 @@ def main() -> None:
         report_memory(names[-1], sessions, resized(frames[0], 3840, 2160))
 
 
-def opened(name: str, sessions: SessionCache, **wishes: object) -> Upscaler:
-    def nothing(name: str, half: bool) -> Path:
+def open_upscaler(name: str, sessions: SessionCache) -> Upscaler:
+    def empty_store(name: str, half: bool) -> Path:
         raise ModelMissing(name)
 
-    return UPSCALERS[name].open(2, replace(EnhancerOptions(), **wishes), sessions, Monitor(), nothing)
+    return UPSCALERS[name].open(2, EnhancerContext(EnhancerOptions(), sessions, Monitor(), empty_store))
 
 
 def compared(upscaler: Upscaler, picture: Frame) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def compared(upscaler: Upscaler, picture: Frame) -> tuple[float, float]:
 
 def halved(picture: Frame) -> tuple[np.ndarray, Frame]:
     height, width = (side // 4 * 4 for side in picture.y.shape)
-    small = blank(replace(picture, y=picture.y[: height // 2, : width // 2]), 1)
+    small = blank_frame(replace(picture, y=picture.y[: height // 2, : width // 2]), 1)
     shown = read_tile(picture, 0, 0, (height, width), 2)[2:-2, 2:-2]
     less = cv2.resize(shown, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     small.y[:] = np.rint(less[..., 0])
@@ -86,16 +86,16 @@ def resized(picture: Frame, width: int, height: int) -> Frame:
 
 
 def report_speed(name: str, sessions: SessionCache, picture: Frame) -> None:
-    upscaler = opened(name, sessions)
+    upscaler = open_upscaler(name, sessions)
     upscaler.upscale(picture)
     start = time.perf_counter()
     upscaler.upscale(picture)
     upscaler.upscale(picture)
     rate = 2 / (time.perf_counter() - start)
     seam = 0
-    if (name, 2) in FILES:
+    if (name, 2) in NCNN_MODELS:
         part = resized(picture, 400, 300)
-        network = replace(enlarger(name, 2, EnhancerOptions(precision="fp32"), sessions), plain=False)
+        network = replace(load_network(name, 2, EnhancerOptions(precision="fp32"), sessions), psnr_oriented=False)
         one, other = (TiledUpscaler(network, UpscaleParams(2, side), Monitor()).upscale(part).y for side in (512, 96))
         seam = int(np.abs(one.astype(int) - other).max())
     print(f"{name:22s} {rate:.2f} frames/s at 720p, tiles differ by {seam} of 255", flush=True)
@@ -104,7 +104,7 @@ def report_speed(name: str, sessions: SessionCache, picture: Frame) -> None:
 def report_memory(name: str, sessions: SessionCache, picture: Frame) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    opened(name, sessions).upscale(picture)
+    open_upscaler(name, sessions).upscale(picture)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     took = time.perf_counter() - start
     print(f"{name}: 4K to 8K in {took:.0f} s, peak {peak / 1024:.0f} MB, {(peak - before) / 1024:.0f} more than before")

@@ -302,7 +302,8 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for file, content in made.items():
             (graphs / file).write_bytes(content)
         files = {f: {"size": len(c), "sha256": hashlib.sha256(c).hexdigest()} for f, c in made.items()}
-        record = {"version": 1, "form": "made up", "source": f"{name}.pth", "files": files}
+        facts = {"version": 1, "kind": "generator", "network": "Wav2Lip", "format": "stand-in"}
+        record = facts | {"source": f"{name}.pth", "files": files}
         (graphs / "network.json").write_text(json.dumps(record))
         (folder / "imports").mkdir(exist_ok=True)
         (folder / "imports" / f"{name}.json").write_text(json.dumps({"sha256": graphs.name, "source": f"{name}.pth"}))

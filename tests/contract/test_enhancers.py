@@ -10,9 +10,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lipsync.enhancers import FACTORS, RESTORERS, UPSCALERS, best_upscaler, check_enhancer, parse_upscale
-from lipsync.enhancers.base import EditedFrame, EnhancerOptions
-from lipsync.enhancers.upscale.ncnn import FILES, installed
+from lipsync.enhancers import RESTORERS, UPSCALE_FACTORS, UPSCALERS, best_upscaler, check_enhancer, parse_upscale
+from lipsync.enhancers.base import EditedFrame, EnhancerContext, EnhancerOptions
+from lipsync.enhancers.upscale.ncnn import NCNN_MODELS, is_installed
 from lipsync.errors import ModelMissing, OptionInvalid
 from lipsync.faces.track import TrackBuilder
 from lipsync.frames.planes import writable_copy
@@ -40,7 +40,7 @@ def find(tmp_path_factory):
 
     def graph(name: str, half: bool):
         path = folder / f"{name}{half}.onnx"
-        make = restorer_graph if name in RESTORERS else enlarger_graph
+        make = restorer_graph if name in RESTORERS else upscaler_graph
         path.write_bytes(make(name))
         return path
 
@@ -61,7 +61,7 @@ def restorer_graph(name: str) -> bytes:
     return model(nodes, inputs, ("out", [1, 3, 512, 512]), constants)
 
 
-def enlarger_graph(name: str) -> bytes:
+def upscaler_graph(name: str) -> bytes:
     factor = 2 if "x2" in name else 4
     constants = {"scale": np.array([1, 1, factor, factor], np.float32)}
     nodes = [("Resize", ["x", "", "scale"], ["out"])]
@@ -81,17 +81,18 @@ def model(nodes, inputs, output, constants) -> bytes:
 
 @pytest.fixture(params=RESTORERS)
 def restorer(request, sessions, find):
-    return RESTORERS[request.param].open(ON_PROCESSOR, sessions, Monitor(), find)
+    return RESTORERS[request.param].open(EnhancerContext(ON_PROCESSOR, sessions, Monitor(), find))
 
 
 @pytest.fixture(params=[(name, factor) for name, entry in UPSCALERS.items() for factor in entry.factors], ids=str)
 def upscaler(request, sessions, find):
     name, factor = request.param
-    if name in ("span", "realesr-animevideov3") and not installed(name, factor):
+    if name in ("span", "realesr-animevideov3") and not is_installed(name, factor):
         if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
-            pytest.fail(UPSCALERS[name].needs)
-        pytest.skip(UPSCALERS[name].needs)
-    return UPSCALERS[name].open(factor, replace(ON_PROCESSOR, tile=64), sessions, Monitor(), find)
+            pytest.fail(UPSCALERS[name].install)
+        pytest.skip(UPSCALERS[name].install)
+    options = replace(ON_PROCESSOR, tile=64)
+    return UPSCALERS[name].open(factor, EnhancerContext(options, sessions, Monitor(), find))
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +158,8 @@ def test_only_what_was_edited_is_restored_in_its_own_depth(restorer, shown, dept
 @pytest.mark.parametrize("name", RESTORERS)
 def test_no_strength_changes_nothing(name, sessions, find, shown):
     pictures, track = shown
-    enhancer = RESTORERS[name].open(replace(ON_PROCESSOR, strength=0.0), sessions, Monitor(), find)
+    options = replace(ON_PROCESSOR, strength=0.0)
+    enhancer = RESTORERS[name].open(EnhancerContext(options, sessions, Monitor(), find))
     with closing(enhancer.enhance(edits(pictures), track)) as done:
         for frame, given in zip(done, edits(pictures), strict=True):
             assert (values(frame.after) == values(given.after)).all()
@@ -226,37 +228,28 @@ def test_what_is_not_in_the_store_is_named(sessions):
         raise ModelMissing(f"no {name}")
 
     with pytest.raises(ModelMissing, match="gfpgan"):
-        RESTORERS["gfpgan-1.4"].open(ON_PROCESSOR, sessions, Monitor(), nothing)
+        RESTORERS["gfpgan-1.4"].open(EnhancerContext(ON_PROCESSOR, sessions, Monitor(), nothing))
 
 
 @pytest.mark.parametrize(
-    ("restorer", "upscaler", "options"),
-    [
-        ("nobody", None, EnhancerOptions()),
-        (None, (2, "nobody"), EnhancerOptions()),
-        (None, (4, "realesrgan-x2plus"), EnhancerOptions()),
-        (None, (3, "lanczos"), EnhancerOptions()),
-        (None, None, EnhancerOptions(strength=1.1)),
-        (None, None, EnhancerOptions(fidelity=-0.1)),
-        (None, None, EnhancerOptions(strength=float("nan"))),
-        (None, None, EnhancerOptions(tile=8)),
-    ],
+    ("restorer", "upscaler"),
+    [("unknown", None), (None, (2, "unknown")), (None, (4, "realesrgan-x2plus")), (None, (3, "lanczos"))],
 )
-def test_what_makes_no_sense_is_refused(restorer, upscaler, options):
-    with pytest.raises(OptionInvalid):
-        check_enhancer(restorer, upscaler, options)
+def test_unknown_enhancers_and_factors_are_refused(restorer, upscaler):
+    with pytest.raises(OptionInvalid, match=r"expected one of|supports a factor of"):
+        check_enhancer(restorer, upscaler)
 
 
 def test_every_name_can_be_asked_for():
     for name in RESTORERS:
-        check_enhancer(name, None, EnhancerOptions())
+        check_enhancer(name, None)
     for name, entry in UPSCALERS.items():
         for factor in entry.factors:
-            check_enhancer(None, (factor, name), EnhancerOptions())
-    assert {name for name, _ in FILES} <= set(UPSCALERS)
+            check_enhancer(None, (factor, name))
+    assert {name for name, _ in NCNN_MODELS} <= set(UPSCALERS)
 
 
-def test_a_wish_names_the_factor_and_perhaps_the_upscaler():
+def test_upscale_names_the_factor_and_optionally_the_upscaler():
     assert parse_upscale("2") == (2, None)
     assert parse_upscale("4:span") == (4, "span")
     for nonsense in ("3", "", "x", "2:", ":span", "-2"):
@@ -264,7 +257,7 @@ def test_a_wish_names_the_factor_and_perhaps_the_upscaler():
             parse_upscale(nonsense)
 
 
-@pytest.mark.parametrize("factor", FACTORS)
-def test_the_best_upscaler_is_one_that_is_there(factor):
+@pytest.mark.parametrize("factor", UPSCALE_FACTORS)
+def test_the_best_upscaler_is_installed(factor):
     name, note = best_upscaler(factor)
-    assert (name, note is None) == (("span", True) if installed("span", factor) else ("lanczos", False))
+    assert (name, note is None) == (("span", True) if is_installed("span", factor) else ("lanczos", False))

@@ -12,13 +12,13 @@ import pytest
 
 from lipsync.__main__ import main
 from lipsync.enhancers import RESTORERS, UPSCALERS
-from lipsync.enhancers.base import EditedFrame, EnhancerOptions
+from lipsync.enhancers.base import EditedFrame, EnhancerContext, EnhancerOptions
 from lipsync.errors import InferenceFailed
 from lipsync.faces.track import TrackBuilder
 from lipsync.frames.planes import writable_copy
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
-from lipsync.pipeline.model_registry import WeightsResolver
+from lipsync.pipeline.model_registry import StoredWeights
 
 pytest.importorskip("onnx", reason="makes the networks")
 
@@ -34,9 +34,13 @@ def bring(tmp_path, capsys):
         assert main(["models", "import", str(path), "--name", name, "--models-dir", str(store), "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["name"], told["state"]) == (name, "ready")
-        return told, WeightsResolver(store, Monitor())
+        return told, StoredWeights(store, Monitor())
 
     return run
+
+
+def context(find, **options):
+    return EnhancerContext(replace(ON_PROCESSOR, **options), SessionCache(), Monitor(), find)
 
 
 @pytest.fixture
@@ -71,10 +75,7 @@ def test_an_imported_upscaler_enlarges_pictures_of_any_size(
     told, find = bring(write_checkpoint(tmp_path / "a.pth", upscaler_weights(network, own)), name)
     assert told["kind"] == "upscaler"
     picture = odd(*size)
-    made = [
-        UPSCALERS[name].open(factor, replace(ON_PROCESSOR, tile=tile), SessionCache(), Monitor(), find).upscale(picture)
-        for tile in (64, 256)
-    ]
+    made = [UPSCALERS[name].open(factor, context(find, tile=tile)).upscale(picture) for tile in (64, 256)]
     height, width = (side * factor for side in size)
     for large in made:
         assert large.y.shape == (height, width)
@@ -85,12 +86,12 @@ def test_an_imported_upscaler_enlarges_pictures_of_any_size(
     assert np.abs(made[0].y.astype(int) - made[1].y).max() <= 1
 
 
-def test_a_network_of_another_factor_than_its_name_says_is_told(
+def test_a_model_of_another_scale_than_its_name_says_is_refused(
     bring, odd, write_checkpoint, upscaler_weights, tmp_path
 ):
     _, find = bring(write_checkpoint(tmp_path / "a.pth", upscaler_weights("srvgg", 2)), "realesr-general-x4v3")
-    upscaler = UPSCALERS["realesr-general-x4v3"].open(2, ON_PROCESSOR, SessionCache(), Monitor(), find)
-    with pytest.raises(InferenceFailed, match="the network made"):
+    upscaler = UPSCALERS["realesr-general-x4v3"].open(2, context(find))
+    with pytest.raises(InferenceFailed, match="produced shape"):
         upscaler.upscale(odd(61, 83))
 
 
@@ -129,8 +130,7 @@ def test_an_imported_restorer_restores_what_was_edited(
     changes = {}
     for fidelity in (0.25, 1.0):
         given = EditedFrame(writable_copy(edit.after), edit.before, True)
-        options = replace(ON_PROCESSOR, device=device, fidelity=fidelity)
-        enhancer = RESTORERS[name].open(options, SessionCache(), Monitor(), find)
+        enhancer = RESTORERS[name].open(context(find, device=device, fidelity=fidelity))
         with closing(enhancer.enhance(iter([given]), track)) as done:
             (frame,) = done
         assert enhancer.run_info.device == device

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
 def examine() -> Iterator[Finding]:
     """Yield every finding in the order of the report."""
     from lipsync.enhancers import UPSCALERS
-    from lipsync.enhancers.upscale.ncnn import installed
+    from lipsync.enhancers.upscale.ncnn import is_installed
     from lipsync.models.devices import DEVICES
 
     yield Finding("lipsync", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
@@ -78,9 +78,9 @@ def examine() -> Iterator[Finding]:
         hint = f"for {purpose}" if found else f'optional, for {purpose}. Run: pip install "lip-sync-service[{extra}]"'
         yield Finding(package, found, hint, needed=False)
     for name, entry in UPSCALERS.items():
-        if entry.needs is not None:
-            found = all(installed(name, factor) for factor in entry.factors)
-            yield Finding(f"upscaler {name}", found, "for --upscale" if found else entry.needs, needed=False)
+        if entry.install is not None:
+            found = all(is_installed(name, factor) for factor in entry.factors)
+            yield Finding(f"upscaler {name}", found, "for --upscale" if found else f"optional. Run: {entry.install}", needed=False)
 
 
 def _check(name: str, attempt: Callable[[], str], needed: bool = True) -> Finding:

@@ -61,7 +61,8 @@ def _open_packaged(name: str, factor: int, context: EnhancerContext) -> Upscaler
     from lipsync.enhancers.upscale.ncnn import load_network
     from lipsync.enhancers.upscale.tiled import TiledUpscaler, params_of
 
-    return TiledUpscaler(load_network(name, factor, context), params_of(factor, context.options), context.monitor)
+    network = load_network(name, factor, context.options, context.sessions)
+    return TiledUpscaler(network, params_of(factor, context.options), context.monitor)
 
 
 def _open_stored(name: str, margin: int, factor: int, context: EnhancerContext) -> Upscaler:
@@ -143,7 +144,7 @@ def parse_upscale(value: str) -> tuple[int, str | None]:
     """Parse FACTOR or FACTOR:NAME into the factor and the upscaler's name. Raises OptionInvalid."""
     factor, _, name = value.partition(":")
     if not factor.isdecimal() or int(factor) not in UPSCALE_FACTORS or (":" in value and not name):
-        raise OptionInvalid(f"invalid upscale {value!r}: expected {', '.join(map(str, UPSCALE_FACTORS))} or FACTOR:NAME")
+        raise OptionInvalid(f"invalid upscale {value!r}: expected 2, 4 or FACTOR:NAME")
     return int(factor), name or None
 
 

@@ -87,7 +87,10 @@ class Checkpoint:
 
 
 def as_float32(path: Path, name: str, tensor: Array, shape: tuple[int, ...]) -> Float32:
-    """Return a tensor as float32. Raises CheckpointMismatch for another shape, CheckpointInvalid for NaN or infinity."""
+    """Return a tensor as float32.
+
+    Raises CheckpointMismatch for another shape, CheckpointInvalid for NaN or infinity.
+    """
     if tensor.shape != shape:
         raise CheckpointMismatch(f"{path}: {name} has shape {tensor.shape}: expected {shape}")
     with np.errstate(over="ignore"):  # the check finds values that overflow

@@ -1,8 +1,8 @@
 """Download one model file, resume after interruptions, and fall back to mirrors.
 
-``lipsync.net`` also downloads files, but for untrusted addresses: it refuses private hosts, ignores proxies, and needs
-an ETag or a date to resume. Mirrors of a model are known in advance, as are its size and checksum: proxies are used, and
-a download can resume on any server, even on another mirror.
+``lipsync.net`` downloads from untrusted addresses: it refuses private hosts, ignores proxies, and needs an ETag or a
+date to resume. The mirrors, size and checksum of a model are known in advance: here proxies are used, and a download
+can resume on any server, even on another mirror.
 """
 
 from __future__ import annotations

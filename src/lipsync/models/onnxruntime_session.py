@@ -129,7 +129,7 @@ def _providers(model: bytes | Path, options: SessionOptions) -> list[tuple[str, 
     """Return the device's provider with its options, then the providers for nodes that it does not support."""
     has_cache = options.device in ("tensorrt", "coreml")
     folder = _engine_cache(model, options.cache_dir) if options.cache_dir and has_cache else None
-    # Allocate what is requested instead of doubling, do not benchmark algorithms at each new batch size, no TF32 in fp32.
+    # No doubling of allocations, no benchmark of algorithms at each new batch size, and no TF32 in fp32.
     cuda = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
     name, cpu = _PROVIDERS[options.device], (_PROVIDERS["onnxruntime"], dict[str, str]())
     if options.device == "cuda":

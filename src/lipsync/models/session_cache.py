@@ -67,7 +67,7 @@ class SessionCache:
         return session
 
     def runtime(self, device: str, precision: str) -> Runtime:
-        """Return the result of ``devices.choose_runtime``, which probes the devices, from the cache after the first call."""
+        """Return the result of ``devices.choose_runtime``, which is cached because it probes the devices."""
         key = (device, precision)
         if key not in self._runtimes:
             self._runtimes[key] = choose_runtime(device, precision)

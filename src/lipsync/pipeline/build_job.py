@@ -81,7 +81,7 @@ def _enhancement(values: Mapping[str, Any]) -> Enhancement | None:
         tile=values["tile"],
         models_dir=values["models_dir"],
     )
-    check_enhancer(restorer, None if upscaler is None else (factor, upscaler), options)
+    check_enhancer(restorer, None if upscaler is None else (factor, upscaler))
     return None if restorer is None and factor == 1 else Enhancement(restorer, factor, upscaler, options)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler
-from lipsync.enhancers.base import EditedFrame, FaceEnhancer, Upscaler
+from lipsync.enhancers.base import EditedFrame, EnhancerContext, FaceEnhancer, Upscaler
 from lipsync.errors import Cancelled, LipsyncError, OutOfMemory, TimedOut
 from lipsync.media.prefetch import prefetch
 from lipsync.media.writer import Written
@@ -21,7 +21,7 @@ from lipsync.monitor import Monitor, Progress
 from lipsync.pipeline.context import RenderContext
 from lipsync.pipeline.edit_spool import EditSpool
 from lipsync.pipeline.job import Enhanced, Enhancement, EnhanceStatus
-from lipsync.pipeline.model_registry import WeightsResolver
+from lipsync.pipeline.model_registry import StoredWeights
 from lipsync.pipeline.synthesise import EngineChain
 from lipsync.types import Frame
 
@@ -94,20 +94,21 @@ class Enhancers:
 def load_enhancers(enhancement: Enhancement, sessions: SessionCache, monitor: Monitor) -> Enhancers:
     """The enhancers that are asked for. Raises ModelError, ExtraMissing, OutOfMemory if they are required."""
     options, name, factor = enhancement.options, enhancement.restorer, enhancement.factor
-    find, deadline = WeightsResolver(options.models_dir, monitor), EnhanceDeadline(monitor, enhancement.seconds)
+    weights, deadline = StoredWeights(options.models_dir, monitor), EnhanceDeadline(monitor, enhancement.seconds)
+    context = EnhancerContext(options, sessions, deadline, weights)
     face, larger, note, names = None, None, None, dict[str, str]()
     try:
         if name is not None:
             names["face"] = name
-            face = RESTORERS[name].open(options, sessions, deadline, find)
+            face = RESTORERS[name].open(context)
         if factor > 1:
             names["picture"], note = (enhancement.upscaler, None) if enhancement.upscaler else best_upscaler(factor)
-            larger = UPSCALERS[names["picture"]].open(factor, options, sessions, deadline, find)
+            larger = UPSCALERS[names["picture"]].open(factor, context)
     except LipsyncError as error:
         if enhancement.required:
             raise
         return Enhancers(missing=error)
-    return Enhancers(face, larger, deadline, note=note, names=names, weights=find.found)
+    return Enhancers(face, larger, deadline, note=note, names=names, weights=weights.found)
 
 
 def enhance(

@@ -22,7 +22,7 @@ def registry_of(store: Store) -> ModelRegistry:
     return ModelRegistry(store, CONVERTERS, reserved=(*ENGINES, *RESTORERS, *UPSCALERS))
 
 
-class WeightsResolver:
+class StoredWeights:
     """Finds an enhancer's graph in the store, and remembers what it found: names and SHA-256 of the weights."""
 
     def __init__(self, folder: Path | None, monitor: Monitor) -> None:

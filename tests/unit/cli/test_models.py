@@ -65,10 +65,10 @@ def test_without_onnx_nothing_is_downloaded(folder, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["fetch", "nonsense"], 40, "there are wav2lip, wav2lip-gan"),
+        (["fetch", "nonsense"], 40, "expected one of wav2lip, wav2lip-gan"),
         (["verify", "wav2lip"], 40, "models list"),
-        (["verify", "nonsense"], 40, "there are"),
-        (["remove", "nonsense"], 40, "nothing of the name"),
+        (["verify", "nonsense"], 40, "expected one of"),
+        (["remove", "nonsense"], 40, "not installed"),
         (["where", "wav2lip"], 40, "models list"),
         (["import", "gone.pth"], 40, "no such file"),
         (["import", "."], 11, "not a file"),

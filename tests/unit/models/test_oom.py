@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, OutOfMemory
-from lipsync.models.oom import failure, is_out_of_memory
+from lipsync.models.oom import is_out_of_memory, map_error
 
 # Texts as users and the runtimes' own sources show them (issues of microsoft/onnxruntime, NVIDIA/TensorRT,
 # openvinotoolkit/openvino, ggml-org/llama.cpp, huggingface/diffusers), or as seen here.
@@ -135,9 +135,9 @@ def test_pythons_own_word_for_it_is_known():
 
 
 def test_a_failure_becomes_what_it_is():
-    assert isinstance(failure(MemoryError(), InferenceFailed, "it failed"), OutOfMemory)
-    assert isinstance(failure(ValueError("2 by 3"), InferenceFailed, "it failed"), InferenceFailed)
-    assert isinstance(failure(ValueError("2 by 3"), ModelCorrupt, "it failed"), ModelCorrupt)
+    assert isinstance(map_error(MemoryError(), InferenceFailed, "it failed"), OutOfMemory)
+    assert isinstance(map_error(ValueError("2 by 3"), InferenceFailed, "it failed"), InferenceFailed)
+    assert isinstance(map_error(ValueError("2 by 3"), ModelCorrupt, "it failed"), ModelCorrupt)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_a_failure_becomes_what_it_is():
     ],
 )
 def test_a_message_is_one_line_without_the_way_it_took(text, told):
-    assert str(failure(ValueError(text), DeviceUnavailable, "it failed")) == told
+    assert str(map_error(ValueError(text), DeviceUnavailable, "it failed")) == told
 
 
 def test_a_message_has_an_end():
-    assert len(str(failure(ValueError("x" * 9999), ModelCorrupt, "it failed"))) < 500
+    assert len(str(map_error(ValueError("x" * 9999), ModelCorrupt, "it failed"))) < 500

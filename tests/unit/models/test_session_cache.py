@@ -56,7 +56,7 @@ def test_a_file_that_was_changed_is_opened_anew(doubler, tmp_path):
 
 
 def test_those_that_were_asked_for_last_stay(doubler):
-    sessions = SessionCache(most=2)
+    sessions = SessionCache(max_sessions=2)
     one, two = (sessions.open(doubler, threads=1, streams=streams) for streams in (1, 2))
     assert sessions.open(doubler, threads=1, streams=1) is one
     sessions.open(doubler, threads=1, streams=3)
@@ -72,10 +72,10 @@ def test_what_nobody_asks_for_is_forgotten_and_works_on_for_who_has_it(doubler):
     clock.now = 50.0
     new = sessions.open(doubler, threads=1, streams=2)
     clock.now = 100.0
-    assert (sessions.forget(60), len(sessions)) == (1, 1)
+    assert (sessions.evict(60), len(sessions)) == (1, 1)
     assert sessions.open(doubler, threads=1, streams=2) is new
     assert old.run([np.ones(1, np.float32)])[0].tolist() == [2]
-    assert (sessions.forget(), len(sessions)) == (1, 0)
+    assert (sessions.evict(), len(sessions)) == (1, 0)
 
 
 def test_what_runs_best_is_found_out_once():

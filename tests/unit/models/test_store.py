@@ -1,10 +1,8 @@
-"""Downloads from a server on this machine that behaves in every bad way."""
+"""Downloads from a local server that misbehaves in every way."""
 
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -69,7 +67,7 @@ def ranged(handler: BaseHTTPRequestHandler, start: int) -> None:
 
 
 def cut_after(count: int, status: Callable[[int], int] = lambda start: 206 if start else 200) -> Reply:
-    """Promises everything, sends ``count`` bytes and hangs up."""
+    """Announces everything, sends ``count`` bytes and closes the connection."""
 
     def reply(handler: BaseHTTPRequestHandler, start: int) -> None:
         begin = start if status(start) == 206 else 0
@@ -92,7 +90,7 @@ def status(code: int) -> Reply:
     return lambda handler, start: send(handler, code, b"")
 
 
-def lying(handler: BaseHTTPRequestHandler, start: int) -> None:
+def wrong_length(handler: BaseHTTPRequestHandler, start: int) -> None:
     send(handler, 200, CONTENT[:1000])
 
 
@@ -125,9 +123,9 @@ def store(tmp_path, server) -> Callable[..., Store]:
     def make(*replies: Reply) -> Store:
         digest = hashlib.sha256(CONTENT).hexdigest()
         entry = ModelInfo("w", "w.pth", len(CONTENT), digest, tuple(server(*replies)), "for research only")
-        made = Store(tmp_path / "models", {"w": entry})
-        made.accept_license("w")
-        return made
+        store = Store(tmp_path / "models", {"w": entry})
+        store.accept_license("w")
+        return store
 
     return make
 
@@ -136,11 +134,11 @@ def is_whole(store: Store) -> bool:
     return store.is_present("w") and store.path_of("w").read_bytes() == CONTENT
 
 
-def test_a_download_is_whole_and_told_about(store, tmp_path):
+def test_a_download_is_complete_and_reports_progress(store, tmp_path):
     reports: list[Progress] = []
-    shelf = store(whole)
-    assert shelf.fetch("w", Monitor(reports.append)) == shelf.find("w")
-    assert is_whole(shelf)
+    models = store(whole)
+    assert models.fetch("w", Monitor(reports.append)) == models.find("w")
+    assert is_whole(models)
     assert (reports[-1].done, reports[-1].total) == (len(CONTENT), len(CONTENT))
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [
         ".licenses.json.lock",
@@ -148,120 +146,111 @@ def test_a_download_is_whole_and_told_about(store, tmp_path):
         "licenses.json",
         "w.pth",
     ]
-    shelf.fetch("w", Monitor())
+    models.fetch("w", Monitor())
     assert len(Handler.asked) == 1
 
 
-def test_a_connection_that_is_cut_goes_on_where_it_was(store):
-    shelf = store(cut_after(1_100_000))
-    shelf.fetch("w", Monitor())
-    assert is_whole(shelf)
+def test_a_cut_connection_is_resumed(store):
+    models = store(cut_after(1_100_000))
+    models.fetch("w", Monitor())
+    assert is_whole(models)
     assert [wanted for _, wanted in Handler.asked] == [None, "bytes=1100000-", "bytes=2200000-"]
 
 
-def test_a_server_that_knows_no_ranges_starts_anew(store):
-    shelf = store(whole)
-    part = shelf.path_of("w").with_name("w.pth.part")
+def test_a_server_without_ranges_starts_over(store):
+    models = store(whole)
+    part = models.path_of("w").with_name("w.pth.part")
     part.write_bytes(CONTENT[:500_000])
-    shelf.fetch("w", Monitor())
-    assert is_whole(shelf)
+    models.fetch("w", Monitor())
+    assert is_whole(models)
     assert Handler.asked == [("/0", "bytes=500000-")]
 
 
-def test_what_was_stopped_goes_on_next_time(store):
-    shelf = store(ranged)
+def test_a_cancelled_download_is_resumed_next_time(store):
+    models = store(ranged)
     monitor = Monitor(lambda progress: monitor.cancel())
     with pytest.raises(Cancelled):
-        shelf.fetch("w", monitor)
-    had = shelf.path_of("w").with_name("w.pth.part").stat().st_size
+        models.fetch("w", monitor)
+    had = models.path_of("w").with_name("w.pth.part").stat().st_size
     assert 0 < had < len(CONTENT)
-    shelf.fetch("w", Monitor())
-    assert is_whole(shelf)
+    models.fetch("w", Monitor())
+    assert is_whole(models)
     assert Handler.asked[-1] == ("/0", f"bytes={had}-")
 
 
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "message"),
     [
         (status(404), "404"),
         (status(500), "500"),
         (page, "a web page"),
-        (lying, "promised 1000 bytes"),
-        (other, "another checksum"),
+        (wrong_length, "has 1000 bytes instead of"),
+        (other, "wrong checksum"),
         (cut_after(0), "the connection failed"),
     ],
 )
-def test_a_home_that_fails_is_left_for_the_next_one(store, reply, told):
-    shelf = store(reply, ranged)
-    shelf.fetch("w", Monitor())
-    assert is_whole(shelf)
-    lonely = store(reply)
-    lonely.remove("w")
-    with pytest.raises(DownloadFailed, match=told) as caught:
-        lonely.fetch("w", Monitor())
+def test_a_failing_mirror_is_replaced_by_the_next_one(store, reply, message):
+    models = store(reply, ranged)
+    models.fetch("w", Monitor())
+    assert is_whole(models)
+    single = store(reply)
+    single.remove("w")
+    with pytest.raises(DownloadFailed, match=message) as caught:
+        single.fetch("w", Monitor())
     assert caught.value.retryable
-    assert not lonely.path_of("w").exists()
+    assert not single.path_of("w").exists()
 
 
-def test_another_part_than_was_asked_for_is_refused(store):
-    shelf = store(elsewhere, ranged)
-    shelf.path_of("w").with_name("w.pth.part").write_bytes(CONTENT[:500])
-    shelf.fetch("w", Monitor())
-    assert is_whole(shelf)
+def test_another_range_than_requested_is_refused(store):
+    models = store(elsewhere, ranged)
+    models.path_of("w").with_name("w.pth.part").write_bytes(CONTENT[:500])
+    models.fetch("w", Monitor())
+    assert is_whole(models)
 
 
-def test_a_part_that_the_server_does_not_know_is_thrown_away(store):
+def test_partial_data_is_discarded_if_its_range_is_refused(store):
     def strict(handler: BaseHTTPRequestHandler, start: int) -> None:
         send(handler, 416, b"") if start else whole(handler, start)
 
-    shelf = store(strict)
-    shelf.path_of("w").with_name("w.pth.part").write_bytes(b"rubbish")
-    shelf.fetch("w", Monitor())
-    assert is_whole(shelf)
+    models = store(strict)
+    models.path_of("w").with_name("w.pth.part").write_bytes(b"rubbish")
+    models.fetch("w", Monitor())
+    assert is_whole(models)
 
 
-def test_nobody_answers(store):
-    shelf = store(whole)
-    entry = replace(shelf.info("w"), mirrors=("http://127.0.0.1:9/w",))
-    deaf = Store(shelf.path_of("w").parent, {"w": entry})
+def test_an_unreachable_server_fails_the_download(store):
+    models = store(whole)
+    entry = replace(models.info("w"), mirrors=("http://127.0.0.1:9/w",))
+    unreachable = Store(models.path_of("w").parent, {"w": entry})
     with pytest.raises(DownloadFailed, match="the connection failed"):
-        deaf.fetch("w", Monitor())
+        unreachable.fetch("w", Monitor())
 
 
 def test_a_damaged_file_is_found_and_replaced(store):
-    shelf = store(ranged)
-    shelf.fetch("w", Monitor())
-    shelf.verify("w", Monitor())
-    shelf.path_of("w").write_bytes(CONTENT[:-1] + b"\x00")
-    with pytest.raises(ModelCorrupt, match="fetch w replaces it"):
-        shelf.verify("w", Monitor())
-    shelf.fetch("w", Monitor())
-    shelf.verify("w", Monitor())
+    models = store(ranged)
+    models.fetch("w", Monitor())
+    models.verify("w", Monitor())
+    models.path_of("w").write_bytes(CONTENT[:-1] + b"\x00")
+    with pytest.raises(ModelCorrupt, match=r"wrong checksum\. Run: lipsync models fetch w"):
+        models.verify("w", Monitor())
+    models.fetch("w", Monitor())
+    models.verify("w", Monitor())
 
 
 def test_two_at_once_download_once(store):
-    shelf = store(slow)
+    models = store(slow)
     with ThreadPoolExecutor(2) as pool:
-        assert len(set(pool.map(lambda _: shelf.fetch("w", Monitor()), range(2)))) == 1
-    assert is_whole(shelf)
+        assert len(set(pool.map(lambda _: models.fetch("w", Monitor()), range(2)))) == 1
+    assert is_whole(models)
     assert len(Handler.asked) == 1
 
 
-def test_who_waits_for_a_download_can_stop_waiting(store):
-    shelf, monitor = store(whole), Monitor()
+def test_waiting_for_another_download_can_be_cancelled(store):
+    models, monitor = store(whole), Monitor()
     monitor.cancel()
-    with file_lock(shelf.path_of("w"), Monitor()), pytest.raises(Cancelled):
-        shelf.fetch("w", monitor)
+    with file_lock(models.path_of("w"), Monitor()), pytest.raises(Cancelled):
+        models.fetch("w", monitor)
     assert Handler.asked == []
-
-
-def test_a_lock_ends_with_its_process(tmp_path):
-    code = "import sys, os; from pathlib import Path; from lipsync.files import file_lock; "
-    code += "from lipsync.monitor import Monitor; lock = file_lock(Path(sys.argv[1]), Monitor()); lock.__enter__(); "
-    subprocess.run([sys.executable, "-c", code + "os._exit(1)", str(tmp_path / "w.pth")], check=False)
-    assert (tmp_path / ".w.pth.lock").is_file()
-    with file_lock(tmp_path / "w.pth", Monitor()):
-        pass
 
 
 def test_the_rate_of_a_resumed_download_is_that_of_the_connection(store):
@@ -271,20 +260,20 @@ def test_the_rate_of_a_resumed_download_is_that_of_the_connection(store):
         time.sleep(0.3)
         handler.wfile.write(CONTENT[-1:])
 
-    shelf = store(trickle)
-    shelf.path_of("w").with_name("w.pth.part").write_bytes(CONTENT[:2_000_000])
+    models = store(trickle)
+    models.path_of("w").with_name("w.pth.part").write_bytes(CONTENT[:2_000_000])
     reports: list[Progress] = []
-    shelf.fetch("w", Monitor(reports.append))
+    models.fetch("w", Monitor(reports.append))
     last = [report for report in reports if report.stage == "download"][-1]
     assert last.done == last.total == len(CONTENT)
     assert last.rate < (len(CONTENT) - 2_000_000) / 0.3
 
 
-def test_weights_are_known_by_the_checksum_of_any_file_they_came_in(store):
-    entry = replace(store(whole).entry("w"), aliases=("abc",))
-    shelf = Store(store(whole).folder, {"w": entry})
-    assert shelf.info_by_sha256(entry.sha256) == shelf.info_by_sha256("abc") == entry
-    assert shelf.info_by_sha256("another") is None
+def test_weights_are_recognized_by_the_checksum_of_any_file(store):
+    entry = replace(store(whole).info("w"), aliases=("abc",))
+    models = Store(store(whole).folder, {"w": entry})
+    assert models.info_by_sha256(entry.sha256) == models.info_by_sha256("abc") == entry
+    assert models.info_by_sha256("another") is None
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path, store):
@@ -293,35 +282,35 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, store):
         Store(tmp_path / "file" / "models", store(whole).catalogue).accept_license("w")
 
 
-def test_weights_lie_in_the_users_data_folder(monkeypatch, tmp_path):
+def test_the_default_folder_is_in_the_users_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert default_folder().name == "models"
     assert "lipsync" in default_folder().parts
     assert not default_folder().exists()
 
 
-def test_the_licence_has_to_be_agreed_to_once_for_each_wording(store, tmp_path):
-    shelf = store(ranged)
-    fresh = Store(tmp_path / "other", {"w": shelf.info("w")})
+def test_the_license_has_to_be_accepted_again_when_it_changes(store, tmp_path):
+    models = store(ranged)
+    fresh = Store(tmp_path / "other", {"w": models.info("w")})
     with pytest.raises(LicenseNotAccepted, match="for research only"):
         fresh.fetch("w", Monitor())
     assert Handler.asked == []
     fresh.accept_license("w")
     fresh.fetch("w", Monitor())
-    stricter = Store(tmp_path / "other", {"w": replace(shelf.info("w"), license="for nobody")})
+    stricter = Store(tmp_path / "other", {"w": replace(models.info("w"), license="for no use")})
     assert not stricter.is_license_accepted("w")
 
 
-def test_what_is_not_there(store):
-    shelf = store(ranged)
-    with pytest.raises(ModelMissing, match="fetch w brings them"):
-        shelf.find("w")
-    with pytest.raises(ModelMissing, match="there are w"):
-        shelf.find("nonsense")
-    assert not shelf.remove("w")
-    shelf.fetch("w", Monitor())
-    assert shelf.remove("w")
-    assert not shelf.is_present("w")
+def test_missing_models_are_named(store):
+    models = store(ranged)
+    with pytest.raises(ModelMissing, match=r"not installed\. Run: lipsync models fetch w"):
+        models.find("w")
+    with pytest.raises(ModelMissing, match="expected one of w"):
+        models.find("nonsense")
+    assert not models.remove("w")
+    models.fetch("w", Monitor())
+    assert models.remove("w")
+    assert not models.is_present("w")
 
 
 def test_the_catalogue_is_plausible():
@@ -332,4 +321,4 @@ def test_the_catalogue_is_plausible():
         assert entry.kind in KINDS
         assert entry.license
         assert entry.mirrors
-        assert all(home.startswith("https://") and home.endswith(entry.file) for home in entry.mirrors)
+        assert all(mirror.startswith("https://") and mirror.endswith(entry.file) for mirror in entry.mirrors)

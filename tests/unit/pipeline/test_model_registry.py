@@ -9,7 +9,7 @@ from lipsync.errors import CheckpointMismatch, ModelMissing, OptionInvalid
 from lipsync.models.catalogue import CATALOGUE
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
-from lipsync.pipeline.model_registry import CONVERTERS, WeightsResolver, registry_of
+from lipsync.pipeline.model_registry import CONVERTERS, StoredWeights, registry_of
 
 pytest.importorskip("onnx", reason="makes the networks")
 
@@ -30,7 +30,7 @@ def folder(tmp_path_factory, write_checkpoint, upscaler_weights, face_restorer):
 
 
 def test_half_precision_is_found_where_it_is_asked_for_and_was_made(folder):
-    find = WeightsResolver(folder, QUIET)
+    find = StoredWeights(folder, QUIET)
     assert find("realesr-general-x4v3", False).name == "network.onnx"
     assert find("realesr-general-x4v3", True).name == "network-half.onnx"
     assert find("gfpgan-1.4", False).name == find("gfpgan-1.4", True).name == "network.onnx"
@@ -40,14 +40,14 @@ def test_half_precision_is_found_where_it_is_asked_for_and_was_made(folder):
 @pytest.mark.parametrize("name", ["codeformer", "realesrgan-x2plus"])
 def test_what_is_missing_tells_how_it_is_to_be_had(folder, name):
     with pytest.raises(ModelMissing) as caught:
-        WeightsResolver(folder, QUIET)(name, False)
+        StoredWeights(folder, QUIET)(name, False)
     assert f"lipsync models fetch {name} --accept-license" in str(caught.value)
     assert f"lipsync models import FILE --name {name}" in str(caught.value)
 
 
 def test_an_upscaler_under_a_restorers_name_is_told(folder):
-    with pytest.raises(CheckpointMismatch, match="gpen-bfr-512 holds a network of another kind: upscaler"):
-        WeightsResolver(folder, QUIET)("gpen-bfr-512", False)
+    with pytest.raises(CheckpointMismatch, match="is of kind upscaler: expected restorer"):
+        StoredWeights(folder, QUIET)("gpen-bfr-512", False)
 
 
 def test_all_that_can_be_stored_is_published_and_of_its_kind():
@@ -59,5 +59,5 @@ def test_all_that_can_be_stored_is_published_and_of_its_kind():
 
 @pytest.mark.parametrize("name", ["lanczos", "span", "realesr-animevideov3", "rewrite"])
 def test_an_import_that_nothing_would_look_for_is_refused(folder, tmp_path, name):
-    with pytest.raises(OptionInvalid, match="takes no weights"):
+    with pytest.raises(OptionInvalid, match="is reserved"):
         registry_of(Store(folder)).import_file(tmp_path / "any.pth", name, QUIET)

@@ -22,8 +22,6 @@ FIXED_SHARE = 0.5  # share of the time that does not depend on the size of the f
 START_SECONDS = 2.0  # for each engine
 # frames/s on two CPU cores; more cores or a GPU are faster
 ENGINE_SPEED = {"passthrough": 120.0, "rewrite": 50.0, "wav2lip": 20.0, "wav2lip-gan": 20.0, "hybrid": 20.0}
-RESTORER_SPEED = 0.5  # faces/s, whatever the size of the frame
-LANCZOS_SPEED, NETWORK_SPEED = 20.0, 0.5  # frames/s of 720p, upscaled by 2
 
 router = APIRouter(tags=["service"])
 
@@ -84,9 +82,12 @@ def estimate_task(body: EstimateRequest, caller: Reader) -> Estimate:
 
 def _enhance_seconds(options: Mapping[str, Any], size: float) -> float:
     """Seconds to enhance a frame of ``size`` times the reference's pixels."""
-    seconds = 1 / RESTORER_SPEED if options["enhance"] else 0.0
+    seconds = 0.0
+    if options["enhance"]:
+        restorer = RESTORERS[options["enhance"].partition(":")[0]]
+        seconds += 1 / restorer.faces_per_second
     if options["upscale"]:
         factor, name = parse_upscale(options["upscale"])
-        speed = LANCZOS_SPEED if (name or best_upscaler(factor)[0]) == "lanczos" else NETWORK_SPEED
-        seconds += size / speed * (factor / 2) ** 2
+        upscaler = UPSCALERS[name or best_upscaler(factor)[0]]
+        seconds += size / upscaler.frames_per_second * (factor / 2) ** 2
     return seconds

@@ -61,7 +61,9 @@ def open_generator(
     return GeneratorRunner(encoder, decoder, (network.name, network.sha256)), batch
 
 
-def _find_network(names: Sequence[str], checkpoint: str | None, registry: ModelRegistry, monitor: Monitor) -> ConvertedModel:
+def _find_network(
+    names: Sequence[str], checkpoint: str | None, registry: ModelRegistry, monitor: Monitor
+) -> ConvertedModel:
     if checkpoint is None:
         for name in names if len(names) > 1 else ():
             with suppress(ModelMissing):

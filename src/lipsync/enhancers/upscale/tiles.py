@@ -68,7 +68,7 @@ def blank_frame(like: Frame, factor: int) -> Frame:
 def write_tile(frame: Frame, top: int, left: int, tile: Float32) -> None:
     """Write a tile (h + 2 WRITE_MARGIN, w + 2 WRITE_MARGIN, 3) of Y'CbCr code values; clip it to the frame.
 
-    ``top`` and ``left`` are even. Chroma is averaged over two rows and, around every other column, with weights 1, 2, 1.
+    ``top`` and ``left`` are even. Chroma is averaged over two rows, and over three columns with weights 1, 2, 1.
     """
     max_value = (1 << frame.depth) - 1
     luma, *chroma = cv2.split(tile)

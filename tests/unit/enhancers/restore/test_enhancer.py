@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lipsync.enhancers.base import EditedFrame, EnhancerOptions
-from lipsync.enhancers.restore.enhancer import AHEAD, Restoration, Restorer
+from lipsync.enhancers.restore.enhancer import MAX_PENDING, Restoration, Restorer
 from lipsync.enhancers.restore.onnx_ports import InputSignature
 from lipsync.errors import InferenceFailed, OutOfMemory
 from lipsync.faces.track import TrackBuilder
@@ -78,8 +78,8 @@ def numbered(picture, k):
 
 
 def restored(network, frames, track, **options):
-    ports = InputSignature(SIDE, (1,) if "fidelity" in options else None)
-    enhancer = Restoration(Restorer(network, ports), EnhancerOptions(**options))
+    signature = InputSignature(SIDE, (1,) if "fidelity" in options else None)
+    enhancer = Restoration(Restorer(network, signature), EnhancerOptions(**options))
     with closing(enhancer.enhance(frames, track)) as done:
         return [frame.after for frame in done]
 
@@ -117,7 +117,7 @@ def test_frames_are_taken_a_few_ahead_and_no_more(still, track_of):
     enhancer = Restoration(Restorer(Network(sharpen), InputSignature(SIDE)), EnhancerOptions())
     with closing(enhancer.enhance(edits(still[0], 20, given), track_of(20))) as done:
         for k, _ in enumerate(done):
-            assert len(given) <= k + AHEAD + 1
+            assert len(given) <= k + MAX_PENDING + 1
 
 
 def test_nothing_is_computed_for_frames_without_a_face_or_an_edit(still, track_of):

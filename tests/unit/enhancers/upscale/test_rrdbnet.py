@@ -86,14 +86,14 @@ def shown(high: int = 10, wide: int = 14) -> np.ndarray:
 @pytest.mark.parametrize("inside", ["params_ema", "params", None])
 def test_the_graph_computes_what_the_network_does(write_checkpoint, tmp_path, factor, inside):
     weights = made_up(factor)
-    form, found = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", weights, inside))
-    assert (form, found.factor) == ("torch zip", factor)
+    file_format, weights_read = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", weights, inside))
+    assert (file_format, weights_read.scale) == ("torch zip", factor)
     picture = shown()
     wanted = computed(weights, picture, factor)
-    (whole,) = open_session(rrdbnet_graph(found), threads=1).run([picture])
+    (whole,) = open_session(rrdbnet_graph(weights_read), threads=1).run([picture])
     assert whole.shape == wanted.shape == (2, 3, 10 * factor, 14 * factor)
     assert np.abs(whole - wanted).max() <= 1e-4
-    (half,) = open_session(rrdbnet_graph(found, half=True), threads=1).run([picture])
+    (half,) = open_session(rrdbnet_graph(weights_read, half=True), threads=1).run([picture])
     assert np.abs(half - wanted).mean() <= 1 / 255
 
 
@@ -103,16 +103,16 @@ def test_the_names_of_the_first_esrgan_are_known(write_checkpoint, tmp_path):
     for name, array in weights.items():
         pattern, then = next(pair for pair in FIRST_NAMES if re.match(pair[0], name))
         earlier[re.sub(pattern, then, name, count=1)] = array
-    _, found = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", earlier))
+    _, weights_read = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", earlier))
     picture = shown()
-    (out,) = open_session(rrdbnet_graph(found), threads=1).run([picture])
+    (out,) = open_session(rrdbnet_graph(weights_read), threads=1).run([picture])
     assert np.abs(out - computed(weights, picture, 4)).max() <= 1e-4
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_the_graph_keeps_to_the_standard_and_takes_any_size(write_checkpoint, tmp_path, half):
-    _, found = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", made_up(2)))
-    model = onnx.load_from_string(rrdbnet_graph(found, half))
+    _, weights_read = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", made_up(2)))
+    model = onnx.load_from_string(rrdbnet_graph(weights_read, half))
     onnx.checker.check_model(model, full_check=True)
     assert [size.dim_param for size in model.graph.input[0].type.tensor_type.shape.dim] == ["n", "", "h", "w"]
 
@@ -141,7 +141,7 @@ def test_a_missing_convolution_is_told_by_name(write_checkpoint, tmp_path):
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("new", [True, False])
 def test_what_pytorch_saves_is_computed_as_pytorch_does(tmp_path, factor, new):
-    torch = pytest.importorskip("torch", reason="PyTorch is no part of the product")
+    torch = pytest.importorskip("torch", reason="PyTorch is not a dependency")
     torch.manual_seed(0)
     network, picture = official(torch, factor), shown()
     state, path = network.state_dict(), tmp_path / "a.pth"
@@ -151,11 +151,11 @@ def test_what_pytorch_saves_is_computed_as_pytorch_does(tmp_path, factor, new):
         wanted = network(torch.from_numpy(picture)).numpy()
     restated = computed({name: tensor.numpy() for name, tensor in state.items()}, picture, factor)
     assert np.abs(restated - wanted).max() <= 1e-4
-    form, found = read_rrdbnet(path)
-    assert form == ("torch zip" if new else "torch legacy")
-    (whole,) = open_session(rrdbnet_graph(found), threads=1).run([picture])
+    file_format, weights_read = read_rrdbnet(path)
+    assert file_format == ("torch zip" if new else "torch legacy")
+    (whole,) = open_session(rrdbnet_graph(weights_read), threads=1).run([picture])
     assert np.abs(whole - wanted).max() <= 1e-4
-    (half,) = open_session(rrdbnet_graph(found, half=True), threads=1).run([picture])
+    (half,) = open_session(rrdbnet_graph(weights_read, half=True), threads=1).run([picture])
     assert np.abs(half - wanted).mean() <= 1 / 255
 
 

@@ -53,21 +53,21 @@ def shown() -> np.ndarray:
 @pytest.mark.parametrize("inside", ["params_ema", "params", None])
 def test_the_graph_computes_what_the_network_does(write_checkpoint, tmp_path, factor, inside):
     weights = made_up(factor)
-    form, found = read_srvgg(write_checkpoint(tmp_path / "a.pth", weights, inside))
-    assert (form, found.factor) == ("torch zip", factor)
+    file_format, weights_read = read_srvgg(write_checkpoint(tmp_path / "a.pth", weights, inside))
+    assert (file_format, weights_read.scale) == ("torch zip", factor)
     picture = shown()
     wanted = computed(weights, picture, factor)
-    (whole,) = open_session(srvgg_graph(found), threads=1).run([picture])
+    (whole,) = open_session(srvgg_graph(weights_read), threads=1).run([picture])
     assert whole.shape == wanted.shape
     assert np.abs(whole - wanted).max() <= 1e-4
-    (half,) = open_session(srvgg_graph(found, half=True), threads=1).run([picture])
+    (half,) = open_session(srvgg_graph(weights_read, half=True), threads=1).run([picture])
     assert np.abs(half - wanted).mean() <= 1 / 255
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_the_graph_keeps_to_the_standard_and_takes_any_size(write_checkpoint, tmp_path, half):
-    _, found = read_srvgg(write_checkpoint(tmp_path / "a.pth", made_up(4)))
-    model = onnx.load_from_string(srvgg_graph(found, half))
+    _, weights_read = read_srvgg(write_checkpoint(tmp_path / "a.pth", made_up(4)))
+    model = onnx.load_from_string(srvgg_graph(weights_read, half))
     onnx.checker.check_model(model, full_check=True)
     assert [size.dim_param for size in model.graph.input[0].type.tensor_type.shape.dim] == ["n", "", "h", "w"]
 
@@ -106,7 +106,7 @@ def test_a_missing_layer(write_checkpoint, tmp_path, missing):
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("inside", ["params", "params_ema"])
 def test_what_pytorch_saves_is_computed_as_pytorch_does(tmp_path, factor, inside):
-    torch = pytest.importorskip("torch", reason="PyTorch is no part of the product")
+    torch = pytest.importorskip("torch", reason="PyTorch is not a dependency")
     torch.manual_seed(0)
     nn, functional, picture = torch.nn, torch.nn.functional, shown()
     body = nn.ModuleList([nn.Conv2d(3, FEATURES, 3, 1, 1), nn.PReLU(FEATURES)])
@@ -125,8 +125,8 @@ def test_what_pytorch_saves_is_computed_as_pytorch_does(tmp_path, factor, inside
     wanted = x.numpy()
     restated = computed({name: tensor.numpy() for name, tensor in state.items()}, picture, factor)
     assert np.abs(restated - wanted).max() <= 1e-4
-    _, found = read_srvgg(tmp_path / "a.pth")
-    (whole,) = open_session(srvgg_graph(found), threads=1).run([picture])
+    _, weights_read = read_srvgg(tmp_path / "a.pth")
+    (whole,) = open_session(srvgg_graph(weights_read), threads=1).run([picture])
     assert np.abs(whole - wanted).max() <= 1e-4
-    (half,) = open_session(srvgg_graph(found, half=True), threads=1).run([picture])
+    (half,) = open_session(srvgg_graph(weights_read, half=True), threads=1).run([picture])
     assert np.abs(half - wanted).mean() <= 1 / 255

@@ -6,7 +6,7 @@ import pytest
 
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.enhancers.upscale.lanczos import Lanczos
-from lipsync.enhancers.upscale.ncnn import enlarger
+from lipsync.enhancers.upscale.ncnn import load_network
 from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams, UpscalerNetwork, back_project
 from lipsync.enhancers.upscale.tiles import grid, read_tile, write_tile
 from lipsync.errors import Cancelled, ExtraMissing, InferenceFailed, OutOfMemory
@@ -33,9 +33,10 @@ class Blurred:
         return [large.transpose(2, 0, 1)[None]]
 
 
-def upscaler(network, side, reach=4, monitor=None, **wish):
-    wish = UpscaleParams(wish.pop("factor", network.factor), side, **wish)
-    return TiledUpscaler(UpscalerNetwork(lambda high, wide: network, network.factor, reach), wish, monitor or Monitor())
+def upscaler(network, tile, margin=4, monitor=None, **options):
+    params = UpscaleParams(options.pop("factor", network.factor), tile, **options)
+    opened = UpscalerNetwork(lambda height, width: network, network.factor, margin)
+    return TiledUpscaler(opened, params, monitor or Monitor())
 
 
 @pytest.fixture
@@ -51,8 +52,8 @@ def far(one, other):
 
 @pytest.mark.parametrize("factor", [2, 4])
 def test_tiles_leave_no_seams(picture, factor):
-    whole = upscaler(Blurred(factor), 1024, reach=8).upscale(picture)
-    assert far(whole, upscaler(Blurred(factor), 64, reach=8).upscale(picture)) == 0
+    whole = upscaler(Blurred(factor), 1024, margin=8).upscale(picture)
+    assert far(whole, upscaler(Blurred(factor), 64, margin=8).upscale(picture)) == 0
 
 
 def test_a_network_of_four_serves_two(picture):
@@ -64,7 +65,7 @@ def test_tiles_are_halved_when_memory_runs_out_and_it_is_said(picture):
     network = Blurred(most=80 * 80)
     made = upscaler(network, 256)
     assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
-    assert made.run_info.notes == ("memory ran short with tiles of 256 pixels; it went on with 64",)
+    assert made.run_info.notes == ("out of memory with tiles of 256 pixels; continued with 64",)
 
 
 def test_a_first_tile_that_is_too_large_is_halved_too(picture):
@@ -75,13 +76,13 @@ def test_a_first_tile_that_is_too_large_is_halved_too(picture):
 
     made = TiledUpscaler(UpscalerNetwork(opened, 2, 4), UpscaleParams(2), Monitor())
     assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
-    assert "went on with 128" in made.run_info.notes[0]
+    assert "continued with 128" in made.run_info.notes[0]
 
 
 def test_how_right_a_network_was_is_forgotten_with_a_new_beginning(picture):
     def fresh():
         return TiledUpscaler(
-            UpscalerNetwork(lambda high, wide: Wrong(), 2, 4, plain=True), UpscaleParams(2, 128), Monitor()
+            UpscalerNetwork(lambda height, width: Wrong(), 2, 4, psnr_oriented=True), UpscaleParams(2, 128), Monitor()
         )
 
     columns = np.arange(picture.y.shape[1])
@@ -109,7 +110,7 @@ def test_no_strength_is_a_plain_enlargement_and_half_lies_between(picture):
 
 def test_what_was_enlarged_is_made_small_again_what_it_was(picture):
     for passes, off in ((0, 20), (4, 3)):
-        large = upscaler(Blurred(), 64, passes=passes).upscale(picture).y[:, :-2]
+        large = upscaler(Blurred(), 64, back_projections=passes).upscale(picture).y[:, :-2]
         small = cv2.resize(large, (300, 201), interpolation=cv2.INTER_AREA)
         error = np.abs(small.astype(int) - picture.y[:, :300]).max()
         assert error <= off if passes else error > off
@@ -122,7 +123,7 @@ def test_correcting_what_is_right_changes_nothing():
 
 
 def test_a_plain_network_that_is_wrong_counts_for_nothing(picture):
-    network = UpscalerNetwork(lambda high, wide: Wrong(), 2, 4, plain=True)
+    network = UpscalerNetwork(lambda height, width: Wrong(), 2, 4, psnr_oriented=True)
     made = TiledUpscaler(network, UpscaleParams(2, 128), Monitor()).upscale(picture)
     assert far(made, Lanczos(2).upscale(picture)) < 30
     assert np.abs(made.y.astype(int) - Lanczos(2).upscale(picture).y)[16:-16, 16:-16].max() <= 1
@@ -161,13 +162,13 @@ def test_nonsense_of_a_network_is_no_picture(picture, answer):
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (64, 64), (65, 130), (2160, 3840)])
 def test_a_grid_covers_the_picture_with_tiles_of_one_size(height, width):
     tiles = grid(height, width, 64)
-    assert tiles.high % 4 == tiles.wide % 4 == 0
-    assert tiles.high <= 64
-    assert tiles.wide <= 64
+    assert tiles.tile_height % 4 == tiles.tile_width % 4 == 0
+    assert tiles.tile_height <= 64
+    assert tiles.tile_width <= 64
     corners = list(tiles.corners())
     assert corners[0] == (0, 0)
-    assert corners[-1][0] < height <= corners[-1][0] + tiles.high
-    assert corners[-1][1] < width <= corners[-1][1] + tiles.wide
+    assert corners[-1][0] < height <= corners[-1][0] + tiles.tile_height
+    assert corners[-1][1] < width <= corners[-1][1] + tiles.tile_width
 
 
 def ramp(height, width):
@@ -199,7 +200,7 @@ def test_span_comes_nearer_to_the_truth_than_lanczos(photo, to_picture, weights_
     truth = np.ascontiguousarray(photo[at[0] : at[0] + 256, at[1] : at[1] + 256])
     small = to_picture(cv2.resize(truth, (128, 128), interpolation=cv2.INTER_AREA))
     wanted = to_picture(truth).y
-    network = enlarger("span", 2, EnhancerOptions(), SessionCache())
+    network = load_network("span", 2, EnhancerOptions(), SessionCache())
     made, plain = TiledUpscaler(network, UpscaleParams(2), Monitor()).upscale(small).y, Lanczos(2).upscale(small).y
     assert np.square(made.astype(float) - wanted).mean() <= np.square(plain.astype(float) - wanted).mean()
     assert structural_similarity(made, wanted) >= structural_similarity(plain, wanted)
@@ -208,8 +209,10 @@ def test_span_comes_nearer_to_the_truth_than_lanczos(photo, to_picture, weights_
 @pytest.mark.parametrize("name", ["span", "realesr-animevideov3"])
 def test_tiles_of_real_networks_leave_no_seams(picture, weights_installed, name):
     weights_installed(name)
-    network = enlarger(name, 2, EnhancerOptions(precision="fp32"), SessionCache())
-    one, other = (TiledUpscaler(replace(network, plain=False), UpscaleParams(2, side), Monitor()) for side in (512, 96))
+    network = load_network(name, 2, EnhancerOptions(precision="fp32"), SessionCache())
+    one, other = (
+        TiledUpscaler(replace(network, psnr_oriented=False), UpscaleParams(2, side), Monitor()) for side in (512, 96)
+    )
     assert far(one.upscale(picture), other.upscale(picture)) < 1
 
 
@@ -217,11 +220,11 @@ def test_tiles_of_real_networks_leave_no_seams(picture, weights_installed, name)
 def weights_installed():
     import os
 
-    from lipsync.enhancers.upscale.ncnn import FILES, find
+    from lipsync.enhancers.upscale.ncnn import NCNN_MODELS, locate
 
     def check(name):
         try:
-            find(FILES[name, 2])
+            locate(NCNN_MODELS[name, 2])
         except ExtraMissing as exc:
             if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
                 pytest.fail(str(exc))

@@ -1,0 +1,56 @@
+"""Locks, atomic writes and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+
+import pytest
+
+from lipsync.errors import Cancelled, OutputUnwritable
+from lipsync.files import file_lock, sha256_of, try_lock, write_atomic
+from lipsync.monitor import Monitor, Progress
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    code = "import sys, os; from pathlib import Path; from lipsync.files import file_lock; "
+    code += "from lipsync.monitor import Monitor; lock = file_lock(Path(sys.argv[1]), Monitor()); lock.__enter__(); "
+    subprocess.run([sys.executable, "-c", code + "os._exit(1)", str(tmp_path / "w.pth")], check=False)
+    assert (tmp_path / ".w.pth.lock").is_file()
+    with file_lock(tmp_path / "w.pth", Monitor()):
+        pass
+
+
+def test_a_held_lock_is_not_acquired_and_waiting_can_be_cancelled(tmp_path):
+    monitor = Monitor()
+    monitor.cancel()
+    with file_lock(tmp_path / "w", Monitor()):
+        with pytest.raises(Cancelled), file_lock(tmp_path / "w", monitor):
+            pass
+        with (tmp_path / ".w.lock").open("ab") as file:
+            assert not try_lock(file)
+    with (tmp_path / ".w.lock").open("ab") as file:
+        assert try_lock(file)
+
+
+def test_a_text_file_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    write_atomic(path, "first")
+    write_atomic(path, "second")
+    assert path.read_text() == "second"
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(OutputUnwritable):
+        write_atomic(path / "below", "a file is not a folder")
+
+
+def test_a_checksum_reports_progress_and_can_be_cancelled(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"x" * 3_000_000)
+    reports: list[Progress] = []
+    assert sha256_of(path) == sha256_of(path, Monitor(reports.append)) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (reports[-1].stage, reports[-1].done, reports[-1].total) == ("check", 3_000_000, 3_000_000)
+    monitor = Monitor()
+    monitor.cancel()
+    with pytest.raises(Cancelled):
+        sha256_of(path, monitor)
