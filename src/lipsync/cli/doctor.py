@@ -80,7 +80,9 @@ def examine() -> Iterator[Finding]:
     for name, entry in UPSCALERS.items():
         if entry.install is not None:
             found = all(is_installed(name, factor) for factor in entry.factors)
-            yield Finding(f"upscaler {name}", found, "for --upscale" if found else f"optional. Run: {entry.install}", needed=False)
+            yield Finding(
+                f"upscaler {name}", found, "for --upscale" if found else f"optional. Run: {entry.install}", needed=False
+            )
 
 
 def _check(name: str, attempt: Callable[[], str], needed: bool = True) -> Finding:
