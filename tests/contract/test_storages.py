@@ -30,7 +30,7 @@ ODD_KEYS = ["plain.mp4", "a/b/c.mp4", "sp ace/ü+&=?#%41.mp4", "片/😀.mp4", "
 
 @dataclass
 class Place:
-    """A storage, what lies in it by key, and how many traces unfinished uploads have left."""
+    """A storage, its content by key, and the number of traces that unfinished uploads left."""
 
     storage: Storage
     found: Callable[[], dict[str, bytes]]

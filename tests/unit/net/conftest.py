@@ -52,6 +52,8 @@ def serve(tls: ssl.SSLContext | None = None) -> Iterator[Web]:
             web.replies[self.path.partition("?")[0]](self)
             self.close_connection = True
 
+        do_POST = do_GET  # noqa: N815
+
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 

@@ -1,4 +1,4 @@
-"""A bucket on moto's server, and a server that answers as it is told."""
+"""A bucket on a moto server, and a server with scripted replies."""
 
 from __future__ import annotations
 
