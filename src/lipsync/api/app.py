@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from lipsync.api.auth import check_keys
 from lipsync.api.body_limit import BodyLimitMiddleware
 from lipsync.api.errors import add_handlers, add_schemas
 from lipsync.api.metrics import MetricsMiddleware
+from lipsync.api.reference import render
 from lipsync.api.routes import docs, events, files, health, legacy, options, tasks, tus, uploads, webhooks
 from lipsync.api.state import Services, open_state
 
@@ -39,12 +41,17 @@ def operation_id(route: APIRoute) -> str:
 
 
 class Application(FastAPI):
-    """FastAPI with problem documents in its OpenAPI document."""
+    """FastAPI with problem documents in its OpenAPI document, and a reference page."""
 
     def openapi(self) -> dict[str, Any]:
         schema = super().openapi()
         add_schemas(schema)
         return schema
+
+    @cached_property
+    def reference(self) -> str:
+        """The reference page as HTML."""
+        return render(self.openapi(), self.state.lipsync.settings.address)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lipsync import errors as tree
+from lipsync.tasks.events import Event
 
 MEDIA_TYPE = "application/problem+json"
 SERVER_ERROR = 500
@@ -230,7 +231,7 @@ def on_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, tree.LipsyncError)
     status, detail = STATUS[type(exc)], str(exc)
     if status >= SERVER_ERROR:
-        fields = {"event": "request_failed", "code": exc.code, "method": request.method, "path": request.url.path}
+        fields = {"event": Event.REQUEST_FAILED.value, "code": exc.code}
         logger.error("%s %s failed: %s", request.method, request.url.path, exc, extra=fields)
         detail = exc.title
     headers = {"Retry-After": RETRY_AFTER} if exc.retryable and status >= SERVER_ERROR else {}

@@ -14,6 +14,8 @@ FIELDS = ("event", "task", "code", "attempt", "seconds")
 class Event(StrEnum):
     """Stable name of a log record about a task."""
 
+    TASK_CREATED = "task.created"
+    TASK_UNANNOUNCED = "task.unannounced"
     TASK_STARTED = "task.started"
     TASK_COMPLETED = "task.completed"
     TASK_RETRIED = "task.retried"
@@ -27,10 +29,13 @@ class Event(StrEnum):
     WEBHOOK_DELIVERED = "webhook.delivered"
     WEBHOOK_RETRIED = "webhook.retried"
     WEBHOOK_FAILED = "webhook.failed"
+    REQUEST_FAILED = "request.failed"
 
 
 EVENTS: Mapping[Event, str] = MappingProxyType(
     {
+        Event.TASK_CREATED: "The API queued a new task.",
+        Event.TASK_UNANNOUNCED: "The API could not reach the broker; recovery will announce the task.",
         Event.TASK_STARTED: "A worker began an attempt.",
         Event.TASK_COMPLETED: "All results are published; `code` is set if the enhancement failed.",
         Event.TASK_RETRIED: "The attempt failed and the task is queued for another one.",
@@ -44,6 +49,7 @@ EVENTS: Mapping[Event, str] = MappingProxyType(
         Event.WEBHOOK_DELIVERED: "The receiver accepted a webhook call.",
         Event.WEBHOOK_RETRIED: "A webhook call failed and will be made again.",
         Event.WEBHOOK_FAILED: "A webhook call failed for good.",
+        Event.REQUEST_FAILED: "The API answered a request with a server error.",
     }
 )
 

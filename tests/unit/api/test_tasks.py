@@ -35,7 +35,8 @@ def test_a_task_whose_announcement_failed_is_announced_by_the_reaper(service, ca
     service.notifier.broken = True
     task = service.create_task(service.key())
     assert service.store.reap(service.clock()) == [task["id"]]
-    assert "could not announce" in caplog.text
+    (record,) = [record for record in caplog.records if "could not announce" in record.message]
+    assert (record.event, record.task, record.code) == ("task.unannounced", task["id"], "storage_failed")
 
 
 def test_the_same_idempotency_key_makes_one_task(service):

@@ -55,7 +55,7 @@ def constraints(schema: Schema) -> Iterator[str]:
         yield f"greater than {value['exclusiveMinimum']:g}"
     if value.get("uniqueItems"):
         yield "no duplicates"
-    if schema.get("default") is not None:
+    if schema.get("default") is not None and "const" not in schema:
         yield f"default {code(_json(schema['default']))}"
 
 
@@ -87,7 +87,7 @@ def fields_table(name: str, schema: Schema) -> str:
     required = set(schema.get("required", ()))
     rows = [
         (
-            code(field) + ("" if field in required else ' <span class="note">optional</span>'),
+            code(field) + ("" if field in required or "const" in part else ' <span class="note">optional</span>'),
             type_of(part),
             description(part),
         )
@@ -104,7 +104,7 @@ def values_list(schema: Schema) -> str:
 def example(schema: Schema, schemas: Mapping[str, Schema]) -> Any:
     """Return an example value: the schema's own, or one built from the examples of its required fields."""
     if schema.get("examples"):
-        return schema["examples"][0]
+        return _in_order(schema["examples"][0], schema.get("properties", {}))
     name = name_of(schema)
     if name is not None:
         return example(schemas[name], schemas)
@@ -115,6 +115,11 @@ def example(schema: Schema, schemas: Mapping[str, Schema]) -> Any:
     if "properties" in schema:
         return {field: example(schema["properties"][field], schemas) for field in schema.get("required", ())}
     return _first(schema.get("enum", ())) or PLACEHOLDERS.get(str(schema.get("type")))
+
+
+def _in_order(value: Any, fields: Mapping[str, Schema]) -> Any:
+    """Sort an object's fields as in its schema; pydantic sorts those of examples by name."""
+    return {field: value[field] for field in fields if field in value} if isinstance(value, dict) else value
 
 
 def _first(values: Sequence[Any]) -> Any:

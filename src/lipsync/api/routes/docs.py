@@ -7,9 +7,6 @@ from importlib.resources import files
 from fastapi import APIRouter, Response
 from starlette.requests import Request
 
-from lipsync.api.reference import render
-from lipsync.api.state import StateDep
-
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
@@ -21,9 +18,8 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.api_route("/docs", methods=["GET", "HEAD"])
-def show_reference(request: Request, state: StateDep) -> Response:
-    page = render(request.app.openapi(), state.settings.address)
-    return Response(page, headers=HEADERS | {"Cache-Control": "no-cache"}, media_type="text/html")
+def show_reference(request: Request) -> Response:
+    return Response(request.app.reference, headers=HEADERS | {"Cache-Control": "no-cache"}, media_type="text/html")
 
 
 @router.api_route("/docs/reference.css", methods=["GET", "HEAD"])

@@ -18,10 +18,10 @@ from lipsync.api.state import AppState, StateDep
 from lipsync.errors import LipsyncError, TaskMissing, TransitionForbidden
 from lipsync.pipeline.job import FINAL_VARIANT, PLAIN_VARIANT
 from lipsync.tasks.commands import Admit
+from lipsync.tasks.events import Event, TaskLog
 from lipsync.tasks.task import FINAL, NewTask, Status, Task
 
 ADMISSION_RETRY_AFTER = 30  # seconds
-logger = logging.getLogger("lipsync.api")
 router = APIRouter(tags=["tasks"])
 
 
@@ -90,13 +90,14 @@ def admission_check(key_id: str | None, state: AppState, caller: Caller) -> Admi
 
 
 def announce(task: Task, state: AppState) -> None:
-    """Notify the workers of a queued task. If that fails, the reaper announces it later."""
+    """Notify the workers of a queued task. If that fails, recovery announces it later."""
     try:
         state.services.announce(task.id)
         state.store.mark_announced(task.id, state.now())
     except (LipsyncError, OSError) as exc:
-        fields = {"event": "announce_failed", "task": task.id, "code": getattr(exc, "code", "os_error")}
-        logger.warning("could not announce task %s; the reaper will: %s", task.id, exc, extra=fields)
+        code = exc.code if isinstance(exc, LipsyncError) else None
+        log = TaskLog("lipsync.api", task.id)
+        log.event(Event.TASK_UNANNOUNCED, logging.WARNING, "could not announce it to the workers: %s", exc, code=code)
 
 
 def submit(new: NewTask, state: AppState, caller: Caller, idempotency_key: str | None = None) -> tuple[Task, bool]:
@@ -114,8 +115,7 @@ def submit(new: NewTask, state: AppState, caller: Caller, idempotency_key: str |
     )
     if task.created_at != now:
         return task, False
-    fields = {"event": "task_created", "task": task.id, "engines": list(task.engines)}
-    logger.info("created task %s", task.id, extra=fields)
+    TaskLog("lipsync.api", task.id).event(Event.TASK_CREATED, logging.INFO, "queued for %s", ", ".join(task.engines))
     announce(task, state)
     return task, True
 
