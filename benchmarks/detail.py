@@ -38,6 +38,7 @@ from lipsync.enhancers.base import EditedFrame
 from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.faces.geometry import LIPS, MESH
 from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import follow
 from lipsync.frames.planes import writable_copy
@@ -145,7 +146,7 @@ def timed(
     edits: list[EditedFrame], landmarker: Landmarker, footage: Footage, strength: float
 ) -> tuple[list[Frame], float]:
     began = time.monotonic()
-    done = [edit.after for edit in DetailTransfer(landmarker, strength).enhance(edits, footage.track)]
+    done = [edit.after for edit in DetailTransfer(landmarker, strength).enhance(edits, SmoothedFaces(footage.track))]
     return done, len(done) / (time.monotonic() - began)
 
 

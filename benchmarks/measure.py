@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from lipsync.engines import WITH_ORIGINAL, WITH_WEIGHTS
+from lipsync.engines import ENGINES
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ def lipsync(video: Path, audio: Path, output: Path, *more: str) -> list[str]:
 
 def engine_options(engine: str, folder: Path) -> list[str]:
     """Options that select an engine, with random weights in ``folder`` if it needs any: they take the same time."""
-    if engine not in WITH_WEIGHTS:
+    if not ENGINES[engine].needs_weights:
         return ["--engine", engine]
-    weights = engine if engine in WITH_ORIGINAL else WITH_ORIGINAL[0]
+    weights = engine if ENGINES[engine].has_original else "wav2lip"
     command = [sys.executable, str(Path(__file__).with_name("import_checkpoint.py")), "--into", str(folder), weights]
     subprocess.run(command, check=True)
     return ["--engine", engine, "--models-dir", str(folder)]

@@ -9,10 +9,11 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from lipsync.engines import ENGINES, WITH_ORIGINAL
+from lipsync.engines import ENGINES
 from lipsync.engines.base import EngineOptions, Scene
 from lipsync.engines.passthrough import Passthrough
 from lipsync.engines.wav2lip.original import OriginalWav2Lip
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.frames.order import ping_pong_index
 from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
@@ -23,13 +24,15 @@ from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_faces
 from lipsync.types import Frame
 
+WITH_ORIGINAL = tuple(name for name, info in ENGINES.items() if info.has_original)
+
 
 @pytest.fixture(scope="module")
 def open_engine(models_dir):
     """A function that opens an engine by name, in its default or in the original mode."""
 
     def open_by_name(name: str, original: bool = False):
-        return ENGINES[name](
+        return ENGINES[name].open(
             EngineOptions(models_dir=models_dir, original=original, batch_size=8), SessionCache(), Monitor()
         )
 
@@ -59,7 +62,7 @@ def speech(voice):
 def results(observed, speech):
     engine, clip, track = observed
     frames = 47 if isinstance(engine, OriginalWav2Lip) else 50  # the original leaves out the end
-    scene = Scene(track, speech, clip.video.rate, frames)
+    scene = Scene(SmoothedFaces(track), speech, clip.video.rate, frames)
     inputs = list(ping_pong(clip, frames, len(track)))
     before = [samples(frame) for frame in inputs]
     with closing(engine.synthesise(iter(inputs), scene)) as outputs:
@@ -124,7 +127,7 @@ def test_observing_changes_no_frame(mode, speaker, open_engine, landmarker):
 
 def test_synthesis_can_be_closed_at_any_time(observed, speech):
     engine, clip, track = observed
-    scene = Scene(track, speech, Fraction(25), 50)
+    scene = Scene(SmoothedFaces(track), speech, Fraction(25), 50)
     frames = engine.synthesise(ping_pong(clip, 50, len(track)), scene)
     next(frames)
     frames.close()

@@ -14,6 +14,7 @@ from lipsync.enhancers import RESTORERS, UPSCALE_FACTORS, UPSCALERS, best_upscal
 from lipsync.enhancers.base import EditedFrame, EnhancerContext, EnhancerOptions
 from lipsync.enhancers.upscale.ncnn import NCNN_MODELS, is_installed
 from lipsync.errors import ModelMissing, OptionInvalid
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import TrackBuilder
 from lipsync.frames.planes import writable_copy
 from lipsync.models.devices import DEVICES, PRECISIONS
@@ -131,7 +132,7 @@ def values(picture):
 
 def test_frames_come_in_order_and_those_without_edits_or_face_stay_bit_for_bit(restorer, shown):
     pictures, track = shown
-    with closing(restorer.enhance(edits(pictures), track)) as done:
+    with closing(restorer.enhance(edits(pictures), SmoothedFaces(track))) as done:
         frames = list(done)
     assert [frame.after.index for frame in frames] == list(range(FRAMES))
     for k, (frame, given) in enumerate(zip(frames, edits(pictures), strict=True)):
@@ -143,7 +144,7 @@ def test_frames_come_in_order_and_those_without_edits_or_face_stay_bit_for_bit(r
 def test_only_what_was_edited_is_restored_in_its_own_depth(restorer, shown, depth):
     pictures, track = shown
     pictures = [picture if depth == 8 else deep(picture) for picture in pictures]
-    with closing(restorer.enhance(edits(pictures), track)) as done:
+    with closing(restorer.enhance(edits(pictures), SmoothedFaces(track))) as done:
         frame, given = next(done), next(edits(pictures))
     changed = frame.after.y != given.after.y
     assert changed[135:165, 145:185].any()
@@ -160,22 +161,23 @@ def test_no_strength_changes_nothing(name, sessions, find, shown):
     pictures, track = shown
     options = replace(ON_PROCESSOR, strength=0.0)
     enhancer = RESTORERS[name].open(EnhancerContext(options, sessions, Monitor(), find))
-    with closing(enhancer.enhance(edits(pictures), track)) as done:
+    with closing(enhancer.enhance(edits(pictures), SmoothedFaces(track))) as done:
         for frame, given in zip(done, edits(pictures), strict=True):
             assert (values(frame.after) == values(given.after)).all()
 
 
 def test_the_same_frames_are_restored_the_same_way(restorer, shown):
     pictures, track = shown
+    faces = SmoothedFaces(track)
     for one, other in zip(
-        restorer.enhance(edits(pictures), track), restorer.enhance(edits(pictures), track), strict=True
+        restorer.enhance(edits(pictures), faces), restorer.enhance(edits(pictures), faces), strict=True
     ):
         assert (values(one.after) == values(other.after)).all()
 
 
 def test_restoring_can_be_left_at_any_time(restorer, shown):
     pictures, track = shown
-    frames = restorer.enhance(edits(pictures), track)
+    frames = restorer.enhance(edits(pictures), SmoothedFaces(track))
     next(frames)
     frames.close()
     assert next(frames, None) is None

@@ -23,6 +23,7 @@ import pytest
 
 from lipsync.engines import ENGINES
 from lipsync.engines.base import EngineOptions, Scene
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
 from lipsync.media.reader import ping_pong
@@ -99,10 +100,10 @@ def source(nodding: Path) -> np.ndarray:
 
 def rendered(engine_name: str, original: bool, video: Path, audio: SpeechAudio, models: Path) -> list[Frame]:
     options = EngineOptions(models_dir=models, original=original, batch_size=8, precision="fp32", device="cpu")
-    engine = ENGINES[engine_name](options, SessionCache(), Monitor())
+    engine = ENGINES[engine_name].open(options, SessionCache(), Monitor())
     clip = probe(video)
     with track_faces(clip, FRAMES, "largest", [engine], SessionCache(), Monitor()) as track:
-        scene = Scene(track, audio, Fraction(25), OUTPUT_FRAMES)
+        scene = Scene(SmoothedFaces(track), audio, Fraction(25), OUTPUT_FRAMES)
         with closing(engine.synthesise(ping_pong(clip, OUTPUT_FRAMES, FRAMES), scene)) as frames:
             return [output.frame for output in frames]
 

@@ -14,6 +14,7 @@ from lipsync.__main__ import main
 from lipsync.enhancers import RESTORERS, UPSCALERS
 from lipsync.enhancers.base import EditedFrame, EnhancerContext, EnhancerOptions
 from lipsync.errors import InferenceFailed
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import TrackBuilder
 from lipsync.frames.planes import writable_copy
 from lipsync.models.session_cache import SessionCache
@@ -131,7 +132,7 @@ def test_an_imported_restorer_restores_what_was_edited(
     for fidelity in (0.25, 1.0):
         given = EditedFrame(writable_copy(edit.after), edit.before, True)
         enhancer = RESTORERS[name].open(context(find, device=device, fidelity=fidelity))
-        with closing(enhancer.enhance(iter([given]), track)) as done:
+        with closing(enhancer.enhance(iter([given]), SmoothedFaces(track))) as done:
             (frame,) = done
         assert enhancer.run_info.device == device
         changes[fidelity] = np.abs(frame.after.y.astype(int) - edit.after.y)[135:165, 145:185].mean()

@@ -50,7 +50,7 @@ def test_the_json_tells_everything(sync, tmp_path):
     assert report["output"] == str(tmp_path / "out.mp4")
     assert (report["frames"], report["faces"], report["edited"], report["rate"]) == (50, 50, 50, "25")
     assert (report["width"], report["height"], report["duration"], report["padding"]) == (320, 240, 2.0, [0, 0])
-    assert set(report["seconds"]) == {"listen", "track", "render", "total"}
+    assert set(report["seconds"]) == {"analyse", "track", "render", "total"}
     assert report["peak_memory"] > 50 << 20
     assert (report["engine"], report["version"], report["warnings"]) == ("rewrite", lipsync.__version__, [])
     assert report["enhanced"] is None
@@ -125,7 +125,7 @@ def test_the_library_reports_progress(tmp_path, speaker, voice):
     reports: list[lipsync.Progress] = []
     result = lipsync.sync(speaker, voice, tmp_path / "out.mp4", on_progress=reports.append)
     assert (result.frames, result.faces) == (50, 50)
-    assert {r.stage for r in reports} == {"listen", "track", "render"}
+    assert {r.stage for r in reports} == {"analyse", "track", "render"}
     assert max(r.done for r in reports if r.stage == "render") == 50
 
 

@@ -94,7 +94,7 @@ def test_both_models_in_one_task(sync, tmp_path):
     assert red(first[13])
     assert red(second[13])
     assert not red(third[13])
-    assert set(report["seconds"]) == {"listen", "track", "render", "total"}
+    assert set(report["seconds"]) == {"analyse", "track", "render", "total"}
 
 
 def test_an_old_result_of_one_of_them_is_kept_without_overwrite(call, tmp_path, speaker, voice):

@@ -13,7 +13,7 @@ REDRAW_INTERVAL = 0.1  # seconds, on a terminal
 LINE_INTERVAL = 10.0  # seconds, elsewhere
 BAR_CHARS = 24
 STAGES = {
-    "listen": "analysing audio",
+    "analyse": "analysing audio",
     "track": "tracking faces",
     "render": "rendering",
     "enhance": "enhancing",
@@ -66,7 +66,7 @@ class Display:
 def describe(progress: Progress) -> str:
     """Format one line: stage, bar, amount, rate and time left."""
     name = STAGES.get(progress.stage, progress.stage)
-    if progress.stage == "listen":
+    if progress.stage == "analyse":
         return name
     total = progress.total or 0
     filled = min(BAR_CHARS, BAR_CHARS * progress.done // total) if total else 0

@@ -1,4 +1,4 @@
-"""What every engine is: something that studies the footage once and then gives each frame a new mouth."""
+"""The engine port: an engine observes the whole video once, then gives each output frame a new mouth."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track
 from lipsync.models.session import RunInfo
 from lipsync.speech.audio import SpeechAudio
@@ -16,15 +17,15 @@ from lipsync.types import Face, Frame, Sides
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What may be asked of an engine; each takes what concerns it.
+    """Options of all engines; each engine reads those that apply to it.
 
-    ``device``, ``precision``: see ``models.devices.choose_runtime``. ``batch_size``: the most frames that a network
-    computes at once; None: what suits the device. ``original``: step by step as the original did it. ``checkpoint``:
-    the weights, a file or a name in the store; None: those of the engine's own name. ``models_dir``: the store's
-    folder; None: the usual one.
+    ``device``, ``precision``: see ``models.devices.choose_runtime``. ``batch_size``: maximum number of frames per
+    inference; None: the default of the device. ``original``: reproduce the published inference step by step.
+    ``checkpoint``: a file of weights, or their name in the store; None: the engine's own name. ``models_dir``: folder
+    of the store; None: the default folder.
 
-    ``pads`` (top, bottom, left, right): pixels added to the face's box; None: the engine's own. ``box`` (top, bottom,
-    left, right): where the face is throughout, in place of looking for it. ``smooth``: boxes are averaged over time.
+    ``pads``: pixels added to each side of the face box; None: the engine's default. ``box``: a fixed face box, used
+    instead of face detection. ``smooth``: average face boxes over time.
     """
 
     device: str = "auto"
@@ -40,40 +41,65 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What an engine works from: where the followed face is, what is said, and how many frames come out.
+    """The input of a synthesis, shared by all engines of a job.
 
-    ``av_offset``: seconds by which the mouth is to be later than the sound.
+    ``rate``: frames/s. ``frame_count``: number of output frames. ``av_offset``: delay of the mouth against the audio in
+    seconds.
     """
 
-    track: Track
-    voice: SpeechAudio
+    faces: SmoothedFaces
+    speech: SpeechAudio
     rate: Fraction
-    frames: int
+    frame_count: int
     av_offset: Fraction = Fraction(0)
+
+    @property
+    def track(self) -> Track:
+        return self.faces.track
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A finished frame; ``edited`` is False where the footage passed through untouched."""
+    """An output frame of an engine; ``edited`` is False if it is an unchanged frame of the video."""
 
     frame: Frame
     edited: bool
 
 
-class Engine(Protocol):
-    """One job's engine: ``observe`` sees all footage in order, then ``synthesise`` runs once.
+@dataclass(frozen=True, slots=True)
+class FrameRules:
+    """How the pipeline prepares an engine's frames and treats its output.
 
-    ``needs_faces``: whether a face must be followed; if not, every face that it is shown is None.
+    ``loops``: a video that ends before the audio restarts, instead of playing backwards (ping-pong). ``nearest``: see
+    ``FrameTransform``. ``transforms_photos``: photos are downscaled, rotated and cropped as videos are.
+    ``transfers_detail``: mouths are softer than the video and take its texture.
+    """
+
+    loops: bool = False
+    nearest: bool = False
+    transforms_photos: bool = True
+    transfers_detail: bool = False
+
+
+class Engine(Protocol):
+    """An engine for one job: ``observe`` receives all source frames in order, then ``synthesise`` runs once.
+
+    ``needs_faces``: whether a face must be tracked; if not, ``observe`` receives None for each face.
     """
 
     needs_faces: bool
+    frame_rules: FrameRules = FrameRules()
 
     @property
     def run_info(self) -> RunInfo | None:
-        """How it computed, so far; None if there is nothing to compute."""
+        """How the frames so far were computed; None if the engine runs no model."""
 
-    def observe(self, picture: Frame, face: Face | None) -> None:
-        """Look at one frame of the footage during the first pass; it must not be changed."""
+    def frame_count(self, speech: SpeechAudio, rate: Fraction) -> int:
+        """Return the number of output frames for the audio at ``rate`` frames/s: its duration, rounded to frames."""
+        return max(1, round(speech.stats.duration * rate))
 
-    def synthesise(self, pictures: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
-        """Turn ``scene.frames`` pictures of the footage, in the order of the output, into the output's."""
+    def observe(self, frame: Frame, face: Face | None) -> None:
+        """Study a source frame during the first pass, without changing it."""
+
+    def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
+        """Yield ``scene.frame_count`` output frames, one for each of ``frames``, which are in output order."""

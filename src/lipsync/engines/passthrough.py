@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from lipsync.engines.base import Rendered, Scene
+from lipsync.engines.base import Engine, Rendered, Scene
 from lipsync.models.session import RunInfo
 from lipsync.types import Face, Frame
 
 
-class Passthrough:
+class Passthrough(Engine):
     """Yields every frame unchanged; see ``engines.base.Engine``."""
 
     needs_faces = False

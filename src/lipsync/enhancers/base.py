@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lipsync.faces.track import Track
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.models.session import RunInfo
 from lipsync.types import Frame
 
@@ -70,7 +70,7 @@ class FaceEnhancer(Protocol):
     def run_info(self) -> RunInfo | None:
         """How the model has been run so far; None without a model."""
 
-    def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
+    def enhance(self, frames: Iterable[EditedFrame], faces: SmoothedFaces) -> Generator[EditedFrame, None, None]:
         """Yield the frames in order, with ``after`` changed in place; frames without edits are not changed.
 
         ``frames`` are consumed lazily, a few ahead at most. Raises InferenceFailed, OutOfMemory.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,15 +41,19 @@ class _Run:
 
 
 class SmoothedFaces:
-    """The faces of a track, computed in runs of frames; the most recently used runs are cached."""
+    """The faces of a track, computed in runs of frames; the most recently used runs are cached.
+
+    One object serves all consumers of a job, from any thread.
+    """
 
     def __init__(self, track: Track) -> None:
-        self._track, self._canonical = track, canonical_face()
+        self.track, self._canonical = track, canonical_face()
         self._runs: OrderedDict[int, _Run] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def length(self) -> int:
-        return len(self._track)
+        return len(self.track)
 
     def at(self, index: int) -> FrameFace | None:
         """Return the face in source frame ``index``, or None if it is out of view."""
@@ -64,28 +69,29 @@ class SmoothedFaces:
 
     def _run(self, index: int) -> _Run:
         number = index // RUN_FRAMES
-        if number not in self._runs:
-            self._runs[number] = self._load(number * RUN_FRAMES)
-            if len(self._runs) > CACHE_RUNS:
-                self._runs.popitem(last=False)
-        self._runs.move_to_end(number)
-        return self._runs[number]
+        with self._lock:
+            if number not in self._runs:
+                self._runs[number] = self._load(number * RUN_FRAMES)
+                if len(self._runs) > CACHE_RUNS:
+                    self._runs.popitem(last=False)
+            self._runs.move_to_end(number)
+            return self._runs[number]
 
     def _load(self, start: int) -> _Run:
-        stop = min(start + RUN_FRAMES, len(self._track))
-        points = self._track.landmarks(start, stop)[:, :MESH]
+        stop = min(start + RUN_FRAMES, len(self.track))
+        points = self.track.landmarks(start, stop)[:, :MESH]
         pose = fit_pose(points, self._canonical)
-        present = self._track.present[start:stop]
+        present = self.track.present[start:stop]
         return _Run(points, pose.to_face(points), pose, present, self._strengths(start, stop))
 
     def _strengths(self, start: int, stop: int) -> Float32:
         """Fade towards frames of the same shot without the face; a cut needs no fade."""
-        low, high = max(start - FADE_FRAMES, 0), min(stop + FADE_FRAMES, len(self._track))
-        absent = np.flatnonzero(~self._track.present[low:high]) + low
+        low, high = max(start - FADE_FRAMES, 0), min(stop + FADE_FRAMES, len(self.track))
+        absent = np.flatnonzero(~self.track.present[low:high]) + low
         if not len(absent):
             return np.ones(stop - start, np.float32)
         frames = np.arange(start, stop)
         distance = np.abs(frames[:, None] - absent[None])
-        same_shot = self._track.shot_numbers(frames)[:, None] == self._track.shot_numbers(absent)[None]
+        same_shot = self.track.shot_numbers(frames)[:, None] == self.track.shot_numbers(absent)[None]
         nearest = np.where(same_shot, distance, FADE_FRAMES + 1).min(1)
         return np.asarray(np.clip(nearest / (FADE_FRAMES + 1), 0, 1), np.float32)

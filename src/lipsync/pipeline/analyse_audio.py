@@ -1,4 +1,4 @@
-"""The sound, listened to once for all engines."""
+"""Decode and check the audio once, for all engines."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lipsync.types import Clip
 
 
 @contextmanager
-def analyse_audio(sound: Clip, job: Job, monitor: Monitor) -> Iterator[SpeechAudio]:
-    """The sound as engines hear it. Raises what ``media.audio.listen`` raises, and Cancelled."""
+def analyse_audio(audio: Clip, job: Job, monitor: Monitor) -> Iterator[SpeechAudio]:
+    """Yield the audio as 16 kHz mono. Raises what ``media.audio_reader.decode_speech`` raises, and Cancelled."""
     began = time.monotonic()
-    with decode_speech(sound, allow_clipped=job.allow_clipped) as voice:
+    with decode_speech(audio, allow_clipped=job.allow_clipped) as speech:
         monitor.check()
-        monitor.report(Progress("listen", 1, 1, time.monotonic() - began))
-        yield voice
+        monitor.report(Progress("analyse", 1, 1, time.monotonic() - began))
+        yield speech

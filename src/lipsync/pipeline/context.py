@@ -1,4 +1,4 @@
-"""What the frames of a result are made from, to be gone through once or more."""
+"""What the stages hand to each other: the render context, and the outcome of the lip-sync."""
 
 from __future__ import annotations
 
@@ -8,49 +8,91 @@ from fractions import Fraction
 from pathlib import Path
 
 from lipsync.engines.base import Scene
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track
 from lipsync.frames.rgb import BT601, HD_LINES, UNSPECIFIED
 from lipsync.media.writer import Written, write
-from lipsync.pipeline.job import Job
+from lipsync.models.session import RunInfo
+from lipsync.pipeline.job import EngineResult, Enhanced, Job
 from lipsync.pipeline.plan import Plan
+from lipsync.pipeline.synthesise import EngineChain
 from lipsync.speech.audio import SpeechAudio
 from lipsync.types import Clip, Frame, VideoClip
 
 
 @dataclass(frozen=True, slots=True)
 class RenderContext:
-    """A job with all that was found out about its inputs."""
+    """One attempt at a job: the job at the resolution of the attempt, its inputs, and their analysis.
+
+    ``video``: with the job's frame transform.
+    """
 
     job: Job
-    footage: VideoClip
-    sound: Clip
-    voice: SpeechAudio
-    track: Track
+    video: VideoClip
+    audio: Clip
+    speech: SpeechAudio
+    faces: SmoothedFaces
     plan: Plan
 
     @property
     def rate(self) -> Fraction:
-        return self.footage.video.rate
+        return self.video.video.rate
+
+    @property
+    def track(self) -> Track:
+        return self.faces.track
 
     @property
     def scene(self) -> Scene:
-        """What the engines work from."""
-        return Scene(self.track, self.voice, self.rate, self.plan.frames, self.job.av_offset)
+        """The input of the engines."""
+        return Scene(self.faces, self.speech, self.rate, self.plan.frame_count, self.job.av_offset)
 
-    def pictures(self) -> Generator[Frame, None, None]:
-        """The footage's pictures, in the order of the output, new with each call."""
-        return self.plan.pictures(self.footage, len(self.track))
+    @property
+    def face_count(self) -> int:
+        """The number of output frames in which the followed face was seen or interpolated."""
+        present, length = self.track.present, len(self.track)
+        return sum(bool(present[self.plan.source_index(i, length)]) for i in range(self.plan.frame_count))
 
-    def write(self, rows: Iterable[Sequence[Frame]], outputs: Sequence[Path], factor: int = 1) -> list[Written]:
-        """Encode one file of each column of rows, of pictures that are ``factor`` times as large as the footage's.
+    def frames(self) -> Generator[Frame, None, None]:
+        """Read the source frames in the order of the output; each call reads them again."""
+        return self.plan.frames(self.video, len(self.track))
 
-        Raises what ``media.writer.write`` does.
+    def write(self, frame_sets: Iterable[Sequence[Frame]], outputs: Sequence[Path], factor: int = 1) -> list[Written]:
+        """Encode frames that are ``factor`` times as large as the video's, one of each set for each output.
+
+        Raises what ``media.writer.write`` raises.
         """
-        video = self.footage.video
+        video = self.video.video
         colour = video.colour
         if factor > 1 and colour.matrix == UNSPECIFIED and video.height < HD_LINES:
-            colour = replace(colour, matrix=BT601)  # a larger picture would be taken to have other colours
-        size = (video.width * factor, video.height * factor)
-        larger = replace(self.footage, video=replace(video, width=size[0], height=size[1], colour=colour))
-        frames, encoding = self.plan.frames, self.job.encoding
-        return write(rows, outputs, video=larger, audio=self.sound, frame_count=frames, encoding=encoding)
+            colour = replace(colour, matrix=BT601)  # players assume another matrix for larger untagged video
+        enlarged = replace(video, width=video.width * factor, height=video.height * factor, colour=colour)
+        return write(
+            frame_sets,
+            outputs,
+            video=replace(self.video, video=enlarged),
+            audio=self.audio,
+            frame_count=self.plan.frame_count,
+            encoding=self.job.encoding,
+        )
+
+    def result_of(
+        self, file: Written, engine: str, edited: int, run_info: RunInfo | None, variant: str
+    ) -> EngineResult:
+        """Describe a written file."""
+        size = file.width, file.height, file.padding
+        return EngineResult(engine, file.path, edited, run_info, variant, *size, self.speech.stats.duration)
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """The outcome of a job's stages so far.
+
+    ``chains``: one for each engine. ``outputs``: the files, the final one of each engine first. ``enhanced``: None
+    until the enhancement has run.
+    """
+
+    context: RenderContext
+    chains: Sequence[EngineChain]
+    outputs: tuple[EngineResult, ...]
+    enhanced: Enhanced | None = None

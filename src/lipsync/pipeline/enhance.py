@@ -1,4 +1,4 @@
-"""The step after the lip-sync: sharper faces, larger pictures. It may fail, and then the lip-sync stands as it is."""
+"""Enhance the lip-sync: restore faces, enlarge frames. A failure leaves the lip-sync as it is."""
 
 from __future__ import annotations
 
@@ -29,46 +29,46 @@ T = TypeVar("T")
 
 
 class EnhanceDeadline(Monitor):
-    """The job's monitor, and the end of the time for enhancing all results, which begins with the first frame."""
+    """The job's monitor with a time limit for enhancing all results, which starts with the first frame."""
 
     def __init__(self, monitor: Monitor, seconds: float | None) -> None:
         super().__init__(monitor.report)
-        self._whole, self._limit, self._began = monitor, seconds, 0.0
+        self._monitor, self._limit, self._began = monitor, seconds, 0.0
 
     @property
     def cancelled(self) -> bool:
-        return self._whole.cancelled
+        return self._monitor.cancelled
 
     def check(self) -> None:
-        """Raises TimedOut, too."""
-        self._whole.check()
+        """Raise Cancelled or TimedOut if the job is to stop."""
+        self._monitor.check()
         if self._limit is not None and self._began and time.monotonic() - self._began > self._limit:
             raise TimedOut(f"enhancing took longer than {self._limit:.0f} s")
 
-    def watched(self, items: Iterable[T], frames: int, part: Position) -> Iterator[T]:
-        """The ``frames`` items of one result, each reported as one of those of all results."""
+    def watched(self, frames: Iterable[T], frame_count: int, position: Position) -> Iterator[T]:
+        """Pass on the frames of one result and report their progress as a part of all results."""
         self._began = self._began or time.monotonic()
-        for done, item in enumerate(items, part.place * frames + 1):
+        for done, frame in enumerate(frames, position.number * frame_count + 1):
             self.check()
-            yield item
-            self.report(Progress("enhance", done, part.count * frames, time.monotonic() - self._began))
+            yield frame
+            self.report(Progress("enhance", done, position.count * frame_count, time.monotonic() - self._began))
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Which of all results is at hand."""
+    """The place of a result among all results; ``number`` counts from 0."""
 
-    place: int
+    number: int
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Enhancers:
-    """What a job is enhanced with, ready to run.
+    """The enhancers of a job, ready to run.
 
-    ``names``: what each is called, of the enhancer of the ``face`` and of the whole ``picture``;
-    ``missing``: why it cannot be, and then it is not; ``note``: that there is better, for a person;
-    ``weights``: names and SHA-256 of those that came from the store.
+    ``names``: those of the enhancer of the ``face`` and of the whole ``picture``. ``missing``: the reason why the
+    results will not be enhanced. ``note``: a hint at a better enhancer. ``weights``: SHA-256 of weights from the store,
+    by name.
     """
 
     face: FaceEnhancer | None = None
@@ -81,58 +81,59 @@ class Enhancers:
 
     @property
     def run_info(self) -> dict[str, RunInfo]:
-        """How each of them computed."""
-        told = {"face": self.face, "picture": self.upscaler}
-        found = {part: it.run_info for part, it in told.items() if it is not None}
-        return {part: replace(how, weights=self._networks(part, how)) for part, how in found.items() if how}
+        """How each target was computed."""
+        enhancers = {"face": self.face, "picture": self.upscaler}
+        infos = {target: enhancer.run_info for target, enhancer in enhancers.items() if enhancer is not None}
+        return {target: self._with_weights(target, info) for target, info in infos.items() if info is not None}
 
-    def _networks(self, part: str, how: RunInfo) -> tuple[tuple[str, str], ...]:
-        name = self.names[part]
-        return (*how.weights, (name, self.weights[name])) if name in self.weights else how.weights
+    def _with_weights(self, target: str, info: RunInfo) -> RunInfo:
+        name = self.names[target]
+        return replace(info, weights=(*info.weights, (name, self.weights[name]))) if name in self.weights else info
 
 
-def load_enhancers(enhancement: Enhancement, sessions: SessionCache, monitor: Monitor) -> Enhancers:
-    """The enhancers that are asked for. Raises ModelError, ExtraMissing, OutOfMemory if they are required."""
-    options, name, factor = enhancement.options, enhancement.restorer, enhancement.factor
+def load_enhancers(enhancement: Enhancement | None, sessions: SessionCache, monitor: Monitor) -> Enhancers | None:
+    """Open the requested enhancers. Raises ModelError, ExtraMissing, OutOfMemory if they are required."""
+    if enhancement is None:
+        return None
+    options, restorer, factor = enhancement.options, enhancement.restorer, enhancement.factor
     weights, deadline = StoredWeights(options.models_dir, monitor), EnhanceDeadline(monitor, enhancement.seconds)
     context = EnhancerContext(options, sessions, deadline, weights)
-    face, larger, note, names = None, None, None, dict[str, str]()
+    face, upscaler, note, names = None, None, None, dict[str, str]()
     try:
-        if name is not None:
-            names["face"] = name
-            face = RESTORERS[name].open(context)
+        if restorer is not None:
+            names["face"] = restorer
+            face = RESTORERS[restorer].open(context)
         if factor > 1:
             names["picture"], note = (enhancement.upscaler, None) if enhancement.upscaler else best_upscaler(factor)
-            larger = UPSCALERS[names["picture"]].open(factor, context)
+            upscaler = UPSCALERS[names["picture"]].open(factor, context)
     except LipsyncError as error:
         if enhancement.required:
             raise
         return Enhancers(missing=error)
-    return Enhancers(face, larger, deadline, note=note, names=names, weights=weights.found)
+    return Enhancers(face, upscaler, deadline, note=note, names=names, weights=weights.found)
 
 
 def enhance(
-    context: RenderContext, chain: EngineChain, enhancers: Enhancers, output: Path, part: Position
+    context: RenderContext, chain: EngineChain, enhancers: Enhancers, output: Path, position: Position
 ) -> tuple[Enhanced, Written | None]:
-    """Make the enhanced file of one engine; if that fails, tell why. Raises Cancelled alone."""
+    """Write the enhanced file of one engine; a failure is returned with its reason. Raises only Cancelled."""
     spool, deadline = chain.spool, enhancers.deadline
     if enhancers.missing is not None:
         return _failed(enhancers.missing), None
     if spool is None or deadline is None or (enhancers.upscaler is None and not spool.edited):
         return Enhanced(EnhanceStatus.SKIPPED, message="no frame was edited, so there is nothing to enhance"), None
     try:
-        written = _write(context, spool, enhancers, output, deadline, part)
+        written = _write(context, spool, enhancers, output, deadline, position)
     except Cancelled:
         raise
     except LipsyncError as error:
         return _failed(error), None
     except MemoryError:
-        return _failed(OutOfMemory("memory ran out while enhancing")), None
-    except Exception as error:  # the lip-sync is not lost to what comes after it
-        logging.getLogger(__name__).exception("enhancing failed unexpectedly")
-        return Enhanced(
-            EnhanceStatus.FAILED, "bug", " ".join(f"unexpected {type(error).__name__}: {error}".split())
-        ), None
+        return _failed(OutOfMemory("out of memory while enhancing")), None
+    except Exception as error:  # the lip-sync must survive any failure of the enhancement
+        logging.getLogger(__name__).exception("enhancement failed unexpectedly", extra={"event": "enhance_failed"})
+        message = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+        return Enhanced(EnhanceStatus.FAILED, "bug", message), None
     return Enhanced(EnhanceStatus.COMPLETED, None, enhancers.note, enhancers.run_info, enhancers.names), written
 
 
@@ -146,21 +147,21 @@ def _write(
     enhancers: Enhancers,
     output: Path,
     deadline: EnhanceDeadline,
-    part: Position,
+    position: Position,
 ) -> Written:
     with ExitStack() as stack:
-        pictures = stack.enter_context(prefetch(context.pictures()))
-        edits: Generator[EditedFrame, None, None] = stack.enter_context(closing(spool.replay(pictures)))
+        frames = stack.enter_context(prefetch(context.frames()))
+        edits: Generator[EditedFrame, None, None] = stack.enter_context(closing(spool.replay(frames)))
         if enhancers.face is not None:
-            edits = stack.enter_context(closing(enhancers.face.enhance(edits, context.track)))
-        larger = stack.enter_context(closing(_larger(edits, enhancers.upscaler, context)))
-        ready = stack.enter_context(prefetch(deadline.watched(larger, context.plan.frames, part)))
+            edits = stack.enter_context(closing(enhancers.face.enhance(edits, context.faces)))
+        enlarged = stack.enter_context(closing(_enlarged(edits, enhancers.upscaler, context)))
+        ready = stack.enter_context(prefetch(deadline.watched(enlarged, context.plan.frame_count, position)))
         factor = 1 if enhancers.upscaler is None else enhancers.upscaler.factor
-        (written,) = context.write(((picture,) for picture in ready), [output], factor)
+        (written,) = context.write(((frame,) for frame in ready), [output], factor)
     return written
 
 
-def _larger(
+def _enlarged(
     edits: Iterable[EditedFrame], upscaler: Upscaler | None, context: RenderContext
 ) -> Generator[Frame, None, None]:
     shot = -1

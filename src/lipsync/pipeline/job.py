@@ -14,7 +14,7 @@ from lipsync.enhancers.base import EnhancerOptions
 from lipsync.media.encoding import Encoding
 from lipsync.media.transform import NO_CROP
 from lipsync.models.session import RunInfo
-from lipsync.types import Sides
+from lipsync.types import Clip, Sides, VideoClip
 
 FINAL_VARIANT: Final = "final"
 PLAIN_VARIANT: Final = "plain"  # before enhancement; copies with another audio offset have names of their own
@@ -131,6 +131,14 @@ class EngineResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Inputs:
+    """The probed inputs of a job."""
+
+    video: VideoClip
+    audio: Clip
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The outcome of a job.
 
@@ -152,6 +160,7 @@ class Result:
     resize_factor: int
     seconds: Mapping[str, float]
     peak_memory: int
+    inputs: Inputs
     warnings: tuple[str, ...] = ()
     enhanced: Enhanced | None = None
 

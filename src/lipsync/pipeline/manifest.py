@@ -1,4 +1,4 @@
-"""What was made of what, and how: enough to make it once more, or to find out later why it is as it is."""
+"""Write a job's manifest: its inputs, options, steps, models and outputs, enough to repeat or explain a result."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import av
 from lipsync import __version__
 from lipsync.faces.landmarker import bundled_checksum
 from lipsync.files import sha256_of, write_atomic
-from lipsync.media.probe import probe
-from lipsync.models.session import RunInfo
 from lipsync.pipeline.job import EngineResult, Job, Result
+from lipsync.types import Clip
 
 FORMAT = 1  # of the manifest
+PATHS = ("video", "audio", "output")  # fields of a job that are no options
 PACKAGES = (
     "av",
     "numpy",
@@ -36,18 +36,17 @@ PACKAGES = (
 
 
 def manifest_of(job: Job, result: Result, checksums: Mapping[tuple[str, str], str] | None = None) -> dict[str, Any]:
-    """The manifest as plain values, complete but for what only its caller knows, such as where files were published.
+    """Return the manifest as plain values; callers add facts of their own, such as where files were published.
 
-    ``checksums``: SHA-256 of the outputs that are known already, by engine and variant; the others are read.
-
-    Raises FileMissing, FileUnreadable if an input or an output is gone by now.
+    ``checksums``: known SHA-256 of outputs, by engine and variant. Other files are hashed here, except for inputs whose
+    checksum is known. Raises FileMissing or FileUnreadable if a file was removed.
     """
     return {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "inputs": {"video": _input(job.video, job.photo_rate), "audio": _input(job.audio, job.photo_rate)},
+        "inputs": {"video": _input(result.inputs.video), "audio": _input(result.inputs.audio)},
         "options": _plain({field.name: getattr(job, field.name) for field in fields(job) if field.name not in PATHS}),
-        "steps": list(_steps(job, result)),
+        "steps": list(_steps(result)),
         "models": dict(sorted(_models(result))),
         "versions": _versions(),
         "performance": {
@@ -55,64 +54,61 @@ def manifest_of(job: Job, result: Result, checksums: Mapping[tuple[str, str], st
             "frames": result.frames,
             "peak_memory": result.peak_memory,
         },
-        "outputs": [_output(made, result, checksums or {}) for made in result.outputs],
+        "outputs": [_output(output, result, checksums or {}) for output in result.outputs],
         "warnings": list(result.warnings),
     }
 
 
-PATHS = ("video", "audio", "output")
-
-
 def write_manifest(manifest: Mapping[str, Any], path: Path) -> None:
-    """Write it whole or not at all. Raises DiskFull, OutputUnwritable."""
+    """Write the manifest atomically. Raises DiskFull, OutputUnwritable."""
     write_atomic(path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
 
-def _input(path: Path, photo_rate: Fraction) -> dict[str, Any]:
-    clip = probe(path, photo_rate=photo_rate)
-    told = {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
-    return told | {"container": clip.container, "video": _plain(clip.video), "audio": _plain(clip.audio)}
-
-
-def _output(made: EngineResult, result: Result, checksums: Mapping[tuple[str, str], str]) -> dict[str, Any]:
-    known = checksums.get((made.engine, made.variant))
+def _input(clip: Clip) -> dict[str, Any]:
     return {
-        "engine": made.engine,
-        "variant": made.variant,
-        "name": made.output.name,
-        "size": made.output.stat().st_size,
-        "sha256": known or sha256_of(made.output),
-        "width": made.width,
-        "height": made.height,
+        "name": clip.path.name,
+        "size": clip.path.stat().st_size,
+        "sha256": clip.sha256 or sha256_of(clip.path),
+        "container": clip.container,
+        "video": _plain(clip.video),
+        "audio": _plain(clip.audio),
+    }
+
+
+def _output(output: EngineResult, result: Result, checksums: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    return {
+        "engine": output.engine,
+        "variant": output.variant,
+        "name": output.output.name,
+        "size": output.output.stat().st_size,
+        "sha256": checksums.get((output.engine, output.variant)) or sha256_of(output.output),
+        "width": output.width,
+        "height": output.height,
         "frames": result.frames,
         "duration": round(float(result.duration), 3),
     }
 
 
-def _steps(job: Job, result: Result) -> Iterator[dict[str, Any]]:
-    """What was done, in its order, with its seconds and how it was computed."""
-    how = {"render": {engine: _plain(made) for engine, made in _by_engine(result)}}
-    if result.enhanced is not None:
-        enhanced = result.enhanced
-        end = {"status": enhanced.status.value, "code": enhanced.code, "message": enhanced.message}
-        how["enhance"] = end | _plain(enhanced.enhancers)
-    untried = {} if result.enhanced is None or "enhance" in result.seconds else {"enhance": 0.0}
-    for name, seconds in {**result.seconds, **untried}.items():
+def _steps(result: Result) -> Iterator[dict[str, Any]]:
+    """The steps in order, with their seconds and how they were computed."""
+    details = {"render": {output.engine: _plain(output.run_info) for output in result.outputs}}
+    skipped = dict[str, float]()
+    if enhanced := result.enhanced:
+        facts = {"status": enhanced.status.value, "code": enhanced.code, "message": enhanced.message}
+        details["enhance"] = facts | _plain(enhanced.enhancers)
+        skipped = {} if "enhance" in result.seconds else {"enhance": 0.0}
+    for name, seconds in {**result.seconds, **skipped}.items():
         if name != "total":
-            yield {"name": name, "seconds": round(seconds, 3)} | ({"by": how[name]} if name in how else {})
-
-
-def _by_engine(result: Result) -> Iterator[tuple[str, RunInfo | None]]:
-    return ((made.engine, made.run_info) for made in result.outputs)
+            yield {"name": name, "seconds": round(seconds, 3)} | ({"by": details[name]} if name in details else {})
 
 
 def _models(result: Result) -> Iterator[tuple[str, str]]:
     yield "face-landmarker", bundled_checksum()
-    told = [run_info for _, run_info in _by_engine(result)]
-    told += [] if result.enhanced is None else result.enhanced.run_info.values()
-    for run_info in told:
-        if run_info is not None:
-            yield from run_info.weights
+    infos = [output.run_info for output in result.outputs]
+    infos += [] if result.enhanced is None else result.enhanced.run_info.values()
+    for info in infos:
+        if info is not None:
+            yield from info.weights
 
 
 def _versions() -> dict[str, str]:
@@ -129,11 +125,11 @@ def _version(package: str) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses, fractions and paths as JSON has them."""
+    """Convert dataclasses, fractions and paths to JSON values."""
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(part) for part in value]
+        return [_plain(item) for item in value]
     return str(value) if isinstance(value, Fraction | Path) else value

@@ -112,9 +112,8 @@ _TABLE: Final = (
         "engine",
         Kind.NAMES,
         ("rewrite",),
-        "engine that moves the mouth; repeatable, one result per engine. rewrite needs no weights and keeps the "
-        "footage's resolution; wav2lip and wav2lip-gan generate a 96x96 mouth; hybrid renders Wav2Lip's mouth shape at "
-        "full resolution; passthrough changes nothing",
+        "engine that moves the mouth; repeatable, one result per engine. "
+        + "; ".join(f"{name} {info.summary}" for name, info in ENGINES.items()),
         Group.ENGINE,
         LOCAL,
         length=(1, len(ENGINES)),

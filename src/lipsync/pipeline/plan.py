@@ -1,4 +1,4 @@
-"""How many frames come out, and which frame of the footage each of them shows."""
+"""Plan the output: the number of its frames, and the source frame that each shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lipsync.engines.wav2lip.mel import original_starts
+from lipsync.engines.base import Engine
 from lipsync.frames.order import loop_index, ping_pong_index
 from lipsync.media.reader import loop, ping_pong
 from lipsync.pipeline.job import Job
@@ -16,26 +16,25 @@ from lipsync.types import Frame, VideoClip
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``frames`` come out; at most ``limit`` frames of the footage are looked at; where they end, the footage runs
-    backwards, or begins anew if it ``loops``."""
+    """``frame_count``: frames of the output; ``source_limit``: maximum number of source frames to read.
 
-    frames: int
-    limit: int
+    A video that ends before the output plays backwards and forwards (ping-pong), or restarts if ``loops``.
+    """
+
+    frame_count: int
+    source_limit: int
     loops: bool
 
-    def shown(self, i: int, length: int) -> int:
-        """The frame of ``length`` frames of footage that output frame ``i`` shows."""
-        return loop_index(i, length) if self.loops else ping_pong_index(i, length)
+    def source_index(self, index: int, source_count: int) -> int:
+        """Return the index of the source frame, out of ``source_count``, that output frame ``index`` shows."""
+        return loop_index(index, source_count) if self.loops else ping_pong_index(index, source_count)
 
-    def pictures(self, footage: VideoClip, length: int) -> Generator[Frame, None, None]:
-        """The footage's pictures, in the order of the output."""
-        return (loop if self.loops else ping_pong)(footage, self.frames, length)
+    def frames(self, video: VideoClip, source_count: int) -> Generator[Frame, None, None]:
+        """Read the source frames in the order of the output."""
+        return (loop if self.loops else ping_pong)(video, self.frame_count, source_count)
 
 
-def plan(job: Job, voice: SpeechAudio, rate: Fraction) -> Plan:
-    """The result lasts as long as the sound; as the original did it, up to 200 ms less."""
-    if job.options.original:
-        frames = len(original_starts(voice.samples, rate))
-    else:
-        frames = max(1, round(voice.stats.duration * rate))
-    return Plan(frames, 1 if job.static else frames, job.options.original)
+def plan_frames(job: Job, engine: Engine, speech: SpeechAudio, rate: Fraction) -> Plan:
+    """Plan the output of an engine at ``rate`` frames/s; it lasts as long as the audio."""
+    frame_count = engine.frame_count(speech, rate)
+    return Plan(frame_count, 1 if job.static else frame_count, engine.frame_rules.loops)

@@ -1,96 +1,71 @@
-"""What is told of a finished job."""
+"""Report the outcome of a finished job."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator
 
-from lipsync.engines.base import Engine
-from lipsync.media.writer import Written
 from lipsync.monitor import Monitor
-from lipsync.pipeline.context import RenderContext
-from lipsync.pipeline.job import EnhanceStatus, Job, Result
-from lipsync.pipeline.peak import peak_memory
-from lipsync.pipeline.postprocess import Postprocessed
-from lipsync.pipeline.synthesise import FrameSet
-from lipsync.speech.audio import AudioStats
-from lipsync.types import Frame
+from lipsync.pipeline.context import JobOutcome
+from lipsync.pipeline.job import Enhanced, EnhanceStatus, Inputs, Job, Result
 
 NOTABLE_CLIPPING = 0.01  # share of the samples at full scale
 
 
-class EditCounter:
-    """Counts, for each engine, the frames that were edited among those that pass by."""
-
-    def __init__(self, engines: int) -> None:
-        self.edited = [0] * engines
-
-    def count(self, rows: Iterable[FrameSet]) -> Iterator[tuple[Frame, ...]]:
-        for row in rows:
-            for place, frame in enumerate(row):
-                self.edited[place] += frame.edited
-            yield tuple(frame.after for frame in row)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What one attempt at a job gave: its files, and how many frames each engine edited.
-
-    ``context``: with the job as it was done, maybe with a smaller picture than was asked for; its track knows the
-    frames with a face, but no more their landmarks. ``first``: the lip-sync's first file.
-    """
-
-    context: RenderContext
-    engines: Sequence[Engine]
-    first: Written
-    finished: Postprocessed
-    edited: Sequence[int]
-
-    @property
-    def faces(self) -> int:
-        """The frames of the output in which the followed face was seen or bridged."""
-        track, plan = self.context.track, self.context.plan
-        return sum(bool(track.present[plan.shown(i, len(track))]) for i in range(plan.frames))
-
-
-def report(job: Job, made: Made, sound: AudioStats, monitor: Monitor, seconds: float) -> Result:
-    """The result of a job that took ``seconds`` in all."""
-    final = made.finished.outputs[0]
+def report(job: Job, inputs: Inputs, outcome: JobOutcome, monitor: Monitor, seconds: float) -> Result:
+    """Return the result of a job that took ``seconds`` in total."""
+    context, final = outcome.context, outcome.outputs[0]
     return Result(
-        outputs=made.finished.outputs,
-        frames=made.first.frame_count,
-        faces=made.faces,
+        outputs=outcome.outputs,
+        frames=context.plan.frame_count,
+        faces=context.face_count,
         width=final.width,
         height=final.height,
-        rate=made.context.rate,
-        duration=sound.duration,
+        rate=context.rate,
+        duration=context.speech.stats.duration,
         padding=final.padding,
-        resize_factor=made.context.job.resize_factor,
+        resize_factor=context.job.resize_factor,
         seconds=monitor.seconds | {"total": seconds},
-        peak_memory=peak_memory(),
-        warnings=tuple(_warnings(job, made, sound)),
-        enhanced=made.finished.enhanced,
+        peak_memory=_peak_memory(),
+        inputs=inputs,
+        warnings=tuple(_warnings(job, outcome)),
+        enhanced=outcome.enhanced,
     )
 
 
-def _warnings(job: Job, made: Made, sound: AudioStats) -> Iterator[str]:
-    frames, enhanced = made.first.frame_count, made.finished.enhanced
-    if sound.clipped_share > NOTABLE_CLIPPING:
-        yield f"{sound.clipped_share:.0%} of the sound is clipped"
-    if any(engine.needs_faces for engine in made.engines) and made.faces < frames:
-        missing = frames - made.faces
-        yield f"the face is not to be seen in {missing} of {frames} frames; they pass through untouched"
-    for name, engine, edited in zip(job.engines, made.engines, made.edited, strict=True):
-        if engine.run_info is not None:
-            if not edited:
-                yield f"{name}: no frame was changed"
-            yield from (f"{name}: {note}" for note in engine.run_info.notes)
-    factor = made.context.job.resize_factor
+def _warnings(job: Job, outcome: JobOutcome) -> Iterator[str]:
+    context = outcome.context
+    frames, clipped_share = context.plan.frame_count, context.speech.stats.clipped_share
+    if clipped_share > NOTABLE_CLIPPING:
+        yield f"{clipped_share:.0%} of the audio is clipped"
+    missing = frames - context.face_count
+    if missing and any(chain.engine.needs_faces for chain in outcome.chains):
+        yield f"the face is out of view in {missing} of {frames} frames, which are copied unchanged"
+    for output in outcome.outputs[: len(outcome.chains)]:
+        if output.run_info is not None:
+            if not output.edited:
+                yield f"{output.engine}: no frame was changed"
+            yield from (f"{output.engine}: {note}" for note in output.run_info.notes)
+    factor = context.job.resize_factor
     if factor > job.resize_factor:
-        yield f"memory ran out; the picture is {factor} times smaller than the footage"
-    if enhanced is not None and enhanced.status is not EnhanceStatus.COMPLETED:
+        yield f"memory ran out; the output has 1/{factor} of the video's resolution"
+    if outcome.enhanced is not None:
+        yield from _enhancement_warnings(outcome.enhanced)
+
+
+def _enhancement_warnings(enhanced: Enhanced) -> Iterator[str]:
+    if enhanced.status is not EnhanceStatus.COMPLETED:
         yield f"not enhanced: {enhanced.message}"
-    if enhanced is not None:
-        if enhanced.status is EnhanceStatus.COMPLETED and enhanced.message:
-            yield enhanced.message
-        yield from (note for run_info in enhanced.run_info.values() for note in run_info.notes)
+    elif enhanced.message:
+        yield enhanced.message
+    yield from (note for run_info in enhanced.run_info.values() for note in run_info.notes)
+
+
+def _peak_memory() -> int:
+    """The peak resident set size of the process in bytes; 0 if the system does not provide it."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

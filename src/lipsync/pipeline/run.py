@@ -1,101 +1,84 @@
-"""The job: check, listen, track, synthesise, encode, enhance."""
+"""Run a job: check, probe, analyse the audio, track faces, render, enhance, report."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
-from lipsync.media.prefetch import prefetch
-from lipsync.media.probe import probe, probe_video
-from lipsync.media.transform import transformed
-from lipsync.media.writer import Written
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.models.session_cache import SessionCache
-from lipsync.monitor import Monitor, watched
+from lipsync.monitor import Monitor
 from lipsync.pipeline.analyse_audio import analyse_audio
-from lipsync.pipeline.chains import engine_chains
-from lipsync.pipeline.check import check, open_engines
-from lipsync.pipeline.context import RenderContext
-from lipsync.pipeline.enhance import Enhancers, load_enhancers
-from lipsync.pipeline.job import Job, NullObserver, OutputObserver, Result
-from lipsync.pipeline.oom_retry import downscaled, retry_smaller_on_oom, without_framing
-from lipsync.pipeline.plan import plan
-from lipsync.pipeline.postprocess import finish
-from lipsync.pipeline.report import EditCounter, Made, report
-from lipsync.pipeline.synthesise import EngineChain, synthesise
-from lipsync.pipeline.threads import one_thread_a_call
+from lipsync.pipeline.check import check
+from lipsync.pipeline.context import JobOutcome, RenderContext
+from lipsync.pipeline.enhance import load_enhancers
+from lipsync.pipeline.job import Inputs, Job, NullObserver, OutputObserver, Result
+from lipsync.pipeline.oom_retry import retry_smaller_on_oom
+from lipsync.pipeline.open_engines import EngineOpener
+from lipsync.pipeline.opencv_threads import single_threaded_opencv
+from lipsync.pipeline.plan import plan_frames
+from lipsync.pipeline.postprocess import postprocess
+from lipsync.pipeline.probe import probe_inputs
+from lipsync.pipeline.render import render
+from lipsync.pipeline.report import report
+from lipsync.pipeline.synthesise import open_chains
 from lipsync.pipeline.track import track_faces
-from lipsync.types import VideoClip
+from lipsync.pipeline.transform import transform_frames, without_photo_transform
+from lipsync.speech.audio import SpeechAudio
 
 
 def run(
-    job: Job, monitor: Monitor, sessions: SessionCache | None = None, observer: OutputObserver | None = None
+    job: Job,
+    monitor: Monitor,
+    sessions: SessionCache | None = None,
+    observer: OutputObserver | None = None,
+    inputs: Inputs | None = None,
 ) -> Result:
-    """Do one job; the outputs appear whole or not at all. Where memory runs out it begins anew with a smaller picture.
+    """Run a job. Each output appears complete or not at all; if memory runs out, the resolution is reduced.
 
-    ``sessions``: those that are open already, and that will be of use to the next job. ``observer`` is told of each
-    file when it is complete.
+    ``sessions``: open model sessions to reuse and keep. ``observer``: notified of each complete file. ``inputs``: the
+    job's inputs, if they were probed already.
 
-    Raises InputError, OutputError or ModelError with one line for a person, OutOfMemory when the smallest picture is
-    too large, ExtraMissing, and Cancelled when told to stop.
+    Raises InputError, OutputError, ModelError, ExtraMissing, OutOfMemory and Cancelled.
     """
     began, sessions = time.monotonic(), SessionCache() if sessions is None else sessions
     check(job)
-    engines = [open_engines(job, sessions, monitor)]  # before any work, to tell at once what is missing
-    enhancers = None if job.enhancement is None else load_enhancers(job.enhancement, sessions, monitor)
-    footage, sound = probe_video(job.video, photo_rate=job.photo_rate), probe(job.audio)
-    asked = without_framing(job) if footage.still and job.options.original else job  # the original left photos alone
-    with analyse_audio(sound, job, monitor) as voice, one_thread_a_call(), ExitStack() as held:
-
-        def attempt(factor: int) -> _Synced:
-            if not engines:
-                sessions.evict()  # for their memory
-            smaller = downscaled(asked, factor)
-            opened = engines.pop() if engines else open_engines(smaller, sessions, monitor)
-            seen, wanted = _framed(footage, smaller), plan(smaller, voice, footage.video.rate)
-            with ExitStack() as stack:
-                faces = track_faces(seen, wanted.limit, job.face_select, opened, sessions, monitor)
-                context = RenderContext(smaller, seen, sound, voice, stack.enter_context(faces), wanted)
-                spooled = enhancers is not None and enhancers.missing is None
-                chains = stack.enter_context(engine_chains(smaller, opened, sessions, spooled=spooled))
-                tally = EditCounter(len(opened))
-                synced = _Synced(context, chains, _lip_sync(context, chains, tally, monitor), tally.edited)
-                held.push(stack.pop_all())
-                return synced
-
-        synced = retry_smaller_on_oom(attempt, asked.resize_factor)
-        made = _finished(synced, enhancers, monitor, observer or NullObserver())
-        return report(asked, made, voice.stats, monitor, time.monotonic() - began)
-
-
-@dataclass(frozen=True, slots=True)
-class _Synced:
-    """The lip-sync alone: its files, and what it takes to go on with them."""
-
-    context: RenderContext
-    chains: Sequence[EngineChain]
-    written: Sequence[Written]
-    edited: Sequence[int]
-
-
-def _finished(synced: _Synced, enhancers: Enhancers | None, monitor: Monitor, observer: OutputObserver) -> Made:
-    context, chains, written, edited = synced.context, synced.chains, synced.written, synced.edited
-    finished = finish(context, chains, enhancers, written, edited, monitor, observer)
-    return Made(context, [chain.engine for chain in chains], written[0], finished, edited)
-
-
-def _lip_sync(
-    context: RenderContext, chains: Sequence[EngineChain], tally: EditCounter, monitor: Monitor
-) -> list[Written]:
+    opener = EngineOpener(job, sessions, monitor)
+    enhancers = load_enhancers(job.enhancement, sessions, monitor)
+    inputs = probe_inputs(job) if inputs is None else inputs
+    job = without_photo_transform(job, inputs.video, opener.frame_rules)
     with ExitStack() as stack:
-        pictures = stack.enter_context(prefetch(context.pictures()))
-        rows = stack.enter_context(closing(synthesise(pictures, chains, context.scene)))
-        ready = tally.count(stack.enter_context(prefetch(watched(rows, monitor, "render", context.plan.frames))))
-        return context.write(ready, context.job.plain_outputs)
+        stack.enter_context(single_threaded_opencv())
+        speech = stack.enter_context(analyse_audio(inputs.audio, job, monitor))
+
+        def attempt(smaller: Job) -> JobOutcome:
+            spooled = enhancers is not None and enhancers.missing is None
+            return stack.enter_context(_lip_sync(smaller, inputs, speech, opener, sessions, monitor, spooled=spooled))
+
+        synced = retry_smaller_on_oom(attempt, job)
+        outcome = postprocess(synced, enhancers, monitor, observer or NullObserver())
+        return report(job, inputs, outcome, monitor, time.monotonic() - began)
 
 
-def _framed(footage: VideoClip, job: Job) -> VideoClip:
-    """The footage as it is to be seen: smaller, turned, cut."""
-    nearest = job.options.original
-    return transformed(footage, resize_factor=job.resize_factor, rotated=job.rotate, crop=job.crop, nearest=nearest)
+@contextmanager
+def _lip_sync(
+    job: Job,
+    inputs: Inputs,
+    speech: SpeechAudio,
+    opener: EngineOpener,
+    sessions: SessionCache,
+    monitor: Monitor,
+    *,
+    spooled: bool,
+) -> Iterator[JobOutcome]:
+    """One attempt at the lip-sync itself; its track and edits stay open for the stages after it."""
+    engines = opener.engines(job)
+    video = transform_frames(inputs.video, job, opener.frame_rules)
+    plan = plan_frames(job, engines[0], speech, video.video.rate)
+    with (
+        track_faces(video, plan.source_limit, job.face_select, engines, sessions, monitor) as track,
+        open_chains(engines, job.detail, sessions, spooled=spooled) as chains,
+    ):
+        context = RenderContext(job, video, inputs.audio, speech, SmoothedFaces(track), plan)
+        yield render(context, chains, monitor)

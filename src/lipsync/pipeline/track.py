@@ -1,4 +1,4 @@
-"""The first pass: how long the footage really is, and where the followed face is in it."""
+"""The first pass: read the video once, follow one face through it, and let the engines observe each frame."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from lipsync.types import Frame, VideoClip
 
 @contextmanager
 def track_faces(
-    footage: VideoClip, limit: int, select: str, engines: Sequence[Engine], sessions: SessionCache, monitor: Monitor
+    video: VideoClip, limit: int, select: str, engines: Sequence[Engine], sessions: SessionCache, monitor: Monitor
 ) -> Iterator[Track]:
-    """Follow one face through at most ``limit`` frames and let the engines look at each.
+    """Follow the selected face through the first ``limit`` frames; the length of the track is the number of frames.
 
     Raises NoFaceFound (unless no engine needs a face), MediaTruncated, NoFrames, Cancelled.
     """
-    video = footage.video
+    info = video.video
+    needs_faces = any(engine.needs_faces for engine in engines)
     with ExitStack() as stack:
-        pictures = stack.enter_context(prefetch(read(footage, stop=limit, read_only=True)))
+        frames = stack.enter_context(prefetch(read(video, stop=limit, read_only=True)))
         builder = stack.enter_context(TrackBuilder())
-        needed = any(engine.needs_faces for engine in engines)
-        seen = stack.enter_context(closing(_sightings(pictures, select if needed else None, sessions)))
-        for sighting in watched(seen, monitor, "track", min(limit, video.frame_count)):
+        tracked = stack.enter_context(closing(_tracked(frames, select if needs_faces else None, sessions)))
+        for item in watched(tracked, monitor, "track", min(limit, info.frame_count)):
             for engine in engines:
-                engine.observe(sighting.frame, sighting.face if engine.needs_faces else None)
-            builder.add(sighting.face, sighting.cut)
-        track = stack.enter_context(builder.finish(video.rate, faceless=not needed))
+                engine.observe(item.frame, item.face if engine.needs_faces else None)
+            builder.add(item.face, item.cut)
+        track = stack.enter_context(builder.finish(info.rate, faceless=not needs_faces))
         if not len(track):
-            raise NoFrames(f"{footage.path}: the video contains no frames")
+            raise NoFrames(f"{video.path}: the video contains no frames")
         yield track
 
 
-def _sightings(
-    pictures: Iterator[Frame], select: str | None, sessions: SessionCache
+def _tracked(
+    frames: Iterator[Frame], select: str | None, sessions: SessionCache
 ) -> Generator[TrackedFrame, None, None]:
     if select is None:
-        yield from (TrackedFrame(picture, None, False) for picture in pictures)
+        yield from (TrackedFrame(frame, None, False) for frame in frames)
         return
     with Landmarker.open(sessions) as landmarker:
-        yield from follow(pictures, landmarker, select)
+        yield from follow(frames, landmarker, select)

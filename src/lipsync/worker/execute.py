@@ -14,10 +14,10 @@ from pathlib import Path
 
 from lipsync.errors import Cancelled, FetchFailed, InputError, LeaseLost, LipsyncError, TaskMissing
 from lipsync.files import make_folder
-from lipsync.media.probe import probe
 from lipsync.monitor import Monitor
 from lipsync.net import check_media, fetch
 from lipsync.pipeline.job import Result
+from lipsync.pipeline.probe import probe_inputs
 from lipsync.pipeline.run import run
 from lipsync.tasks.options import job_of
 from lipsync.tasks.task import Source, Status, Task, TaskFailure
@@ -96,27 +96,28 @@ def _process(
             context.store.advance(task.id, context.worker, status, context.now())
             lease.enter(status)
 
-    video = _fetch_input(task.video, work_dir / "video", context, lease.monitor)
-    audio = _fetch_input(task.audio, work_dir / "audio", context, lease.monitor)
-    for path in (video, audio):
-        check_media(probe(path), context.limits)
-    enter(Status.PROCESSING)
+    video, video_sha256 = _fetch_input(task.video, work_dir / "video", context, lease.monitor)
+    audio, audio_sha256 = _fetch_input(task.audio, work_dir / "audio", context, lease.monitor)
     enhancing_seconds = context.time_limits.by_status.get(Status.ENHANCING)
     job = job_of(task, video, audio, work_dir, context.models, enhancing_seconds)
+    inputs = probe_inputs(job, video_sha256=video_sha256, audio_sha256=audio_sha256)
+    for clip in (inputs.video, inputs.audio):
+        check_media(clip, context.limits)
+    enter(Status.PROCESSING)
     publisher = Publisher(task, context, lease.monitor, enter)
-    result = run(job, lease.monitor, context.sessions, publisher)
+    result = run(job, lease.monitor, context.sessions, publisher, inputs)
     for warning in result.warnings:
         context.store.log(task.id, "warning", warning, context.now())
     publisher.publish_manifest(job, result, work_dir / "manifest.json", video_memory.usage)
     return result
 
 
-def _fetch_input(source: Source, target: Path, context: WorkerContext, monitor: Monitor) -> Path:
-    """The input as a local file; an upload is used in place."""
+def _fetch_input(source: Source, target: Path, context: WorkerContext, monitor: Monitor) -> tuple[Path, str | None]:
+    """The input as a local file, and its SHA-256 if that is known; an upload is used in place."""
     if source.kind == "upload":
-        return context.uploads / source.location
+        return context.uploads / source.location, source.sha256
     fetched = fetch(source.location, target, context.limits, monitor, sha256=source.sha256, transport=context.transport)
-    return fetched.path
+    return fetched.path, fetched.sha256
 
 
 def _stack_of(thread: int) -> str:

@@ -47,7 +47,7 @@ def test_a_terminal_gets_a_bar_that_is_taken_away():
 def test_a_log_gets_lines_and_no_control_characters():
     stream = io.StringIO()
     display = Display(stream)
-    for stage in ("listen", "track", "render"):
+    for stage in ("analyse", "track", "render"):
         for done in range(1, 100):
             display(Progress(stage, done, 99, 1.0))
     display.clear()

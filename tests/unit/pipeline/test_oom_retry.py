@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from lipsync.engines.base import EngineOptions
 from lipsync.errors import FrameTooSmall, InferenceFailed, NoFaceFound, OptionInvalid, OutOfMemory
 from lipsync.pipeline.job import Job
-from lipsync.pipeline.oom_retry import downscaled, retry_smaller_on_oom, without_framing
+from lipsync.pipeline.oom_retry import downscaled, retry_smaller_on_oom
+
+T = TypeVar("T")
+
+
+def retried(attempt: Callable[[int], T], first: int) -> T:
+    """Retry an attempt that receives the resize factor."""
+    job = Job(Path("a"), Path("b"), Path("c.mp4"), resize_factor=first)
+    return retry_smaller_on_oom(lambda smaller: attempt(smaller.resize_factor), job)
 
 
 @pytest.mark.parametrize("error", [OutOfMemory, MemoryError])
@@ -20,23 +30,23 @@ def test_the_next_smaller_picture_when_memory_runs_out(error):
             raise error("full")
         return f"made after {factor}"
 
-    assert retry_smaller_on_oom(attempt, 1) == "made after 4"
+    assert retried(attempt, 1) == "made after 4"
     assert tried == [1, 2, 4]
 
 
 def test_the_first_that_fits_is_taken():
-    assert retry_smaller_on_oom(lambda factor: factor, 1) == 1
-    assert retry_smaller_on_oom(lambda factor: factor, 3) == 3
+    assert retried(lambda factor: factor, 1) == 1
+    assert retried(lambda factor: factor, 3) == 3
 
 
-def test_when_nothing_fits_it_says_so():
+def test_out_of_memory_at_the_lowest_resolution():
     def attempt(factor: int) -> None:
         raise OutOfMemory("full")
 
-    with pytest.raises(OutOfMemory, match="4 times smaller"):
-        retry_smaller_on_oom(attempt, 2)
-    with pytest.raises(OutOfMemory, match="8 times smaller"):
-        retry_smaller_on_oom(attempt, 8)
+    with pytest.raises(OutOfMemory, match="1/4 resolution"):
+        retried(attempt, 2)
+    with pytest.raises(OutOfMemory, match="1/8 resolution"):
+        retried(attempt, 8)
 
 
 @pytest.mark.parametrize("error", [InferenceFailed, RuntimeError])
@@ -48,7 +58,7 @@ def test_any_other_failure_ends_it_at_once(error):
         raise error("CUDA error: an illegal memory access was encountered")
 
     with pytest.raises(error):
-        retry_smaller_on_oom(attempt, 1)
+        retried(attempt, 1)
     assert tried == [1]
 
 
@@ -57,14 +67,14 @@ def test_a_picture_that_became_too_small_is_still_a_lack_of_memory(error):
     def attempt(factor: int) -> None:
         raise OutOfMemory("full") if factor == 1 else error("too small")
 
-    with pytest.raises(OutOfMemory, match="2 times smaller"):
-        retry_smaller_on_oom(attempt, 1)
+    with pytest.raises(OutOfMemory, match="1/2 resolution"):
+        retried(attempt, 1)
 
     def too_small_from_the_start(factor: int) -> None:
         raise error("too small")
 
     with pytest.raises(error):
-        retry_smaller_on_oom(too_small_from_the_start, 1)
+        retried(too_small_from_the_start, 1)
 
 
 def test_a_failure_does_not_hold_what_filled_the_memory():
@@ -91,11 +101,11 @@ def test_a_failure_does_not_hold_what_filled_the_memory():
         raise RuntimeError("bad allocation")
 
     with pytest.raises(OutOfMemory):
-        retry_smaller_on_oom(attempt, 1)
+        retried(attempt, 1)
     assert len(alive) == 3
 
 
-def test_what_is_told_in_pixels_shrinks_with_the_picture():
+def test_options_in_pixels_are_downscaled_too():
     options = EngineOptions(box=(100, 300, 80, 240), pads=(0, 20, 10, 10))
     job = Job(Path("a"), Path("b"), Path("c.mp4"), crop=(20, -1, 40, 600), options=options)
     small = downscaled(job, 2)
@@ -104,6 +114,4 @@ def test_what_is_told_in_pixels_shrinks_with_the_picture():
     assert small.options.box == (50, 150, 40, 120)
     assert small.options.pads == (0, 10, 5, 5)
     assert downscaled(job, 1) is job
-    assert without_framing(small).crop == (0, -1, 0, -1)
-    assert without_framing(small).resize_factor == 1
     assert downscaled(Job(Path("a"), Path("b"), Path("c.mp4")), 4).options.box is None

@@ -130,7 +130,7 @@ def test_a_task_is_done_and_its_result_published(context, store, claimed):
     path = context.work_root.parent / "published" / output.key
     assert (path.stat().st_size, probe_video(path).video.frame_count) == (output.size, 50)
     assert output.url.startswith("http://localhost:8000/")
-    assert set(done.timings) >= {"listen", "track", "render", "total"}
+    assert set(done.timings) >= {"analyse", "track", "render", "total"}
     assert done.performance.frames == 50
     assert done.performance.peak_memory > 1 << 20
     assert is_clean(context)
@@ -622,7 +622,7 @@ def test_a_manifest_records_inputs_outputs_and_steps(context, store, claimed):
     assert {output["key"]: output["sha256"] for output in manifest["outputs"]} == {
         output.key: output.sha256 for output in done.outputs
     }
-    assert {step["name"] for step in manifest["steps"]} >= {"listen", "track", "render", "enhance"}
+    assert {step["name"] for step in manifest["steps"]} >= {"analyse", "track", "render", "enhance"}
     assert manifest["versions"]["lipsync"]
     assert set(done.files) == {*keys_of(manifest), done.manifest.key}
 

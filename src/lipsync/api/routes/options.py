@@ -17,11 +17,9 @@ from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler, parse_upscale
 from lipsync.tasks.options import check_options
 
 FRAME_RATE = 25  # frames/s that a video is assumed to have
-REFERENCE_PIXELS = 1280 * 720  # of the frames that the speeds below refer to
+REFERENCE_PIXELS = 1280 * 720  # of the frames that engines' and upscalers' speeds refer to
 FIXED_SHARE = 0.5  # share of the time that does not depend on the size of the frame
 START_SECONDS = 2.0  # for each engine
-# frames/s on two CPU cores; more cores or a GPU are faster
-ENGINE_SPEED = {"passthrough": 120.0, "rewrite": 50.0, "wav2lip": 20.0, "wav2lip-gan": 20.0, "hybrid": 20.0}
 
 router = APIRouter(tags=["service"])
 
@@ -75,7 +73,8 @@ def estimate_task(body: EstimateRequest, caller: Reader) -> Estimate:
     scale = FIXED_SHARE + (1 - FIXED_SHARE) * size
     extra = frames * _enhance_seconds(options, size)
     engines: dict[str, float] = {
-        engine: round(START_SECONDS + frames / ENGINE_SPEED[engine] * scale + extra, 1) for engine in body.engines
+        name: round(START_SECONDS + frames / ENGINES[name].frames_per_second * scale + extra, 1)
+        for name in body.engines
     }
     return Estimate(seconds=round(sum(engines.values()), 1), engines=engines)
 

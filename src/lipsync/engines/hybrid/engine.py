@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Final
 
-from lipsync.engines.base import EngineOptions, Rendered, Scene
+from lipsync.engines.base import Engine, EngineOptions, Rendered, Scene
 from lipsync.engines.hybrid.calibration import FaceSample
 from lipsync.engines.hybrid.mouth_reader import MouthReader, landmarker_view
 from lipsync.engines.hybrid.smoothing import half_window, smooth_motion
@@ -22,7 +22,6 @@ from lipsync.engines.wav2lip.inference import FrameJob, GeneratorRunner, limited
 from lipsync.engines.wav2lip.inputs import GeneratorInputs
 from lipsync.faces.landmarker import PARALLEL_FRAMES, Landmarker
 from lipsync.faces.region import region_of
-from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.motion import Basis, load_basis
@@ -32,7 +31,7 @@ BUFFER_BYTES: Final = 192 << 20  # frames waiting for the motion of later ones
 MIN_LOOKAHEAD, MAX_LOOKAHEAD = 6, 2 * LOOKAHEAD_FRAMES  # frames for smoothing and for the choice of donors
 
 
-class Hybrid:
+class Hybrid(Engine):
     """An engine for one job; see ``engines.base.Engine``."""
 
     needs_faces = True
@@ -62,13 +61,13 @@ class Hybrid:
         pending: deque[Frame] = deque()
         with closing(self._motion(frames, scene, pending)) as rows:
             motion = smooth_motion(rows, self._basis, scene.rate, lookahead - lookahead // 2)
-            animated = self._animator.animate(_popped(pending), motion, scene.track, lookahead // 2)
+            animated = self._animator.animate(_popped(pending), motion, scene.faces, lookahead // 2)
             with closing(animated) as rendered:
                 yield from rendered
 
     def _motion(self, frames: Iterable[Frame], scene: Scene, pending: deque[Frame]) -> Generator[Float32, None, None]:
         """The motion (K,) of each generated face; also appends each frame to ``pending``."""
-        repeats = scene.frames > len(scene.track)
+        repeats = scene.frame_count > len(scene.track)
         jobs = self._inputs.jobs(frames, scene)
         last = self._basis.neutral
         with (
@@ -87,7 +86,7 @@ class Hybrid:
         """Each frame with the motion of its generated face, None without a face; read in parallel."""
         reader = MouthReader(landmarker, self._basis, self._animator.closed_mouth())
         correction = self._sample.correction(reader)
-        faces = SmoothedFaces(scene.track)
+        faces = scene.faces
 
         def read(job: FrameJob[Placement | None], generated: Float32 | None, points: Float32 | None) -> Float32 | None:
             if generated is None or job.placement is None or points is None:

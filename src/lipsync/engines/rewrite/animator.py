@@ -20,7 +20,6 @@ from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, synthetic_don
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import canonical_face
 from lipsync.faces.smoothed_faces import SmoothedFaces
-from lipsync.faces.track import Track
 from lipsync.frames.order import ping_pong_index
 from lipsync.speech.motion import Basis
 from lipsync.types import Face, Float32, Frame
@@ -58,14 +57,17 @@ class Animator:
         return self._stats.closed_mouth()
 
     def animate(
-        self, frames: Iterable[Frame], motion: Iterator[Float32], track: Track, lookahead: int = LOOKAHEAD_FRAMES
+        self,
+        frames: Iterable[Frame],
+        motion: Iterator[Float32],
+        faces: SmoothedFaces,
+        lookahead: int = LOOKAHEAD_FRAMES,
     ) -> Generator[Rendered, None, None]:
         """Yield each frame with its face moved by its row of ``motion``, an iterator of chunks (m, K).
 
         Each frame is read after its row of motion, at most ``lookahead`` rows and one chunk later.
         """
         donors, cavity = self._donors()
-        faces = SmoothedFaces(track)
         targets = self._targets(_with_lookahead(motion, lookahead), donors, faces)
         for target, frame in zip(targets, frames, strict=True):
             yield Rendered(frame, self._render(frame, target, faces, cavity))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import closing
 
-from lipsync.engines.base import Rendered, Scene
+from lipsync.engines.base import Engine, Rendered, Scene
 from lipsync.engines.rewrite.animator import Animator
 from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache
@@ -17,7 +17,7 @@ from lipsync.speech.motion import MotionModel, motion_checksum, open_motion_mode
 from lipsync.types import Face, Frame
 
 
-class Rewrite:
+class Rewrite(Engine):
     """An engine for one job; see ``engines.base.Engine``."""
 
     needs_faces = True
@@ -39,7 +39,7 @@ class Rewrite:
         self._animator.observe(frame, face)
 
     def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
-        with closing(scene.voice.blocks(scene.av_offset)) as blocks:
-            motion = self._motion.predict(blocks, scene.rate, scene.frames)
-            with closing(self._animator.animate(frames, motion, scene.track)) as rendered:
+        with closing(scene.speech.blocks(scene.av_offset)) as blocks:
+            motion = self._motion.predict(blocks, scene.rate, scene.frame_count)
+            with closing(self._animator.animate(frames, motion, scene.faces)) as rendered:
                 yield from rendered

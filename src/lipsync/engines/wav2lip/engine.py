@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import closing
 
-from lipsync.engines.base import EngineOptions, Rendered, Scene
+from lipsync.engines.base import Engine, EngineOptions, FrameRules, Rendered, Scene
 from lipsync.engines.wav2lip.compose import compose
 from lipsync.engines.wav2lip.inference import GeneratorRunner, limited_batch
 from lipsync.engines.wav2lip.inputs import GeneratorInputs
@@ -17,8 +17,10 @@ from lipsync.models.session import RunInfo
 from lipsync.types import Face, Frame
 
 
-class Wav2Lip:
+class Wav2Lip(Engine):
     """An engine for one job; see ``engines.base.Engine``."""
+
+    frame_rules = FrameRules(transfers_detail=True)
 
     def __init__(self, generator: GeneratorRunner, options: EngineOptions, batch: int) -> None:
         self._generator, self._inputs = generator, GeneratorInputs(options)
@@ -34,7 +36,7 @@ class Wav2Lip:
         self._inputs.observe(frame, face)
 
     def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
-        repeats = scene.frames > len(scene.track)
+        repeats = scene.frame_count > len(scene.track)
         with closing(self._generator.run(self._inputs.jobs(frames, scene), self._batch, repeats)) as results:
             for job, generated in results:
                 placement = job.placement

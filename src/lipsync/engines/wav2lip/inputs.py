@@ -20,7 +20,6 @@ from lipsync.engines.wav2lip.crop import (
 from lipsync.engines.wav2lip.inference import FrameJob, GeneratorInput
 from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, trained_starts
 from lipsync.engines.wav2lip.reference import ClosedMouthReferences
-from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.speech.silence import silence
 from lipsync.types import Face, Float32, Frame, Shot
 
@@ -55,9 +54,9 @@ class GeneratorInputs:
 
     def jobs(self, frames: Iterable[Frame], scene: Scene) -> Generator[FrameJob[Placement | None], None, None]:
         """Yield a job for each frame."""
-        columns = mel_columns(scene.voice.blocks(scene.av_offset))
-        windows = mel_windows(columns, trained_starts(scene.frames, scene.rate))
-        silences = silence(scene.voice.blocks(scene.av_offset), scene.rate, scene.frames)
+        columns = mel_columns(scene.speech.blocks(scene.av_offset))
+        windows = mel_windows(columns, trained_starts(scene.frame_count, scene.rate))
+        silences = silence(scene.speech.blocks(scene.av_offset), scene.rate, scene.frame_count)
         locate = self._locator(scene)
         for frame, mel, silent in zip(frames, windows, silences, strict=True):
             location = locate(frame.index)
@@ -70,9 +69,8 @@ class GeneratorInputs:
         """A function from a frame's index to its location; None if the face is out of view."""
         if self._fixed is not None:
             return lambda index: self._fixed
-        track = scene.track
+        track, faces = scene.track, scene.faces
         crops = self._crops.smoothed(track.present, track.shots, scene.rate, self._options.smooth)
-        faces = SmoothedFaces(track)
 
         def locate(index: int) -> Location | None:
             face, crop = faces.at(index), crops[index]

@@ -11,19 +11,21 @@ from array import array
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.engines.base import EngineOptions, Rendered, Scene
+from lipsync.engines.base import Engine, EngineOptions, FrameRules, Rendered, Scene
 from lipsync.engines.wav2lip.crop import SIDE, check_inside, crop_of_box, detected_crop, generator_input
 from lipsync.engines.wav2lip.inference import FrameJob, GeneratorInput, GeneratorRunner, limited_batch
 from lipsync.engines.wav2lip.mel import mel_columns, mel_windows, original_starts
 from lipsync.frames.patch import quantise, read_patch, write_patch
 from lipsync.frames.rgb import BT601, UNSPECIFIED, rgb_matrix, ycbcr_matrix
 from lipsync.models.session import RunInfo
+from lipsync.speech.audio import SpeechAudio
 from lipsync.types import Box, Face, Float32, Frame
 
 DEFAULT_PADS: Final = (0, 10, 0, 0)  # pixels: top, bottom, left, right
@@ -35,8 +37,10 @@ Boxes = NDArray[np.int64]  # (n, 4): left, top, right, bottom, the last two excl
 Bgr = NDArray[np.uint8]  # (h, w, 3)
 
 
-class OriginalWav2Lip:
+class OriginalWav2Lip(Engine):
     """An engine for one job; see ``engines.base.Engine``."""
+
+    frame_rules = FrameRules(loops=True, nearest=True, transforms_photos=False)
 
     def __init__(self, generator: GeneratorRunner, options: EngineOptions, batch: int) -> None:
         self._generator, self._options = generator, options
@@ -50,6 +54,10 @@ class OriginalWav2Lip:
     def run_info(self) -> RunInfo:
         return self._generator.run_info
 
+    def frame_count(self, speech: SpeechAudio, rate: Fraction) -> int:
+        """Return the number of mel windows: up to 200 ms of the audio get no frame."""
+        return len(original_starts(speech.samples, rate))
+
     def observe(self, frame: Frame, face: Face | None) -> None:
         self._batch = limited_batch(self._requested_batch, frame)
         height, width = frame.y.shape
@@ -61,7 +69,7 @@ class OriginalWav2Lip:
             self._boxes.extend(ABSENT if face is None else self._detected_box(face, width, height))
 
     def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
-        repeats = scene.frames > len(scene.track)
+        repeats = scene.frame_count > len(scene.track)
         with closing(self._generator.run(self._jobs(frames, scene), self._batch, repeats)) as results:
             for job, generated in results:
                 if generated is not None and job.placement is not None:
@@ -69,8 +77,8 @@ class OriginalWav2Lip:
                 yield Rendered(job.frame, edited=generated is not None)
 
     def _jobs(self, frames: Iterable[Frame], scene: Scene) -> Generator[FrameJob[Box | None], None, None]:
-        columns = mel_columns(scene.voice.blocks(scene.av_offset))
-        windows = mel_windows(columns, original_starts(scene.voice.samples, scene.rate))
+        columns = mel_columns(scene.speech.blocks(scene.av_offset))
+        windows = mel_windows(columns, original_starts(scene.speech.samples, scene.rate))
         boxes = self._averaged_boxes()
         for frame, mel in zip(frames, windows, strict=True):
             box = Box(*boxes[frame.index].tolist())

@@ -16,7 +16,6 @@ from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.region import region_of
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.smoothing import local_fit
-from lipsync.faces.track import Track
 from lipsync.models.session import RunInfo
 from lipsync.types import Face, Float32
 
@@ -53,13 +52,13 @@ class DetailTransfer:
     def run_info(self) -> RunInfo | None:
         return None
 
-    def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
+    def enhance(self, frames: Iterable[EditedFrame], faces: SmoothedFaces) -> Generator[EditedFrame, None, None]:
         if self._strength <= 0:
             yield from frames
             return
         window: deque[_Waiting] = deque()  # those done, the one at hand, and those ahead
         state, place = _State(), 0
-        for waiting in self._looked_at(frames, track):
+        for waiting in self._looked_at(frames, faces):
             window.append(waiting)
             if len(window) - place > AROUND:
                 yield self._finished(window, place, state)
@@ -70,9 +69,9 @@ class DetailTransfer:
         for rest in range(place, len(window)):
             yield self._finished(window, rest, state)
 
-    def _looked_at(self, frames: Iterable[EditedFrame], track: Track) -> Generator[_Waiting, None, None]:
+    def _looked_at(self, frames: Iterable[EditedFrame], faces: SmoothedFaces) -> Generator[_Waiting, None, None]:
         """Every frame, its face being looked for."""
-        faces = SmoothedFaces(track)
+        track = faces.track
         run, last = 0, (0, -1)
         for edit in frames:
             index = edit.after.index

@@ -71,8 +71,8 @@ class Restoration:
     def run_info(self) -> RunInfo | None:
         return RunInfo(self._restorer.session.device, self._restorer.session.precision, 1)
 
-    def enhance(self, frames: Iterable[EditedFrame], track: Track) -> Generator[EditedFrame, None, None]:
-        faces, smoother = SmoothedFaces(track), _DetailSmoother(track)
+    def enhance(self, frames: Iterable[EditedFrame], faces: SmoothedFaces) -> Generator[EditedFrame, None, None]:
+        smoother = _DetailSmoother(faces.track)
         pending: deque[tuple[EditedFrame, _AlignedFace | None, Future[Float32] | None]] = deque()
         pool = ThreadPoolExecutor(STREAMS, "restore")
         try:

@@ -14,6 +14,7 @@ from lipsync.engines.hybrid.engine import Hybrid
 from lipsync.errors import ModelMissing, OptionInvalid
 from lipsync.faces.geometry import MESH, canonical_face, fit_pose, opening
 from lipsync.faces.region import region_of
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
 from lipsync.media.reader import ping_pong
@@ -58,7 +59,7 @@ def job(echo, speaker, voice):
         track_faces(footage, 1000, "largest", [engine], SessionCache(), Monitor()) as track,
         decode_speech(probe(voice), allow_clipped=False) as sound,
     ):
-        yield engine, footage, Scene(track, sound, Fraction(25), 40)
+        yield engine, footage, Scene(SmoothedFaces(track), sound, Fraction(25), 40)
 
 
 def test_a_generator_that_changes_nothing_leaves_the_mouth_as_it_is(job, landmarker):

@@ -15,6 +15,7 @@ from lipsync.engines.wav2lip.crop import detected_crop
 from lipsync.engines.wav2lip.mel import mel_columns, original_starts
 from lipsync.engines.wav2lip.original import average_boxes
 from lipsync.errors import OptionInvalid
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.tracker import follow
 from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import probe
@@ -41,7 +42,7 @@ def render(speaker, heard, models_dir):
         engine = open_engine("wav2lip", engine_options, SessionCache(), Monitor())
         footage = probe(speaker)
         with track_faces(footage, FRAMES, "largest", [engine], SessionCache(), Monitor()) as track:
-            scene = Scene(track, heard, footage.video.rate, FRAMES)
+            scene = Scene(SmoothedFaces(track), heard, footage.video.rate, FRAMES)
             with closing(engine.synthesise(loop(footage, FRAMES, len(track)), scene)) as frames:
                 return [output.frame for output in frames]
 

@@ -14,6 +14,7 @@ from lipsync.enhancers.detail.bands import alike, missing_detail, shock_filter
 from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.enhancers.detail.warp import CHIN, LOWER_LIP, UPPER_LIP, source_map
 from lipsync.faces.geometry import LIPS, MESH
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import TrackBuilder
 from lipsync.frames.difference import changed_box
 from lipsync.frames.planes import writable_copy
@@ -72,7 +73,7 @@ def softened(face, blur):
 
 def enhanced(landmarker, edits, track, strength=1.0):
     copies = [EditedFrame(writable_copy(edit.after), edit.before, edit.edited) for edit in edits]
-    return list(DetailTransfer(landmarker, strength).enhance(copies, track))
+    return list(DetailTransfer(landmarker, strength).enhance(copies, SmoothedFaces(track)))
 
 
 def sharpness(picture, face):
@@ -198,7 +199,7 @@ def test_it_reads_only_a_few_frames_ahead(soft, track_of, landmarker):
             read.append(edit)
             yield edit
 
-    stream = DetailTransfer(landmarker).enhance(counted(), track_of())
+    stream = DetailTransfer(landmarker).enhance(counted(), SmoothedFaces(track_of()))
     next(stream)
     assert len(read) <= 3
     stream.close()

@@ -9,6 +9,7 @@ from lipsync.enhancers.base import EditedFrame, EnhancerOptions
 from lipsync.enhancers.restore.enhancer import MAX_PENDING, Restoration, Restorer
 from lipsync.enhancers.restore.onnx_ports import InputSignature
 from lipsync.errors import InferenceFailed, OutOfMemory
+from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import TrackBuilder
 from lipsync.frames.planes import writable_copy
 
@@ -80,7 +81,7 @@ def numbered(picture, k):
 def restored(network, frames, track, **options):
     signature = InputSignature(SIDE, (1,) if "fidelity" in options else None)
     enhancer = Restoration(Restorer(network, signature), EnhancerOptions(**options))
-    with closing(enhancer.enhance(frames, track)) as done:
+    with closing(enhancer.enhance(frames, SmoothedFaces(track))) as done:
         return [frame.after for frame in done]
 
 
@@ -115,7 +116,7 @@ def test_what_flickers_is_calmed_where_nothing_moves_and_starts_anew_after_a_cut
 def test_frames_are_taken_a_few_ahead_and_no_more(still, track_of):
     given = []
     enhancer = Restoration(Restorer(Network(sharpen), InputSignature(SIDE)), EnhancerOptions())
-    with closing(enhancer.enhance(edits(still[0], 20, given), track_of(20))) as done:
+    with closing(enhancer.enhance(edits(still[0], 20, given), SmoothedFaces(track_of(20)))) as done:
         for k, _ in enumerate(done):
             assert len(given) <= k + MAX_PENDING + 1
 
