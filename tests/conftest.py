@@ -1,4 +1,4 @@
-"""Footage to test with: scikit-image's astronaut photo (Eileen Collins, NASA, public domain), and made files."""
+"""Test media: scikit-image's astronaut photo (Eileen Collins, NASA, public domain), and generated files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def photo() -> Rgb:
 
 @pytest.fixture(scope="session")
 def to_picture() -> Callable[[Rgb, int], Frame]:
-    """RGB with even sides to 8-bit BT.601 in limited range."""
+    """Convert RGB with even sides to a frame of 8 bits, BT.601, limited range."""
 
     def convert(rgb: Rgb, index: int = 0) -> Frame:
         height, width = rgb.shape[:2]
@@ -56,7 +56,7 @@ def to_picture() -> Callable[[Rgb, int], Frame]:
 
 @pytest.fixture(scope="session")
 def moved(photo: Rgb) -> Callable[..., Rgb]:
-    """The photo with its face brought to ``at``, ``zoom`` times as large, turned by ``turn`` radians, on grey."""
+    """The photo with its face moved to ``at``, scaled by ``zoom`` and rotated by ``turn`` radians, on grey."""
 
     def move(
         at: tuple[float, float] = (160, 120), zoom: float = 1.0, turn: float = 0.0, size: tuple[int, int] = (320, 240)
@@ -73,7 +73,7 @@ def moved(photo: Rgb) -> Callable[..., Rgb]:
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """How a made video looks: every frame shows its own number, in twelve bright or dark bars."""
+    """Properties of a generated video, whose frames show their number in twelve bright or dark bars."""
 
     frames: int = 30
     size: tuple[int, int] = (192, 96)
@@ -82,17 +82,17 @@ class Footage:
     form: str = "yuv420p"
     gop: int = 12
     rotation: int = 0
-    stamps: Sequence[int] | None = None  # in thousandths of a second
-    sound: int = 0  # samples of it at 48 kHz
+    stamps: Sequence[int] | None = None  # frame times in milliseconds
+    sound: int = 0  # audio samples at 48 kHz
     colour: tuple[int, int, int, int] = (0, 2, 2, 2)  # range, matrix, primaries, transfer; 2 is unspecified
 
 
 @pytest.fixture(scope="session")
 def make_video() -> Callable[..., Path]:
-    """A video file of numbered frames; the keywords are the fields of ``Footage``."""
+    """Write a video file of numbered frames; the keywords are the fields of ``Footage``."""
 
-    def make(path: Path, **wishes: Any) -> Path:
-        footage = Footage(**wishes)
+    def make(path: Path, **fields: Any) -> Path:
+        footage = Footage(**fields)
         width, height = footage.size
         with av.open(str(path), "w") as out:
             stream = out.add_stream(footage.codec, rate=footage.rate)
@@ -102,7 +102,7 @@ def make_video() -> Callable[..., Path]:
             context.color_range, context.colorspace, context.color_primaries, context.color_trc = footage.colour
             if footage.rotation:
                 stream.set_display_rotation(footage.rotation)
-            sound = out.add_stream("aac", rate=48_000, layout="mono") if footage.sound else None
+            audio = out.add_stream("aac", rate=48_000, layout="mono") if footage.sound else None
             for k in range(footage.frames):
                 frame = av.VideoFrame.from_ndarray(bars(k, width, height), "gray8").reformat(format=footage.form)
                 frame.pts, frame.time_base = k, 1 / footage.rate
@@ -110,12 +110,12 @@ def make_video() -> Callable[..., Path]:
                     frame.pts, frame.time_base = footage.stamps[k], Fraction(1, 1000)
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))
-            if sound is not None:
+            if audio is not None:
                 tone = (np.sin(np.arange(footage.sound) * 0.05) * 8000).astype(np.int16)
                 block = av.AudioFrame.from_ndarray(tone[None], "s16", "mono")
                 block.sample_rate = 48_000
-                out.mux(sound.encode(block))
-                out.mux(sound.encode(None))
+                out.mux(audio.encode(block))
+                out.mux(audio.encode(None))
         return path
 
     return make
@@ -129,7 +129,7 @@ def bars(number: int, width: int, height: int) -> Rgb:
 
 @pytest.fixture(scope="session")
 def number_of() -> Callable[[NDArray[np.uint8]], int]:
-    """The number that a frame of a made video shows, from its upright luma."""
+    """Read the number of a generated frame from its upright luma."""
 
     def read(luma: NDArray[np.uint8]) -> int:
         middle, step = luma[luma.shape[0] // 2].astype(int), luma.shape[1] // 12
@@ -141,7 +141,7 @@ def number_of() -> Callable[[NDArray[np.uint8]], int]:
 
 @pytest.fixture(scope="session")
 def make_sound() -> Callable[..., Path]:
-    """A WAV file of samples (n,) or (n, channels): int16, or float32 if given as such."""
+    """Write a WAV file of samples (n,) or (n, channels), int16 or float32."""
 
     def make(path: Path, samples: NDArray[Any], rate: int = 16_000) -> Path:
         samples = samples[:, None] if samples.ndim == 1 else samples
@@ -158,7 +158,7 @@ def make_sound() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def save_photo() -> Callable[[Path, Rgb], Path]:
-    """A picture file of RGB or RGBA values."""
+    """Write an image file of RGB or RGBA values."""
 
     def save(path: Path, pixels: Rgb) -> Path:
         cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA))
@@ -169,7 +169,7 @@ def save_photo() -> Callable[[Path, Rgb], Path]:
 
 @pytest.fixture(scope="session")
 def speaker(moved: Callable[..., Rgb], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A video of 1.6 seconds at 25 frames/s, 320x240: one face that nods and turns a little."""
+    """A video of 1.6 seconds at 25 frames/s, 320x240: one face that nods and turns slightly."""
     path = tmp_path_factory.mktemp("footage") / "speaker.mp4"
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25, options={"crf": "18"})
@@ -183,7 +183,7 @@ def speaker(moved: Callable[..., Rgb], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def voice(tmp_path_factory: pytest.TempPathFactory, make_sound: Callable[..., Path]) -> Path:
-    """A vowel-like buzz of 2 seconds that comes and goes four times a second, 16 kHz."""
+    """A vowel-like buzz of 2 seconds, 16 kHz, that swells twice a second."""
     time = np.arange(32_000) / 16_000
     buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20))
     samples = (buzz * np.clip(np.sin(2 * np.pi * 2 * time), 0, 1) * 4000).astype(np.int16)
@@ -192,7 +192,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory, make_sound: Callable[..., Pa
 
 @pytest.fixture(scope="session")
 def moto_address() -> Iterator[str]:
-    """Where an S3 server of the tests' own listens."""
+    """The address of a local S3 server."""
     server = pytest.importorskip("moto.server", reason="needs moto").ThreadedMotoServer("127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -202,7 +202,7 @@ def moto_address() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def write_checkpoint() -> Callable[..., Path]:
-    """PyTorch's zip format, by hand, with float32 weights by name; ``inside``: the word under which they lie."""
+    """Write float32 weights by name in PyTorch's zip format; ``inside``: the key that holds them."""
 
     def write(path: Path, weights: Mapping[str, NDArray[Any]], inside: str | None = None) -> Path:
         body = b"}("
@@ -212,9 +212,9 @@ def write_checkpoint() -> Callable[..., Path]:
             rest = _number(0) + size + stride + b"\x89ccollections\nOrderedDict\n)R"
             body += _text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n("
             body += storage + _number(array.size) + b"tQ" + rest + b"tR"
-        whole = body + b"u" if inside is None else b"}(" + _text(inside) + body + b"uu"
+        content = body + b"u" if inside is None else b"}(" + _text(inside) + body + b"uu"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr("archive/data.pkl", b"\x80\x02" + whole + b".")
+            archive.writestr("archive/data.pkl", b"\x80\x02" + content + b".")
             for k, array in enumerate(weights.values()):
                 archive.writestr(f"archive/data/{k}", array.tobytes())
         return path
@@ -224,10 +224,10 @@ def write_checkpoint() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def upscaler_weights() -> Callable[[str, int], dict[str, NDArray[Any]]]:
-    """Made-up weights of a very small "rrdbnet" or "srvgg" for a factor."""
+    """Random weights of a very small "rrdbnet" or "srvgg" for a factor."""
 
     def make(network: str, factor: int) -> dict[str, NDArray[Any]]:
-        dice, sizes = np.random.default_rng(0), dict[str, tuple[int, int]]()
+        random, sizes = np.random.default_rng(0), dict[str, tuple[int, int]]()
         if network == "srvgg":
             sizes = {"body.0": (3, 8), "body.2": (8, 8), "body.4": (8, 3 * factor**2)}
         else:
@@ -236,9 +236,9 @@ def upscaler_weights() -> Callable[[str, int], dict[str, NDArray[Any]]]:
             sizes |= {f"body.0.rdb{k}.conv{c}": (4 + 4 * c, 8 if c == 5 else 4) for k in (1, 2, 3) for c in range(1, 6)}
         weights = {}
         for name, (inputs, outputs) in sizes.items():
-            noise = dice.standard_normal((outputs, inputs, 3, 3), np.float32)
+            noise = random.standard_normal((outputs, inputs, 3, 3), np.float32)
             weights[f"{name}.weight"] = noise / np.float32(np.sqrt(9 * inputs))
-            weights[f"{name}.bias"] = 0.1 * dice.standard_normal(outputs, np.float32)
+            weights[f"{name}.bias"] = 0.1 * random.standard_normal(outputs, np.float32)
         slopes = {"body.1.weight": np.full(8, 0.2, np.float32), "body.3.weight": np.full(8, 0.1, np.float32)}
         return weights | (slopes if network == "srvgg" else {})
 
@@ -247,19 +247,21 @@ def upscaler_weights() -> Callable[[str, int], dict[str, NDArray[Any]]]:
 
 @pytest.fixture(scope="session")
 def face_restorer() -> Callable[..., bytes]:
-    """A restorer in ONNX that takes half of a face's contrast; ``told``: the shape of CodeFormer's second input, which
-    is the share that is left then."""
-    onnx = pytest.importorskip("onnx", reason="makes the networks")
+    """An ONNX restorer that halves a face's contrast.
 
-    def make(side: int = 256, told: tuple[int, ...] | None = None) -> bytes:
+    ``fidelity_shape``: the shape of CodeFormer's second input, which sets the remaining contrast instead.
+    """
+    onnx = pytest.importorskip("onnx", reason="builds the networks")
+
+    def make(side: int = 256, fidelity_shape: tuple[int, ...] | None = None) -> bytes:
         weight = np.zeros((3, 3, 1, 1), np.float32)
         weight[range(3), range(3)] = 1
         port, shape = onnx.helper.make_tensor_value_info, (1, 3, side, side)
         inputs, stored = [port("input", 1, shape)], [onnx.numpy_helper.from_array(weight, "conv")]
-        if told is None:
+        if fidelity_shape is None:
             stored.append(onnx.numpy_helper.from_array(np.array(0.5), "weight"))
         else:
-            inputs.append(port("weight", 11, told))
+            inputs.append(port("weight", 11, fidelity_shape))
         kinds = (
             ("Cast", ["weight"], ["share"], {"to": 1}),
             ("Conv", ["input", "conv"], ["same"], {}),
@@ -287,21 +289,20 @@ def _numbers(values: Sequence[int]) -> bytes:
 
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with stand-ins for both of Wav2Lip's networks: each gives back the reference that it is shown, with red
-    lips where it is loud."""
+    """A models folder with stand-ins for both Wav2Lip networks: the reference view, its lips red where it is loud."""
     onnx = pytest.importorskip("onnx", reason="needs the wav2lip extra")
     folder = tmp_path_factory.mktemp("models")
     for name in ("wav2lip", "wav2lip-gan"):
         graphs = folder / "graphs" / hashlib.sha256(name.encode()).hexdigest()
         graphs.mkdir(parents=True)
-        made = {
+        contents = {
             file: make(onnx, half)
             for half, suffix in ((False, ""), (True, "-half"))
             for file, make in ((f"encoder{suffix}.onnx", _copier), (f"decoder{suffix}.onnx", _painter))
         }
-        for file, content in made.items():
+        for file, content in contents.items():
             (graphs / file).write_bytes(content)
-        files = {f: {"size": len(c), "sha256": hashlib.sha256(c).hexdigest()} for f, c in made.items()}
+        files = {f: {"size": len(c), "sha256": hashlib.sha256(c).hexdigest()} for f, c in contents.items()}
         facts = {"version": 1, "kind": "generator", "network": "Wav2Lip", "format": "stand-in"}
         record = facts | {"source": f"{name}.pth", "files": files}
         (graphs / "network.json").write_text(json.dumps(record))
@@ -311,14 +312,14 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _copier(onnx: Any, half: bool) -> bytes:
-    """The encoder's stand-in: the face is its own feature."""
+    """The encoder's stand-in, which returns the face as its features."""
     return _graph(
         onnx, half, [("Identity", ["face"], ["skip0"], {})], {"face": (6, 96, 96)}, ("skip0", (6, 96, 96)), {}
     )
 
 
 def _painter(onnx: Any, half: bool) -> bytes:
-    """The decoder's stand-in: the second half of the channels, red in an oval where lips are, as red as it is loud."""
+    """The decoder's stand-in: the second half of the channels, with an oval as red as the audio is loud."""
     rows, columns = np.mgrid[:96, :96]
     oval = ((columns - 47.5) / 17) ** 2 + ((rows - 72) / 9) ** 2 < 1
     constants = {
@@ -358,8 +359,8 @@ def _graph(
         onnx.numpy_helper.from_array(v.astype(real) if v.dtype == np.float32 else np.asarray(v, np.int64), name)
         for name, v in constants.items()
     ]
-    made = [onnx.helper.make_node(kind, takes, gives, **more) for kind, takes, gives, more in nodes]
-    graph = onnx.helper.make_graph(made, "stand_in", ports, [result], stored)
+    graph_nodes = [onnx.helper.make_node(kind, takes, gives, **more) for kind, takes, gives, more in nodes]
+    graph = onnx.helper.make_graph(graph_nodes, "stand_in", ports, [result], stored)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
 
