@@ -1,12 +1,12 @@
-"""How well a motion network follows speech, measured on the mouth's motion alone, before any rendering.
+"""Measure how well a motion network follows speech, on the mouth's motion alone, before rendering.
 
     python training/evaluate.py PREPARED_DIR [--model OUT_DIR] [--others CLIPS_DIR]
 
-Reports the clips that were held out, in their own voice and in voices that training never heard, then the clips of
-other people in CLIPS_DIR, each against its own picture; and what silence and noise look like. Columns: Pearson's r of
-lip opening and of mouth width; lmd, mean distance of the 40 lip points from the truth, both as displacement from the
-mean of the least open fifth; lag of the motion behind the truth in frames, by the peak of r; jitter, the lip points'
-second difference over the truth's; gain, the slope of the true opening on the predicted one.
+Reports the held-out clips, in their own voice and in voices unknown to the network, then the clips of other people in
+CLIPS_DIR, each compared with its own video; then the opening in silence and noise. Columns: Pearson's r of lip opening
+and of mouth width; lmd, the mean distance of the 40 lip points from the truth, both as displacements from the mean of
+the least open fifth; lag behind the truth in frames, at the peak of r; jitter, the lip points' second difference
+divided by the truth's; gain, the slope of the true opening against the predicted one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import dataset
 import numpy as np
-from prepare import held_out, read_face, read_sound
+from prepare import held_out, read_audio, read_face
 
 from lipsync.faces import geometry
 from lipsync.faces.landmarker import Landmarker
@@ -35,7 +35,7 @@ KINDS = ("own voice", "vocoder voices", "synthetic voices")
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One clip's figures, as this module's docstring explains them."""
+    """The results for one clip, see the module's docstring."""
 
     opening: float
     width: float
@@ -46,18 +46,18 @@ class Score:
 
 
 def score(shown: Float32, true: Float32) -> Score:
-    """Predicted against true mouth, meshes (n, 468, 3) in the face frame."""
-    opened, wanted = geometry.opening(shown), geometry.opening(true)
+    """Compare predicted and true mouths, meshes (n, 468, 3) in the face frame."""
+    opened, target = geometry.opening(shown), geometry.opening(true)
     wide = np.corrcoef(_mouth_width(shown), _mouth_width(true))[0, 1]
     ours, theirs = _displacement(shown), _displacement(true)
     jitter = np.abs(np.diff(ours, 2, 0)).mean() / np.abs(np.diff(theirs, 2, 0)).mean()
     return Score(
-        float(np.corrcoef(opened, wanted)[0, 1]),
+        float(np.corrcoef(opened, target)[0, 1]),
         float(wide),
         float(np.linalg.norm(ours - theirs, axis=-1).mean()),
-        _lag(opened, wanted),
+        _lag(opened, target),
         float(jitter),
-        float(np.polyfit(opened, wanted, 1)[0]),
+        float(np.polyfit(opened, target, 1)[0]),
     )
 
 
@@ -74,7 +74,7 @@ def _mouth_width(points: Float32) -> Float32:
 
 
 def _lag(one: Float32, other: Float32, most: int = 4) -> float:
-    """Where r between the two, one moved against the other, peaks, with a parabola through the best three."""
+    """The lag with the highest r between two signals, refined by a parabola through three values."""
     inner = slice(most, len(one) - most)
     moved = [np.corrcoef(one[most + lag : len(one) - most + lag], other[inner])[0, 1] for lag in range(-most, most + 1)]
     best = int(np.clip(np.argmax(moved), 1, len(moved) - 2))
@@ -90,7 +90,7 @@ def mesh(model: MotionModel, heard: Iterator[Float32], frames: int) -> Float32:
 
 
 def held_out_scores(model: MotionModel, clips: Iterable[dataset.PreparedClip]) -> dict[str, list[Score]]:
-    """Scores of the held-out clips by kind of voice."""
+    """Scores of the held-out clips, by kind of voice."""
     scores: dict[str, list[Score]] = {kind: [] for kind in KINDS}
     for clip in clips:
         if held_out(clip.name):
@@ -102,14 +102,14 @@ def held_out_scores(model: MotionModel, clips: Iterable[dataset.PreparedClip]) -
 
 
 def others_scores(model: MotionModel, folder: Path) -> dict[str, list[Score]]:
-    """Scores of clips of other people, by the clip's name."""
+    """Scores of clips of other people, by clip name."""
     scores = {}
     with Landmarker.open(SessionCache()) as landmarker:
         for path in sorted(folder.glob("*.mp4")):
             landmarks = read_face(path, landmarker)
             if landmarks is not None:
                 true = _true(landmarks)
-                scores[path.stem] = [score(mesh(model, features([read_sound(path)]), len(true)), true)]
+                scores[path.stem] = [score(mesh(model, features([read_audio(path)]), len(true)), true)]
     return scores
 
 
@@ -118,14 +118,14 @@ def _true(landmarks: Float32) -> Float32:
 
 
 def stillness(model: MotionModel, level: float, seconds: int = 10) -> tuple[float, float]:
-    """Mean and standard deviation of the lip opening on white noise of a level (rms, 1 is full scale)."""
+    """Mean and standard deviation of the lip opening for white noise of an RMS level (1 is full scale)."""
     noise = np.random.default_rng(0).standard_normal(seconds * RATE) * level
     opened = geometry.opening(mesh(model, features([np.asarray(noise, np.float32)]), seconds * NETWORK_RATE))
     return float(opened.mean()), float(opened.std())
 
 
 def open_model(folder: Path | None) -> MotionModel:
-    """The package's network, or the one that training wrote to a folder."""
+    """Open the bundled network, or the one that training wrote to ``folder``."""
     if folder is None:
         return open_motion_model(SessionCache())
     return MotionModel(open_session(folder / "motion.onnx", threads=1), load_basis(folder / "basis.npz"))
@@ -139,8 +139,8 @@ def _line(name: str, scores: list[Score]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("prepared", type=Path)
-    parser.add_argument("--model", type=Path, help="motion.onnx and basis.npz, if not the package's own")
-    parser.add_argument("--others", type=Path, help="a folder of clips of other people")
+    parser.add_argument("--model", type=Path, help="folder with motion.onnx and basis.npz (default: bundled)")
+    parser.add_argument("--others", type=Path, help="folder with clips of other people")
     args = parser.parse_args()
     model = open_model(args.model)
     print(f"{'':18s}clips" + "".join(f"{field.name:>10s}" for field in fields(Score)))

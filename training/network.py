@@ -1,4 +1,4 @@
-"""The motion network in PyTorch, and the same network as an ONNX graph."""
+"""The motion network in PyTorch, and its export to ONNX."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ DILATIONS = (1, 2, 4, 8, 1)
 
 
 class MotionNet(nn.Module):
-    """Feature frames (batch, 4 n, 40) to coefficients (batch, n, K): a strided front end, then residual dilated
-    convolutions over time. Its reach is sum(dilations) + 2 rows to each side."""
+    """Feature frames (batch, 4 n, 40) to coefficients (batch, n, K).
+
+    A strided front end is followed by residual dilated convolutions over time, as in temporal convolutional networks
+    (Bai, Kolter and Koltun, arXiv:1803.01271, 2018). The receptive field is sum(DILATIONS) + 2 rows on each side.
+    """
 
     def __init__(self, coefficients: int, width: int = 192, drop: float = 0.1) -> None:
         super().__init__()
@@ -47,9 +50,9 @@ def _block(width: int, dilation: int, drop: float) -> nn.Sequential:
 
 
 def to_onnx(net: MotionNet, rows: int = WINDOW) -> onnx.ModelProto:
-    """The network for a fixed number of rows, batch normalisation folded in, weights stored in half precision."""
+    """Export for a fixed number of rows, with folded batch normalisation and weights in half precision."""
     net.eval()
-    graph = _Graph()
+    graph = _GraphBuilder()
     front: Any = net.front
     hidden = graph.node("Transpose", "features", perm=[0, 2, 1])
     hidden = graph.node("Gelu", graph.conv(hidden, *_folded(front[0], front[1]), pads=[2, 2]))
@@ -65,14 +68,16 @@ def to_onnx(net: MotionNet, rows: int = WINDOW) -> onnx.ModelProto:
     return graph.model(rows, int(out[2].weight.shape[0]))
 
 
-def _add_block(graph: _Graph, hidden: str, block: Any) -> str:
-    reach = block[1].dilation[0]
-    inner = graph.conv(graph.node("Gelu", hidden), *_folded(block[1], block[2]), pads=[reach, reach], dilations=[reach])
+def _add_block(graph: _GraphBuilder, hidden: str, block: Any) -> str:
+    dilation = block[1].dilation[0]
+    inner = graph.conv(
+        graph.node("Gelu", hidden), *_folded(block[1], block[2]), pads=[dilation, dilation], dilations=[dilation]
+    )
     return graph.node("Add", hidden, graph.conv(graph.node("Gelu", inner), *_plain(block[5])))
 
 
-class _Graph:
-    """An ONNX graph under construction; names are numbers."""
+class _GraphBuilder:
+    """Builds an ONNX graph node by node, with generated names."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -92,9 +97,9 @@ class _Graph:
         return self.node("Conv", source, self.constant(weight), self.constant(bias), **attributes)
 
     def model(self, rows: int, coefficients: int) -> onnx.ModelProto:
-        takes = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, rows * STEP, BANDS])
-        gives = helper.make_tensor_value_info("motion", TensorProto.FLOAT, [1, rows, coefficients])
-        graph = helper.make_graph(self.nodes, "motion", [takes], [gives], self.weights)
+        input_info = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, rows * STEP, BANDS])
+        output_info = helper.make_tensor_value_info("motion", TensorProto.FLOAT, [1, rows, coefficients])
+        graph = helper.make_graph(self.nodes, "motion", [input_info], [output_info], self.weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
         onnx.checker.check_model(model)
         return model

@@ -1,4 +1,8 @@
-"""From tracked faces to the basis that motion is spoken in: pose out, closed mouth out, principal components."""
+"""Fit the motion basis to tracked faces: remove pose and closed mouth, then principal components.
+
+Modelling a face's shape as a mean plus principal components follows Cootes, Taylor, Cooper and Graham, "Active Shape
+Models", Computer Vision and Image Understanding 61(1), 1995.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +27,14 @@ FLIP = np.array([-1, 1, 1], np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Frontal:
-    """The average face (468, 3), symmetric, facing the viewer, eyes level, and its mirror: point i is at mirror[i]."""
+    """The average face (468, 3), symmetric, facing the viewer, eyes level. Point i is the mirror image of mirror[i]."""
 
     mesh: Float32
     mirror: NDArray[np.int64]
 
 
 def frontal_face(clips: Sequence[Float32]) -> Frontal:
-    """The average of all clips' faces, landmarks (n, >= 468, 3) in pixels each."""
+    """The average face of all clips, each given as landmarks (n, >= 468, 3) in pixels."""
     mesh: Float32 = _unit(np.mean([_unit(clip[:, : geometry.MESH].mean(0)) for clip in clips], 0))
     for _ in range(3):
         aligned = [geometry.fit_pose(clip, mesh).to_face(clip[:, : geometry.MESH]).mean(0) for clip in clips]
@@ -53,8 +57,8 @@ def _unit(mesh: NDArray[np.floating]) -> Float32:
 def face_motion(clip: Float32, frontal: Frontal) -> tuple[Float32, Float32]:
     """One clip's displacement (n, 468, 3) from its closed mouth, and that mouth (468, 3).
 
-    Each face is averaged with its mirror image, so that one person's lopsided habits are not handed on. Closed is the
-    mean of the least open fifth of the frames.
+    Each face is averaged with its mirror image, which removes one person's asymmetries. The closed mouth is the mean of
+    the least open fifth of the frames.
     """
     mesh = geometry.fit_pose(clip, frontal.mesh).to_face(clip[:, : geometry.MESH])
     mesh = np.asarray((mesh + mesh[:, frontal.mirror] * FLIP) / 2, np.float32)
@@ -63,7 +67,7 @@ def face_motion(clip: Float32, frontal: Frontal) -> tuple[Float32, Float32]:
 
 
 def fit_basis(motion: Sequence[Float32], closed: Sequence[Float32]) -> Basis:
-    """Principal components of the lips and chin over all clips, and the whole mesh regressed on them."""
+    """Principal components of the lips and chin over all clips, with the whole mesh regressed on them."""
     displaced = np.concatenate(list(motion))
     weight = np.ones((len(POINTS), 1), np.float32)
     weight[[POINTS.index(point) for point in MEASURED]] = 2.0
@@ -90,16 +94,16 @@ def mean_face(closed: Sequence[Float32]) -> Float32:
 
 
 def coefficients(motion: Float32, basis: Basis) -> Float32:
-    """The coefficients (n, K) whose displacement is nearest to ``motion`` (n, 468, 3) at lips and chin."""
+    """The coefficients (n, K) that fit ``motion`` (n, 468, 3) best at the lips and chin (least squares)."""
     weight = np.ones((len(POINTS), 1), np.float32)
     weight[[POINTS.index(point) for point in MEASURED]] = 2.0
     shapes = (basis.components[:, list(POINTS)] * weight).reshape(len(basis.components), -1)
-    wanted = ((motion - basis.mean)[:, list(POINTS)] * weight).reshape(len(motion), -1)
-    return np.asarray(np.linalg.lstsq(shapes.T, wanted.T, rcond=None)[0].T, np.float32)
+    target = ((motion - basis.mean)[:, list(POINTS)] * weight).reshape(len(motion), -1)
+    return np.asarray(np.linalg.lstsq(shapes.T, target.T, rcond=None)[0].T, np.float32)
 
 
 def triangulate(opened: Float32) -> NDArray[np.int32]:
-    """Delaunay's triangles of an open-mouthed mesh (468, 3) seen from the front, none of them across the mouth."""
+    """Delaunay triangles (n, 3) of an open-mouthed mesh (468, 3) in front view, none of them across the mouth."""
     flat = opened[:, :2].astype(np.float64)
     ring = geometry.LIPS_INNER
     upper, lower = set(ring[1:10]), set(ring[11:])
@@ -113,7 +117,7 @@ def triangulate(opened: Float32) -> NDArray[np.int32]:
 
 
 def _inside(point: NDArray[np.float64], polygon: NDArray[np.float64]) -> bool:
-    """Whether a ray from the point crosses the polygon an odd number of times."""
+    """Whether the point is inside the polygon: a ray from it crosses the edges an odd number of times."""
     a, b = polygon, np.roll(polygon, 1, 0)
     spans = (a[:, 1] > point[1]) != (b[:, 1] > point[1])
     a, b = a[spans], b[spans]

@@ -22,7 +22,7 @@ import dataset
 import numpy as np
 import onnx
 import torch
-from augment import augmented
+from augment import augment_batch
 from network import MotionNet, to_onnx
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
@@ -31,12 +31,12 @@ from lipsync.faces import geometry
 from lipsync.speech.motion import Basis
 
 BATCH = 32
-SHARES = (0.25, 0.45, 0.3)  # of the clip's own voice, the vocoder's and the synthesisers'
-MEMORY = 0.997  # of the averaged weights, per step
+SHARES = (0.25, 0.45, 0.3)  # probabilities of the clip's own voice, the vocoder and the synthesisers
+AVERAGE_DECAY = 0.997  # of the averaged weights, per step
 
 
 class MotionLoss(nn.Module):
-    """Coefficients and their speed, plus what matters most to the eye, opening and width: error and correlation."""
+    """The error of coefficients and their speed, plus the error and correlation of lip opening and mouth width."""
 
     weight: Tensor
     measures: Tensor
@@ -50,18 +50,18 @@ class MotionLoss(nn.Module):
         measures = torch.from_numpy(np.stack([gap, across], 1))
         self.register_buffer("measures", measures / (motion @ measures).std((0, 1)))
 
-    def forward(self, given: Tensor, wanted: Tensor, silent: Tensor) -> Tensor:
-        error = (self.weight * smooth_l1_loss(given, wanted, beta=0.4, reduction="none")).mean()
-        speed = (self.weight * (given.diff(dim=1) - wanted.diff(dim=1)).abs()).mean()
-        shown, true = given @ self.measures, wanted @ self.measures
-        seen = 2 * smooth_l1_loss(shown, true, beta=0.4)
-        talking = ~silent
-        unlike = 1 - correlation(shown[talking], true[talking])
-        return torch.as_tensor(error + 1.5 * speed + 0.7 * seen + unlike.mean())
+    def forward(self, output: Tensor, target: Tensor, silent: Tensor) -> Tensor:
+        error = (self.weight * smooth_l1_loss(output, target, beta=0.4, reduction="none")).mean()
+        speed = (self.weight * (output.diff(dim=1) - target.diff(dim=1)).abs()).mean()
+        predicted, true = output @ self.measures, target @ self.measures
+        measured = 2 * smooth_l1_loss(predicted, true, beta=0.4)
+        speaking = ~silent
+        decorrelation = 1 - correlation(predicted[speaking], true[speaking])
+        return torch.as_tensor(error + 1.5 * speed + 0.7 * measured + decorrelation.mean())
 
 
 def correlation(one: Tensor, other: Tensor) -> Tensor:
-    """Pearson's r over time, (batch, rows, m) to (batch, m); nearly still signals count as unrelated."""
+    """Pearson's r over time, (batch, rows, m) to (batch, m); close to 0 for nearly constant signals."""
     one, other = one - one.mean(1, keepdim=True), other - other.mean(1, keepdim=True)
     length: Tensor = one.norm(dim=1) * other.norm(dim=1)
     return (one * other).sum(1) / (length + 1e-3)
@@ -69,7 +69,7 @@ def correlation(one: Tensor, other: Tensor) -> Tensor:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """How long to train, by the clock or for a number of ``steps``, and the highest learning rate on the way."""
+    """Training time, in ``minutes`` or in ``steps``, the peak learning rate and the batch size."""
 
     minutes: float = 30
     steps: int | None = None
@@ -78,7 +78,7 @@ class Plan:
 
 
 def schedule(plan: Plan) -> Iterator[tuple[int, float]]:
-    """Step number and learning rate: a short rise, then half a cosine over the time or the steps there are."""
+    """Yield step number and learning rate: a linear warm-up, then half a cosine over the time or the steps."""
     start, step = time.monotonic(), 0
     while (done := step / plan.steps if plan.steps else (time.monotonic() - start) / 60 / plan.minutes) < 1:
         yield step, plan.rate * min(1.0, (step + 1) / 150) * (0.49 * (1 + math.cos(math.pi * done)) + 0.02)
@@ -86,34 +86,34 @@ def schedule(plan: Plan) -> Iterator[tuple[int, float]]:
 
 
 def train(data: dataset.Batches, basis: Basis, net: MotionNet, plan: Plan) -> MotionNet:
-    """Train ``net`` and return a copy of it with averaged weights, ready to be exported."""
-    dice = np.random.default_rng(torch.initial_seed())
+    """Train ``net`` and return a copy with an exponential moving average of its weights."""
+    rng = np.random.default_rng(torch.initial_seed())
     neutral = torch.from_numpy(basis.neutral)
     loss = MotionLoss(basis, data.motion)
     average = copy.deepcopy(net).eval()
     optimiser = torch.optim.AdamW(net.parameters(), plan.rate, weight_decay=2e-2, betas=(0.9, 0.98))
-    told = 0.0
+    running_loss = 0.0
     for step, rate in schedule(plan):
         for group in optimiser.param_groups:
             group["lr"] = rate
-        features, motion, silent = augmented(*data.draw(dice, plan.batch, SHARES), neutral)
+        features, motion, silent = augment_batch(*data.draw(rng, plan.batch, SHARES), neutral)
         cost = loss(net.train()(features), motion, silent)
         optimiser.zero_grad()
         cost.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
-        follow(average, net, min(MEMORY, step / (step + 20)))
-        told = cost.item() if step == 0 else 0.98 * told + 0.02 * cost.item()
+        update_average(average, net, min(AVERAGE_DECAY, step / (step + 20)))
+        running_loss = cost.item() if step == 0 else 0.98 * running_loss + 0.02 * cost.item()
         if step % 100 == 99:
-            print(f"step {step + 1}  loss {told:.3f}", flush=True)
+            print(f"step {step + 1}  loss {running_loss:.3f}", flush=True)
     return average
 
 
 @torch.no_grad()
-def follow(average: MotionNet, net: MotionNet, memory: float) -> None:
+def update_average(average: MotionNet, net: MotionNet, decay: float) -> None:
     for mean, value in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
         if mean.dtype.is_floating_point:
-            mean.mul_(memory).add_(value, alpha=1 - memory)
+            mean.mul_(decay).add_(value, alpha=1 - decay)
         else:
             mean.copy_(value)
 
@@ -130,12 +130,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("prepared", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--steps", type=int, help="this many steps instead of minutes")
-    parser.add_argument("--rate", type=float, default=2e-3, help="the highest learning rate")
-    parser.add_argument("--start", type=Path, help="weights.pt of an earlier run to go on from")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=30, help="training time (default: 30)")
+    parser.add_argument("--steps", type=int, help="train for this many steps instead of minutes")
+    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate (default: 0.002)")
+    parser.add_argument("--start", type=Path, help="weights.pt of an earlier run to continue from")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)

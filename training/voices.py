@@ -1,7 +1,8 @@
-"""Other voices that say what a clip says, at the very times at which the clip says it.
+"""Generate other voices that say a clip's sentence with the clip's timing.
 
-Two sources: the WORLD vocoder (Morise, Yokomori, Ozawa, 2016) gives the speaker another pitch and another vocal tract;
-speech synthesisers say the sentence, and dynamic time warping lays what they said over the clip.
+The WORLD vocoder (Morise, Yokomori and Ozawa, IEICE Transactions E99-D(7), 2016) changes the speaker's pitch and vocal
+tract. Speech synthesisers say the sentence, and dynamic time warping (Sakoe and Chiba, IEEE ASSP 26(1), 1978) aligns
+the result with the clip.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from scipy.signal import resample_poly
 from lipsync.speech.features import RATE, band_power, features
 from lipsync.types import Float32
 
-FLOOR = 1e-6  # band power that the log is taken of at least
-FARTHEST = 5.2  # alignments that cost more per step are thrown away
+MIN_POWER = 1e-6  # added to band power before the log
+MAX_ALIGNMENT_COST = 5.2  # mean cost per step; more expensive alignments are discarded
 SYNTHETIC = (
     "espeak-ng en+m1", "espeak-ng en-us+m3", "espeak-ng en+f2", "espeak-ng en-us+f4", "espeak-ng en-gb-x-rp+klatt",
     "espeak-ng en-gb-scotland+m7", "espeak-ng en+klatt4", "espeak-ng en-us+f5", "espeak-ng en-gb-x-rp+Andrea",
@@ -35,21 +36,21 @@ UNHEARD_SHIFTS = ((2.5, 1.32), (0.6, 0.8), (2.0, 1.12), (1.4, 1.3))  # pitch and
 
 
 def log_power(sound: Float32) -> Float32:
-    """Log band power (n, 40) of 16 kHz sound."""
-    return np.asarray(np.log(np.concatenate(list(band_power([sound]))) + FLOOR), np.float32)
+    """Log band power (n, 40) of 16 kHz audio."""
+    return np.asarray(np.log(np.concatenate(list(band_power([sound]))) + MIN_POWER), np.float32)
 
 
-def random_shifts(dice: random.Random, count: int) -> list[tuple[float, float]]:
-    """Pitch factors from 0.65 to 2.2, each with a vocal tract that goes about with it."""
+def random_shifts(rng: random.Random, count: int) -> list[tuple[float, float]]:
+    """Pitch factors from 0.65 to 2.2, each with a plausible vocal tract factor."""
     shifts = []
     for _ in range(count):
-        pitch = float(np.exp(dice.uniform(np.log(0.65), np.log(2.2))))
-        shifts.append((pitch, float(np.clip(1 + 0.16 * np.log2(pitch) + dice.gauss(0, 0.08), 0.84, 1.26))))
+        pitch = float(np.exp(rng.uniform(np.log(0.65), np.log(2.2))))
+        shifts.append((pitch, float(np.clip(1 + 0.16 * np.log2(pitch) + rng.gauss(0, 0.08), 0.84, 1.26))))
     return shifts
 
 
-def shifted(sound: Float32, shifts: Sequence[tuple[float, float]], dice: random.Random) -> list[Float32]:
-    """The sound with other pitches and formants; intonation is flattened or exaggerated, some voices are breathy."""
+def vocode(sound: Float32, shifts: Sequence[tuple[float, float]], rng: random.Random) -> list[Float32]:
+    """The audio with other pitches and formants, flatter or livelier intonation, and some breathiness."""
     import pyworld
 
     samples = sound.astype(np.float64)
@@ -60,31 +61,31 @@ def shifted(sound: Float32, shifts: Sequence[tuple[float, float]], dice: random.
     middle = np.median(pitch[pitch > 0]) if (pitch > 0).any() else 110.0
     result = []
     for factor, tract in shifts:
-        tune = np.where(pitch > 0, middle * (np.maximum(pitch, 1) / middle) ** dice.uniform(0.2, 1.8), 0) * factor
-        breath = noise ** dice.uniform(0.2, 0.6) if dice.random() < 0.15 else noise
-        spoken = pyworld.synthesize(tune, _stretched(envelope, tract), _stretched(breath, tract).clip(0, 1), RATE)
-        result.append(spoken[: len(sound)].astype(np.float32))
+        tune = np.where(pitch > 0, middle * (np.maximum(pitch, 1) / middle) ** rng.uniform(0.2, 1.8), 0) * factor
+        breath = noise ** rng.uniform(0.2, 0.6) if rng.random() < 0.15 else noise
+        speak = pyworld.synthesize(tune, _stretched(envelope, tract), _stretched(breath, tract).clip(0, 1), RATE)
+        result.append(speak[: len(sound)].astype(np.float32))
     return result
 
 
 def _stretched(spectrum: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
     """Spectra (n, bins) with every frequency multiplied by ``factor``."""
-    place = np.clip(np.arange(spectrum.shape[1]) / factor, 0, spectrum.shape[1] - 1)
-    left = np.minimum(place.astype(int), spectrum.shape[1] - 2)
-    share, logs = place - left, np.log(spectrum + 1e-16)
+    position = np.clip(np.arange(spectrum.shape[1]) / factor, 0, spectrum.shape[1] - 1)
+    left = np.minimum(position.astype(int), spectrum.shape[1] - 2)
+    share, logs = position - left, np.log(spectrum + 1e-16)
     return np.ascontiguousarray(np.exp(logs[:, left] * (1 - share) + logs[:, left + 1] * share))
 
 
-def installed(voices: Sequence[str]) -> list[str]:
-    """Those voices whose synthesiser is on this machine."""
+def installed_voices(voices: Sequence[str]) -> list[str]:
+    """The voices whose synthesiser is installed."""
     return [voice for voice in voices if shutil.which(voice.split()[0])]
 
 
-def spoken(voice: str, sentence: str, speed: int, pitch: int) -> Float32:
-    """A sentence said by a synthesiser, 16 kHz. ``speed``: words a minute; ``pitch``: 0 to 99 (eSpeak only)."""
+def speak(voice: str, sentence: str, speed: int, pitch: int) -> Float32:
+    """Synthesise a sentence at 16 kHz. ``speed``: words per minute; ``pitch``: 0 to 99 (eSpeak NG only)."""
     program, name = voice.split()
     with tempfile.TemporaryDirectory() as folder:
-        out = str(Path(folder, "said.wav"))
+        out = str(Path(folder, "speech.wav"))
         if program == "flite":
             stretch = f"duration_stretch={165 / speed:.2f}"
             options = ["-voice", name, "--setf", stretch, "-t", sentence.lower(), "-o", out]
@@ -98,20 +99,20 @@ def spoken(voice: str, sentence: str, speed: int, pitch: int) -> Float32:
     return np.asarray(resample_poly(samples, RATE // common, rate // common), np.float32)
 
 
-def laid_over(clip: Float32, said: Float32) -> tuple[Float32, float]:
-    """Log band power of what was ``said``, timed like the ``clip``, and what a step of the warping path cost."""
+def align_to(clip: Float32, speech: Float32) -> tuple[Float32, float]:
+    """Log band power of ``speech`` with the timing of ``clip``, and the mean cost of the warping path."""
     rng = np.random.default_rng(0)
-    said = np.pad(said, (6_400, 8_000))
-    said = np.asarray(said + 1e-5 * rng.standard_normal(len(said)), np.float32)
-    place, cost = _warp(_cepstra(clip), _cepstra(said))
-    power = log_power(said)
-    left = np.clip(place.astype(int), 0, len(power) - 2)
-    share = (place - left)[:, None]
+    speech = np.pad(speech, (6_400, 8_000))
+    speech = np.asarray(speech + 1e-5 * rng.standard_normal(len(speech)), np.float32)
+    position, cost = _warp(_cepstra(clip), _cepstra(speech))
+    power = log_power(speech)
+    left = np.clip(position.astype(int), 0, len(power) - 2)
+    share = (position - left)[:, None]
     return np.asarray(power[left] * (1 - share) + power[left + 1] * share, np.float32), cost
 
 
 def _cepstra(sound: Float32) -> NDArray[np.float64]:
-    """Cepstra and their slopes (n, 28), normalised over what is spoken."""
+    """Cepstra and their slopes (n, 28), normalised over speech frames."""
     frames = np.concatenate(list(features([sound])))
     cepstra = dct(frames * 3, axis=1, norm="ortho")[:, :14]
     energy = frames.mean(1)
@@ -122,7 +123,7 @@ def _cepstra(sound: Float32) -> NDArray[np.float64]:
 
 
 def _warp(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Dynamic time warping, one antidiagonal at a time: the place in ``other`` for each frame of ``one``, smoothed."""
+    """Dynamic time warping: the smoothed position in ``other`` for each frame of ``one``, and the mean cost."""
     distance = np.sqrt(np.maximum((one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T, 0))
     rows, columns = distance.shape
     total = np.full((rows + 1, columns + 1), np.inf)
@@ -131,13 +132,15 @@ def _warp(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[NDArray
     for diagonal in range(2, rows + columns + 1):
         i = np.arange(max(1, diagonal - columns), min(rows, diagonal - 1) + 1)
         j = diagonal - i
-        here = distance[i - 1, j - 1]
-        ways = np.stack([total[i - 1, j - 1] + 1.4 * here, total[i - 1, j] + 1.1 * here, total[i, j - 1] + 1.1 * here])
-        step[i, j] = ways.argmin(0)
-        total[i, j] = ways.min(0)
+        local = distance[i - 1, j - 1]
+        costs = np.stack(
+            [total[i - 1, j - 1] + 1.4 * local, total[i - 1, j] + 1.1 * local, total[i, j - 1] + 1.1 * local]
+        )
+        step[i, j] = costs.argmin(0)
+        total[i, j] = costs.min(0)
     path = _walk_back(step, rows, columns)
-    place = np.bincount(path[:, 0], path[:, 1], rows) / np.bincount(path[:, 0], minlength=rows)
-    return gaussian_filter1d(place, 2.0), float(distance[path[:, 0], path[:, 1]].mean())
+    position = np.bincount(path[:, 0], path[:, 1], rows) / np.bincount(path[:, 0], minlength=rows)
+    return gaussian_filter1d(position, 2.0), float(distance[path[:, 0], path[:, 1]].mean())
 
 
 def _walk_back(step: NDArray[np.int8], i: int, j: int) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ RATE = 16_000
 ROWS = 75
 
 
-def made_clip(name: str, seed: int) -> dataset.PreparedClip:
+def synthetic_clip(name: str, seed: int) -> dataset.PreparedClip:
     """Three seconds of a face whose mouth opens as loud as its buzz, its head turning a little, tracked with noise."""
     rng = np.random.default_rng(seed)
     basis = load_basis()
@@ -50,14 +50,14 @@ def made_clip(name: str, seed: int) -> dataset.PreparedClip:
     turn[:, 2, 2] = 1
     pose = geometry.Pose(np.full(ROWS, 90, np.float32), turn, np.full((ROWS, 3), 150, np.float32))
     landmarks = pose.to_frame(mesh) + rng.normal(0, 0.05, mesh.shape).astype(np.float32)
-    sound = made_sound(beat, rng)
+    sound = synthetic_audio(beat, rng)
     power = voices.log_power(sound)
     kinds = np.array([0, 1, 2])
     stack = np.stack([power, power + 0.5, power - 0.5]).astype(np.float16)
     return dataset.PreparedClip(name, landmarks, sound, stack, kinds)
 
 
-def made_sound(beat: Float32, rng: np.random.Generator) -> Float32:
+def synthetic_audio(beat: Float32, rng: np.random.Generator) -> Float32:
     time = np.arange(ROWS * RATE // 25) / RATE
     gate = np.interp(time, np.arange(ROWS) / 25, beat)
     buzz = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 40))
@@ -71,7 +71,7 @@ def named(held: bool, count: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def clips() -> list[dataset.PreparedClip]:
-    return [made_clip(name, seed) for seed, name in enumerate(named(False, 8) + named(True, 2))]
+    return [synthetic_clip(name, seed) for seed, name in enumerate(named(False, 8) + named(True, 2))]
 
 
 def test_about_one_clip_in_twenty_is_held_out_by_its_name_alone() -> None:
@@ -104,7 +104,7 @@ def test_stretching_keeps_sound_and_motion_together() -> None:
     motion = torch.sin(time / 5)[None, :, None].repeat(16, 1, 1)
     fine = (torch.arange(augment.FRAMES, dtype=torch.float32) - 1.5) / 4
     sound = torch.sin(fine / 5)[None, :, None].repeat(16, 1, 40)
-    sound, motion = augment.stretched(sound, motion)
+    sound, motion = augment.time_stretch(sound, motion)
     rows = sound[:, :, 0].reshape(16, augment.ROWS, 4).mean(2)
     assert (rows - motion[:, :, 0])[:, 2:-2].abs().max() < 0.04
 
@@ -113,7 +113,7 @@ def test_splicing_keeps_sound_and_motion_together_but_near_the_seams() -> None:
     torch.manual_seed(0)
     motion = torch.rand(16, augment.ROWS, 1)
     sound = motion.repeat_interleave(4, 1).repeat(1, 1, 40)
-    sound, rows = augment.spliced(sound, motion)
+    sound, rows = augment.splice(sound, motion)
     apart = (sound[:, 1::4, 0] - rows[:, :, 0]).abs() > 1e-4
     assert apart.sum(1).max() <= 8
     assert (rows[:, 0] != motion[:, 0]).any()
@@ -125,7 +125,7 @@ def test_augmented_features_look_like_features_and_the_silent_rest(clips: list[d
     data = dataset.batches(clips, basis, frontal)
     neutral = torch.from_numpy(basis.neutral)
     power, motion = data.draw(np.random.default_rng(0), 64, train.SHARES)
-    heard, motion, silent = augment.augmented(power, motion, neutral)
+    heard, motion, silent = augment.augment_batch(power, motion, neutral)
     assert heard.shape == (64, 304, 40)
     assert motion.shape == (64, 76, len(basis.sd))
     assert torch.isfinite(heard).all()
@@ -139,26 +139,26 @@ def test_augmented_features_look_like_features_and_the_silent_rest(clips: list[d
 def test_a_voice_laid_over_a_clip_takes_the_clip_s_timing() -> None:
     rng = np.random.default_rng(1)
     beat = np.clip(np.sin(np.arange(ROWS) / 4), 0, 1) * (np.arange(ROWS) % 37 > 10)
-    clip = made_sound(beat, rng)
-    slower = made_sound(np.interp(np.arange(ROWS) * 0.8, np.arange(ROWS), beat), rng)
-    power, cost = voices.laid_over(clip, slower)
+    clip = synthetic_audio(beat, rng)
+    slower = synthetic_audio(np.interp(np.arange(ROWS) * 0.8, np.arange(ROWS), beat), rng)
+    power, cost = voices.align_to(clip, slower)
     loud = power.sum(1)
     assert len(power) == len(voices.log_power(clip))
     assert np.corrcoef(loud, voices.log_power(clip).sum(1))[0, 1] > 0.9
-    assert cost < voices.FARTHEST
+    assert cost < voices.MAX_ALIGNMENT_COST
 
 
 def test_the_vocoder_keeps_length_and_timing() -> None:
     pytest.importorskip("pyworld", reason="the vocoder is optional", exc_type=ImportError)
-    sound = made_sound(np.clip(np.sin(np.arange(ROWS) / 4), 0, 1), np.random.default_rng(2))
-    higher = voices.shifted(sound, [(1.8, 1.2)], random.Random(0))[0]
+    sound = synthetic_audio(np.clip(np.sin(np.arange(ROWS) / 4), 0, 1), np.random.default_rng(2))
+    higher = voices.vocode(sound, [(1.8, 1.2)], random.Random(0))[0]
     assert len(higher) == len(sound)
     assert np.corrcoef(voices.log_power(higher).sum(1), voices.log_power(sound).sum(1))[0, 1] > 0.8
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_a_synthesiser_says_a_sentence() -> None:
-    said = voices.spoken("espeak-ng en-us+f4", "bin blue at F two now", 160, 50)
+    said = voices.speak("espeak-ng en-us+f4", "bin blue at F two now", 160, 50)
     assert said.dtype == np.float32
     assert RATE < len(said) < 4 * RATE
     assert np.abs(said).max() > 0.05
