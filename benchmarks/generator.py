@@ -30,7 +30,7 @@ from lipsync.engines.wav2lip.architecture import (
     encoder_graph,
     fold,
 )
-from lipsync.engines.wav2lip.inference import STREAMS, GeneratorRunner, View, Work
+from lipsync.engines.wav2lip.inference import STREAMS, FrameJob, GeneratorInput, GeneratorRunner
 from lipsync.errors import DeviceUnavailable
 from lipsync.models.devices import choose_runtime, open_session
 from lipsync.types import Colour, Float32, Frame
@@ -95,8 +95,8 @@ def _ours(generator: GeneratorRunner, batch: int) -> Run:
     nothing = Frame(0, *[np.zeros((2, 2), np.uint8)] * 3, 8, Colour())
 
     def run(mel: Float32, face: Float32) -> Float32:
-        works = (Work(nothing, heard, View(seen, None), None) for heard, seen in zip(mel, face, strict=True))
-        return np.stack([made for _, made in generator.run(works, batch, repeats=False) if made is not None])
+        jobs = (FrameJob(nothing, m, GeneratorInput(f, None), None) for m, f in zip(mel, face, strict=True))
+        return np.stack([made for _, made in generator.run(jobs, batch, repeats=False) if made is not None])
 
     return run
 
