@@ -29,7 +29,7 @@ ODD_KEYS = ["plain.mp4", "a/b/c.mp4", "sp ace/ü+&=?#%41.mp4", "片/😀.mp4", "
 
 
 @dataclass
-class Place:
+class Backend:
     """A storage, its content by key, and the number of traces that unfinished uploads left."""
 
     storage: Storage
@@ -57,7 +57,7 @@ class Files(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Iterator[Place]:
+def local(tmp_path: Path) -> Iterator[Backend]:
     folder = tmp_path / "published"
     handler = type("Handler", (Files,), {})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -66,7 +66,7 @@ def local(tmp_path: Path) -> Iterator[Place]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield Place(
+            yield Backend(
                 handler.storage,
                 lambda: {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()},
                 lambda: len(list((folder / ".incoming").iterdir())),
@@ -77,7 +77,7 @@ def local(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def s3(moto_address: str) -> Iterator[Place]:
+def s3(moto_address: str) -> Iterator[Backend]:
     boto3 = pytest.importorskip("boto3", reason="needs the s3 extra")
     urllib.request.urlopen(urllib.request.Request(f"{moto_address}/moto-api/reset", method="POST")).close()
     with closing(
@@ -92,7 +92,7 @@ def s3(moto_address: str) -> Iterator[Place]:
         client.create_bucket(Bucket="results", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         options = S3Options("results", "eu-west-1", moto_address, access_key="key", secret_key="secret")
         with closing(STORAGES["s3"](StorageOptions(s3=options))) as storage:
-            yield Place(
+            yield Backend(
                 storage,
                 lambda: {
                     item["Key"]: client.get_object(Bucket="results", Key=item["Key"])["Body"].read()
@@ -103,7 +103,7 @@ def s3(moto_address: str) -> Iterator[Place]:
 
 
 @pytest.fixture(params=list(STORAGES))
-def place(request: pytest.FixtureRequest) -> Place:
+def backend(request: pytest.FixtureRequest) -> Backend:
     return request.getfixturevalue(request.param)
 
 
@@ -123,130 +123,130 @@ def fetch(url: str) -> bytes:
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
-def test_a_file_is_published_and_its_link_gives_it(place, make_file, key):
+def test_a_published_file_is_served_at_its_link(backend, make_file, key):
     path = make_file()
-    stored = place.storage.put(path, key, "video/mp4", Monitor())
+    stored = backend.storage.put(path, key, "video/mp4", Monitor())
     assert (stored.key, stored.size) == (key, 1000)
     assert stored.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert place.found() == {key: path.read_bytes()}
+    assert backend.found() == {key: path.read_bytes()}
     assert fetch(stored.url) == path.read_bytes()
-    assert fetch(place.storage.url(key)) == path.read_bytes()
+    assert fetch(backend.storage.url(key)) == path.read_bytes()
 
 
 @pytest.mark.parametrize("size", [0, 1, 8 * MEBIBYTE, 8 * MEBIBYTE + 1, 20 * MEBIBYTE + 12_345])
-def test_a_file_of_any_size_arrives_whole_with_progress_in_bytes(place, make_file, size):
-    seen: list[Progress] = []
+def test_a_file_of_any_size_arrives_whole_with_progress_in_bytes(backend, make_file, size):
+    reports: list[Progress] = []
     path = make_file(size)
-    stored = place.storage.put(path, "a.mp4", "video/mp4", Monitor(seen.append))
-    assert place.found() == {"a.mp4": path.read_bytes()}
+    stored = backend.storage.put(path, "a.mp4", "video/mp4", Monitor(reports.append))
+    assert backend.found() == {"a.mp4": path.read_bytes()}
     assert stored.size == size
-    assert place.traces() == 0
+    assert backend.traces() == 0
     if size:
-        assert {(p.stage, p.total) for p in seen} == {("upload", size)}
-        assert [p.done for p in seen] == sorted({p.done for p in seen})
-        assert seen[-1].done == size
-        assert len(seen) > size // (9 * MEBIBYTE)
+        assert {(p.stage, p.total) for p in reports} == {("upload", size)}
+        assert [p.done for p in reports] == sorted({p.done for p in reports})
+        assert reports[-1].done == size
+        assert len(reports) > size // (9 * MEBIBYTE)
 
 
-def test_the_same_again_stays_one_and_other_content_replaces_it_whole(place, make_file):
-    first = place.storage.put(make_file(), "a.mp4", "video/mp4", Monitor())
-    second = place.storage.put(make_file(), "a.mp4", "video/mp4", Monitor())
+def test_repeated_content_stays_and_other_content_replaces_it(backend, make_file):
+    first = backend.storage.put(make_file(), "a.mp4", "video/mp4", Monitor())
+    second = backend.storage.put(make_file(), "a.mp4", "video/mp4", Monitor())
     assert (first.key, first.size, first.sha256) == (second.key, second.size, second.sha256)
-    assert len(place.found()) == 1
+    assert len(backend.found()) == 1
     other = make_file(1000, b"another")
-    assert place.storage.put(other, "a.mp4", "video/mp4", Monitor()).sha256 != first.sha256
-    assert place.found() == {"a.mp4": other.read_bytes()}
+    assert backend.storage.put(other, "a.mp4", "video/mp4", Monitor()).sha256 != first.sha256
+    assert backend.found() == {"a.mp4": other.read_bytes()}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_nothing_is_left_of_what_was_cancelled(place, make_file, share):
+def test_a_cancelled_upload_leaves_nothing(backend, make_file, share):
     size = 30 * MEBIBYTE
     monitor = Monitor(lambda progress: monitor.cancel() if progress.done >= share * size else None)
     if share == 0:
         monitor.cancel()
     with pytest.raises(Cancelled):
-        place.storage.put(make_file(size), "a.mp4", "video/mp4", monitor)
-    assert place.found() == {}
-    assert place.traces() == 0
+        backend.storage.put(make_file(size), "a.mp4", "video/mp4", monitor)
+    assert backend.found() == {}
+    assert backend.traces() == 0
 
 
-def test_what_was_cancelled_leaves_what_was_there_before(place, make_file):
+def test_a_cancelled_upload_keeps_the_previous_file(backend, make_file):
     before = make_file(name="before.mp4")
-    place.storage.put(before, "a.mp4", "video/mp4", Monitor())
+    backend.storage.put(before, "a.mp4", "video/mp4", Monitor())
     monitor = Monitor(lambda _: monitor.cancel())
     with pytest.raises(Cancelled):
-        place.storage.put(make_file(20 * MEBIBYTE), "a.mp4", "video/mp4", monitor)
-    assert place.found() == {"a.mp4": before.read_bytes()}
+        backend.storage.put(make_file(20 * MEBIBYTE), "a.mp4", "video/mp4", monitor)
+    assert backend.found() == {"a.mp4": before.read_bytes()}
 
 
-def test_a_callback_that_fails_leaves_nothing(place, make_file):
+def test_a_callback_that_fails_leaves_nothing(backend, make_file):
     def fail(_: Progress) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        place.storage.put(make_file(20 * MEBIBYTE), "a.mp4", "video/mp4", Monitor(fail))
-    assert place.found() == {}
-    assert place.traces() == 0
+        backend.storage.put(make_file(20 * MEBIBYTE), "a.mp4", "video/mp4", Monitor(fail))
+    assert backend.found() == {}
+    assert backend.traces() == 0
 
 
-def test_many_at_once_are_all_published(place, make_file):
+def test_many_at_once_are_all_published(backend, make_file):
     files = [make_file(MEBIBYTE + k, b"%d" % k, f"{k}.mp4") for k in range(8)]
     with ThreadPoolExecutor(8) as pool:
         keys = [f"{k % 4}/{k}.mp4" for k in range(8)]
-        stored = list(pool.map(lambda f, k: place.storage.put(f, k, "video/mp4", Monitor()), files, keys))
-    assert place.found() == {s.key: file.read_bytes() for s, file in zip(stored, files, strict=True)}
-    assert place.traces() == 0
+        stored = list(pool.map(lambda f, k: backend.storage.put(f, k, "video/mp4", Monitor()), files, keys))
+    assert backend.found() == {s.key: file.read_bytes() for s, file in zip(stored, files, strict=True)}
+    assert backend.traces() == 0
 
 
-def test_racing_writers_of_one_key_leave_one_whole_file(place, make_file):
+def test_racing_writers_of_one_key_leave_one_whole_file(backend, make_file):
     files = [make_file(MEBIBYTE, b"%d" % k, f"{k}.mp4") for k in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda f: place.storage.put(f, "a/b.mp4", "video/mp4", Monitor()), files))
-    assert list(place.found()) == ["a/b.mp4"]
-    assert place.found()["a/b.mp4"] in [file.read_bytes() for file in files]
+        list(pool.map(lambda f: backend.storage.put(f, "a/b.mp4", "video/mp4", Monitor()), files))
+    assert list(backend.found()) == ["a/b.mp4"]
+    assert backend.found()["a/b.mp4"] in [file.read_bytes() for file in files]
 
 
-def test_deleting_takes_the_file_away_and_nothing_else(place, make_file):
+def test_deleting_takes_the_file_away_and_nothing_else(backend, make_file):
     for key in ("a/b.mp4", "a/b.mp4x", "c.mp4"):
-        place.storage.put(make_file(), key, "video/mp4", Monitor())
-    place.storage.delete("a/b.mp4")
-    assert sorted(place.found()) == ["a/b.mp4x", "c.mp4"]
+        backend.storage.put(make_file(), key, "video/mp4", Monitor())
+    backend.storage.delete("a/b.mp4")
+    assert sorted(backend.found()) == ["a/b.mp4x", "c.mp4"]
 
 
 @pytest.mark.parametrize("key", ["never.mp4", "a/never.mp4", "a/b.mp4/c.mp4"])
-def test_deleting_what_is_not_there_is_no_error(place, make_file, key):
-    place.storage.put(make_file(), "a/b.mp4", "video/mp4", Monitor())
-    place.storage.delete(key)
-    assert list(place.found()) == ["a/b.mp4"]
+def test_deleting_a_missing_file_is_not_an_error(backend, make_file, key):
+    backend.storage.put(make_file(), "a/b.mp4", "video/mp4", Monitor())
+    backend.storage.delete(key)
+    assert list(backend.found()) == ["a/b.mp4"]
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../a", "a/../../b", "a//b", ".incoming/x", "a\0b", "a\\b", "con"])
-def test_what_is_no_key_is_refused_everywhere(place, make_file, key):
+def test_an_invalid_key_is_refused_everywhere(backend, make_file, key):
     with pytest.raises(OptionInvalid):
-        place.storage.put(make_file(), key, "video/mp4", Monitor())
+        backend.storage.put(make_file(), key, "video/mp4", Monitor())
     with pytest.raises(OptionInvalid):
-        place.storage.url(key)
+        backend.storage.url(key)
     with pytest.raises(OptionInvalid):
-        place.storage.delete(key)
-    assert place.found() == {}
+        backend.storage.delete(key)
+    assert backend.found() == {}
 
 
-def test_a_file_that_is_not_there_is_not_published(place, tmp_path):
+def test_a_missing_file_is_not_published(backend, tmp_path):
     with pytest.raises(FileMissing):
-        place.storage.put(tmp_path / "none.mp4", "a.mp4", "video/mp4", Monitor())
+        backend.storage.put(tmp_path / "none.mp4", "a.mp4", "video/mp4", Monitor())
     with pytest.raises(NotAFile):
-        place.storage.put(tmp_path, "a.mp4", "video/mp4", Monitor())
-    assert place.found() == {}
+        backend.storage.put(tmp_path, "a.mp4", "video/mp4", Monitor())
+    assert backend.found() == {}
 
 
-def test_a_check_passes_and_leaves_nothing(place):
-    place.storage.check()
-    assert place.found() == {}
-    assert place.traces() == 0
+def test_a_check_passes_and_leaves_nothing(backend):
+    backend.storage.check()
+    assert backend.found() == {}
+    assert backend.traces() == 0
 
 
-def test_every_link_says_until_when_it_is_good(place):
-    assert re.search(r"(?i)expires=\d+&.*signature=[0-9a-f]{64}", place.storage.url("a.mp4"))
+def test_every_link_states_its_expiry(backend):
+    assert re.search(r"(?i)expires=\d+&.*signature=[0-9a-f]{64}", backend.storage.url("a.mp4"))
 
 
 @pytest.mark.parametrize("name", list(STORAGES))

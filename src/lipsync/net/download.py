@@ -81,7 +81,9 @@ class HttpDownload:
                     stack.enter_context(attempt.pop_all())
                     return response
             address = self._follow_redirect(address, location)
-        raise permanent_failure(f"{self._source}: redirected more than {max_redirects} times (max_redirects)")
+        raise permanent_failure(
+            f"{self._source}: redirected more than {max_redirects} times (LIPSYNC_MAX_INPUT_REDIRECTS)"
+        )
 
     def _follow_redirect(self, address: Address, location: str) -> Address:
         """Return the redirect's target. Raises AddressForbidden, FetchFailed."""

@@ -37,7 +37,7 @@ class Limits:
                 try:
                     ip_network(entry, strict=False)
                 except ValueError as exc:
-                    raise SettingInvalid(f"allowed_hosts: {entry!r} is not a valid network") from exc
+                    raise SettingInvalid(f"LIPSYNC_INPUT_ALLOWED_HOSTS: invalid network {entry!r}") from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Fetched:
 def check_bytes(source: str, count: int, limits: Limits) -> None:
     """Raise InputTooLarge if a file of this many bytes exceeds the limit."""
     if count > limits.max_bytes:
-        raise InputTooLarge(f"{source}: larger than the limit of {limits.max_bytes} bytes (max_bytes)")
+        raise InputTooLarge(f"{source}: larger than the limit of {limits.max_bytes} bytes (LIPSYNC_MAX_INPUT_BYTES)")
 
 
 def check_media(clip: Clip, limits: Limits) -> None:
@@ -63,11 +63,10 @@ def check_media(clip: Clip, limits: Limits) -> None:
         if pixels > limits.max_pixels:
             size = f"{clip.video.width}x{clip.video.height}"
             raise InputTooLarge(
-                f"{clip.path}: {size} has {pixels} pixels; the limit is {limits.max_pixels} (max_pixels)"
+                f"{clip.path}: {size} has {pixels} pixels; the limit is {limits.max_pixels} (LIPSYNC_MAX_INPUT_PIXELS)"
             )
     moving = [] if clip.video is None or clip.still else [clip.video.duration]
     seconds = max([*moving, *([clip.audio.duration] if clip.audio is not None else [])], default=0)
     if seconds > limits.max_seconds:
-        raise InputTooLarge(
-            f"{clip.path}: {float(seconds):.1f} s long; the limit is {limits.max_seconds:g} s (max_seconds)"
-        )
+        limit = f"the limit is {limits.max_seconds:g} s (LIPSYNC_MAX_INPUT_SECONDS)"
+        raise InputTooLarge(f"{clip.path}: {float(seconds):.1f} s long; {limit}")

@@ -32,7 +32,7 @@ def test_files_are_measured_in_megabytes():
     assert "step 2 of 6" in describe(Progress("convert", 2, 6, 1.0))
 
 
-def test_a_terminal_gets_a_bar_that_is_taken_away():
+def test_a_terminal_gets_a_bar_that_is_erased():
     stream = Terminal()
     display = Display(stream)
     for done in (1, 2, 3, 400):

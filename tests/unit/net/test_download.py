@@ -62,9 +62,9 @@ def ranged(content: bytes = CONTENT, tag: str = TAG, strict: bool = True) -> Rep
     """Knows ranges, and If-Range if ``strict``."""
 
     def reply(handler: BaseHTTPRequestHandler) -> None:
-        wanted, asked = handler.headers.get("Range"), handler.headers.get("If-Range")
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if wanted is None or (strict and asked != tag):
+        requested, if_range = handler.headers.get("Range"), handler.headers.get("If-Range")
+        start = int(requested.removeprefix("bytes=").rstrip("-")) if requested else 0
+        if requested is None or (strict and if_range != tag):
             send(handler, 200, content, ETag=tag)
         elif start >= len(content):
             send(handler, 416, b"", Content_Range=f"bytes */{len(content)}")
@@ -122,7 +122,7 @@ def test_a_file_is_downloaded_whole_and_reported(web, limits, target):
     assert web.heard("Host") == [f"127.0.0.1:{web.port}"]
 
 
-def test_the_query_is_asked_for_and_never_shown(web, limits, target):
+def test_the_query_is_sent_and_never_shown(web, limits, target):
     web.give(status(404))
     with pytest.raises(FetchFailed) as caught:
         fetch(web.url("/v.mp4?signature=geheim#there"), target, limits, Monitor())
@@ -149,7 +149,7 @@ def test_a_file_replaces_the_one_before(web, limits, target):
     assert target.read_bytes() == CONTENT
 
 
-def test_a_connection_that_is_cut_is_gone_on_with_by_the_next_call(web, limits, target):
+def test_the_next_call_resumes_a_cut_connection(web, limits, target):
     url = web.give(cut_after(700_000, ETag=TAG))
     with pytest.raises(FetchFailed, match="ended after 700000 of 2048000 bytes") as caught:
         fetch(url, target, limits, Monitor())
@@ -178,7 +178,7 @@ OLD, SOON = "Mon, 02 Mar 2026 10:00:00 GMT", "Mon, 02 Mar 2026 10:00:01 GMT"
         ({}, None),
     ],
 )
-def test_only_what_names_one_state_of_the_file_is_gone_on_with(web, limits, target, headers, asked):
+def test_only_a_strong_validator_allows_resuming(web, limits, target, headers, asked):
     url = web.give(cut_after(700_000, **headers))
     with pytest.raises(FetchFailed):
         fetch(url, target, limits, Monitor())
@@ -211,7 +211,7 @@ def test_a_changed_file_or_a_server_without_ranges_starts_over(web, limits, targ
     assert left(target) == ["v.mp4"]
 
 
-def test_a_part_that_is_cut_again_is_gone_on_with_once_more(web, limits, target):
+def test_a_part_is_resumed_more_than_once(web, limits, target):
     url = web.give(cut_after(700_000, ETag=TAG))
     span = f"bytes 700000-{len(CONTENT) - 1}/{len(CONTENT)}"
     with pytest.raises(FetchFailed):
@@ -224,7 +224,7 @@ def test_a_part_that_is_cut_again_is_gone_on_with_once_more(web, limits, target)
     assert web.heard("Range")[2] == "bytes=900000-"
 
 
-def test_the_part_of_another_address_is_not_gone_on_with(web, limits, target):
+def test_the_part_of_another_address_is_not_resumed(web, limits, target):
     with pytest.raises(FetchFailed):
         fetch(web.give(cut_after(700_000, ETag=TAG)), target, limits, Monitor())
     fetch(web.give(ranged(CONTENT[::-1]), "/w.mp4"), target, limits, Monitor())
@@ -240,7 +240,7 @@ def test_a_damaged_note_is_ignored(web, limits, target, note):
     assert fetch(web.give(ranged()), target, limits, Monitor()).sha256 == SHA256
 
 
-def test_what_is_left_can_be_discarded(web, limits, target):
+def test_a_part_can_be_discarded(web, limits, target):
     with pytest.raises(FetchFailed):
         fetch(web.give(cut_after(700_000, ETag=TAG)), target, limits, Monitor())
     discard(target)
@@ -283,7 +283,7 @@ def test_neither_note_nor_part_holds_a_secret(web, limits, target):
         (chunked(CONTENT[:99], end=b"zz\r\n"), "the connection failed", True),
     ],
 )
-def test_a_server_that_does_not_give_the_file(web, limits, target, reply, message, retryable):
+def test_a_server_that_does_not_deliver_the_file(web, limits, target, reply, message, retryable):
     with pytest.raises(FetchFailed, match=message) as caught:
         fetch(web.give(reply), target, limits, Monitor())
     assert caught.value.retryable is retryable
@@ -291,7 +291,7 @@ def test_a_server_that_does_not_give_the_file(web, limits, target, reply, messag
     assert "v.mp4" not in left(target)
 
 
-def test_a_failure_that_is_final_leaves_nothing_and_one_that_may_pass_leaves_the_part(web, limits, target):
+def test_a_permanent_failure_leaves_nothing_and_a_retryable_one_the_part(web, limits, target):
     url = web.give(cut_after(700_000, ETag=TAG))
     with pytest.raises(FetchFailed):
         fetch(url, target, limits, Monitor())
@@ -327,22 +327,22 @@ def test_an_invalid_address(address, limits, target):
         fetch(address, target, limits, Monitor())
 
 
-def test_a_file_that_says_it_is_too_large_is_not_begun(web, limits, target):
+def test_a_file_announced_as_too_large_is_not_started(web, limits, target):
     small = replace(limits, max_bytes=len(CONTENT) - 1)
-    with pytest.raises(InputTooLarge, match="max_bytes"):
+    with pytest.raises(InputTooLarge, match="MAX_INPUT_BYTES"):
         fetch(web.give(cut_after(10)), target, small, Monitor())
     assert left(target) == []
     fetch(web.give(whole), target, replace(limits, max_bytes=len(CONTENT)), Monitor())
 
 
 @pytest.mark.parametrize("reply", [endless, chunked(*[CONTENT] * 3), raw(b"HTTP/1.0 200 OK\r\n\r\n" + CONTENT)])
-def test_a_file_that_does_not_say_so_is_stopped_at_the_limit(web, limits, target, reply):
-    with pytest.raises(InputTooLarge, match="max_bytes"):
+def test_a_file_of_unknown_size_is_stopped_at_the_limit(web, limits, target, reply):
+    with pytest.raises(InputTooLarge, match="MAX_INPUT_BYTES"):
         fetch(web.give(reply), target, replace(limits, max_bytes=len(CONTENT) - 1), Monitor())
     assert left(target) == []
 
 
-def test_more_than_was_promised_is_not_taken(web, limits, target):
+def test_bytes_beyond_the_announced_length_are_ignored(web, limits, target):
     fetched = fetch(web.give(lambda h: send(h, 200, CONTENT, 1000)), target, limits, Monitor())
     assert fetched.bytes == 1000
 
@@ -369,7 +369,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: " + TAG.encode() + 
 
 @pytest.mark.parametrize("before", [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nA: ", HEAD, HEAD + b"x" * 5000])
 @pytest.mark.parametrize("way", [stalls, trickles])
-def test_a_server_that_holds_the_line_is_left(web, limits, target, way, before):
+def test_a_stalling_server_times_out(web, limits, target, way, before):
     began = time.monotonic()
     with pytest.raises(FetchFailed, match="received") as caught:
         fetch(web.give(way(web, before)), target, replace(limits, idle_timeout=0.5), Monitor())
@@ -379,7 +379,7 @@ def test_a_server_that_holds_the_line_is_left(web, limits, target, way, before):
 
 @pytest.mark.parametrize("before", [b"", HEAD, HEAD + b"x" * 5000])
 @pytest.mark.parametrize("way", [stalls, trickles])
-def test_a_fetch_is_stopped_while_the_server_is_silent(web, limits, target, way, before):
+def test_a_download_is_cancelled_while_the_server_is_silent(web, limits, target, way, before):
     monitor = Monitor()
     timer = threading.Timer(0.3, monitor.cancel)
     timer.start()
@@ -391,7 +391,7 @@ def test_a_fetch_is_stopped_while_the_server_is_silent(web, limits, target, way,
     assert bool(left(target)) == (len(before) > len(HEAD) or (way is trickles and before == HEAD))
 
 
-def test_a_machine_that_swallows_everything_is_left_and_the_wait_for_it_can_be_stopped(limits, target):
+def test_an_unresponsive_host_times_out_and_can_be_cancelled(limits, target):
     with socket.socket() as full:  # its queue is full, so that it does not answer to connections
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -409,7 +409,7 @@ def test_a_machine_that_swallows_everything_is_left_and_the_wait_for_it_can_be_s
             timer.join()
 
 
-def test_the_whole_may_not_take_longer_than_is_allowed(web, limits, target):
+def test_the_total_timeout(web, limits, target):
     def slow(handler: BaseHTTPRequestHandler) -> None:
         send(handler, 200, b"", len(CONTENT), ETag=TAG)
         while not web.over.wait(0.05):
@@ -421,7 +421,7 @@ def test_the_whole_may_not_take_longer_than_is_allowed(web, limits, target):
     assert left(target) == ["v.mp4.part", "v.mp4.part.json"]
 
 
-def test_what_was_stopped_goes_on_next_time(web, limits, target):
+def test_a_cancelled_download_is_resumed(web, limits, target):
     monitor = Monitor(lambda progress: monitor.cancel())
     with pytest.raises(Cancelled):
         fetch(web.give(ranged()), target, limits, monitor)
@@ -463,7 +463,7 @@ def test_a_redirect_with_letters_that_are_not_ascii_is_followed_byte_by_byte(web
         ("http://[", FetchFailed),
     ],
 )
-def test_a_redirect_to_where_nothing_may_be_fetched_is_refused(web, limits, target, location, kind):
+def test_a_redirect_to_a_forbidden_address_is_refused(web, limits, target, location, kind):
     transport = Transport(resolver=lambda host, port: ("192.168.1.1",))
     with pytest.raises(kind) as caught:
         fetch(web.give(to(location.format(port=web.port))), target, limits, Monitor(), transport=transport)
@@ -472,7 +472,7 @@ def test_a_redirect_to_where_nothing_may_be_fetched_is_refused(web, limits, targ
     assert left(target) == []
 
 
-def test_redirects_end(web, limits, target):
+def test_redirects_are_limited(web, limits, target):
     url = web.give(to("/v.mp4"))
     with pytest.raises(FetchFailed, match="redirected more than 3 times") as caught:
         fetch(url, target, replace(limits, max_redirects=3), Monitor())
@@ -516,7 +516,7 @@ def test_a_forbidden_address_is_not_connected_to(web, target):
     fetch(web.url(host="localhost"), target, replace(closed, allowed_hosts=("localhost",)), Monitor(), sha256=SHA256)
 
 
-def test_one_forbidden_machine_among_several_forbids_the_host(web, limits, target):
+def test_one_forbidden_address_forbids_the_host(web, limits, target):
     transport = Transport(resolver=lambda host, port: ("127.0.0.1", "10.0.0.1"))
     with pytest.raises(AddressForbidden):
         fetch(web.url(host="films.test"), target, limits, Monitor(), transport=transport)
@@ -539,7 +539,7 @@ def test_a_name_that_changes_after_the_check_is_asked_for_only_once(web, limits,
         fetch(web.url(host="films.test"), target, limits, Monitor(), transport=Transport(resolver=rebinding))
 
 
-def test_the_next_machine_is_asked_where_the_first_does_not_answer(web, target):
+def test_the_next_address_is_tried_if_the_first_fails(web, target):
     both = Limits(idle_timeout=2.0, allowed_hosts=("127.0.0.0/8",))
     transport = Transport(resolver=lambda host, port: ("127.0.0.9", "127.0.0.1"))
     web.give(whole)
@@ -555,7 +555,7 @@ def test_a_host_that_is_not_found(limits, target):
             fetch("http://films.test/v.mp4", target, limits, Monitor(), transport=Transport(resolver=resolver))
 
 
-def test_a_name_server_that_does_not_answer_is_left_and_can_be_stopped(limits, target):
+def test_an_unresponsive_name_server_times_out_and_can_be_cancelled(limits, target):
     over = threading.Event()
 
     def silent(host: str, port: int) -> tuple[str, ...]:
@@ -616,7 +616,7 @@ def test_an_encrypted_file_of_unknown_length_that_is_cut_is_not_whole(secure_web
         fetch(secure_web.url(scheme="https"), target, limits, Monitor(), transport=trusting(certificate))
 
 
-def test_a_server_that_does_not_shake_hands_is_left(web, limits, target):
+def test_a_server_without_a_tls_handshake_times_out(web, limits, target):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
         with pytest.raises(FetchFailed, match="nothing received for"):
@@ -625,7 +625,7 @@ def test_a_server_that_does_not_shake_hands_is_left(web, limits, target):
         fetch(web.url(scheme="https"), target, limits, Monitor())
 
 
-def test_a_place_where_nothing_can_be_written(web, limits, tmp_path):
+def test_an_unwritable_target(web, limits, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     url = web.give(whole)
     with pytest.raises(OutputUnwritable):
@@ -650,7 +650,7 @@ def test_a_disk_that_is_full_keeps_what_was_written(web, limits, target):
     assert web.heard("Range")[1] is not None
 
 
-def test_a_process_that_is_killed_leaves_what_the_next_one_goes_on_with(web, limits, target):
+def test_the_next_process_resumes_the_part_of_a_killed_one(web, limits, target):
     def part_way(handler: BaseHTTPRequestHandler) -> None:
         send(handler, 200, CONTENT[:700_000], len(CONTENT), ETag=TAG)
         web.over.wait(20)

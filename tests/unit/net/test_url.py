@@ -23,7 +23,7 @@ from lipsync.net.url import parse, redact
         ("http://a_b.films.test/@x", "a_b.films.test", 80, "/@x"),
     ],
 )
-def test_an_address_is_taken_apart(text, host, port, target):
+def test_an_address_is_parsed(text, host, port, target):
     address = parse(text)
     assert (address.host, address.port, address.target) == (host, port, target)
     assert parse(address.url) == address
@@ -69,7 +69,7 @@ def test_an_address_is_taken_apart(text, host, port, target):
         "http://films.test/" + "a" * 9000,
     ],
 )
-def test_what_is_no_web_address_is_refused(text):
+def test_an_invalid_web_address_is_refused(text):
     with pytest.raises(OptionInvalid) as caught:
         parse(text)
     assert str(caught.value).isprintable()
@@ -99,7 +99,7 @@ def test_what_is_no_web_address_is_refused(text):
         "%31%32%37.0.0.1",
     ],
 )
-def test_hosts_that_mean_different_machines_to_different_readers_are_refused(host):
+def test_ambiguous_hosts_are_refused(host):
     with pytest.raises(AddressForbidden):
         parse(f"http://{host}/")
 
@@ -136,13 +136,13 @@ def test_what_is_secret_is_never_shown(text):
     try:
         address = parse(text)
     except LipsyncError as exc:
-        said = f"{exc} {exc!r} {exc.__cause__!r} {exc.__context__!r}"
+        message = f"{exc} {exc!r} {exc.__cause__!r} {exc.__context__!r}"
     else:
-        said = f"{address} {address!r}"
-    assert "geheim" not in said
+        message = f"{address} {address!r}"
+    assert "geheim" not in message
 
 
-def test_what_is_not_secret_is_shown():
+def test_redaction_keeps_the_rest():
     assert redact("https://me:pw@films.test:8443/a/b.mp4?x=1") == "https://films.test:8443/a/b.mp4?..."
     assert redact("film.mp4?x") == "film.mp4"
     assert redact("") == "the address"

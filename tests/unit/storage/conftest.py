@@ -20,8 +20,8 @@ def bucket(moto_address: str) -> Iterator[Any]:
     """A client of a server that holds nothing but the bucket ``results`` in eu-west-1."""
     boto3 = pytest.importorskip("boto3", reason="needs the s3 extra")
     urllib.request.urlopen(urllib.request.Request(f"{moto_address}/moto-api/reset", method="POST")).close()
-    wishes = {"endpoint_url": moto_address, "region_name": "eu-west-1"}
-    with closing(boto3.client("s3", aws_access_key_id="key", aws_secret_access_key="secret", **wishes)) as client:
+    config = {"endpoint_url": moto_address, "region_name": "eu-west-1"}
+    with closing(boto3.client("s3", aws_access_key_id="key", aws_secret_access_key="secret", **config)) as client:
         client.create_bucket(Bucket="results", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         yield client
 

@@ -61,7 +61,7 @@ def test_dates_are_those_of_utc():
         ("{task}{engine}{stem}{stem}{suffix}", "invalid key"),
     ],
 )
-def test_a_template_that_could_go_wrong_stops_the_start(template, message):
+def test_an_unsafe_template_prevents_startup(template, message):
     with pytest.raises(SettingInvalid) as caught:
         KeyTemplate.parse(template)
     assert message in str(caught.value)
@@ -98,7 +98,7 @@ def test_an_inputs_name_is_made_safe(name, stem):
 
 
 @pytest.mark.parametrize("key", ["a", "a/b.mp4", "ä b/+%&=?#.mp4", "x" * 255, "a-_.b", "/".join(["n" * 200] * 5)])
-def test_a_key_may_hold_everything_that_storages_can_write(key):
+def test_a_valid_key(key):
     assert check_key(key) == key
 
 

@@ -69,7 +69,7 @@ def test_a_link_is_signed_for_its_key_and_expires(options):
     assert not verify("a/c.mp4", 1060, query["signature"], SECRET, 1059)
 
 
-def test_links_that_lead_out_of_the_folder_are_not_followed(storage, options, film, tmp_path):
+def test_links_out_of_the_folder_are_not_followed(storage, options, film, tmp_path):
     options.folder.mkdir()
     (tmp_path / "outside").mkdir()
     (options.folder / "out").symlink_to(tmp_path / "outside")
@@ -88,7 +88,7 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(storage, options, fi
     assert film.stat().st_size == 3_000_000
 
 
-def test_a_link_as_the_folder_itself_is_fine(options, film, tmp_path):
+def test_the_folder_may_be_a_symbolic_link(options, film, tmp_path):
     (tmp_path / "disk").mkdir()
     options.folder.symlink_to(tmp_path / "disk")
     LocalStorage.open(options).put(film, "a.mp4", "video/mp4", Monitor())
@@ -178,7 +178,7 @@ def test_published_files_may_be_read_by_a_web_server(storage, film):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (lambda o: replace(o, base_url=""), "LIPSYNC_PUBLIC_URL"),
         (lambda o: replace(o, base_url="example.org"), "LIPSYNC_PUBLIC_URL"),
@@ -189,17 +189,15 @@ def test_published_files_may_be_read_by_a_web_server(storage, film):
         (lambda o: replace(o, lifetime=0), "LIPSYNC_URL_LIFETIME"),
     ],
 )
-def test_a_setting_that_is_missing_or_wrong_stops_the_start(
-    options, wrong: Callable[[LocalOptions], LocalOptions], said
-):
+def test_a_missing_or_invalid_setting_prevents_startup(options, wrong: Callable[[LocalOptions], LocalOptions], message):
     with pytest.raises(SettingInvalid) as caught:
         LocalStorage.open(wrong(options))
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("folder", ["film.mp4", "film.mp4/below", "/proc/nowhere"])
-def test_a_folder_that_cannot_be_written_to_stops_the_start(options, film, tmp_path, folder):
+def test_an_unwritable_folder_prevents_startup(options, film, tmp_path, folder):
     with pytest.raises(SettingInvalid, match=r"^LIPSYNC_STORAGE_FOLDER"):
         LocalStorage.open(replace(options, folder=tmp_path / folder)).check()
 

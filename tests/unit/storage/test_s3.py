@@ -48,7 +48,7 @@ def opened() -> Iterator[Callable[[S3Options], S3Storage]]:
 
 def answer(handler: BaseHTTPRequestHandler, status: int, code: str = "", **headers: str) -> None:
     handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-    body = f"<Error><Code>{code}</Code><Message>said\nso</Message></Error>".encode() if code else b""
+    body = f"<Error><Code>{code}</Code><Message>first\nsecond</Message></Error>".encode() if code else b""
     handler.send_response(status)
     for name, value in headers.items():
         handler.send_header(name.replace("_", "-"), value)
@@ -83,7 +83,7 @@ def test_links_are_right_for_their_region_signed_or_public(opened, changes, star
     assert opened(replace(AWS, public=True, **changes)).url("a b/ü+?.mp4") == start
 
 
-def test_an_address_of_s3_in_the_environment_changes_nothing(opened, monkeypatch):
+def test_an_s3_address_in_the_environment_is_ignored(opened, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_REGION", "us-west-2")
@@ -91,7 +91,7 @@ def test_an_address_of_s3_in_the_environment_changes_nothing(opened, monkeypatch
 
 
 @pytest.mark.parametrize("size", [1000, 9 * MEBIBYTE])
-def test_type_checksum_encryption_and_caching_go_with_an_object(opened, options, bucket, make_film, size):
+def test_an_object_carries_type_checksum_encryption_and_caching(opened, options, bucket, make_film, size):
     kms = replace(options, encryption="aws:kms", kms_key="some-key", cache_control="max-age=60")
     stored = opened(kms).put(make_film(size), "a.mp4", "video/mp4", Monitor())
     head = bucket.head_object(Bucket="results", Key="a.mp4")
@@ -103,7 +103,7 @@ def test_type_checksum_encryption_and_caching_go_with_an_object(opened, options,
     assert bucket.head_object(Bucket="results", Key="a.mp4")["ServerSideEncryption"] == "AES256"
 
 
-def test_the_same_again_makes_no_second_version(opened, options, bucket, make_film):
+def test_repeated_content_creates_no_second_version(opened, options, bucket, make_film):
     bucket.put_bucket_versioning(Bucket="results", VersioningConfiguration={"Status": "Enabled"})
     storage = opened(options)
     for _ in range(3):
@@ -112,7 +112,7 @@ def test_the_same_again_makes_no_second_version(opened, options, bucket, make_fi
     assert len(bucket.list_object_versions(Bucket="results")["Versions"]) == 1
 
 
-def test_what_a_killed_attempt_left_goes_with_the_next_or_with_the_deletion(opened, options, bucket, make_film):
+def test_the_next_attempt_or_deletion_removes_orphaned_uploads(opened, options, bucket, make_film):
     storage = opened(options)
 
     def begin(key: str) -> None:
@@ -131,7 +131,7 @@ def test_what_a_killed_attempt_left_goes_with_the_next_or_with_the_deletion(open
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"bucket": ""}, "LIPSYNC_S3_BUCKET is not set"),
         ({"bucket": "no/bucket"}, "LIPSYNC_S3_BUCKET"),
@@ -150,19 +150,19 @@ def test_what_a_killed_attempt_left_goes_with_the_next_or_with_the_deletion(open
         ({"lifetime": 604_801}, "LIPSYNC_URL_LIFETIME"),
     ],
 )
-def test_a_setting_that_is_missing_or_wrong_stops_the_start(opened, changes, said):
+def test_a_missing_or_invalid_setting_prevents_startup(opened, changes, message):
     with pytest.raises(SettingInvalid) as caught:
         opened(replace(AWS, **changes))
-    check_error(caught.value, said)
+    check_error(caught.value, message)
 
 
-def check_error(error: LipsyncError, said: str) -> None:
-    assert str(error).startswith(said)
+def check_error(error: LipsyncError, message: str) -> None:
+    assert str(error).startswith(message)
     assert "\n" not in str(error)
     assert "very secret" not in str(error)
 
 
-def test_no_credentials_anywhere_stop_the_start(opened, options, monkeypatch, tmp_path):
+def test_missing_credentials_prevent_startup(opened, options, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
@@ -182,7 +182,7 @@ def test_no_credentials_anywhere_stop_the_start(opened, options, monkeypatch, tm
     check_error(caught.value, "LIPSYNC_S3_ACCESS_KEY: the credentials that boto3 found are not usable")
 
 
-def test_a_bucket_that_is_not_there_or_elsewhere_stops_the_start(opened, options, make_film):
+def test_a_missing_or_remote_bucket_prevents_startup(opened, options, make_film):
     missing = opened(replace(options, bucket="others"))
     for attempt in (missing.check, lambda: missing.put(make_film(9), "a", "video/mp4", Monitor())):
         with pytest.raises(SettingInvalid) as caught:
@@ -194,7 +194,7 @@ def test_a_bucket_that_is_not_there_or_elsewhere_stops_the_start(opened, options
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "said"),
+    ("status", "code", "message"),
     [
         (403, "InvalidAccessKeyId", "LIPSYNC_S3_ACCESS_KEY: the server does not know"),
         (403, "SignatureDoesNotMatch", "LIPSYNC_S3_SECRET_KEY: "),
@@ -205,12 +205,12 @@ def test_a_bucket_that_is_not_there_or_elsewhere_stops_the_start(opened, options
         (404, "NoSuchBucket", "LIPSYNC_S3_BUCKET: bucket results does not exist"),
     ],
 )
-def test_a_refusal_names_the_setting(opened, serve, make_film, status, code, said):
+def test_a_refusal_names_the_setting(opened, serve, make_film, status, code, message):
     storage = opened(replace(AWS, endpoint=serve(lambda handler: answer(handler, status, code))))
     for attempt in (storage.check, lambda: storage.put(make_film(9), "a", "video/mp4", Monitor())):
         with pytest.raises(SettingInvalid) as caught:
             attempt()
-        check_error(caught.value, said)
+        check_error(caught.value, message)
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 200])
@@ -222,7 +222,7 @@ def test_the_region_that_a_server_names_is_passed_on(opened, serve, status):
     assert region_error({}, AWS) is None
 
 
-def test_rights_to_write_alone_are_enough(opened, options, serve, make_film, bucket, moto_address):
+def test_write_access_is_sufficient(opened, options, serve, make_film, bucket, moto_address):
     def no_looking(handler: BaseHTTPRequestHandler) -> None:
         if handler.command in ("HEAD", "GET"):
             answer(handler, 403, "AccessDenied")
@@ -242,26 +242,28 @@ def forward(handler: BaseHTTPRequestHandler, address: str, reply: bool = True) -
     headers.setdefault("Content-Type", "application/octet-stream")  # or urllib calls it a form
     request = urllib.request.Request(address + handler.path, body or None, headers, method=handler.command)
     try:
-        with urllib.request.urlopen(request) as got:
-            status, said, given = got.status, got.headers, got.read()
+        with urllib.request.urlopen(request) as response:
+            status, received, content = response.status, response.headers, response.read()
     except urllib.error.HTTPError as exc:
         with exc:
-            status, said, given = exc.code, exc.headers, exc.read()
+            status, received, content = exc.code, exc.headers, exc.read()
     if not reply:
         handler.close_connection = True
         return
     handler.send_response(status)
-    for name, value in said.items():
+    for name, value in received.items():
         if name.lower() not in ("connection", "content-length", "transfer-encoding"):
             handler.send_header(name, value)
-    length = said["Content-Length"] if handler.command == "HEAD" else str(len(given))
+    length = received["Content-Length"] if handler.command == "HEAD" else str(len(content))
     handler.send_header("Content-Length", length or "0")
     handler.end_headers()
-    handler.wfile.write(given)
+    handler.wfile.write(content)
 
 
 @pytest.mark.parametrize("size", [1000, 9 * MEBIBYTE])
-def test_a_lost_answer_to_what_was_done_is_no_failure(opened, options, serve, make_film, bucket, moto_address, size):
+def test_a_lost_response_to_a_finished_upload_is_not_a_failure(
+    opened, options, serve, make_film, bucket, moto_address, size
+):
     def deaf(handler: BaseHTTPRequestHandler) -> None:
         last = handler.command == "POST" and "uploadId=" in handler.path
         forward(handler, moto_address, reply=not last and not (handler.command == "PUT" and size == 1000))
@@ -274,7 +276,7 @@ def test_a_lost_answer_to_what_was_done_is_no_failure(opened, options, serve, ma
 
 @pytest.mark.parametrize("size", [1000, 20 * MEBIBYTE])
 @pytest.mark.parametrize("failing", ["cut", "500", "503"])
-def test_a_failure_half_way_leaves_nothing_and_may_be_tried_again(
+def test_a_failed_upload_leaves_nothing_and_is_retryable(
     opened, options, serve, make_film, bucket, moto_address, size, failing
 ):
     broken = threading.Event()
@@ -338,7 +340,7 @@ def test_a_slow_upload_is_cancelled_within_two_seconds(opened, options, serve, m
     assert "Uploads" not in bucket.list_multipart_uploads(Bucket="results")
 
 
-def test_a_server_that_is_not_there_may_be_there_later(opened, make_film):
+def test_an_unreachable_server_is_retryable(opened, make_film):
     storage = opened(replace(AWS, endpoint="http://127.0.0.1:1"))
     for attempt in (storage.check, lambda: storage.put(make_film(9), "a", "video/mp4", Monitor())):
         with pytest.raises(StorageFailed) as caught:
@@ -362,7 +364,7 @@ def test_a_server_that_is_not_s3_is_reported(opened, serve):
 @pytest.mark.parametrize(
     ("size", "part"), [(0, 8), (1, 8), (80_000 * MEBIBYTE, 8), (80_000 * MEBIBYTE + 1, 9), (5 << 40, 525)]
 )
-def test_parts_are_as_large_as_their_greatest_number_needs(size, part):
+def test_parts_grow_with_the_file(size, part):
     assert part_size(size) == part * MEBIBYTE
     assert size <= 10_000 * part_size(size)
 

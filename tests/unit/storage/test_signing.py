@@ -34,5 +34,5 @@ def test_a_signature_is_for_one_key_one_time_and_one_secret(key, expires, secret
 
 
 @pytest.mark.parametrize("token", ["", "x", "é", "\ud800", "0" * 64])
-def test_what_is_no_signature_is_refused(token):
+def test_an_invalid_signature_is_refused(token):
     assert not verify("a/b.mp4", 1000, token, SECRET, 0)
