@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     )
     from lipsync.models.session import RunInfo
     from lipsync.monitor import Monitor, Progress
-    from lipsync.pipeline.job import EngineResult, Enhanced, EnhanceStatus, Result
+    from lipsync.pipeline.job import EngineResult, Enhanced, EnhanceStatus, Inputs, Result
+    from lipsync.types import AudioInfo, Clip, VideoClip, VideoInfo
 
 _EXPORTS = {  # by module, imported on first use: most of them import NumPy
     "lipsync.errors": (
@@ -41,16 +42,20 @@ _EXPORTS = {  # by module, imported on first use: most of them import NumPy
     ),
     "lipsync.models.session": ("RunInfo",),
     "lipsync.monitor": ("Monitor", "Progress"),
-    "lipsync.pipeline.job": ("EngineResult", "EnhanceStatus", "Enhanced", "Result"),
+    "lipsync.pipeline.job": ("EngineResult", "EnhanceStatus", "Enhanced", "Inputs", "Result"),
+    "lipsync.types": ("AudioInfo", "Clip", "VideoClip", "VideoInfo"),
 }  # fmt: skip
 
 __all__ = [
+    "AudioInfo",
     "Cancelled",
+    "Clip",
     "EngineResult",
     "EnhanceStatus",
     "Enhanced",
     "ExtraMissing",
     "InputError",
+    "Inputs",
     "LipsyncError",
     "ModelError",
     "Monitor",
@@ -60,6 +65,8 @@ __all__ = [
     "Progress",
     "Result",
     "RunInfo",
+    "VideoClip",
+    "VideoInfo",
     "__version__",
     "sync",
 ]
@@ -133,9 +140,9 @@ def sync(
     pads: padding of the face box: top, bottom, left, right (pixels; default: the engine's own)
     smooth: average face boxes over time (default: True)
     engine: engine that moves the mouth; repeatable, one result per engine. rewrite needs no weights and keeps the
-        footage's resolution; wav2lip and wav2lip-gan generate a 96x96 mouth; hybrid renders Wav2Lip's mouth shape at
-        full resolution; passthrough changes nothing (rewrite, wav2lip, wav2lip-gan, hybrid, passthrough; default:
-        rewrite)
+        video's resolution; wav2lip generates a 96x96 mouth; wav2lip-gan generates a sharper 96x96 mouth; hybrid renders
+        the shape of Wav2Lip's mouth at the video's resolution; passthrough changes nothing (rewrite, wav2lip,
+        wav2lip-gan, hybrid, passthrough; default: rewrite)
     original: reproduce the original Wav2Lip step by step, faults included; for wav2lip and wav2lip-gan
     checkpoint: weights of the engine: a file, or a name from 'lipsync models list' (default: the engine's name)
     detail: share of the footage's own texture given to the mouths of wav2lip and wav2lip-gan (0 to 1; default: 1)

@@ -64,7 +64,7 @@ def test_the_package_exports_the_types_of_its_signatures():
     text = " ".join(str(inspect.signature(function)) for function in signatures)
     types = set(re.findall(r"(?:: |-> |\[|\| )'?([A-Z]\w+|bool|float|int|str)", text))
     assert types - FOREIGN <= set(lipsync.__all__)
-    for record in (lipsync.Result, lipsync.EngineResult, lipsync.Enhanced):
+    for record in (lipsync.Result, lipsync.EngineResult, lipsync.Enhanced, lipsync.Inputs):
         text = " ".join(map(str, record.__annotations__.values()))
         names = set(re.findall(r"[A-Z]\w+", text))
         assert names - FOREIGN - {"Mapping"} <= set(lipsync.__all__), record

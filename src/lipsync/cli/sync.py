@@ -34,7 +34,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     for group in (Group.FACE, Group.ENGINE, Group.ENCODING, Group.ENHANCEMENT, Group.INFERENCE):
         add_group(parser, group)
     reports = add_group(parser, Group.REPORT)
-    reports.add_argument("--manifest", type=Path, metavar="FILE", help="write a provenance manifest (.json)")
+    reports.add_argument("--manifest", type=Path, metavar="FILE", help="write a JSON provenance manifest")
     add_report_to(reports)
     parser.set_defaults(run=run)
 

@@ -146,7 +146,8 @@ class Result:
     those in which the followed face was seen or interpolated. ``rate``: frames/s; ``duration``: seconds.
     ``padding``: columns on the right and rows at the bottom that the encoder added and players hide.
     ``resize_factor``: downscaling of the lip-sync, larger than the job's if memory ran out. ``seconds``: time of each
-    stage and in ``total``; ``peak_memory``: bytes. ``enhanced``: None if the job has no enhancement.
+    stage and in ``total``; ``peak_memory``: bytes. ``inputs``: the probed video and audio.
+    ``enhanced``: None if the job has no enhancement.
     """
 
     outputs: tuple[EngineResult, ...]

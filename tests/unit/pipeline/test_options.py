@@ -105,7 +105,7 @@ def test_the_table_names_what_the_modules_below_it_have():
     from lipsync.enhancers.upscale import ncnn
 
     assert OPTIONS["face_select"].choices == selection.FACE_SELECTIONS
-    assert ("auto", *devices.DEVICES, *ncnn.OWN_DEVICES) == DEVICES
+    assert ("auto", *devices.DEVICES, *ncnn.NCNN_DEVICES) == DEVICES
     assert OPTIONS["precision"].choices == ("auto", *devices.PRECISIONS)
     assert OPTIONS["offset_copies"].maximum == av_offset.MAX_OFFSET_MS
 
