@@ -247,7 +247,7 @@ def test_video_memory_is_in_the_completed_task(store, worker, new, tmp_path):
 
 HANGS = """
 import ctypes, dataclasses, sys
-from lipsync.cli.runtime import started
+from lipsync.cli.runtime import service_settings
 from lipsync.worker.run import WorkerLoop
 from lipsync.worker.context import worker_context
 
@@ -255,7 +255,7 @@ class Hangs:
     def put(self, *_):
         ctypes.CDLL(None).pause()
 
-with started() as settings, worker_context(settings) as context:
+with service_settings() as settings, worker_context(settings) as context:
     limits = dataclasses.replace(context.time_limits, grace=1)
     WorkerLoop(dataclasses.replace(context, storage=Hangs(), time_limits=limits)).work(sys.argv[1])
 """
