@@ -38,8 +38,8 @@ def execute(
 
     Failures of the task are recorded in the task, not raised. ``on_start`` receives the lease, through which the work
     can be stopped. ``on_stuck`` is called in another thread when the work ignores a stop request for longer than the
-    grace period. It must end the process, because nothing else ends native code that hangs; the lease is no longer
-    renewed by then.
+    grace period. It must end the process, because nothing else ends native code that hangs; the lease is not
+    renewed any more.
 
     Raises StorageFailed if the store does not answer; the lease then expires and another worker takes the task.
     """

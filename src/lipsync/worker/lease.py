@@ -49,7 +49,7 @@ class LeaseKeeper:
     ``monitor`` belongs to the work: its progress goes to the store with each heartbeat, and it is cancelled when the
     work must stop. ``stop_reason`` then gives the reason, and ``exceeded`` describes the time limit that was passed.
 
-    Work that continues for longer than the grace period is abandoned: the lease is no longer renewed, and ``on_stuck``
+    Work that continues for longer than the grace period is abandoned: the lease is not renewed, and ``on_stuck``
     is called in the thread. ``now``: clock, timezone-aware UTC.
     """
 

@@ -26,7 +26,6 @@ from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.local import LocalStorage
 from lipsync.tasks.events import Event
 from lipsync.tasks.prune import prune
-from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.task import EnhancementRecord, NewTask, Source, Status, Task, TaskProgress
 from lipsync.types import Frame
 from lipsync.worker.context import WorkerContext
@@ -66,13 +65,6 @@ def files(tmp_path, make_video, voice, make_sound) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture
-def store(tmp_path) -> Iterator[TaskStore]:
-    migrate(f"sqlite:///{tmp_path}/tasks.db")
-    with open_store(f"sqlite:///{tmp_path}/tasks.db") as opened:
-        yield opened
 
 
 @pytest.fixture

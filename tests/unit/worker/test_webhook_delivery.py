@@ -137,14 +137,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path) -> Iterator[TaskStore]:
-    url = f"sqlite:///{tmp_path}/tasks.db"
-    migrate(url)
-    with open_store(url, webhook_body=webhook_body) as opened:
-        yield opened
-
-
-@pytest.fixture
 def ended(store, clock) -> Callable[[str], Task]:
     """Create a cancelled task with a webhook."""
 
