@@ -11,8 +11,8 @@ from fastapi.routing import APIRoute
 from lipsync import __version__
 from lipsync.api.auth import check_keys
 from lipsync.api.body_limit import BodyLimitMiddleware
-from lipsync.api.errors import add_handlers, add_schemas
 from lipsync.api.metrics import MetricsMiddleware
+from lipsync.api.problems import add_handlers, add_schemas
 from lipsync.api.reference import render
 from lipsync.api.routes import docs, events, files, health, legacy, options, tasks, tus, uploads, webhooks
 from lipsync.api.state import Services, open_state
@@ -57,6 +57,21 @@ class Application(FastAPI):
 def create_app(services: Services) -> FastAPI:
     """Create the application. Raises SettingInvalid if it would be open to other machines without API keys."""
     check_keys(services.settings)
+    app = _with_routes()
+    app.state.lipsync = open_state(services)
+    add_handlers(app, [route for module in ROUTES for route in module.router.routes])
+    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(tus.TusMiddleware)
+    app.add_middleware(MetricsMiddleware, metrics=app.state.lipsync.metrics)
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document of the service; it is the same for all settings."""
+    return _with_routes().openapi()
+
+
+def _with_routes() -> Application:
     app = Application(
         title="lipsync",
         version=__version__,
@@ -67,11 +82,6 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,  # FastAPI's own pages load third-party scripts; routes.docs serves a static page
         redoc_url=None,
     )
-    app.state.lipsync = open_state(services)
-    add_handlers(app, [route for module in ROUTES for route in module.router.routes])
     for module in ROUTES:
         app.include_router(module.router)
-    app.add_middleware(BodyLimitMiddleware)
-    app.add_middleware(tus.TusMiddleware)
-    app.add_middleware(MetricsMiddleware, metrics=app.state.lipsync.metrics)
     return app

@@ -7,7 +7,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lipsync.api.errors import ApiError, on_api_error
+from lipsync.api.errors import ApiError
+from lipsync.api.problems import on_api_error
 
 MAX_BODY_BYTES = 1 << 20
 UPLOAD_PATHS = ("/v1/uploads", "/v1/tus/")

@@ -99,15 +99,15 @@ class Service:
             session.add(row)
             return row.id
 
-    def complete(self, task_id: str, content: bytes = b"a film") -> Task:
+    def complete(self, task_id: str, content: bytes = b"a video") -> Task:
         """Complete a task as a worker would."""
         self.store.claim(task_id, "w", LEASE, self.clock())
         self.store.advance(task_id, "w", Status.PROCESSING, self.clock())
         self.store.advance(task_id, "w", Status.UPLOADING, self.clock())
         for engine in self.store.get(task_id).engines:
-            film = self.folder / "film.mp4"
-            film.write_bytes(content)
-            stored = self.storage.put(film, f"2026/{task_id}/{engine}.mp4", "video/mp4", Monitor())
+            path = self.folder / "video.mp4"
+            path.write_bytes(content)
+            stored = self.storage.put(path, f"2026/{task_id}/{engine}.mp4", "video/mp4", Monitor())
             output = Output(engine, stored.key, stored.url, stored.size, stored.sha256, 640, 480, 1.0)
             self.store.add_output(task_id, "w", output, self.clock())
         self.store.set_manifest(

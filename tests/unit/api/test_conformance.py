@@ -1,4 +1,4 @@
-"""The service keeps to its OpenAPI document: requests made up from it, good and bad, get no answer that it lacks."""
+"""The service conforms to its OpenAPI document: generated requests get documented responses only."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ MANY = 10**9
 UNBOUNDED = {"requests_per_minute": MANY, "max_active_tasks": MANY}
 GENERATION = {"deterministic": True, "no-shrink": True, "max-examples": 20, "database": "none"}
 CONTENT = b"x"
-OFTEN = 0.9  # how probable a value is that leads somewhere, among all that the document allows
-STATES = ("waiting", "running", "failed", "cancelled", *["completed"] * 3)  # which alone have results
+OFTEN = 0.9  # probability of a value that refers to existing content
+STATES = ("waiting", "running", "failed", "cancelled", *["completed"] * 3)  # only completed tasks have results
 OFF = {"enabled": False}
 CHECKS = {
-    "positive_data_acceptance": OFF,  # much that fits a schema leads nowhere
-    "negative_data_rejection": {"expected-statuses": ["4xx"]},  # tus says 412 before anything else
+    "positive_data_acceptance": OFF,  # valid values may refer to nothing
+    "negative_data_rejection": {"expected-statuses": ["4xx"]},  # tus checks its version first
 }
-PARTS = {"include-method": "PATCH", "generation": {"max-examples": 60}}  # few of them have all that has to fit
-ELSEWHERE = {  # deleted through the other of two ways to upload; or there only once the task is completed
+PARTS = {"include-method": "PATCH", "generation": {"max-examples": 60}}  # few generated parts fit their upload
+ELSEWHERE = {  # deleted through the other upload path, or available only on completion
     "include-path-regex": "^/v1/(uploads|tus)|/(manifest|outputs)",
     "checks": {"ensure_resource_availability": OFF},
 }
-WATCH = {"include-operation-id": "watch_task", "max-stream-events": 1, "request-timeout": 3}  # it may never end
+WATCH = {"include-operation-id": "watch_task", "max-stream-events": 1, "request-timeout": 3}  # the stream may not end
 
 
 @dataclass
 class Inspection:
-    """What came of the requests: the statuses that each operation answered with, and all that was wrong."""
+    """Results of the requests: the statuses of each operation, and all faults."""
 
     answers: dict[str, set[int]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Inspection:
 
 
 def new_task(service: Any, headers: Mapping[str, str], state: str) -> str:
-    """A task that got so far, with a line in its log and a call of its webhook."""
+    """Create a task in this state, with a log line and a webhook call."""
     task: str = service.create_task(headers, webhook="https://example.org/done")["id"]
     service.store.log(task, "INFO", "a line", service.clock(), "rewrite")
     service.enqueue(task, "https://example.org/done")
@@ -90,19 +90,19 @@ def new_task(service: Any, headers: Mapping[str, str], state: str) -> str:
 
 
 def published(service: Any) -> tuple[str, int, str]:
-    """A file's key, and the expiry and the signature of a link to it."""
-    film = service.folder / "film.mp4"
-    film.write_bytes(b"a film")
-    key = service.storage.put(film, "film.mp4", "video/mp4", Monitor()).key  # made up paths have no slash in a part
+    """Publish a file; return its key, and the expiry and signature of a link."""
+    path = service.folder / "video.mp4"
+    path.write_bytes(b"a video")
+    key = service.storage.put(path, "video.mp4", "video/mp4", Monitor()).key  # generated parameters have no slash
     link = parse_qs(urlsplit(service.storage.url(key)).query)
     return key, int(link["expires"][0]), link["signature"][0]
 
 
 def populate(service: Any, headers: Mapping[str, str]) -> dict[str, Sequence[object]]:
-    """Fill the service; values that lead somewhere in it, by parameter."""
+    """Fill the service; return parameter values that refer to its content."""
     tasks = [new_task(service, headers, state) for _ in range(6) for state in STATES]
-    speaks = {**headers, "Tus-Resumable": "1.0.0", "Upload-Length": "64"}
-    uploads = [service.client.post("/v1/tus", headers=speaks).headers["location"] for _ in range(24)]
+    tus_headers = {**headers, "Tus-Resumable": "1.0.0", "Upload-Length": "64"}
+    uploads = [service.client.post("/v1/tus", headers=tus_headers).headers["location"] for _ in range(24)]
     uploads += [service.client.post("/v1/uploads", content=b"x", headers=headers).headers["location"] for _ in range(8)]
     key, expires, signature = published(service)
     return {
@@ -123,7 +123,7 @@ def populate(service: Any, headers: Mapping[str, str]) -> dict[str, Sequence[obj
 
 
 def inspect(service: Any, values: Mapping[str, Sequence[object]], **more: Any) -> Inspection:
-    """Ask for everything in the document, rightly and wrongly. The requests are the same each time, but for ids."""
+    """Send valid and invalid requests for every operation. They are the same in each run, except for IDs."""
     options = {
         "seed": 1,
         "generation": GENERATION,
@@ -132,7 +132,7 @@ def inspect(service: Any, values: Mapping[str, Sequence[object]], **more: Any) -
         "operations": [WATCH, PARTS, ELSEWHERE],
         "checks": CHECKS,
         "cache": OFF,
-        "analysis": {"constants": OFF},  # none of the service's source is read for values
+        "analysis": {"constants": OFF},  # do not read values from the source
     }
     schemathesis.openapi.media_type(CONTENT_TYPE, sampled_from([CONTENT, CONTENT, CONTENT, b"", bytes(64), bytes(65)]))
     config = schemathesis.Config.from_dict(options | more)
@@ -149,7 +149,7 @@ def operations(service: Any) -> dict[str, dict[str, Any]]:
 
 
 def never_successful(inspection: Inspection) -> list[str]:
-    """Operations that failed whatever they were asked for."""
+    """Return the operations that never succeeded."""
     return [operation for operation, statuses in inspection.answers.items() if min(statuses) >= 400]
 
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from lipsync.api.errors import API_ERRORS, SERVER_ERROR, STATUS, describe_status
+from lipsync.api.errors import API_ERRORS, STATUS
+from lipsync.api.problems import SERVER_ERROR, describe_status
 from lipsync.errors import LipsyncError
 from lipsync.tasks.store import open_store
 

@@ -11,22 +11,22 @@ from lipsync.errors import StorageFailed
 from lipsync.tasks.store import open_store
 
 SAMPLE = re.compile(r'[a-z_]+(\{([a-z]+="[^"]*",?)+\})? [0-9.e+-]+')
-NEAR = {"Host": "127.0.0.1:8000"}
+LOCAL = {"Host": "127.0.0.1:8000"}
 
 
-class Full:
-    """A storage that takes nothing, until it is well."""
+class FailingStorage:
+    """A storage whose check fails until its error is removed."""
 
     def __init__(self, problem: Exception | None = None) -> None:
-        self.problem = problem or StorageFailed("the disk of /home/secret is away")
+        self.problem = problem or StorageFailed("the disk of /home/secret is missing")
 
     def check(self) -> None:
         if self.problem is not None:
             raise self.problem
 
 
-class Slow:
-    """A storage that answers when it may, and counts who asks."""
+class HangingStorage:
+    """A storage whose check blocks until released, and counts its calls."""
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)
@@ -46,17 +46,17 @@ def test_the_health_check_needs_no_key(service):
 
 def test_readiness_needs_the_store_and_the_storage(service):
     assert service.client.get("/readyz").json() == {"status": "ok"}
-    broken = service.client_with(storage=Full()).get("/readyz")
+    broken = service.client_with(storage=FailingStorage()).get("/readyz")
     assert (broken.status_code, broken.json()["code"]) == (503, "not_ready")
     assert broken.json()["detail"] == "no response from: storage"
     assert broken.headers["retry-after"] == "5"
     with open_store(f"sqlite:///{service.folder}/nowhere/t.db") as away:
-        both = service.client_with(storage=Full(), store=away).get("/readyz")
+        both = service.client_with(storage=FailingStorage(), store=away).get("/readyz")
     assert both.json()["detail"] == "no response from: task store, storage"
 
 
 def test_the_storage_is_checked_every_few_seconds_at_most(service):
-    storage = Slow()
+    storage = HangingStorage()
     storage.may.set()
     client = service.client_with(storage=storage)
     assert [client.get("/readyz").status_code for _ in range(5)] == [200] * 5
@@ -70,7 +70,7 @@ def test_the_storage_is_checked_every_few_seconds_at_most(service):
 
 
 def test_a_failing_check_is_cached_too(service):
-    client = service.client_with(storage=(storage := Full()))
+    client = service.client_with(storage=(storage := FailingStorage()))
     assert client.get("/readyz").status_code == 503
     storage.problem = None
     assert client.get("/readyz").status_code == 503
@@ -79,7 +79,7 @@ def test_a_failing_check_is_cached_too(service):
 
 
 def test_a_hanging_storage_blocks_one_request_only(service):
-    storage = Slow()
+    storage = HangingStorage()
     client = service.client_with(storage=storage)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.get, "/readyz")
@@ -95,7 +95,7 @@ def test_a_hanging_storage_blocks_one_request_only(service):
 
 
 def test_an_unexpected_exception_is_not_cached(service):
-    client = service.client_with(storage=(storage := Full(ZeroDivisionError())))
+    client = service.client_with(storage=(storage := FailingStorage(ZeroDivisionError())))
     assert [client.get("/readyz").status_code for _ in range(2)] == [500, 500]
     storage.problem = None
     assert client.get("/readyz").status_code == 200
@@ -108,7 +108,7 @@ def test_metrics_in_prometheus_format(service):
     service.client.get("/v1/tasks/one", headers=headers)
     service.client.get("/v1/tasks/two", headers=headers)
     service.client.get("/nowhere/one")
-    answer = service.client.get("/metrics", headers=NEAR)
+    answer = service.client.get("/metrics", headers=LOCAL)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.text.splitlines()
     assert 'lipsync_tasks{status="queued"} 1' in lines
@@ -131,7 +131,7 @@ def test_metrics_of_a_public_service_are_for_admins_only(build):
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Host": "evil.example"}, {"Host": "127.0.0.1:x"}, NEAR | {"X-Forwarded-For": "198.51.100.7"}]
+    "headers", [{"Host": "evil.example"}, {"Host": "127.0.0.1:x"}, LOCAL | {"X-Forwarded-For": "198.51.100.7"}]
 )
 def test_metrics_behind_a_proxy_are_for_admins_only(service, headers):
     assert service.client.get("/metrics", headers=headers).status_code == 401

@@ -32,7 +32,7 @@ def test_a_legacy_client_works_unchanged(service):
     done = status()
     assert (done["status"], done["completed_at"]) == ("completed", "2026-11-24T12:00:09Z")
     assert isinstance(done["output_s3_urls"], list)
-    assert [service.client.get(url).content for url in done["output_s3_urls"]] == [b"a film"]
+    assert [service.client.get(url).content for url in done["output_s3_urls"]] == [b"a video"]
 
 
 def test_a_failed_task_says_why(service):

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from lipsync.api.app import openapi_document
+
 
 @pytest.fixture
 def document(service) -> dict[str, Any]:
@@ -38,6 +40,10 @@ def test_every_operation_says_what_it_does_and_how_it_fails(document):
         assert "500" in operation["responses"]
         for status, response in operation["responses"].items():
             assert (set(response.get("content", {})) == {"application/problem+json"}) == (int(status) >= 400)
+
+
+def test_the_document_needs_no_service(document):
+    assert openapi_document() == document
 
 
 def test_every_reference_leads_somewhere(document):

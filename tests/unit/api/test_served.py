@@ -1,4 +1,4 @@
-"""Over a real connection: what happens while a request is under way, and when its client goes."""
+"""Requests over a real connection: streams and disconnects."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_disconnect_keeps_the_part_unless_it_has_a_checksum(service, port, che
 
 
 def events(port: int, path: str, headers: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The events that come until the stream ends."""
+    """Yield the events of a stream until it ends."""
     with urlopen(Request(f"http://127.0.0.1:{port}{path}", headers=headers), timeout=10) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         event: dict[str, str] = {}

@@ -223,7 +223,7 @@ def test_retrying(service):
 
 def test_retrying_keeps_the_uploads_or_reports_that_one_was_deleted(service):
     headers = service.key()
-    upload = service.client.post("/v1/uploads", content=b"a film", headers=headers).json()["id"]
+    upload = service.client.post("/v1/uploads", content=b"a video", headers=headers).json()["id"]
     task = service.create_task(headers, video={"upload": upload})["id"]
     content = service.services.settings.data_dir / "uploads" / upload / "content"
     for there in (True, False):
@@ -263,10 +263,10 @@ def test_a_completed_task_shows_its_results(service):
     assert body["performance"]["frames"] == 25
     assert body["timings"] == {"process": 1.0}
     for output in body["outputs"]:
-        assert service.client.get(output["url"]).content == b"a film"
+        assert service.client.get(output["url"]).content == b"a video"
     leads = service.client.get(f"/v1/tasks/{task}/outputs/rewrite", headers=headers, follow_redirects=False)
     assert leads.status_code == 307
-    assert service.client.get(leads.headers["location"]).content == b"a film"
+    assert service.client.get(leads.headers["location"]).content == b"a video"
     missing = service.client.get(f"/v1/tasks/{task}/outputs/wav2lip", headers=headers)
     assert (missing.status_code, missing.json()["code"]) == (404, "output_missing")
 

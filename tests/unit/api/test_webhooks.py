@@ -1,4 +1,4 @@
-"""What signs webhook calls, as a key's owner learns it."""
+"""The webhook signing secret."""
 
 from __future__ import annotations
 

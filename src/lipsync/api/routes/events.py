@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lipsync.api.auth import Reader
-from lipsync.api.errors import problems
+from lipsync.api.problems import error_responses
 from lipsync.api.responses import to_view
 from lipsync.api.routes.tasks import Readable
 from lipsync.api.state import AppState, StateDep
@@ -99,7 +99,7 @@ async def changes(task: Task, revision: int, state: AppState, request: Request) 
     responses={
         200: {"description": "The stream of events", "content": {EventStream.media_type: {"itemSchema": EVENT_SCHEMA}}},
         204: {"description": "The client has received the final event; it should not reconnect"},
-        **problems(404),
+        **error_responses(404),
     },
 )
 async def watch_task(

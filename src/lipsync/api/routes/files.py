@@ -11,7 +11,8 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 
-from lipsync.api.errors import ApiError, problems
+from lipsync.api.errors import ApiError
+from lipsync.api.problems import error_responses
 from lipsync.api.state import AppState, StateDep
 from lipsync.errors import TaskMissing
 from lipsync.storage.base import CONTENT_TYPES
@@ -38,7 +39,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The whole file", "content": {"video/mp4": BINARY, "application/octet-stream": BINARY}},
     206: {"description": "The requested range", "content": {"video/mp4": BINARY}},
     304: {"description": "The client's copy is current"},
-    **problems(403, 404, 416, 422, keyed=False),
+    **error_responses(403, 404, 416, 422, keyed=False),
 }
 
 

@@ -9,8 +9,9 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from lipsync.api.auth import allow_metrics
-from lipsync.api.errors import ApiError, problems
+from lipsync.api.errors import ApiError
 from lipsync.api.metrics import task_lines
+from lipsync.api.problems import error_responses
 from lipsync.api.state import StateDep
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,7 +30,7 @@ class Health(BaseModel):
     summary="Check that the process is running",
     description="A liveness check. It does not contact the database or the storage.",
     response_description="The process is running",
-    responses=problems(keyed=False),
+    responses=error_responses(keyed=False),
 )
 def check_health() -> Health:
     return Health()
@@ -41,7 +42,7 @@ def check_health() -> Health:
     description="A readiness check of the task store and the storage. The result is cached for 5 s. A 503 response "
     "names the components that do not respond.",
     response_description="The service is ready",
-    responses=problems(keyed=False),
+    responses=error_responses(keyed=False),
 )
 def check_readiness(state: StateDep) -> Health:
     if failing := state.readiness.failing():
@@ -59,7 +60,7 @@ def check_readiness(state: StateDep) -> Health:
     response_class=PlainTextResponse,
     dependencies=[Depends(allow_metrics)],
     openapi_extra={"security": [{}]},
-    responses=problems(),
+    responses=error_responses(),
 )
 def get_metrics(state: StateDep) -> PlainTextResponse:
     oldest = state.store.oldest_waiting()

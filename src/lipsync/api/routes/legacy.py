@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from lipsync.api.auth import Reader, Writer
-from lipsync.api.errors import problems
+from lipsync.api.problems import error_responses
 from lipsync.api.requests import FromUrl, TaskRequest, WebAddress, new_task
 from lipsync.api.responses import TaskId
 from lipsync.api.routes.tasks import owned, submit
@@ -59,7 +59,7 @@ class LegacyStatus(BaseModel):
     summary="Create a task (legacy)",
     description="Creates a task with default options. Equivalent to `POST /v1/tasks` with the two URLs.",
     response_description="The new task",
-    responses=problems(409, 413),
+    responses=error_responses(409, 413),
 )
 def create_legacy_task(fields: LegacyTaskRequest, state: StateDep, caller: Writer) -> LegacyTask:
     task_request = TaskRequest(video=FromUrl(url=fields.video_url), audio=FromUrl(url=fields.audio_url))
@@ -72,7 +72,7 @@ def create_legacy_task(fields: LegacyTaskRequest, state: StateDep, caller: Write
     summary="Get the status of a task (legacy)",
     description="Returns a subset of `GET /v1/tasks/{task_id}`.",
     response_description="The status",
-    responses=problems(404),
+    responses=error_responses(404),
 )
 def get_legacy_task_status(
     task_id: Annotated[

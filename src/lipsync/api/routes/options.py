@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from lipsync.api.auth import Reader
-from lipsync.api.errors import problems
 from lipsync.api.option_model import Options
+from lipsync.api.problems import error_responses
 from lipsync.api.requests import EstimateRequest
 from lipsync.engines import ENGINES
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler, parse_upscale
@@ -46,7 +46,7 @@ class Estimate(BaseModel):
     summary="List the options of a task",
     description="Returns the engines, the enhancers, and the options with their ranges and defaults.",
     response_description="The options",
-    responses=problems(),
+    responses=error_responses(),
 )
 def get_options(caller: Reader) -> OptionsView:
     return OptionsView(
@@ -63,7 +63,7 @@ def get_options(caller: Reader) -> OptionsView:
     summary="Estimate the duration of a task",
     description="Returns a rough estimate. The actual time may be half or twice as long, and far shorter on a GPU.",
     response_description="The estimate",
-    responses=problems(413),
+    responses=error_responses(413),
 )
 def estimate_task(body: EstimateRequest, caller: Reader) -> Estimate:
     options = body.options.model_dump(mode="json")

@@ -11,7 +11,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from lipsync.api.auth import Caller, Reader, Writer
-from lipsync.api.errors import ApiError, problems
+from lipsync.api.errors import ApiError
+from lipsync.api.problems import error_responses
 from lipsync.api.requests import TaskRequest, new_task
 from lipsync.api.responses import DeliveryPage, LogPage, TaskPage, TaskView, delivery_view, log_view, to_view
 from lipsync.api.state import AppState, StateDep
@@ -66,7 +67,7 @@ REDIRECT: dict[int | str, dict[str, Any]] = {
         "description": "A redirect to a fresh link",
         "headers": {"Location": {"description": "A fresh link to the file.", "schema": {"type": "string"}}},
     },
-    **problems(404),
+    **error_responses(404),
 }
 Readable = Annotated[Task, Depends(readable)]
 Writable = Annotated[Task, Depends(writable)]
@@ -132,7 +133,7 @@ def submit(new: NewTask, state: AppState, caller: Caller, idempotency_key: str |
             "description": "The new task",
             "headers": {"Location": {"description": "Path of the task.", "schema": {"type": "string"}}},
         },
-        **problems(409, 413),
+        **error_responses(409, 413),
     },
 )
 def create_task(
@@ -158,7 +159,7 @@ def create_task(
     summary="List tasks",
     description="Returns this API key's tasks, newest first. Keys with the scope `admin` see the tasks of all keys.",
     response_description="A page of tasks",
-    responses=problems(),
+    responses=error_responses(),
 )
 def list_tasks(
     state: StateDep,
@@ -189,7 +190,7 @@ def list_tasks(
     summary="Get a task",
     description="Returns the task's current state, with fresh links to its results.",
     response_description="The task",
-    responses=problems(404),
+    responses=error_responses(404),
 )
 def get_task(task: Readable, state: StateDep) -> TaskView:
     return to_view(task, state.storage)
@@ -201,7 +202,7 @@ def get_task(task: Readable, state: StateDep) -> TaskView:
     description="Cancels a queued task at once and a running one within seconds. 409 means that the task has already "
     "ended.",
     response_description="The task",
-    responses=problems(404, 409),
+    responses=error_responses(404, 409),
 )
 def cancel_task(task: Writable, state: StateDep) -> TaskView:
     return to_view(state.store.request_cancel(task.id, state.now()), state.storage)
@@ -213,7 +214,7 @@ def cancel_task(task: Writable, state: StateDep) -> TaskView:
     description="Queues a failed or cancelled task again, with its full number of attempts. 409 means that the task is "
     "in another status, and 404 with the code `upload_missing` that one of its uploads was deleted.",
     response_description="The task",
-    responses=problems(404, 409),
+    responses=error_responses(404, 409),
 )
 def retry_task(task: Writable, state: StateDep, caller: Writer) -> TaskView:
     if task.status in FINAL:
@@ -231,7 +232,7 @@ def retry_task(task: Writable, state: StateDep, caller: Writer) -> TaskView:
     "it first.",
     response_description="The task was deleted",
     response_class=Response,
-    responses=problems(404, 409),
+    responses=error_responses(404, 409),
 )
 def delete_task(task: Writable, state: StateDep) -> None:
     if task.status not in FINAL:
@@ -246,7 +247,7 @@ def delete_task(task: Writable, state: StateDep) -> None:
     summary="Get the log of a task",
     description="Returns log lines in order. To read new lines only, pass the last line's number as `after`.",
     response_description="Log lines",
-    responses=problems(404),
+    responses=error_responses(404),
 )
 def get_task_log(
     task: Readable,
@@ -262,7 +263,7 @@ def get_task_log(
     summary="List the webhook calls of a task",
     description="Returns the calls to the task's webhook, with the status of each.",
     response_description="The calls",
-    responses=problems(404),
+    responses=error_responses(404),
 )
 def list_task_deliveries(task: Readable, state: StateDep) -> DeliveryPage:
     return DeliveryPage(deliveries=[delivery_view(delivery) for delivery in state.store.deliveries(task.id)])

@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lipsync.api.auth import Writer
-from lipsync.api.errors import ApiError, problems
+from lipsync.api.errors import ApiError
+from lipsync.api.problems import error_responses
 from lipsync.api.routes.uploads import QUOTA, UploadId, new_upload, stream_to
 from lipsync.api.state import StateDep
 from lipsync.api.upload_store import Upload
@@ -159,7 +160,7 @@ def expiry_header(upload: Upload) -> dict[str, str]:
                 Tus_Checksum_Algorithm="Supported checksum algorithms.",
             ),
         },
-        **problems(keyed=False),
+        **error_responses(keyed=False),
     },
 )
 def get_tus_capabilities(state: StateDep) -> Response:
@@ -184,7 +185,7 @@ def get_tus_capabilities(state: StateDep) -> Response:
             "description": "The upload was started",
             "headers": response_headers(Location="Path of the upload.", Upload_Expires=EXPIRES),
         },
-        **problems(412, 413, 507),
+        **error_responses(412, 413, 507),
     },
 )
 async def start_tus_upload(
@@ -214,7 +215,7 @@ async def start_tus_upload(
                 Upload_Expires=EXPIRES,
             ),
         },
-        **problems(404, 410, 412),
+        **error_responses(404, 410, 412),
     },
 )
 def get_tus_upload_offset(upload_id: UploadId, state: StateDep, caller: Writer) -> Response:
@@ -240,7 +241,7 @@ def get_tus_upload_offset(upload_id: UploadId, state: StateDep, caller: Writer) 
             "description": "The part was stored",
             "headers": response_headers(Upload_Offset=OFFSET, Upload_Expires=EXPIRES),
         },
-        **problems(404, 409, 410, 412, 413, 415, 423, 460, 507),
+        **error_responses(404, 409, 410, 412, 413, 415, 423, 460, 507),
     },
 )
 async def append_to_tus_upload(
@@ -274,7 +275,7 @@ async def append_to_tus_upload(
     response_description="The upload was deleted",
     response_class=Response,
     dependencies=TUS,
-    responses=problems(404, 410, 412, 423),
+    responses=error_responses(404, 410, 412, 423),
 )
 def delete_tus_upload(upload_id: UploadId, state: StateDep, caller: Writer) -> Response:
     state.uploads.remove(upload_id, caller.key_id, state.now())

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from lipsync.api.auth import Reader, Writer
-from lipsync.api.errors import problems
+from lipsync.api.problems import error_responses
 from lipsync.api.responses import UploadView
 from lipsync.api.state import AppState, StateDep
 from lipsync.api.upload_store import Upload, UploadWriter
@@ -89,7 +89,7 @@ async def receive(upload: Upload, state: AppState, request: Request) -> Upload:
     description=CREATE,
     response_description="The upload",
     openapi_extra=BODY,
-    responses=problems(413, 507),
+    responses=error_responses(413, 507),
 )
 async def create_upload(
     state: StateDep,
@@ -109,7 +109,7 @@ async def create_upload(
     description="Returns a complete upload of this API key, whether it was sent in one request or with tus. 409 means "
     "that the upload is incomplete.",
     response_description="The upload",
-    responses=problems(404, 409, 410, 423),
+    responses=error_responses(404, 409, 410, 423),
 )
 def get_upload(upload_id: UploadId, state: StateDep, caller: Reader) -> UploadView:
     return upload_view(state.uploads.get_complete(upload_id, caller.key_id, state.now()))
@@ -122,7 +122,7 @@ def get_upload(upload_id: UploadId, state: StateDep, caller: Reader) -> UploadVi
     description="Deletes an upload. Queued tasks that use it will fail.",
     response_description="The upload was deleted",
     response_class=Response,
-    responses=problems(404, 410, 423),
+    responses=error_responses(404, 410, 423),
 )
 def delete_upload(upload_id: UploadId, state: StateDep, caller: Writer) -> None:
     state.uploads.remove(upload_id, caller.key_id, state.now())

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from lipsync.api.auth import Writer
-from lipsync.api.errors import problems
+from lipsync.api.problems import error_responses
 from lipsync.api.state import StateDep
 
 DESCRIPTION = """\
@@ -35,7 +35,7 @@ class WebhookSecret(BaseModel):
     summary="Get the webhook signing secret",
     description=DESCRIPTION,
     response_description="The secret",
-    responses=problems(),
+    responses=error_responses(),
 )
 def get_webhook_secret(state: StateDep, caller: Writer, response: Response) -> WebhookSecret:
     response.headers["Cache-Control"] = "no-store"
