@@ -1,6 +1,6 @@
-"""What is fine in a picture, how much of it another one lacks, and edges made crisp.
+"""Frequency bands: detail that one image lacks against another, local similarity, and edge sharpening.
 
-All luma is (h, w) float32 in code values of 8 bits; ``pixel``: the side of the generator's own pixel in pixels.
+Luma is (h, w) float32 in 8-bit code values. ``pixel``: pixels per pixel of the generator that made ``generated``.
 """
 
 from __future__ import annotations
@@ -14,129 +14,139 @@ import numpy as np
 from lipsync.frames.blend import smoothstep
 from lipsync.types import Float32
 
-HELD: Final = 1.6  # generator's pixels: the Gaussian that leaves what a generator surely holds
+COARSE_SIGMA: Final = 1.6  # generator pixels: structure that a generator reproduces survives this blur
 OCTAVES: Final = 3
-SHARPEST: Final = 0.6  # pixels: below that nothing is left to be parted
-NOISE: Final = 0.05  # variance below which nothing is there to be matched
-MOST_REGAINED = 2.5  # times the energy of the finest band
-UNRELATED, RELATED = 0.9, 0.99  # correlation of bands of different things, and of the same
-WINDOW: Final = 4.0  # generator's pixels: the side of a neighbourhood
-ALIKE, UNLIKE = 6.0, 16.0  # code values of 8 bits by which pictures of the same differ, and of different things
-ALIKE_WITHIN = 1.2  # generator's pixels: the blur in which pictures are compared
-LIGHT = 20.0  # generator's pixels: the side of a neighbourhood in which pictures are made equally bright
-STEPS = 5
-REACH, WIDTH = 0.6, 0.85  # generator's pixels: how far an edge may take its values from, and the blur of the mask
-SETTLED = 0.4  # generator's pixels: the blur in which its raster does not show in an edge's course
-FAINT, STEEP = 4.0, 20.0  # code values of 8 bits across an edge: left alone; narrowed fully
-OUTLIER = 3.5  # median amplitudes: grain is never stronger
+MIN_SIGMA: Final = 0.6  # pixels: a finer band would be empty
+NOISE_VARIANCE: Final = 0.05  # added to energies
+MAX_REGAIN = 2.5  # of the finest band's energy
+MIN_CORRELATION, MAX_CORRELATION = 0.9, 0.99  # of bands of different objects and of the same one
+WINDOW: Final = 4.0  # generator pixels: side of a neighbourhood
+MAX_SAME, MIN_DIFFERENT = 6.0, 16.0  # 8-bit differences within one object and between two
+COMPARE_SIGMA = 1.2  # generator pixels
+LIGHT_WINDOW = 20.0  # generator pixels: side of the neighbourhood in which brightness is equalized
+SHOCK_STEPS = 5
+SHOCK_REACH, SHOCK_SIGMA = 0.6, 0.85  # generator pixels: neighbourhood of the limits, and blur of the unsharp mask
+RASTER_SIGMA = 0.4  # generator pixels: hides the generator's raster along an edge
+FAINT_EDGE, STEEP_EDGE = 4.0, 20.0  # 8-bit contrast of edges that are left alone and of those fully sharpened
+MAX_GRAIN = 3.5  # median amplitudes
 
 
 def blurred(luma: Float32, sigma: float) -> Float32:
+    """Apply a Gaussian blur; ``sigma`` in pixels."""
     return luma if sigma < 0.3 else np.asarray(cv2.GaussianBlur(luma, (0, 0), sigma), np.float32)
 
 
 def mean_around(values: Float32, side: float) -> Float32:
-    """The mean of a square neighbourhood of each pixel."""
+    """Average over a square neighbourhood of each pixel."""
     odd = max(3, round(side) | 1)
     return np.asarray(cv2.blur(values, (odd, odd), borderType=cv2.BORDER_REFLECT_101), np.float32)
 
 
 def missing_detail(
-    seen: Float32, source: Float32, pixel: float, kept: Float32 | None = None, certain: Float32 | None = None
+    generated: Float32,
+    source: Float32,
+    pixel: float,
+    source_energy: Float32 | None = None,
+    agreement: Float32 | None = None,
 ) -> Float32:
-    """What is to be added to ``seen`` to give it the fine structure of ``source``, which shows the same place.
+    """Return the detail to add to ``generated`` so that it has the fine structure of ``source``.
 
-    Bands of an octave, as in a Laplacian pyramid (Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code",
-    IEEE Trans. Communications 31(4), 1983). Where what both hold agrees, the source's bands take the place of those
-    that are seen; elsewhere each gets the gain that brings its local energy to the source's (as Shih et al., "Style
-    Transfer for Headshot Portraits", SIGGRAPH 2014) given what both have in common already.
-    ``kept``: the energy that the finest band had before ``source`` was looked up between pixels, which smooths grain.
-    ``certain``: what ``agreeing`` says of the two, if that is known.
+    Both show the same place. Octave bands as in a Laplacian pyramid (Burt and Adelson, "The Laplacian Pyramid as a
+    Compact Image Code", IEEE Trans. Communications 31(4), 1983). Where coarse structure agrees, the source's bands
+    replace the generated ones; elsewhere the source's bands are added with the gain that brings the local energy to
+    the source's (as Shih et al., "Style Transfer for Headshot Portraits", SIGGRAPH 2014), given what both share.
+    ``source_energy``: ``fine_energy`` of the source before warping, which smooths grain. ``agreement``: the result of
+    ``correlation``, if already computed.
     """
-    added = np.zeros_like(seen)
+    added = np.zeros_like(generated)
     sigmas = _sigmas(pixel)
-    layers = [(image, *(blurred(image, sigma) for sigma in sigmas)) for image in (seen, source)]
-    certain = agreeing(seen, source, pixel) if certain is None else certain
+    layers = [(image, *(blurred(image, sigma) for sigma in sigmas)) for image in (generated, source)]
+    agreement = correlation(generated, source, pixel) if agreement is None else agreement
     for upper, lower in pairwise(range(len(sigmas) + 1)):
         own, band = (layer[upper] - layer[lower] for layer in layers)
         energy = mean_around(band * band, WINDOW * pixel)
-        if upper == 0 and kept is not None:
-            gain = np.sqrt(np.clip(kept / (energy + NOISE), 1, MOST_REGAINED))
+        if upper == 0 and source_energy is not None:
+            gain = np.sqrt(np.clip(source_energy / (energy + NOISE_VARIANCE), 1, MAX_REGAIN))
             band, energy = band * gain, energy * gain * gain
         common = mean_around(own * band, WINDOW * pixel)
         missing = energy - mean_around(own * own, WINDOW * pixel)
         root = np.sqrt(np.maximum(common * common + energy * missing, 0))
-        gain = np.clip((root - common) / (energy + NOISE), 0, 1)
-        added += certain * (band - own) + (1 - certain) * gain * band
+        gain = np.clip((root - common) / (energy + NOISE_VARIANCE), 0, 1)
+        added += agreement * (band - own) + (1 - agreement) * gain * band
     return added
 
 
-def agreeing(seen: Float32, source: Float32, pixel: float) -> Float32:
-    """How surely both show one structure in one place, 0..1: how well what the generator just holds correlates."""
-    coarse, fine = HELD * pixel, HELD / 2 * pixel
-    own, band = (blurred(image, fine) - blurred(image, coarse) for image in (seen, source))
+def correlation(generated: Float32, source: Float32, pixel: float) -> Float32:
+    """Return how surely both show the same structure at each pixel, 0..1.
+
+    It is the local correlation of the finest band that a generator reproduces.
+    """
+    coarse, fine = COARSE_SIGMA * pixel, COARSE_SIGMA / 2 * pixel
+    own, band = (blurred(image, fine) - blurred(image, coarse) for image in (generated, source))
     common, first, second = (mean_around(product, WINDOW * pixel) for product in (own * band, own * own, band * band))
-    together = common / np.sqrt((first + NOISE) * (second + NOISE))
-    return smoothstep((together - UNRELATED) / (RELATED - UNRELATED))
+    coefficient = common / np.sqrt((first + NOISE_VARIANCE) * (second + NOISE_VARIANCE))
+    return smoothstep((coefficient - MIN_CORRELATION) / (MAX_CORRELATION - MIN_CORRELATION))
 
 
 def fine_energy(source: Float32, pixel: float) -> Float32:
-    """The local energy of the finest band."""
+    """Return the local energy of the finest band."""
     return mean_around(np.square(source - blurred(source, _sigmas(pixel)[0])), WINDOW * pixel)
 
 
 def _sigmas(pixel: float) -> list[float]:
-    """What blur parts one band from the next, the finest first."""
-    return [sigma for k in reversed(range(OCTAVES)) if (sigma := HELD * pixel / 2**k) >= SHARPEST] or [HELD * pixel]
+    """Return the blurs that separate the bands, the finest first."""
+    return [sigma for k in reversed(range(OCTAVES)) if (sigma := COARSE_SIGMA * pixel / 2**k) >= MIN_SIGMA] or [
+        COARSE_SIGMA * pixel
+    ]
 
 
-def alike(seen: Float32, source: Float32, pixel: float) -> Float32:
-    """How much of each pixel shows the same in both, 0..1, beyond differences of light and of sharpness."""
-    apart = blurred(source - seen, ALIKE_WITHIN * pixel)
-    apart = np.abs(apart - mean_around(apart, LIGHT * pixel))
-    smooth = smoothstep((UNLIKE - apart) / (UNLIKE - ALIKE))
+def similarity(generated: Float32, source: Float32, pixel: float) -> Float32:
+    """Return how similar both are at each pixel, 0..1, regardless of lighting and sharpness."""
+    difference = blurred(source - generated, COMPARE_SIGMA * pixel)
+    difference = np.abs(difference - mean_around(difference, LIGHT_WINDOW * pixel))
+    smooth = smoothstep((MIN_DIFFERENT - difference) / (MIN_DIFFERENT - MAX_SAME))
     side = 2 * round(pixel) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return blurred(np.asarray(cv2.erode(smooth, kernel), np.float32), pixel)
 
 
 def shock_filter(luma: Float32, pixel: float) -> Float32:
-    """The same with its edges narrowed, none of them made higher, so that there are no halos; faint ones stay soft.
+    """Narrow edges without raising their contrast, so that there are no halos; leave faint edges soft.
 
-    Unsharp masking held between the least and the greatest value nearby, again and again, which is a shock filter
-    (Kramer and Bruckner, "Iterations of a Non-linear Transformation for Enhancement of Digital Images", Pattern
-    Recognition 7, 1975; Osher and Rudin, SIAM J. Numerical Analysis 27(4), 1990). At twice the size, for what it makes
-    are steps, which would show the raster.
+    Repeated unsharp masking, clipped to the local minimum and maximum, is a shock filter (Kramer and Bruckner,
+    "Iterations of a Non-linear Transformation for Enhancement of Digital Images", Pattern Recognition 7, 1975; Osher
+    and Rudin, SIAM J. Numerical Analysis 27(4), 1990). It runs at twice the size, because its steps would show the
+    pixel raster.
     """
     size = luma.shape[1], luma.shape[0]
     large = np.asarray(cv2.resize(luma, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.float32)
-    side = 2 * max(1, round(2 * REACH * pixel)) + 1
+    side = 2 * max(1, round(2 * SHOCK_REACH * pixel)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     low, high = cv2.erode(large, kernel), cv2.dilate(large, kernel)
-    result = blurred(large, 2 * SETTLED * pixel)
-    for _ in range(STEPS):
-        result = np.clip(2 * result - blurred(result, 2 * WIDTH * pixel), low, high)
-    steep = np.clip((high - low - FAINT) / (STEEP - FAINT), 0, 1)
+    result = blurred(large, 2 * RASTER_SIGMA * pixel)
+    for _ in range(SHOCK_STEPS):
+        result = np.clip(2 * result - blurred(result, 2 * SHOCK_SIGMA * pixel), low, high)
+    steep = np.clip((high - low - FAINT_EDGE) / (STEEP_EDGE - FAINT_EDGE), 0, 1)
     narrowed = large + blurred(np.asarray(steep, np.float32), pixel) * (result - large)
     return np.asarray(cv2.resize(narrowed, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def grain_of(patch: Float32, pixel: float) -> Float32:
-    """The finest structure of a patch of skin, without what is more than grain; mirrored, so that it can be tiled."""
-    fine = patch - blurred(patch, HELD / 2 * pixel)
-    most = OUTLIER * float(np.median(np.abs(fine)))
-    fine = np.clip(fine, -most, most)
+    """Return the grain of a patch of skin, with outliers clipped, mirrored so that it can be tiled."""
+    fine = patch - blurred(patch, COARSE_SIGMA / 2 * pixel)
+    limit = MAX_GRAIN * float(np.median(np.abs(fine)))
+    fine = np.clip(fine, -limit, limit)
     row = np.concatenate([fine, fine[:, ::-1]], 1)
     return np.concatenate([row, row[::-1]])
 
 
 def tiled(tile: Float32, origin: tuple[int, int], shape: tuple[int, ...]) -> Float32:
-    """The tile again and again over (h, w), one of its corners at ``origin`` (x, y)."""
+    """Repeat a tile over (h, w), with a corner at ``origin`` (x, y)."""
     rows = (np.arange(shape[0]) - origin[1]) % tile.shape[0]
     columns = (np.arange(shape[1]) - origin[0]) % tile.shape[1]
     return np.asarray(tile[rows][:, columns])
 
 
-def energy(luma: Float32) -> Float32:
-    """The Laplacian of it, whose square tells how sharp it is."""
+def laplacian(luma: Float32) -> Float32:
+    """Return the Laplacian, whose square measures sharpness."""
     return np.asarray(cv2.Laplacian(luma, cv2.CV_32F), np.float32)

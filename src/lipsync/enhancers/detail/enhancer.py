@@ -1,4 +1,4 @@
-"""The footage's own grain and texture for a mouth that a small generator left soft; needs no weights."""
+"""Transfer the source frame's texture and grain to a mouth that a small generator left soft; needs no weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lipsync.enhancers.base import EditedFrame
-from lipsync.enhancers.detail.transfer import TemporalState, transfer
+from lipsync.enhancers.detail.transfer import TemporalState, transfer_detail
 from lipsync.enhancers.detail.warp import unit_of
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.region import region_of
@@ -19,31 +19,33 @@ from lipsync.faces.smoothing import local_fit
 from lipsync.models.session import RunInfo
 from lipsync.types import Face, Float32
 
-AROUND, ORDER = 2, 2  # frames on each side that have a say in a mesh, and the degree of the curve through them
-
-NOISE = 0.008  # eye distances by which landmarks of one place differ between a soft and a sharp picture
+RADIUS, ORDER = 2, 2  # frames on each side in a local fit of the mesh, and the degree of the polynomial
+NOISE = 0.008  # eye distances by which landmarks differ between a soft and a sharp image of one face
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A frame that is looked at; ``source`` (468, 2): the footage's mesh, None where there is nothing to do.
+class _PendingFrame:
+    """A frame whose landmarks are being computed.
 
-    ``run``: frames of one run follow each other without a cut.
+    ``source_mesh`` (468, 2): of the source frame; None if there is nothing to do. ``run``: frames of one run follow
+    each other without a cut.
     """
 
     edit: EditedFrame
-    source: Float32 | None
-    found: Future[Face | None] | None
+    source_mesh: Float32 | None
+    face: Future[Face | None] | None
     run: int
 
-    def moved(self) -> Float32 | None:
-        """How the generator moved the mesh, (468, 2); None if no face was found."""
-        face = None if self.found is None else self.found.result()
-        return None if face is None or self.source is None else face.landmarks[: len(self.source), :2] - self.source
+    def displacement(self) -> Float32 | None:
+        """Return how the generator moved the mesh, (468, 2); None if no face was found."""
+        face = None if self.face is None else self.face.result()
+        if face is None or self.source_mesh is None:
+            return None
+        return face.landmarks[: len(self.source_mesh), :2] - self.source_mesh
 
 
 class DetailTransfer:
-    """High frequencies of the untouched frame, laid over the generated face as its landmarks lie."""
+    """Transfer high frequencies of the source frame to the generated face, warped to its landmarks."""
 
     def __init__(self, landmarker: Landmarker, strength: float = 1.0) -> None:
         self._landmarker, self._strength = landmarker, strength
@@ -56,76 +58,83 @@ class DetailTransfer:
         if self._strength <= 0:
             yield from frames
             return
-        window: deque[_Waiting] = deque()  # those done, the one at hand, and those ahead
-        state, place = _State(), 0
-        for waiting in self._looked_at(frames, faces):
-            window.append(waiting)
-            if len(window) - place > AROUND:
-                yield self._finished(window, place, state)
-                place += 1
-            if place > AROUND:
+        window: deque[_PendingFrame] = deque()  # finished frames, the current one, and those ahead
+        run, position = _Run(), 0
+        for pending in self._find_landmarks(frames, faces):
+            window.append(pending)
+            if len(window) - position > RADIUS:
+                yield self._finish(window, position, run)
+                position += 1
+            if position > RADIUS:
                 window.popleft()
-                place -= 1
-        for rest in range(place, len(window)):
-            yield self._finished(window, rest, state)
+                position -= 1
+        for remaining in range(position, len(window)):
+            yield self._finish(window, remaining, run)
 
-    def _looked_at(self, frames: Iterable[EditedFrame], faces: SmoothedFaces) -> Generator[_Waiting, None, None]:
-        """Every frame, its face being looked for."""
+    def _find_landmarks(
+        self, frames: Iterable[EditedFrame], faces: SmoothedFaces
+    ) -> Generator[_PendingFrame, None, None]:
+        """Start the landmarker on every frame."""
         track = faces.track
-        run, last = 0, (0, -1)
+        run, previous = 0, (0, -1)
         for edit in frames:
             index = edit.after.index
-            at = index, track.shot_number(index)
-            run += at[1] != last[1] or abs(at[0] - last[0]) > 1
-            last = at
+            current = index, track.shot_number(index)
+            run += current[1] != previous[1] or abs(current[0] - previous[0]) > 1
+            previous = current
             face = faces.at(index) if edit.edited and track.present[index] else None
-            source = None if face is None else face.points
-            look = None if source is None else self._landmarker.landmarks_later(edit.after, region_of(source))
-            yield _Waiting(edit, source, look, run)
+            mesh = None if face is None else face.points
+            future = None if mesh is None else self._landmarker.landmarks_later(edit.after, region_of(mesh))
+            yield _PendingFrame(edit, mesh, future, run)
 
-    def _finished(self, window: deque[_Waiting], place: int, state: _State) -> EditedFrame:
-        waiting = window[place]
-        moved = _calm(window, place)
-        if waiting.run != state.run or moved is None:
-            state.run, state.memory = waiting.run, TemporalState()
-        if waiting.source is not None and moved is not None:
-            strength = self._strength * moved.share
-            transfer(waiting.edit, waiting.source, waiting.source + moved.by, strength, state.memory)
-        return waiting.edit
+    def _finish(self, window: deque[_PendingFrame], position: int, run: _Run) -> EditedFrame:
+        pending = window[position]
+        displacement = _smooth_displacement(window, position)
+        if pending.run != run.number or displacement is None:
+            run.number, run.state = pending.run, TemporalState()
+        if pending.source_mesh is not None and displacement is not None:
+            strength = self._strength * displacement.confidence
+            after_mesh = pending.source_mesh + displacement.mesh
+            transfer_detail(pending.edit, pending.source_mesh, after_mesh, strength, run.state)
+        return pending.edit
 
 
-class _State:
-    """What is remembered from one frame to the next of a run."""
+class _Run:
+    """The number of the current run of frames, and its state."""
 
     def __init__(self) -> None:
-        self.run, self.memory = 0, TemporalState()
+        self.number, self.state = 0, TemporalState()
 
 
 @dataclass(frozen=True, slots=True)
-class _Moved:
-    """How the mesh moved, (468, 2) pixels, and in what share of the frames around it was seen."""
+class _Displacement:
+    """``mesh``: displacement (468, 2) in pixels. ``confidence``: share of the frames around with a detected face."""
 
-    by: Float32
-    share: float
+    mesh: Float32
+    confidence: float
 
 
-def _calm(window: deque[_Waiting], place: int) -> _Moved | None:
-    """A short local fit over the frames of the run; what is not seen in this frame lies on it all the same."""
-    here = window[place]
-    if here.source is None:
+def _smooth_displacement(window: deque[_PendingFrame], position: int) -> _Displacement | None:
+    """Fit a polynomial over the frames of the run, which also fills in a frame whose face was not detected."""
+    current = window[position]
+    if current.source_mesh is None:
         return None
-    near = [k for k in range(max(0, place - AROUND), min(len(window), place + AROUND + 1)) if window[k].run == here.run]
-    known = [(k, moved) for k in near if (moved := window[k].moved()) is not None]
+    indices = range(max(0, position - RADIUS), min(len(window), position + RADIUS + 1))
+    near = [k for k in indices if window[k].run == current.run]
+    known = [(k, displacement) for k in near if (displacement := window[k].displacement()) is not None]
     if not known:
         return None
-    rows = np.stack([moved for _, moved in known]).reshape(len(known), -1)
-    cast_inputs = local_fit(rows, AROUND, ORDER)
-    nearest = min(range(len(known)), key=lambda n: abs(known[n][0] - place))
-    return _Moved(_kept(cast_inputs[nearest].reshape(-1, 2), NOISE * unit_of(here.source)), len(known) / len(near))
+    rows = np.stack([displacement for _, displacement in known]).reshape(len(known), -1)
+    fitted = local_fit(rows, RADIUS, ORDER)
+    nearest = min(range(len(known)), key=lambda n: abs(known[n][0] - position))
+    mesh = _shrink(fitted[nearest].reshape(-1, 2), NOISE * unit_of(current.source_mesh))
+    return _Displacement(mesh, len(known) / len(near))
 
 
-def _kept(moved: Float32, noise: float) -> Float32:
-    """Without what is no more than noise (James and Stein, "Estimation with quadratic loss", 1961): where the generator
-    kept a place, the footage's grain is not to be looked up between pixels, which would smooth it."""
-    squared = np.square(moved).sum(1, keepdims=True)
-    return np.asarray(moved * np.clip(1 - noise**2 / np.maximum(squared, 1e-9), 0, 1), np.float32)
+def _shrink(displacement: Float32, noise: float) -> Float32:
+    """Remove displacements that are mere noise (James and Stein, "Estimation with quadratic loss", 1961).
+
+    Where the generator moved nothing, the source's grain is then not resampled, which would smooth it.
+    """
+    squared = np.square(displacement).sum(1, keepdims=True)
+    return np.asarray(displacement * np.clip(1 - noise**2 / np.maximum(squared, 1e-9), 0, 1), np.float32)

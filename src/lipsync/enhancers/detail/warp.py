@@ -1,8 +1,7 @@
-"""Where the footage's skin and lips lie in a generated face whose mouth has another shape.
+"""Warp the source frame's skin and lips to a generated mouth of another shape.
 
-Two thin-plate splines (Bookstein, "Principal Warps", IEEE PAMI 11(6), 1989), one for what moves with the upper lip and
-one for what moves with the lower, so that lips never smear into each other. They do not pass through the landmarks
-exactly, for those are noisy.
+Two regularized thin-plate splines (Bookstein, "Principal Warps", IEEE PAMI 11(6), 1989): one for the parts that move
+with the upper lip and one for those that move with the lower lip, so that the lips are never mixed.
 """
 
 from __future__ import annotations
@@ -20,63 +19,63 @@ UPPER_LIP: Final = (*LIPS_OUTER[:11], *LIPS_INNER[:11])
 LOWER_LIP: Final = (*LIPS_OUTER[10:], LIPS_OUTER[0], *LIPS_INNER[10:], LIPS_INNER[0])
 CHEEKS: Final = (205, 425, 2, 98, 327, 50, 280, 187, 411, 132, 361)
 CHIN: Final = (152, 148, 377, 150, 379, 18, 200, 199, 204, 424, 211, 431, 172, 397, 136, 365)
-STIFFNESS = 2e-3
-GRID = 0.06  # eye distances between the places where the splines are worked out
-FAN = 0.7  # height above a mouth's corner, for each pixel beside it, at which all moves with the upper lip
-FAR = 5.0  # eye distances: beyond all of the face
+REGULARIZATION = 2e-3  # the landmarks are noisy
+GRID_STEP = 0.06  # eye distances between evaluations of the splines
+FAN_SLOPE = 0.7  # of the line beside a corner of the mouth above which all moves with the upper lip
+FAR = 5.0  # eye distances: outside any face
 
 
 def unit_of(mesh: Float32) -> float:
-    """The distance between the eyes' outer corners of a mesh (468, 2), at least one pixel."""
+    """Return the distance between the outer corners of the eyes of a mesh (468, 2), at least one pixel."""
     return max(1.0, eye_distance(mesh))
 
 
-def source_map(shown: Float32, source: Float32, box: Box) -> Float32:
-    """Where each pixel of the box comes from: (h, w, 2), x then y, in pixels of the box.
+def source_map(generated: Float32, source: Float32, box: Box) -> Float32:
+    """Return the source coordinates of each pixel of the box: (h, w, 2), x then y, in pixels of the box.
 
-    ``shown``, ``source`` (468, 2): the mesh that is seen in the box, and that of the picture to be looked up.
+    ``generated``, ``source``: meshes (468, 2) of the frame with the new mouth and of the source frame.
     """
     unit, size = unit_of(source), (box.width, box.height)
-    step = max(2, round(GRID * unit))
+    step = max(2, round(GRID_STEP * unit))
     rows, columns = box.height // step + 2, box.width // step + 2
     down, across = np.mgrid[:rows, :columns].astype(np.float64) * step + (step - 1) / 2
-    places = np.stack([across + box.left, down + box.top], -1).reshape(-1, 2)
-    fields = []
+    nodes = np.stack([across + box.left, down + box.top], -1).reshape(-1, 2)
+    maps = []
     for side in ((*UPPER_LIP, *CHEEKS), (*LOWER_LIP, *CHEEKS, *CHIN)):
-        points = shown[list(side)].astype(np.float64)
-        coarse = _spline(points / unit, (source - shown)[list(side)].astype(np.float64), places / unit)
+        points = generated[list(side)].astype(np.float64)
+        coarse = _spline(points / unit, (source - generated)[list(side)].astype(np.float64), nodes / unit)
         grid = coarse.reshape(rows, columns, 2).astype(np.float32)
         full = cv2.resize(grid, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
-        fields.append(full[: size[1], : size[0]])
-    share = _upper(shown, box, unit)[..., None]
-    where = share * fields[0] + (1 - share) * fields[1]
-    where[..., 0] += np.arange(size[0], dtype=np.float32)
-    where[..., 1] += np.arange(size[1], dtype=np.float32)[:, None]
-    return np.asarray(where, np.float32)
+        maps.append(full[: size[1], : size[0]])
+    share = _upper_share(generated, box, unit)[..., None]
+    coordinates = share * maps[0] + (1 - share) * maps[1]
+    coordinates[..., 0] += np.arange(size[0], dtype=np.float32)
+    coordinates[..., 1] += np.arange(size[1], dtype=np.float32)[:, None]
+    return np.asarray(coordinates, np.float32)
 
 
-def _spline(points: NDArray[np.float64], values: NDArray[np.float64], places: NDArray[np.float64]) -> Float32:
-    """Values (k, 2) known at ``points`` (k, 2), smoothly at ``places`` (n, 2): (n, 2)."""
-    middle, count = points.mean(0), len(points)
-    at, to = points - middle, places - middle
+def _spline(points: NDArray[np.float64], values: NDArray[np.float64], nodes: NDArray[np.float64]) -> Float32:
+    """Interpolate values (k, 2) at ``points`` (k, 2) to ``nodes`` (n, 2); return (n, 2)."""
+    centre, count = points.mean(0), len(points)
+    at, to = points - centre, nodes - centre
     affine = np.column_stack([np.ones(count), at])
     system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = _bending(at, at) + STIFFNESS * np.eye(count)
+    system[:count, :count] = _kernel(at, at) + REGULARIZATION * np.eye(count)
     system[:count, count:], system[count:, :count] = affine, affine.T
     weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))]))
-    bent = _bending(to, at) @ weights[:count]
+    bent = _kernel(to, at) @ weights[:count]
     return np.asarray(bent + weights[count] + to @ weights[count + 1 :], np.float32)
 
 
-def _bending(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     squared = np.square(a[:, None, 0] - b[None, :, 0]) + np.square(a[:, None, 1] - b[None, :, 1])
     return np.asarray(0.5 * squared * np.log(squared + 1e-12))
 
 
-def _upper(mesh: Float32, box: Box, unit: float) -> Float32:
-    """What of the box moves with the upper lip, 0..1: all above the line on which the lips meet, nothing below it.
+def _upper_share(mesh: Float32, box: Box, unit: float) -> Float32:
+    """Return how much each pixel of the box moves with the upper lip: 1 above the line between the lips, 0 below.
 
-    Beyond the corners of the mouth the one passes into the other, in a fan, so that no line shows in a cheek.
+    Beside the corners of the mouth the transition widens like a fan, so that no line is visible in the cheeks.
     """
     inner = np.array(LIPS_INNER)
     corners = mesh[[LIPS_OUTER[0], LIPS_OUTER[10]]]
@@ -87,22 +86,22 @@ def _upper(mesh: Float32, box: Box, unit: float) -> Float32:
         [corners[0] + far * (up - along), corners[0] - far * along, corners[0]],
         [corners[1], corners[1] + far * along],
     )
-    above = filled(np.concatenate([ends[0], line, ends[1], [corners[1] + far * (along + up)]]), box) > 0
-    left, right = (_seen_from(corner, along, up, box) for corner in corners)
+    above = polygon_mask(np.concatenate([ends[0], line, ends[1], [corners[1] + far * (along + up)]]), box) > 0
+    left, right = (_offsets_from(corner, along, up, box) for corner in corners)
     beyond, height = (np.where(left[0] < 0, -left[0], right[0]), np.where(left[0] < 0, left[1], right[1]))
-    fan = np.clip(0.5 + height / (2 * FAN * np.maximum(beyond, 1e-3)), 0, 1)
+    fan = np.clip(0.5 + height / (2 * FAN_SLOPE * np.maximum(beyond, 1e-3)), 0, 1)
     return np.asarray(np.where(beyond > 0, fan, above), np.float32)
 
 
-def _seen_from(corner: Float32, along: Float32, up: Float32, box: Box) -> tuple[Float32, Float32]:
-    """Of each pixel of the box: how far it lies along one direction and along the other, both (h, w)."""
+def _offsets_from(corner: Float32, along: Float32, up: Float32, box: Box) -> tuple[Float32, Float32]:
+    """Return the offset of each pixel of the box along each of two directions, both (h, w)."""
     across = np.arange(box.left, box.right, dtype=np.float32) - corner[0]
     down = np.arange(box.top, box.bottom, dtype=np.float32)[:, None] - corner[1]
     return across * along[0] + down * along[1], across * up[0] + down * up[1]
 
 
-def filled(outline: NDArray[np.floating], box: Box) -> NDArray[np.uint8]:
-    """A closed outline (n, 2) in pixels of the picture, drawn into the box: (h, w), 255 inside."""
+def polygon_mask(outline: NDArray[np.floating], box: Box) -> NDArray[np.uint8]:
+    """Fill a closed outline (n, 2), in pixels of the frame, in the box: (h, w), 255 inside."""
     mask = np.zeros((box.height, box.width), np.uint8)
     cv2.fillPoly(mask, [np.rint((outline - [box.left, box.top]) * 16).astype(np.int32)], 255, cv2.LINE_8, 4)
     return mask

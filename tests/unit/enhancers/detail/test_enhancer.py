@@ -10,7 +10,7 @@ import pytest
 from lipsync.engines.wav2lip.compose import compose, placement_on_face
 from lipsync.engines.wav2lip.crop import aligned_crop, face_view
 from lipsync.enhancers.base import EditedFrame
-from lipsync.enhancers.detail.bands import alike, missing_detail, shock_filter
+from lipsync.enhancers.detail.bands import missing_detail, shock_filter, similarity
 from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.enhancers.detail.warp import CHIN, LOWER_LIP, UPPER_LIP, source_map
 from lipsync.faces.geometry import LIPS, MESH
@@ -256,8 +256,8 @@ def test_pictures_are_alike_whatever_their_light_but_not_with_another_shape():
     flat = np.full((120, 120), 100, np.float32)
     spot = flat.copy()
     spot[50:70, 50:70] = 40
-    assert alike(flat, flat + 30, 2.0).min() > 0.99
-    assert alike(flat, spot, 2.0)[55:65, 55:65].max() < 0.1
+    assert similarity(flat, flat + 30, 2.0).min() > 0.99
+    assert similarity(flat, spot, 2.0)[55:65, 55:65].max() < 0.1
 
 
 def test_beside_the_mouth_no_line_parts_what_moves_with_each_lip(speaker):
