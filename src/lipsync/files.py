@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from lipsync.errors import DiskFull, OutputUnwritable
+from lipsync.errors import DiskFull, FileMissing, FileUnreadable, LipsyncError, NotAFile, OutputUnwritable
 from lipsync.monitor import Monitor, Progress
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -55,6 +55,19 @@ def write_errors(path: Path) -> Iterator[None]:
         if exc.errno in NO_SPACE:
             raise DiskFull(f"{path.parent}: no space left on the device") from exc
         raise OutputUnwritable(f"{path}: cannot write: {exc.strerror}") from exc
+
+
+@contextmanager
+def read_errors(path: Path, missing: type[LipsyncError] = FileMissing) -> Iterator[None]:
+    """Map failures to read a file within the block. Raises ``missing``, NotAFile, FileUnreadable."""
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise missing(f"{path}: no such file") from exc
+    except IsADirectoryError as exc:
+        raise NotAFile(f"{path}: not a file") from exc
+    except OSError as exc:
+        raise FileUnreadable(f"{path}: cannot read: {exc.strerror}") from exc
 
 
 def make_folder(folder: Path, mode: int = 0o777) -> None:

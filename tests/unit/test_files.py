@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import subprocess
 import sys
 
 import pytest
 
-from lipsync.errors import Cancelled, OutputUnwritable
-from lipsync.files import file_lock, sha256_of, try_lock, write_atomic
+from lipsync.errors import Cancelled, DiskFull, FileMissing, FileUnreadable, ModelMissing, NotAFile, OutputUnwritable
+from lipsync.files import file_lock, read_errors, sha256_of, try_lock, write_atomic, write_errors
 from lipsync.monitor import Monitor, Progress
 
 
@@ -54,3 +55,29 @@ def test_a_checksum_reports_progress_and_can_be_cancelled(tmp_path):
     monitor.cancel()
     with pytest.raises(Cancelled):
         sha256_of(path, monitor)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (FileNotFoundError(errno.ENOENT, "x"), FileMissing),
+        (IsADirectoryError(errno.EISDIR, "x"), NotAFile),
+        (PermissionError(errno.EACCES, "Permission denied"), FileUnreadable),
+    ],
+)
+def test_failures_to_read_are_mapped(tmp_path, failure, kind):
+    with pytest.raises(kind, match=str(tmp_path)), read_errors(tmp_path / "v.mp4"):
+        raise failure
+
+
+def test_a_missing_model_is_not_a_missing_input(tmp_path):
+    with pytest.raises(ModelMissing, match="no such file"), read_errors(tmp_path / "w.pth", missing=ModelMissing):
+        raise FileNotFoundError(errno.ENOENT, "x")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EACCES, OutputUnwritable)]
+)
+def test_failures_to_write_are_mapped(tmp_path, code, kind):
+    with pytest.raises(kind, match=str(tmp_path)), write_errors(tmp_path / "v.mp4"):
+        raise OSError(code, "x")

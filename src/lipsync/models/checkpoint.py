@@ -13,7 +13,7 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,11 +26,10 @@ from lipsync.errors import (
     CheckpointMismatch,
     CheckpointRefused,
     CheckpointTruncated,
-    FileUnreadable,
     ModelMissing,
     NotACheckpoint,
-    NotAFile,
 )
+from lipsync.files import read_errors
 from lipsync.models.finite import check_finite
 from lipsync.types import Float32
 
@@ -116,17 +115,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, file_format, tensors)
 
 
-@contextmanager
-def file_errors(path: Path) -> Iterator[None]:
+def file_errors(path: Path) -> AbstractContextManager[None]:
     """Map errors of reading a file. Raises ModelMissing, NotAFile, FileUnreadable."""
-    try:
-        yield
-    except FileNotFoundError as exc:
-        raise ModelMissing(f"{path}: no such file") from exc
-    except IsADirectoryError as exc:
-        raise NotAFile(f"{path}: not a file") from exc
-    except OSError as exc:
-        raise FileUnreadable(f"{path}: cannot read: {exc.strerror}") from exc
+    return read_errors(path, missing=ModelMissing)
 
 
 def _read(path: Path, file: BinaryIO) -> tuple[str, dict[str, Array]]:

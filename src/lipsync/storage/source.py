@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from lipsync.errors import FileMissing, FileUnreadable, NotAFile
+from lipsync.files import read_errors
 from lipsync.monitor import Monitor
 
 BLOCK_BYTES = 1 << 20
 
 
-@contextmanager
-def source_errors(path: Path) -> Iterator[None]:
-    """Map failures to read a file within the block. Raises FileMissing, NotAFile, FileUnreadable."""
-    try:
-        yield
-    except FileNotFoundError as exc:
-        raise FileMissing(f"{path}: no such file") from exc
-    except IsADirectoryError as exc:
-        raise NotAFile(f"{path}: is a folder") from exc
-    except OSError as exc:
-        raise FileUnreadable(f"{path}: cannot read: {exc.strerror}") from exc
-
-
 def open_source(path: Path) -> BinaryIO:
     """Open the file; the caller closes it. Raises FileMissing, NotAFile, FileUnreadable."""
-    with source_errors(path):
+    with read_errors(path):
         return path.open("rb")
 
 
@@ -38,7 +24,7 @@ def read_blocks(path: Path, monitor: Monitor) -> Iterator[bytes]:
     with open_source(path) as file:
         while True:
             monitor.check()
-            with source_errors(path):
+            with read_errors(path):
                 block = file.read(BLOCK_BYTES)
             if not block:
                 return
