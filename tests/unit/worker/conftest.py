@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
+import av
 import pytest
 
 from lipsync.tasks.store import TaskStore, migrate, open_store
@@ -30,3 +34,58 @@ def new() -> NewTask:
 def task(store, new) -> Task:
     """A queued task."""
     return store.create(new, now=NOW)
+
+
+INPUT_NAMES = ("video", "audio")  # in the work folder
+
+
+class InputCounts:
+    """Count calls of ``av.open`` and passes of ``demux`` by file name, and finished SHA-256 by digest."""
+
+    def __init__(self) -> None:
+        self.opened, self.demuxed, self.hashed = Counter[str](), Counter[str](), Counter[str]()
+
+
+@pytest.fixture
+def input_counts(monkeypatch) -> InputCounts:
+    found, open_media, sha256 = InputCounts(), av.open, hashlib.sha256
+
+    class CountingContainer:
+        def __init__(self, name: str, container) -> None:
+            self._name, self._container = name, container
+
+        def __getattr__(self, name: str):
+            return getattr(self._container, name)
+
+        def __enter__(self):
+            self._container.__enter__()
+            return self
+
+        def __exit__(self, *error) -> None:
+            self._container.__exit__(*error)
+
+        def demux(self, *streams):
+            found.demuxed[self._name] += 1
+            return self._container.demux(*streams)
+
+    class CountingSha256:
+        def __init__(self, content: bytes = b"") -> None:
+            self._digest = sha256(content)
+
+        def __getattr__(self, name: str):
+            return getattr(self._digest, name)
+
+        def hexdigest(self) -> str:
+            found.hashed[self._digest.hexdigest()] += 1
+            return self._digest.hexdigest()
+
+    def counting_open(file, *arguments, **options):
+        container = open_media(file, *arguments, **options)
+        if Path(file).name not in INPUT_NAMES:
+            return container
+        found.opened[Path(file).name] += 1
+        return CountingContainer(Path(file).name, container)
+
+    monkeypatch.setattr(av, "open", counting_open)
+    monkeypatch.setattr(hashlib, "sha256", CountingSha256)
+    return found

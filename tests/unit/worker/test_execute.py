@@ -28,6 +28,7 @@ from lipsync.tasks.events import Event
 from lipsync.tasks.prune import prune
 from lipsync.tasks.task import EnhancementRecord, NewTask, Source, Status, Task, TaskProgress
 from lipsync.types import Frame
+from lipsync.worker import execute as worker_execute
 from lipsync.worker.context import WorkerContext
 from lipsync.worker.execute import execute
 from lipsync.worker.lease import LeaseKeeper, TimeLimits
@@ -638,3 +639,26 @@ def test_a_file_of_a_worker_that_died_while_publishing_is_deleted_with_the_task(
     assert store.get(task.id).outputs == ()
     prune(store, context.storage, context.uploads, now() + timedelta(days=1))
     assert published(context) == []
+
+
+def test_each_input_is_opened_demuxed_and_hashed_once(context, claimed, input_counts, tmp_path, monkeypatch):
+    snapshots = []
+
+    def observed_run(*arguments):
+        snapshots.append((dict(input_counts.opened), dict(input_counts.demuxed)))
+        result = run(*arguments)
+        snapshots.append((dict(input_counts.opened), dict(input_counts.demuxed)))
+        return result
+
+    run = worker_execute.run
+    monkeypatch.setattr(worker_execute, "run", observed_run)
+    execute(claimed(), context)
+    before_decoding, after_decoding = snapshots
+    # audio without a video stream is probed without reading its packets
+    assert before_decoding == ({"video": 1, "audio": 1}, {"video": 1})
+    assert (dict(input_counts.opened), dict(input_counts.demuxed)) == after_decoding
+    manifest = json.loads(next((tmp_path / "published").rglob("manifest.json")).read_bytes())
+    for name, file in zip(("video", "audio"), ("bars.mp4", "voice.wav"), strict=True):
+        digest = hashlib.sha256((tmp_path / "served" / file).read_bytes()).digest().hex()
+        assert manifest["inputs"][name]["sha256"] == digest
+        assert input_counts.hashed[digest] == 1
