@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 
-from lipsync.pipeline.option import Door, Kind, Option
+from lipsync.pipeline.option import MAX_TEXT, Door, Kind, Option
 from lipsync.pipeline.options import OPTIONS, options_of
 
 TYPES = {
@@ -27,6 +27,8 @@ def schema_of(option: Option) -> dict[str, Any]:
     bounds = {"minimum": option.minimum, "maximum": option.maximum, "enum": list(option.choices) or None}
     schema: dict[str, Any] = {"type": TYPES[option.kind]}
     schema |= {name: value for name, value in bounds.items() if value is not None}
+    if option.kind is Kind.TEXT and not option.choices:
+        schema |= {"minLength": 1, "maxLength": MAX_TEXT}
     if option.nonzero:
         schema["not"] = {"const": 0}
     if option.kind in LISTS:
@@ -42,7 +44,6 @@ def field_type(option: Option) -> Any:
 
     The check raises OptionInvalid, not a validation error, so that all doors refuse a value in the same words.
     """
-
     return Annotated[Any, BeforeValidator(partial(_check, option)), WithJsonSchema(schema_of(option))]
 
 

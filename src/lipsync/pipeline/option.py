@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from lipsync.errors import OptionInvalid
 
+MAX_TEXT = 4096  # characters of a text
 MAX_SHOWN = 60  # characters of a refused value in an error
 
 
@@ -44,7 +45,7 @@ class Kind(StrEnum):
     INTEGER = "an integer"
     NUMBER = "a number"
     RATE = "a number or fraction"
-    TEXT = "text"
+    TEXT = f"text of 1 to {MAX_TEXT} characters"
     PATH = "a path"
     INTEGERS = "integers"
     NAMES = "names"
@@ -144,11 +145,11 @@ class Option:
         many = self.kind in (Kind.INTEGERS, Kind.NAMES)
         if many and not self.length[0] <= len(converted) <= self.length[1]:
             raise self._invalid(value)
-        if self.kind is Kind.NAMES and len(set(converted)) < len(converted):
-            raise self._invalid(value)
         for item in converted if many else [converted]:
             if not self._allows(item):
                 raise self._invalid(item)
+        if self.kind is Kind.NAMES and len(set(converted)) < len(converted):
+            raise self._invalid(value)
         return converted
 
     def _allows(self, item: Any) -> bool:
@@ -191,7 +192,7 @@ def _converted(kind: Kind, value: Any) -> Any:
             return float(value)
         case Kind.RATE if isinstance(value, Real) and not isinstance(value, bool):
             return value if isinstance(value, Fraction) else Fraction(str(value))  # 29.97 is meant as decimal
-        case Kind.TEXT if isinstance(value, str) and value:
+        case Kind.TEXT if isinstance(value, str) and 0 < len(value) <= MAX_TEXT:
             return value
         case Kind.PATH if isinstance(value, str | os.PathLike):
             return Path(value)
