@@ -45,11 +45,11 @@ class Score:
     gain: float
 
 
-def score(shown: Float32, true: Float32) -> Score:
+def score(predicted: Float32, true: Float32) -> Score:
     """Compare predicted and true mouths, meshes (n, 468, 3) in the face frame."""
-    opened, target = geometry.opening(shown), geometry.opening(true)
-    wide = np.corrcoef(_mouth_width(shown), _mouth_width(true))[0, 1]
-    ours, theirs = _displacement(shown), _displacement(true)
+    opened, target = geometry.opening(predicted), geometry.opening(true)
+    wide = np.corrcoef(_mouth_width(predicted), _mouth_width(true))[0, 1]
+    ours, theirs = _displacement(predicted), _displacement(true)
     jitter = np.abs(np.diff(ours, 2, 0)).mean() / np.abs(np.diff(theirs, 2, 0)).mean()
     return Score(
         float(np.corrcoef(opened, target)[0, 1]),
@@ -83,9 +83,9 @@ def _lag(one: Float32, other: Float32, most: int = 4) -> float:
     return float(best - most + (0.5 * (before - after) / bend if bend < 0 else 0.0))
 
 
-def mesh(model: MotionModel, heard: Iterator[Float32], frames: int) -> Float32:
+def mesh(model: MotionModel, speech_features: Iterator[Float32], frames: int) -> Float32:
     """The predicted mouth (frames, 468, 3) in the face frame, on the canonical face."""
-    rows = np.concatenate(list(model.predict_from_features(heard, Fraction(NETWORK_RATE), frames)))
+    rows = np.concatenate(list(model.predict_from_features(speech_features, Fraction(NETWORK_RATE), frames)))
     return np.asarray(geometry.canonical_face() + model.basis.displacement(rows), np.float32)
 
 
@@ -96,8 +96,8 @@ def held_out_scores(model: MotionModel, clips: Iterable[dataset.PreparedClip]) -
         if held_out(clip.name):
             true = _true(clip.landmarks)
             for power, kind in zip(clip.voices, clip.kinds, strict=True):
-                heard = normalise([np.exp(power.astype(np.float32))]) if kind else features([clip.sound])
-                scores[KINDS[kind]].append(score(mesh(model, heard, len(true)), true))
+                speech_features = normalise([np.exp(power.astype(np.float32))]) if kind else features([clip.sound])
+                scores[KINDS[kind]].append(score(mesh(model, speech_features, len(true)), true))
     return scores
 
 

@@ -84,9 +84,9 @@ def read_face(path: Path, landmarker: Landmarker) -> Float32 | None:
             points.append(face.landmarks.astype(np.float64))
             times.append(frame.time)
     seconds = np.array(times) - times[0]
-    wanted = np.arange(int(seconds[-1] * NETWORK_RATE + 1.01)) / NETWORK_RATE
-    right = np.clip(np.searchsorted(seconds, wanted), 1, len(seconds) - 1)
-    share = ((wanted - seconds[right - 1]) / (seconds[right] - seconds[right - 1])).clip(0, 1)[:, None, None]
+    frame_times = np.arange(int(seconds[-1] * NETWORK_RATE + 1.01)) / NETWORK_RATE
+    right = np.clip(np.searchsorted(seconds, frame_times), 1, len(seconds) - 1)
+    share = ((frame_times - seconds[right - 1]) / (seconds[right] - seconds[right - 1])).clip(0, 1)[:, None, None]
     stacked = np.stack(points)
     return np.asarray(stacked[right - 1] * (1 - share) + stacked[right] * share, np.float32)
 

@@ -8,7 +8,7 @@ from lipsync.types import Float32
 
 
 def voice(seconds: float, seed: int = 0) -> Float32:
-    """A buzz with moving formants and pauses: enough like speech to have a spectrum and a rhythm."""
+    """A buzz with pauses, similar enough to speech in spectrum and rhythm."""
     rng = np.random.default_rng(seed)
     t = np.arange(int(seconds * RATE)) / RATE
     buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 30))
@@ -20,49 +20,49 @@ def cut(sound: Float32, size: int) -> list[Float32]:
     return [sound[start : start + size] for start in range(0, len(sound), size)]
 
 
-def heard(blocks: list[Float32]) -> Float32:
+def compute_features(blocks: list[Float32]) -> Float32:
     return np.concatenate(list(features(blocks)))
 
 
 @pytest.mark.parametrize("size", [37, 160, 1000, 16_000])
-def test_blocks_of_any_size_give_what_the_whole_sound_gives(size: int) -> None:
+def test_the_block_size_does_not_matter(size: int) -> None:
     sound = voice(26)
-    np.testing.assert_allclose(heard(cut(sound, size)), heard([sound]), atol=1e-4)
+    np.testing.assert_allclose(compute_features(cut(sound, size)), compute_features([sound]), atol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [1, 160, 161, 4_800, 48_000])
-def test_there_is_a_frame_for_every_ten_milliseconds_begun(samples: int) -> None:
-    assert heard([voice(3)[:samples]]).shape == (-(-samples // 160), BANDS)
+def test_the_number_of_frames_is_the_duration_in_10_ms_rounded_up(samples: int) -> None:
+    assert compute_features([voice(3)[:samples]]).shape == (-(-samples // 160), BANDS)
 
 
-def test_no_sound_gives_no_frames() -> None:
+def test_no_audio_gives_no_frames() -> None:
     assert list(features([])) == []
     assert list(features([np.zeros(0, np.float32)])) == []
 
 
 @pytest.mark.parametrize("decibels", [-20, -10, 6])
-def test_level_hardly_matters(decibels: float) -> None:
+def test_the_level_hardly_matters(decibels: float) -> None:
     sound = voice(4)
     louder = np.asarray(sound * 10 ** (decibels / 20), np.float32)
-    assert np.abs(heard([louder]) - heard([sound])).max() < 0.05
+    assert np.abs(compute_features([louder]) - compute_features([sound])).max() < 0.05
 
 
 def test_digital_silence_and_dither_are_silent() -> None:
-    assert np.allclose(heard([np.zeros(RATE, np.float32)]), SILENCE, atol=1e-5)
+    assert np.allclose(compute_features([np.zeros(RATE, np.float32)]), SILENCE, atol=1e-5)
     dither = np.round(np.random.default_rng(0).uniform(-1, 1, RATE)) / 32768
-    quiet = heard([np.asarray(dither, np.float32)])
+    quiet = compute_features([np.asarray(dither, np.float32)])
     assert quiet.max() < 1.0
     assert quiet.mean() < 0.0
 
 
-def test_a_pause_does_not_change_how_speech_before_it_sounds() -> None:
+def test_a_pause_does_not_change_the_features_of_speech_before_it() -> None:
     sound = voice(4)
     paused = np.concatenate([sound, np.zeros(4 * RATE, np.float32)])
-    difference = np.abs(heard([paused])[:350] - heard([sound])[:350])
+    difference = np.abs(compute_features([paused])[:350] - compute_features([sound])[:350])
     assert difference.mean() < 0.05
 
 
-def test_a_pure_tone_lands_in_the_band_around_it() -> None:
+def test_a_pure_tone_is_in_the_band_around_it() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
     power = np.concatenate(list(band_power([tone]))).mean(0)
     loud = np.flatnonzero(power > power.max() / 10)
@@ -70,7 +70,7 @@ def test_a_pure_tone_lands_in_the_band_around_it() -> None:
     assert power.argmax() in loud
 
 
-def test_a_long_sound_is_heard_a_piece_at_a_time() -> None:
+def test_long_audio_is_read_piece_by_piece() -> None:
     pulled = 0
 
     def endless() -> object:

@@ -26,7 +26,7 @@ def basis() -> Basis:
 
 
 def babble(seconds: float, seed: int = 1) -> Float32:
-    """A buzz whose loudness and formant move four times a second."""
+    """A buzz whose loudness changes four times per second, with a moving formant."""
     rng = np.random.default_rng(seed)
     t = np.arange(int(seconds * RATE)) / RATE
     formant = 500 + 300 * np.sin(2 * np.pi * 1.7 * t)
@@ -78,31 +78,31 @@ def test_triangles_cover_the_mesh_and_leave_the_mouth_open(basis: Basis) -> None
 
 
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30), Fraction(30000, 1001), Fraction(60), Fraction(10)])
-def test_there_is_one_row_for_every_frame_at_any_rate(model: MotionModel, rate: Fraction) -> None:
+def test_every_frame_gets_a_row_at_any_rate(model: MotionModel, rate: Fraction) -> None:
     frames = int(3 * rate) + 1
     assert predict(model, babble(3), frames, rate).shape == (frames, len(model.basis.sd))
 
 
-def test_the_same_moment_shows_the_same_mouth_at_every_rate(model: MotionModel) -> None:
+def test_the_mouth_at_a_time_does_not_depend_on_the_rate(model: MotionModel) -> None:
     sound = babble(6)
     slow, fast = predict(model, sound, 150), predict(model, sound, 300, Fraction(50))
     np.testing.assert_allclose(fast[::2], slow, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [431, 16_000, 320_000])
-def test_motion_does_not_depend_on_how_the_sound_was_cut(model: MotionModel, size: int) -> None:
+def test_the_block_size_does_not_matter(model: MotionModel, size: int) -> None:
     sound = babble(19)
     whole = predict(model, sound, 475, size=len(sound))
     np.testing.assert_allclose(predict(model, sound, 475, size=size), whole, atol=1e-3)
 
 
-def test_where_a_window_of_the_network_ends_leaves_no_trace(model: MotionModel) -> None:
+def test_the_networks_windows_leave_no_trace(model: MotionModel) -> None:
     sound = np.tile(babble(1), 24)
     motion = predict(model, sound, 600)[200:425]
     np.testing.assert_allclose(motion[:-25], motion[25:], atol=2e-2)
 
 
-def test_a_voice_twenty_decibels_quieter_moves_the_mouth_alike(model: MotionModel) -> None:
+def test_a_voice_20_db_quieter_gives_the_same_motion(model: MotionModel) -> None:
     sound = babble(5)
     loud, quiet = predict(model, sound, 125), predict(model, np.asarray(sound * 0.1, np.float32), 125)
     assert np.abs(opening(model.basis, loud) - opening(model.basis, quiet)).max() < 0.005
@@ -111,18 +111,18 @@ def test_a_voice_twenty_decibels_quieter_moves_the_mouth_alike(model: MotionMode
 @pytest.mark.parametrize("level", [0.0, 1e-5, 1e-3])
 def test_silence_and_faint_noise_close_the_mouth_and_keep_it_still(model: MotionModel, level: float) -> None:
     noise = np.random.default_rng(3).standard_normal(8 * RATE) * level
-    shown = opening(model.basis, predict(model, np.asarray(noise, np.float32), 200))
-    assert shown.mean() < 0.012
-    assert shown.std() < 0.003
+    gaps = opening(model.basis, predict(model, np.asarray(noise, np.float32), 200))
+    assert gaps.mean() < 0.012
+    assert gaps.std() < 0.003
 
 
 def test_speech_opens_the_mouth_and_its_end_closes_it(model: MotionModel) -> None:
-    shown = opening(model.basis, predict(model, babble(4), 200))
-    assert shown[10:95].max() > 0.05
-    assert shown[125:].max() < 0.015
+    gaps = opening(model.basis, predict(model, babble(4), 200))
+    assert gaps[10:95].max() > 0.05
+    assert gaps[125:].max() < 0.015
 
 
-def test_a_sound_of_ten_milliseconds_and_no_sound_at_all_still_give_every_frame(model: MotionModel) -> None:
+def test_very_short_and_empty_audio_still_give_every_frame(model: MotionModel) -> None:
     for samples in (160, 0):
         motion = predict(model, babble(1)[:samples], 40)
         assert motion.shape[0] == 40
@@ -146,7 +146,7 @@ def test_quick_movements_are_amplified(basis: Basis) -> None:
     np.testing.assert_allclose(sharpen(still), still[1:-1])
 
 
-def test_no_more_sound_is_pulled_than_the_frames_need(model: MotionModel) -> None:
+def test_audio_is_read_only_as_far_as_the_frames_need(model: MotionModel) -> None:
     pulled = 0
 
     def endless() -> Iterator[Float32]:

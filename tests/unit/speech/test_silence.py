@@ -25,7 +25,7 @@ def blocks(*parts: np.ndarray):
 
 @pytest.mark.parametrize("level", [1.0, 0.02])
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30_000, 1001)])
-def test_pauses_are_silent_and_speech_is_not_however_loud_it_is(level, rate):
+def test_pauses_are_silent_and_speech_is_not_at_any_level(level, rate):
     frames = round(6 * rate)
     share = silence(blocks(level * speech(2), level * quiet(2), level * speech(2)), rate, frames)
     time = np.arange(frames) / float(rate)
@@ -38,14 +38,14 @@ def test_pauses_are_silent_and_speech_is_not_however_loud_it_is(level, rate):
     assert (share[calm] == 1).all()
 
 
-def test_it_comes_and_goes_softly():
+def test_silence_fades_in_and_out():
     share = silence(blocks(speech(1), quiet(2)), Fraction(100), 300)
     assert (np.diff(share[90:290]) >= -1e-6).all()
     assert np.diff(share[90:290]).max() < 0.1
 
 
 @pytest.mark.parametrize("decibels", [-50, -40, -35])
-def test_steady_noise_in_a_pause_is_silence_too(decibels):
+def test_steady_noise_in_a_pause_counts_as_silence(decibels):
     dice, voice = np.random.default_rng(1), speech(2)
     noise = 10 ** (decibels / 20) * np.sqrt((voice**2).mean()) * dice.standard_normal(6 * 16_000)
     share = silence(
@@ -56,12 +56,12 @@ def test_steady_noise_in_a_pause_is_silence_too(decibels):
     assert (share[106:145] == 0).all()
 
 
-def test_no_sound_at_all_is_silent_and_so_is_what_follows_the_end():
+def test_empty_audio_and_the_time_after_its_end_are_silent():
     assert (silence(blocks(np.zeros(32_000, np.float32)), Fraction(25), 50) == 1).all()
     assert (silence(iter([]), Fraction(25), 50) == 1).all()
     share = silence(blocks(speech(1)), Fraction(25), 75)
     assert (share[40:] == 1).all()
 
 
-def test_a_short_stop_within_speech_is_no_silence():
+def test_a_short_stop_within_speech_is_not_silence():
     assert (silence(blocks(speech(1), quiet(0.2), speech(1)), Fraction(25), 55) == 0).all()

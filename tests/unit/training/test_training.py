@@ -1,4 +1,4 @@
-"""The whole making of a network, on clips that are made here: shapes, voices, training, measuring."""
+"""The whole training pipeline on synthetic clips: shapes, voices, training, evaluation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROWS = 75
 
 
 def synthetic_clip(name: str, seed: int) -> dataset.PreparedClip:
-    """Three seconds of a face whose mouth opens as loud as its buzz, its head turning a little, tracked with noise."""
+    """Three seconds of a slightly turning face, tracked with noise, whose mouth opens with the loudness of a buzz."""
     rng = np.random.default_rng(seed)
     basis = load_basis()
     beat = np.clip(np.sin(2 * np.pi * (1.5 * np.arange(ROWS) / 25 + rng.uniform())), 0, 1)
@@ -74,20 +74,20 @@ def clips() -> list[dataset.PreparedClip]:
     return [synthetic_clip(name, seed) for seed, name in enumerate(named(False, 8) + named(True, 2))]
 
 
-def test_about_one_clip_in_twenty_is_held_out_by_its_name_alone() -> None:
+def test_about_one_clip_in_twenty_is_held_out_by_its_name() -> None:
     names = [f"{number:06d}" for number in range(4000)]
     share = np.mean([prepare.held_out(name) for name in names])
     assert 0.035 < share < 0.065
     assert [prepare.held_out(name) for name in names] == [prepare.held_out(name) for name in names]
 
 
-def test_a_grid_name_spells_its_sentence_and_other_names_spell_none() -> None:
+def test_a_grid_name_encodes_its_sentence_and_other_names_none() -> None:
     assert prepare.grid_sentence("bbaf2n") == "bin blue at F two now"
     assert prepare.grid_sentence("swiw9s") is None  # the corpus has no letter W
     assert prepare.grid_sentence("interview") is None
 
 
-def test_the_basis_spans_the_motion_it_was_made_from(clips: list[dataset.PreparedClip]) -> None:
+def test_the_basis_spans_the_motion_that_it_was_fitted_to(clips: list[dataset.PreparedClip]) -> None:
     basis, frontal = dataset.fit(clips)
     motion, closed = shapes.face_motion(clips[0].landmarks, frontal)
     again = basis.displacement(shapes.coefficients(motion, basis))
@@ -98,7 +98,7 @@ def test_the_basis_spans_the_motion_it_was_made_from(clips: list[dataset.Prepare
     assert frontal.mirror[geometry.RIGHT_CORNER] == geometry.LEFT_CORNER
 
 
-def test_stretching_keeps_sound_and_motion_together() -> None:
+def test_time_stretching_keeps_audio_and_motion_in_sync() -> None:
     torch.manual_seed(0)
     time = torch.arange(augment.ROWS, dtype=torch.float32)
     motion = torch.sin(time / 5)[None, :, None].repeat(16, 1, 1)
@@ -109,7 +109,7 @@ def test_stretching_keeps_sound_and_motion_together() -> None:
     assert (rows - motion[:, :, 0])[:, 2:-2].abs().max() < 0.04
 
 
-def test_splicing_keeps_sound_and_motion_together_but_near_the_seams() -> None:
+def test_splicing_keeps_audio_and_motion_in_sync_except_near_the_seams() -> None:
     torch.manual_seed(0)
     motion = torch.rand(16, augment.ROWS, 1)
     sound = motion.repeat_interleave(4, 1).repeat(1, 1, 40)
@@ -119,24 +119,24 @@ def test_splicing_keeps_sound_and_motion_together_but_near_the_seams() -> None:
     assert (rows[:, 0] != motion[:, 0]).any()
 
 
-def test_augmented_features_look_like_features_and_the_silent_rest(clips: list[dataset.PreparedClip]) -> None:
+def test_augmented_features_are_in_range_and_silent_examples_rest(clips: list[dataset.PreparedClip]) -> None:
     torch.manual_seed(0)
     basis, frontal = dataset.fit(clips)
     data = dataset.batches(clips, basis, frontal)
     neutral = torch.from_numpy(basis.neutral)
     power, motion = data.draw(np.random.default_rng(0), 64, train.SHARES)
-    heard, motion, silent = augment.augment_batch(power, motion, neutral)
-    assert heard.shape == (64, 304, 40)
+    features, motion, silent = augment.augment_batch(power, motion, neutral)
+    assert features.shape == (64, 304, 40)
     assert motion.shape == (64, 76, len(basis.sd))
-    assert torch.isfinite(heard).all()
-    assert heard.min() > -1.6
-    assert heard.max() < 6
+    assert torch.isfinite(features).all()
+    assert features.min() > -1.6
+    assert features.max() < 6
     assert silent.any()
     assert not silent.all()
     assert (motion[silent] == neutral).all()
 
 
-def test_a_voice_laid_over_a_clip_takes_the_clip_s_timing() -> None:
+def test_an_aligned_voice_takes_the_clips_timing() -> None:
     rng = np.random.default_rng(1)
     beat = np.clip(np.sin(np.arange(ROWS) / 4), 0, 1) * (np.arange(ROWS) % 37 > 10)
     clip = synthetic_audio(beat, rng)
@@ -157,14 +157,14 @@ def test_the_vocoder_keeps_length_and_timing() -> None:
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
-def test_a_synthesiser_says_a_sentence() -> None:
-    said = voices.speak("espeak-ng en-us+f4", "bin blue at F two now", 160, 50)
-    assert said.dtype == np.float32
-    assert RATE < len(said) < 4 * RATE
-    assert np.abs(said).max() > 0.05
+def test_a_synthesiser_speaks_a_sentence() -> None:
+    output = voices.speak("espeak-ng en-us+f4", "bin blue at F two now", 160, 50)
+    assert output.dtype == np.float32
+    assert RATE < len(output) < 4 * RATE
+    assert np.abs(output).max() > 0.05
 
 
-def test_a_few_steps_give_a_network_that_runs_and_is_measured(
+def test_a_few_steps_give_a_network_that_runs_and_is_evaluated(
     clips: list[dataset.PreparedClip], tmp_path: Path
 ) -> None:
     basis, frontal = dataset.fit(clips)
@@ -186,16 +186,18 @@ def test_the_exported_network_is_the_trained_one(clips: list[dataset.PreparedCli
     net = MotionNet(len(basis.sd)).eval()
     train.export(net, basis, tmp_path)
     model = evaluate.open_model(tmp_path)
-    heard = torch.randn(1, 400, 40)
-    rows = np.concatenate(list(model.predict_from_features(iter([heard[0].numpy()]), Fraction(25), 100)))
+    features = torch.randn(1, 400, 40)
+    rows = np.concatenate(list(model.predict_from_features(iter([features[0].numpy()]), Fraction(25), 100)))
     with torch.no_grad():
-        said = net(heard)[0].numpy()
-    calm = (np.roll(said, 1, 0) + 2 * said + np.roll(said, -1, 0)) / 4
-    wanted = said + SHARPENING * (said - calm)
-    np.testing.assert_allclose(rows[25:75], wanted[25:75], atol=5e-3)
+        output = net(features)[0].numpy()
+    calm = (np.roll(output, 1, 0) + 2 * output + np.roll(output, -1, 0)) / 4
+    expected = output + SHARPENING * (output - calm)
+    np.testing.assert_allclose(rows[25:75], expected[25:75], atol=5e-3)
 
 
-def test_a_prediction_scores_perfectly_against_itself_and_its_delay_is_seen(clips: list[dataset.PreparedClip]) -> None:
+def test_a_prediction_scores_perfectly_against_itself_and_its_delay_is_measured(
+    clips: list[dataset.PreparedClip],
+) -> None:
     true = geometry.fit_pose(clips[0].landmarks, geometry.canonical_face()).to_face(clips[0].landmarks[:, :468])
     same = evaluate.score(true, true)
     assert same.opening == pytest.approx(1)

@@ -49,7 +49,7 @@ def gap(closed, basis, row):
     return float(opening(closed + basis.displacement(row[None]))[0])
 
 
-def test_only_the_lower_half_is_the_generators(frame, face, crop):
+def test_only_the_lower_half_comes_from_the_generator(frame, face, crop):
     region = region_of(face.landmarks)
     own, black = (landmarker_view(frame, region, crop, generated) for generated in (face_view(frame, crop), BLACK))
     assert own.shape == black.shape == (256, 256, 3)
@@ -58,7 +58,7 @@ def test_only_the_lower_half_is_the_generators(frame, face, crop):
     assert changed[150:180, 110:146].mean() > 0.9
 
 
-def test_motion_is_found_again_in_the_landmarks_that_it_makes(reader, basis, closed):
+def test_motion_is_recovered_from_its_own_landmarks(reader, basis, closed):
     row = basis.neutral.copy()
     row[:3] += [1.5, -0.5, 0.5]
     mesh = (closed + basis.displacement(row[None])) * 80 + 300
@@ -68,18 +68,18 @@ def test_motion_is_found_again_in_the_landmarks_that_it_makes(reader, basis, clo
     assert gap(closed, basis, found) == pytest.approx(gap(closed, basis, row), abs=0.003)
 
 
-def test_a_face_of_96_pixels_is_read_nearly_as_it_is(frame, face, crop, reader, basis, closed):
+def test_a_face_of_96_pixels_is_read_almost_exactly(frame, face, crop, reader, basis, closed):
     small = reader.read(landmarker_view(frame, region_of(face.landmarks), crop, face_view(frame, crop)))
     true = reader.measure(face.landmarks[None])[0]
     assert small is not None
     assert gap(closed, basis, small) == pytest.approx(gap(closed, basis, true), abs=0.02)
 
 
-def test_where_there_is_no_face_nothing_is_read(reader):
+def test_without_a_face_there_is_no_reading(reader):
     assert reader.read(np.full((256, 256, 3), 0.5, np.float32)) is None
 
 
-def test_the_sample_learns_what_is_read_wrongly(frame, face, crop, reader):
+def test_the_sample_gives_a_correction(frame, face, crop, reader):
     sample = FaceSample()
     for _ in range(SAMPLE_SIZE + 5):
         sample.observe(frame, face, crop)
@@ -89,11 +89,11 @@ def test_the_sample_learns_what_is_read_wrongly(frame, face, crop, reader):
     assert np.abs(correction(small) - reader.measure(face.landmarks[None])[0]).max() < 0.1
 
 
-def test_without_a_readable_face_nothing_is_corrected(reader):
+def test_without_a_readable_face_there_is_no_correction(reader):
     assert FaceSample().correction(reader) is None
 
 
-def test_a_correction_undoes_a_wrong_scale_where_there_was_motion():
+def test_a_correction_restores_the_scale_of_coefficients_that_moved():
     true = np.random.default_rng(0).standard_normal((60, 2)).astype(np.float32) * [2, 0.01]
     read = true * 0.8 + 0.3
     correction = fit_correction(read, true)

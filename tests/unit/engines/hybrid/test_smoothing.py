@@ -26,25 +26,25 @@ def jitter(rows):
 
 @pytest.mark.parametrize("count", [1, 2, 5, 12, 17, 40])
 @pytest.mark.parametrize("piece", [1, 3, 12])
-def test_every_row_comes_out_once_however_they_are_cut(count, piece, basis):
+def test_the_chunk_size_does_not_matter(count, piece, basis):
     rows = np.random.default_rng(1).standard_normal((count, 12)).astype(np.float32)
     assert calm(rows, basis, piece).shape == rows.shape
     assert np.allclose(calm(rows, basis, piece), calm(rows, basis, 1000), atol=1e-4)
 
 
-def test_what_shakes_less_than_the_measurement_is_stilled(basis):
+def test_noise_is_reduced(basis):
     noise = (np.random.default_rng(2).standard_normal((100, 12)) * 0.05).astype(np.float32)
     assert jitter(calm(noise, basis)) < 0.5 * jitter(noise)
 
 
-def test_a_mouth_that_snaps_open_keeps_its_time_and_its_size(basis):
+def test_a_quick_opening_keeps_its_time_and_size(basis):
     rows = np.tile(basis.neutral, (60, 1))
     rows[30:33, 0] += 3
     result = calm(rows, basis)
     assert np.abs(result - rows).max() < 0.3
 
 
-def test_it_takes_no_more_rows_ahead_than_it_says(basis):
+def test_it_reads_no_more_rows_ahead_than_documented(basis):
     taken = []
 
     def source():

@@ -23,7 +23,7 @@ def rest() -> Float32:
 
 @pytest.fixture(scope="session")
 def smile(photo, to_picture) -> Frame:
-    """The astronaut's photo as a picture."""
+    """The astronaut's photo as a frame."""
     return to_picture(photo, 0)
 
 

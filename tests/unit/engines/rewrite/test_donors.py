@@ -24,7 +24,7 @@ def placed(mesh, unit: float = 60.0):
 
 @pytest.fixture
 def mouths(rest):
-    """A function: donors open by the gaps given."""
+    """A function that creates donors with the given gaps."""
 
     def make(*gaps: float) -> list[Donor]:
         found = []
@@ -43,7 +43,7 @@ def targets(rest, gaps):
     return meshes, mouth_descriptors(meshes, np.repeat(AHEAD, len(gaps), 0))
 
 
-def test_the_shelf_keeps_different_mouths_and_drops_repeats(grey, rest):
+def test_different_mouths_are_kept_and_repeats_dropped(grey, rest):
     collection = DonorPictures()
     for gap in (0.0, 0.0, 0.1, 0.1, 0.2, 0.0):
         mesh = open_lips(rest, gap)
@@ -51,7 +51,7 @@ def test_the_shelf_keeps_different_mouths_and_drops_repeats(grey, rest):
     assert [round(d.gap, 1) for d in collection.donors] == [0.0, 0.1, 0.2]
 
 
-def test_the_shelf_stays_within_its_limit(grey, rest):
+def test_the_number_of_donors_is_bounded(grey, rest):
     collection = DonorPictures(limit=10)
     for gap in np.linspace(0, 0.4, 100):
         mesh = open_lips(rest, float(gap))
@@ -60,7 +60,7 @@ def test_the_shelf_stays_within_its_limit(grey, rest):
     assert max(d.gap for d in collection.donors) > 0.3
 
 
-def test_the_shelf_stays_within_its_bytes(grey, rest):
+def test_the_size_of_the_donors_is_bounded(grey, rest):
     collection = DonorPictures(limit_bytes=100_000)
     for gap in np.linspace(0, 0.4, 60):
         mesh = open_lips(rest, float(gap))
@@ -68,13 +68,13 @@ def test_the_shelf_stays_within_its_bytes(grey, rest):
     assert 0 < sum(d.mouth.patch.nbytes for d in collection.donors) <= 100_000
 
 
-def test_a_mouth_outside_of_the_picture_is_left_out(grey, rest):
+def test_a_mouth_outside_the_frame_is_skipped(grey, rest):
     collection = DonorPictures()
     collection.offer(grey, placed(rest) + 1000, rest, pose())
     assert not collection.donors
 
 
-def test_the_donor_nearest_in_shape_is_cast(rest, mouths):
+def test_the_donor_nearest_in_shape_is_selected(rest, mouths):
     chosen = DonorSelector(mouths(0.0, 0.1, 0.2)).choose(*targets(rest, [0.01] * 8 + [0.19] * 8), 16)
     assert chosen[0] == 0
     assert chosen[-1] == 2
@@ -86,7 +86,7 @@ def test_a_flicker_of_the_target_does_not_change_the_donor(rest, mouths):
     assert len(set(chosen)) == 1
 
 
-def test_a_drawn_mouth_is_the_last_resort(rest, mouths):
+def test_a_synthetic_mouth_is_the_last_resort(rest, mouths):
     drawn = synthetic_donor(rest, np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32), 8)
     wide = targets(rest, [0.2] * 4)
     assert set(DonorSelector([*mouths(0.18), drawn]).choose(*wide, 4)) == {0}
@@ -117,19 +117,19 @@ def test_a_synthetic_mouth_shows_teeth_below_the_upper_lip_and_the_cavity_below_
     assert column[upper_lip + 32 : upper_lip + 40].max() < 45
 
 
-def test_only_the_frames_asked_for_are_chosen_and_the_next_run_goes_on(rest, mouths):
+def test_lookahead_frames_are_not_returned_and_the_next_run_continues(rest, mouths):
     selector = DonorSelector(mouths(0.0, 0.2))
     assert selector.choose(*targets(rest, [0.2] * 6), 4) == [1] * 4
     assert selector.choose(*targets(rest, [0.2] * 3), 3) == [1] * 3
 
 
-def test_the_dark_of_the_mouth_is_taken_from_open_mouths(rest, mouths):
+def test_the_cavity_colour_is_taken_from_open_mouths(rest, mouths):
     assert cavity_colour([], 8)[0] < 64
     black = mouths(0.2)[0]
     assert cavity_colour([black], 8)[0] == 20
 
 
-def test_a_drawn_mouth_keeps_to_the_range_of_ten_bits(rest):
+def test_a_synthetic_mouth_stays_within_ten_bits(rest):
     drawn = synthetic_donor(rest, np.array([600, 450, 600], np.float32), np.array([120, 490, 540], np.float32), 10)
     assert drawn.mouth.patch.dtype == np.uint16
     assert drawn.mouth.patch.max() < 1024

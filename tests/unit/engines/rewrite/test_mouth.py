@@ -15,7 +15,7 @@ DARK = np.array([16, 128, 128], np.float32)
 
 @pytest.fixture
 def points(rest):
-    """A mouth open by 0.2 eye distances, in pixels of the box."""
+    """A mouth that is open by 0.2 eye distances, in pixels of the box."""
     mesh = open_lips(rest, 0.2)[:, :2]
     return ((mesh - mesh[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
 
@@ -43,13 +43,13 @@ def test_a_donor_fits_its_own_lips_unchanged(points, patch):
     assert np.abs(warped - patch)[inside].max() < 2
 
 
-def test_closed_lips_show_nothing_of_the_inside(rest, points, patch):
+def test_closed_lips_hide_the_inside(rest, points, patch):
     donor = Mouth(patch, measure_lips(points, UNIT), points)
     shut = measure_lips(((rest[:, :2] - rest[13, :2]) * UNIT + (80, 45)).astype(np.float32) * (1, 0.0), UNIT)
     assert warp_inside(donor, shut, BOX, DARK)[1] == 0
 
 
-def test_a_donor_that_is_far_less_open_is_hollow_in_the_middle(rest, points, patch):
+def test_a_donor_that_is_much_less_open_gets_a_dark_middle(rest, points, patch):
     narrow = open_lips(rest, 0.06)[:, :2]
     narrow = ((narrow - narrow[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
     lips = measure_lips(points, UNIT)

@@ -14,7 +14,7 @@ DARK = np.array([30, 122, 136], np.float32)
 
 @pytest.fixture
 def reshape(smile, smile_points, rest, copy_of):
-    """A function: the photo with its face-frame mesh changed by a function of the mesh."""
+    """A function that renders the photo with its face-frame mesh changed by ``shape``."""
 
     def change(shape):
         frame = copy_of(smile)
@@ -48,7 +48,7 @@ def test_a_mouth_is_opened(reshape, smile, landmarker, rest):
     assert measured_opening(wide, landmarker, rest) > measured_opening(smile, landmarker, rest) + 0.06
 
 
-def test_what_is_not_the_lower_face_keeps_every_value(reshape, smile, smile_points):
+def test_pixels_outside_the_lower_face_are_unchanged(reshape, smile, smile_points):
     frame = reshape(close_lips)
     eyes = int(smile_points[[33, 263], 1].max()) + 4
     assert (frame.y[:eyes] == smile.y[:eyes]).all()
@@ -58,14 +58,14 @@ def test_what_is_not_the_lower_face_keeps_every_value(reshape, smile, smile_poin
     assert (frame.y != smile.y).any()
 
 
-def test_the_shape_that_is_there_already_changes_next_to_nothing(reshape, smile):
+def test_the_current_shape_changes_almost_nothing(reshape, smile):
     frame = reshape(lambda own: own)
     change = np.abs(frame.y.astype(int) - smile.y)
     assert change.mean() < 0.02
     assert (change > 24).mean() < 1e-3
 
 
-def test_a_face_outside_of_the_picture_is_left_alone(smile, smile_points, copy_of):
+def test_a_face_outside_the_frame_changes_nothing(smile, smile_points, copy_of):
     frame = copy_of(smile)
     away = smile_points[:, :2] + 5000
     assert not render(frame, away, away + 3, 60.0, np.zeros((0, 3), np.int32), [], DARK)

@@ -6,7 +6,7 @@ from lipsync.engines.rewrite.shape import close_lips, closed_mouth, influence, o
 from lipsync.faces.geometry import CHIN, LEFT_EYE, LIPS, LIPS_INNER, LIPS_OUTER, RIGHT_EYE, opening
 
 
-def test_lips_take_all_of_the_motion_and_eyes_none(rest):
+def test_the_lips_follow_the_motion_fully_and_the_eyes_not_at_all(rest):
     weight = influence(rest)
     assert (weight[list(LIPS)] == 1).all()
     assert weight[CHIN] > 0.8
@@ -14,7 +14,7 @@ def test_lips_take_all_of_the_motion_and_eyes_none(rest):
     assert weight[1] < 0.02  # the tip of the nose
 
 
-def test_an_open_mouth_is_brought_together(rest):
+def test_an_open_mouth_is_closed(rest):
     wide = open_lips(rest, 0.2)
     assert opening(wide[None])[0] > 0.15
     assert opening(close_lips(wide)[None])[0] < 0.006

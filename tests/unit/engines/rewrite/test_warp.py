@@ -9,7 +9,7 @@ from lipsync.faces.geometry import LIPS_INNER, MESH
 from lipsync.types import Box
 
 BOX = Box(0, 0, 200, 200)
-EVERY = np.ones(MESH + len(JAW), bool)
+ALL_POINTS = np.ones(MESH + len(JAW), bool)
 
 
 @pytest.fixture
@@ -19,12 +19,12 @@ def triangles(rest):
 
 @pytest.fixture
 def placed(rest):
-    """The rest mesh with its ring, as pixels of a 200x200 box around the mouth."""
+    """The canonical mesh with its ring, in pixels of a 200x200 box around the mouth."""
     return with_ring((rest[:, :2] - rest[list(LIPS_INNER), :2].mean(0)) * 150 + 100).astype(np.float32)
 
 
-def test_a_mesh_that_stays_maps_every_pixel_to_itself(placed, triangles):
-    where = Raster(placed, triangles, EVERY, BOX, step=1).map_from(placed)
+def test_an_unchanged_mesh_maps_every_pixel_to_itself(placed, triangles):
+    where = Raster(placed, triangles, ALL_POINTS, BOX, step=1).map_from(placed)
     outside_the_mouth = np.ones((200, 200), bool)
     outside_the_mouth[80:120, 50:150] = False
     y, x = np.mgrid[:200, :200]
@@ -32,18 +32,18 @@ def test_a_mesh_that_stays_maps_every_pixel_to_itself(placed, triangles):
     assert np.abs(where[..., 1] - y)[outside_the_mouth].max() < 1e-3
 
 
-def test_a_shifted_mesh_is_read_from_where_it_was(placed, triangles):
-    where = Raster(placed + 7, triangles, EVERY, BOX, step=1).map_from(placed)
+def test_a_shifted_mesh_is_read_from_its_old_position(placed, triangles):
+    where = Raster(placed + 7, triangles, ALL_POINTS, BOX, step=1).map_from(placed)
     chin = placed[JAW[10]] + 7 - (0, 6)
     column, row = np.rint(chin).astype(int)
     assert where[row, column] == pytest.approx([column - 7, row - 7], abs=0.01)
 
 
-def test_looking_at_every_other_pixel_gives_nearly_the_same_map(placed, triangles):
+def test_a_coarser_map_is_almost_the_same(placed, triangles):
     moved = placed.copy()
     moved[:MESH, 1] += 5 * np.exp(-(((placed[:MESH] - (100, 150)) / 40) ** 2).sum(1))
-    fine = Raster(moved, triangles, EVERY, BOX, step=1).map_from(placed)
-    coarse = Raster(moved, triangles, EVERY, BOX, step=2).map_from(placed)
+    fine = Raster(moved, triangles, ALL_POINTS, BOX, step=1).map_from(placed)
+    coarse = Raster(moved, triangles, ALL_POINTS, BOX, step=2).map_from(placed)
     below_the_mouth = slice(135, 180), slice(70, 130)
     assert np.abs(fine - coarse)[below_the_mouth].max() < 0.3
 
@@ -57,7 +57,7 @@ def test_the_neck_around_the_jaw_is_covered(triangles):
     assert set(range(MESH, MESH + len(JAW))) <= set(triangles.ravel().tolist())
 
 
-def test_a_point_that_keeps_its_place_moves_nothing(placed, triangles):
+def test_points_that_do_not_move_leave_the_map_alone(placed, triangles):
     still = np.zeros(len(placed), bool)
     where = Raster(placed, triangles, still, BOX, step=1).map_from(placed)
     assert where[5, 9] == pytest.approx([9, 5])

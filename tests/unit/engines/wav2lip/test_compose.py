@@ -13,7 +13,7 @@ from lipsync.frames.planes import writable_copy
 
 @pytest.fixture(params=[0.0, 0.3], ids=["upright", "turned"])
 def face(request, moved, to_picture, landmarker):
-    """A picture, where its face goes, and its mesh."""
+    """A frame, the placement of its face, and its landmarks."""
     frame = to_picture(moved((160, 120), 1.6, request.param), 0)
     landmarks = landmarker.find(frame)[0].landmarks
     crop = aligned_crop(landmarks)

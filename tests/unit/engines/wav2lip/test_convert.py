@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lipsync.engines.wav2lip import architecture as generator
+from lipsync.engines.wav2lip import architecture
 from lipsync.engines.wav2lip.architecture import Conv, fold
 from lipsync.engines.wav2lip.convert import read_weights
 from lipsync.errors import CheckpointInvalid, CheckpointMismatch, CheckpointTruncated, NotACheckpoint
@@ -24,8 +24,8 @@ class Block(torch.nn.Module):
         super().__init__()
         more: dict[str, Any] = {"output_padding": conv.output_padding} if conv.up else {}
         kind = torch.nn.ConvTranspose2d if conv.up else torch.nn.Conv2d
-        made = kind(conv.inputs, conv.outputs, conv.kernel, conv.stride, conv.pad, **more)
-        self.conv_block = torch.nn.Sequential(made, torch.nn.BatchNorm2d(conv.outputs))
+        convolution = kind(conv.inputs, conv.outputs, conv.kernel, conv.stride, conv.pad, **more)
+        self.conv_block = torch.nn.Sequential(convolution, torch.nn.BatchNorm2d(conv.outputs))
         self.residual = conv.residual
 
     def forward(self, x):
@@ -44,11 +44,11 @@ class Wav2Lip(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.face_encoder_blocks = torch.nn.ModuleList(map(chain, generator.FACE_ENCODER))
-        self.audio_encoder = chain(generator.AUDIO_ENCODER)
-        self.face_decoder_blocks = torch.nn.ModuleList(map(chain, generator.FACE_DECODER))
-        last = torch.nn.Conv2d(generator.TO_RGB.inputs, generator.TO_RGB.outputs, 1)
-        self.output_block = torch.nn.Sequential(Block(generator.LAST), last, torch.nn.Sigmoid())
+        self.face_encoder_blocks = torch.nn.ModuleList(map(chain, architecture.FACE_ENCODER))
+        self.audio_encoder = chain(architecture.AUDIO_ENCODER)
+        self.face_decoder_blocks = torch.nn.ModuleList(map(chain, architecture.FACE_DECODER))
+        last = torch.nn.Conv2d(architecture.TO_RGB.inputs, architecture.TO_RGB.outputs, 1)
+        self.output_block = torch.nn.Sequential(Block(architecture.LAST), last, torch.nn.Sigmoid())
 
     def forward(self, mel, face):
         skips = []
@@ -63,9 +63,9 @@ class Wav2Lip(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def network(weights) -> Any:
-    made = Wav2Lip()
-    made.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, strict=False)
-    return made.eval()
+    generator = Wav2Lip()
+    generator.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, strict=False)
+    return generator.eval()
 
 
 def check(path: Path, form: str, weights: dict[str, np.ndarray], near: float = 1e-6) -> None:
@@ -98,8 +98,8 @@ def test_a_torchscript_archive(tmp_path, network, weights, traced):
     path = tmp_path / "a.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        made = torch.jit.trace(network, example_inputs(), check_trace=False) if traced else torch.jit.script(network)
-        torch.jit.save(made, path)
+        module = torch.jit.trace(network, example_inputs(), check_trace=False) if traced else torch.jit.script(network)
+        torch.jit.save(module, path)
     check(path, "TorchScript", weights)
 
 
@@ -136,7 +136,7 @@ def test_a_web_page_saved_as_a_checkpoint(tmp_path):
 def test_the_weights_of_another_network(tmp_path):
     path = tmp_path / "a.pth"
     torch.save(torch.nn.Linear(2, 2).state_dict(), path)
-    with pytest.raises(CheckpointMismatch, match="another network"):
+    with pytest.raises(CheckpointMismatch, match="unknown architecture"):
         read_weights(path)
 
 
@@ -144,7 +144,7 @@ def test_a_tensor_of_another_shape_and_one_with_nan(tmp_path, network):
     path = tmp_path / "a.pth"
     name = "audio_encoder.0.conv_block.0.bias"
     torch.save(network.state_dict() | {name: torch.zeros(31)}, path)
-    with pytest.raises(CheckpointMismatch, match=r"\(31,\) instead of \(32,\)"):
+    with pytest.raises(CheckpointMismatch, match=r"\(31,\): expected \(32,\)"):
         read_weights(path)
     torch.save(network.state_dict() | {name: torch.full((32,), torch.nan)}, path)
     with pytest.raises(CheckpointInvalid, match=r"audio_encoder\.0"):

@@ -81,16 +81,16 @@ def test_the_upright_crop_contains_the_turned_face(moved, to_picture, landmarker
 def test_the_view_is_the_frame_in_bgr(to_picture):
     rgb = np.zeros((120, 160, 3), np.uint8)
     rgb[:] = (200, 100, 40)
-    seen = face_view(to_picture(rgb, 0), Crop(80, 60, 50, 60))
-    assert seen.shape == (3, SIDE, SIDE)
-    assert np.allclose(seen.mean((1, 2)) * 255, (40, 100, 200), atol=3)
+    view = face_view(to_picture(rgb, 0), Crop(80, 60, 50, 60))
+    assert view.shape == (3, SIDE, SIDE)
+    assert np.allclose(view.mean((1, 2)) * 255, (40, 100, 200), atol=3)
 
 
 def test_colour_edges_stay_sharp_in_the_view(to_picture):
     rgb = np.zeros((192, 192, 3), np.uint8)
     rgb[:, :96], rgb[:, 96:] = (160, 60, 60), (60, 60, 160)
-    seen = face_view(to_picture(rgb, 0), Crop(95.5, 95.5, 192, 192))
-    middle = seen[2, 48] - seen[0, 48]
+    view = face_view(to_picture(rgb, 0), Crop(95.5, 95.5, 192, 192))
+    middle = view[2, 48] - view[0, 48]
     assert middle[45] > 0.3
     assert middle[50] < -0.3
 
@@ -143,9 +143,9 @@ def test_smoothing_does_not_reach_over_a_cut():
 
 def test_short_gaps_are_filled_and_long_ones_kept():
     crops = Crops()
-    seen = [True] * 10 + [False] * 4 + [True] * 10 + [False] * 30 + [True] * 5
-    for k, there in enumerate(seen):
-        crops.add(Crop(100 + k, 80, 60, 80) if there else None)
+    has_face = [True] * 10 + [False] * 4 + [True] * 10 + [False] * 30 + [True] * 5
+    for k, visible in enumerate(has_face):
+        crops.add(Crop(100 + k, 80, 60, 80) if visible else None)
     present = np.array([True] * 24 + [False] * 30 + [True] * 5)
     smooth = crops.smoothed(present, (Shot(0, 59),), Fraction(25))
     assert [crop is not None for crop in smooth] == present.tolist()

@@ -162,8 +162,8 @@ def test_a_normalisation_is_folded_with_its_own_epsilon(tmp_path, weights):
     name = "audio_encoder.0"
     variance, gain = (weights[f"{name}.conv_block.1.{part}"] for part in ("running_var", "weight"))
     scale = gain / np.sqrt(variance + 0.5)
-    wanted = weights[f"{name}.conv_block.0.weight"] * scale[:, None, None, None]
-    assert np.abs(read_onnx(path)[name][0] - wanted).max() < 1e-6
+    expected = weights[f"{name}.conv_block.0.weight"] * scale[:, None, None, None]
+    assert np.abs(read_onnx(path)[name][0] - expected).max() < 1e-6
 
 
 @pytest.mark.skipif(not GOLDEN.is_file(), reason="needs reference results of the original")

@@ -28,13 +28,13 @@ FRAMES = 47  # of 2 seconds of sound
 
 
 @pytest.fixture(scope="module")
-def heard(voice):
+def speech(voice):
     with decode_speech(probe(voice), allow_clipped=False) as sound:
         yield sound
 
 
 @pytest.fixture
-def render(speaker, heard, models_dir):
+def render(speaker, speech, models_dir):
     """Run the engine; returns the frames that the encoder would get."""
 
     def run(**options):
@@ -42,7 +42,7 @@ def render(speaker, heard, models_dir):
         engine = open_engine("wav2lip", engine_options, SessionCache(), Monitor())
         footage = probe(speaker)
         with track_faces(footage, FRAMES, "largest", [engine], SessionCache(), Monitor()) as track:
-            scene = Scene(SmoothedFaces(track), heard, footage.video.rate, FRAMES)
+            scene = Scene(SmoothedFaces(track), speech, footage.video.rate, FRAMES)
             with closing(engine.synthesise(loop(footage, FRAMES, len(track)), scene)) as frames:
                 return [output.frame for output in frames]
 
@@ -58,7 +58,7 @@ def detections(speaker, landmarker):
         left, top = crop.x - crop.width / 2, crop.y - crop.height / 2
         return tuple(int(max(0, n)) for n in (left, top, left + crop.width, top + crop.height))
 
-    return [rect(seen.face) for seen in follow(read(probe(speaker)), landmarker, "largest")]
+    return [rect(tracked.face) for tracked in follow(read(probe(speaker)), landmarker, "largest")]
 
 
 def to_bgr(frame) -> np.ndarray:
@@ -148,15 +148,14 @@ def close(ours, expected: list[np.ndarray], boxes: list) -> tuple[float, float]:
     [{}, {"smooth": False}, {"pads": (20, 5, 10, 30)}, {"box": (41, 200, 88, 230)}],
     ids=["defaults", "nosmooth", "pads", "box"],
 )
-def test_the_frames_before_encoding_are_the_originals(render, detections, speaker, heard, options):
-    pictures = list(read(probe(speaker)))
-    frames = [to_bgr(p) for p in pictures]
+def test_the_frames_before_encoding_are_the_originals(render, detections, speaker, speech, options):
+    frames = [to_bgr(frame) for frame in read(probe(speaker))]
     if "box" in options:
         boxes = [options["box"]] * len(frames)
     else:
         pads = options.get("pads", (0, 10, 0, 0))
         boxes = padded_and_averaged(detections, frames[0].shape[:2], pads, not options.get("smooth", True))
-    mel = np.concatenate(list(mel_columns(heard.blocks())), 1)
+    mel = np.concatenate(list(mel_columns(speech.blocks())), 1)
     expected = original(frames, boxes, mel, 25.0)
     ours = render(**options)
     assert len(ours) == len(expected) == FRAMES
@@ -181,8 +180,8 @@ def test_boxes_are_averaged_with_the_next_four_and_truncated():
     assert average_boxes(boxes[:3]).shape == (3, 4)
 
 
-def test_the_number_of_frames_is_the_originals(heard):
-    assert len(original_starts(heard.samples, Fraction(25))) == FRAMES
+def test_the_number_of_frames_is_the_originals(speech):
+    assert len(original_starts(speech.samples, Fraction(25))) == FRAMES
 
 
 def test_an_empty_box_is_rejected(models_dir):
