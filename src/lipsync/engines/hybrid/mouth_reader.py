@@ -59,7 +59,7 @@ class MouthReader:
     """Fits motion coefficients to faces. ``closed`` (468, 3): the speaker's closed mouth, the origin of the motion."""
 
     def __init__(self, landmarker: Landmarker, basis: Basis, closed: Float32) -> None:
-        self._landmarker, self._rest = landmarker, canonical_face()
+        self._landmarker, self._canonical = landmarker, canonical_face()
         points = list(POINTS)
         self._weights = np.array([POINT_WEIGHTS.get(point, 1.0) for point in POINTS])[:, None]
         self._origin = (closed + basis.mean)[points]
@@ -74,6 +74,6 @@ class MouthReader:
 
     def measure(self, faces: Float32) -> Float32:
         """The motion (n, K) of landmarks (n, >= 468, 3) in pixels."""
-        meshes = fit_pose(faces, self._rest).to_face(faces[:, :MESH])
+        meshes = fit_pose(faces, self._canonical).to_face(faces[:, :MESH])
         displacement = (meshes[:, list(POINTS)] - self._origin) * self._weights
         return np.asarray(displacement.reshape(len(faces), -1) @ self._solve, np.float32)

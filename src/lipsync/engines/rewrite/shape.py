@@ -17,20 +17,20 @@ HALF_FOLLOW_DISTANCE: Final = 0.15  # eye distances from the lip at which the sk
 UPPER_INNER, LOWER_INNER = LIPS_INNER[1:10], LIPS_INNER[:10:-1]
 
 
-def influence(rest: Float32) -> Float32:
-    """The share of the motion that each point of the rest mesh (468, 3) follows, (468,) in 0..1.
+def influence(canonical: Float32) -> Float32:
+    """The share of the motion that each point of the canonical face (468, 3) follows, (468,) in 0..1.
 
     It is 1 at lips and chin, fades to 0 towards the cheekbones and ears, and is 0 from the nose upwards.
     """
-    outline = rest[list(LIPS_OUTER), :2]
-    distance = np.linalg.norm(rest[:MESH, None, :2] - outline[None], axis=-1).min(1)
+    outline = canonical[list(LIPS_OUTER), :2]
+    distance = np.linalg.norm(canonical[:MESH, None, :2] - outline[None], axis=-1).min(1)
     span = NO_MOTION_DISTANCE - FULL_MOTION_DISTANCE
     weight = smoothstep((NO_MOTION_DISTANCE - distance) / span)
-    lips_bottom, chin = outline[:, 1].max(), rest[CHIN_TIP, 1]
-    aside = np.abs(rest[:MESH, 0] - rest[CHIN_TIP, 0])
-    jaw = smoothstep((0.55 - aside) / 0.35) * smoothstep((rest[:MESH, 1] - lips_bottom) / 0.1)
-    weight = np.maximum(weight, jaw * (rest[:MESH, 1] <= chin + 0.2))
-    above = rest[NOSE_BASE, 1] - rest[:MESH, 1]
+    lips_bottom, chin = outline[:, 1].max(), canonical[CHIN_TIP, 1]
+    aside = np.abs(canonical[:MESH, 0] - canonical[CHIN_TIP, 0])
+    jaw = smoothstep((0.55 - aside) / 0.35) * smoothstep((canonical[:MESH, 1] - lips_bottom) / 0.1)
+    weight = np.maximum(weight, jaw * (canonical[:MESH, 1] <= chin + 0.2))
+    above = canonical[NOSE_BASE, 1] - canonical[:MESH, 1]
     weight = weight * smoothstep(1 - (above + 0.02) / 0.12)
     weight[list(LIPS_OUTER + LIPS_INNER)] = 1
     return np.asarray(weight, np.float32)

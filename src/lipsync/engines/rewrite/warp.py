@@ -39,13 +39,13 @@ def with_ring(points: Float32) -> Float32:
     return np.concatenate([points, jaw + RING_EXTENT * (jaw - middle)])
 
 
-def skin_triangles(rest: Float32, weight: Float32) -> Triangles:
+def skin_triangles(mesh: Float32, weight: Float32) -> Triangles:
     """Delaunay triangles (n, 3) over the moving part of the mesh and its ring, as numbers of ``with_ring`` points.
 
-    ``rest`` (468, 3): a mesh with the mouth open, in the face frame; ``weight`` (468,): how much each point moves. The
+    ``mesh`` (468, 3): a mesh with the mouth open, in the face frame; ``weight`` (468,): how much each point moves. The
     lips keep all their points; the other points get sparser with the distance from the lips.
     """
-    points = with_ring(rest[:, :2])
+    points = with_ring(mesh[:, :2])
     lips = points[list(LIPS)]
     kept = [*LIPS, *JAW, *range(MESH, len(points))]
     distance = np.linalg.norm(points[:, None] - lips[None], axis=-1).min(1)

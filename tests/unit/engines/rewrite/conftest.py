@@ -17,7 +17,7 @@ def basis() -> Basis:
 
 
 @pytest.fixture(scope="session")
-def rest() -> Float32:
+def canonical() -> Float32:
     return canonical_face()
 
 

@@ -23,13 +23,13 @@ def placed(mesh, unit: float = 60.0):
 
 
 @pytest.fixture
-def mouths(rest):
+def mouths(canonical):
     """A function that creates donors with the given gaps."""
 
     def make(*gaps: float) -> list[Donor]:
         found = []
         for gap in gaps:
-            mesh = open_lips(rest, gap)
+            mesh = open_lips(canonical, gap)
             points = placed(mesh)
             mouth = Mouth(np.zeros((4, 4, 3), np.uint8), measure_lips(points, 60.0), points)
             found.append(Donor(mouth, mouth_descriptors(mesh[None], AHEAD)[0], gap))
@@ -38,59 +38,61 @@ def mouths(rest):
     return make
 
 
-def targets(rest, gaps):
-    meshes = np.stack([open_lips(rest, float(gap)) for gap in gaps])
+def targets(canonical, gaps):
+    meshes = np.stack([open_lips(canonical, float(gap)) for gap in gaps])
     return meshes, mouth_descriptors(meshes, np.repeat(AHEAD, len(gaps), 0))
 
 
-def test_different_mouths_are_kept_and_repeats_dropped(grey, rest):
+def test_different_mouths_are_kept_and_repeats_dropped(grey, canonical):
     collection = DonorPictures()
     for gap in (0.0, 0.0, 0.1, 0.1, 0.2, 0.0):
-        mesh = open_lips(rest, gap)
+        mesh = open_lips(canonical, gap)
         collection.offer(grey, placed(mesh), mesh, pose())
     assert [round(d.gap, 1) for d in collection.donors] == [0.0, 0.1, 0.2]
 
 
-def test_the_number_of_donors_is_bounded(grey, rest):
+def test_the_number_of_donors_is_bounded(grey, canonical):
     collection = DonorPictures(limit=10)
     for gap in np.linspace(0, 0.4, 100):
-        mesh = open_lips(rest, float(gap))
+        mesh = open_lips(canonical, float(gap))
         collection.offer(grey, placed(mesh), mesh, pose())
     assert 3 <= len(collection.donors) <= 10
     assert max(d.gap for d in collection.donors) > 0.3
 
 
-def test_the_size_of_the_donors_is_bounded(grey, rest):
+def test_the_size_of_the_donors_is_bounded(grey, canonical):
     collection = DonorPictures(limit_bytes=100_000)
     for gap in np.linspace(0, 0.4, 60):
-        mesh = open_lips(rest, float(gap))
+        mesh = open_lips(canonical, float(gap))
         collection.offer(grey, placed(mesh), mesh, pose())
     assert 0 < sum(d.mouth.patch.nbytes for d in collection.donors) <= 100_000
 
 
-def test_a_mouth_outside_the_frame_is_skipped(grey, rest):
+def test_a_mouth_outside_the_frame_is_skipped(grey, canonical):
     collection = DonorPictures()
-    collection.offer(grey, placed(rest) + 1000, rest, pose())
+    collection.offer(grey, placed(canonical) + 1000, canonical, pose())
     assert not collection.donors
 
 
-def test_the_donor_nearest_in_shape_is_selected(rest, mouths):
-    chosen = DonorSelector(mouths(0.0, 0.1, 0.2)).choose(*targets(rest, [0.01] * 8 + [0.19] * 8), 16)
+def test_the_donor_nearest_in_shape_is_selected(canonical, mouths):
+    chosen = DonorSelector(mouths(0.0, 0.1, 0.2)).choose(*targets(canonical, [0.01] * 8 + [0.19] * 8), 16)
     assert chosen[0] == 0
     assert chosen[-1] == 2
 
 
-def test_a_flicker_of_the_target_does_not_change_the_donor(rest, mouths):
+def test_a_flicker_of_the_target_does_not_change_the_donor(canonical, mouths):
     gaps = [0.1 + 0.003 * (-1) ** k for k in range(20)]
-    chosen = DonorSelector(mouths(0.095, 0.105)).choose(*targets(rest, gaps), 20)
+    chosen = DonorSelector(mouths(0.095, 0.105)).choose(*targets(canonical, gaps), 20)
     assert len(set(chosen)) == 1
 
 
-def test_a_synthetic_mouth_is_the_last_resort(rest, mouths):
-    drawn = synthetic_donor(rest, np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32), 8)
-    wide = targets(rest, [0.2] * 4)
-    assert set(DonorSelector([*mouths(0.18), drawn]).choose(*wide, 4)) == {0}
-    assert set(DonorSelector([*mouths(0.004), drawn]).choose(*wide, 4)) == {1}
+def test_a_synthetic_mouth_is_the_last_resort(canonical, mouths):
+    synthetic = synthetic_donor(
+        canonical, np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32), 8
+    )
+    wide = targets(canonical, [0.2] * 4)
+    assert set(DonorSelector([*mouths(0.18), synthetic]).choose(*wide, 4)) == {0}
+    assert set(DonorSelector([*mouths(0.004), synthetic]).choose(*wide, 4)) == {1}
 
 
 def cost_of_shape(donor: Donor, descriptors) -> float:
@@ -98,8 +100,8 @@ def cost_of_shape(donor: Donor, descriptors) -> float:
 
 
 @pytest.mark.parametrize(("gap", "extra"), [(0.115, 0.02), (0.05, 0.1)], ids=["stretched", "torn"])
-def test_a_donor_less_open_than_the_target_costs_more_than_its_shape(rest, mouths, gap, extra):
-    meshes, descriptors = targets(rest, [0.2] * 4)
+def test_a_donor_less_open_than_the_target_costs_more_than_its_shape(canonical, mouths, gap, extra):
+    meshes, descriptors = targets(canonical, [0.2] * 4)
     narrow, fitting = mouths(gap, 0.2)
     fitting = replace(fitting, cost=cost_of_shape(narrow, descriptors) + extra)
     assert DonorSelector([narrow, fitting]).choose(meshes, descriptors, 4) == [1] * 4
@@ -107,9 +109,9 @@ def test_a_donor_less_open_than_the_target_costs_more_than_its_shape(rest, mouth
     assert DonorSelector([narrow, costly]).choose(meshes, descriptors, 4) == [0] * 4
 
 
-def test_a_synthetic_mouth_shows_teeth_below_the_upper_lip_and_the_cavity_below_them(rest):
+def test_a_synthetic_mouth_shows_teeth_below_the_upper_lip_and_the_cavity_below_them(canonical):
     skin, cavity = np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32)
-    patch = synthetic_donor(rest, skin, cavity, 8).mouth.patch
+    patch = synthetic_donor(canonical, skin, cavity, 8).mouth.patch
     column = patch[:, patch.shape[1] // 2, 0].astype(int)
     upper_lip = round(MARGIN * PIXELS)
     teeth = column[upper_lip + 4 : upper_lip + 20]
@@ -117,19 +119,21 @@ def test_a_synthetic_mouth_shows_teeth_below_the_upper_lip_and_the_cavity_below_
     assert column[upper_lip + 32 : upper_lip + 40].max() < 45
 
 
-def test_lookahead_frames_are_not_returned_and_the_next_run_continues(rest, mouths):
+def test_lookahead_frames_are_not_returned_and_the_next_run_continues(canonical, mouths):
     selector = DonorSelector(mouths(0.0, 0.2))
-    assert selector.choose(*targets(rest, [0.2] * 6), 4) == [1] * 4
-    assert selector.choose(*targets(rest, [0.2] * 3), 3) == [1] * 3
+    assert selector.choose(*targets(canonical, [0.2] * 6), 4) == [1] * 4
+    assert selector.choose(*targets(canonical, [0.2] * 3), 3) == [1] * 3
 
 
-def test_the_cavity_colour_is_taken_from_open_mouths(rest, mouths):
+def test_the_cavity_colour_is_taken_from_open_mouths(canonical, mouths):
     assert cavity_colour([], 8)[0] < 64
     black = mouths(0.2)[0]
     assert cavity_colour([black], 8)[0] == 20
 
 
-def test_a_synthetic_mouth_stays_within_ten_bits(rest):
-    drawn = synthetic_donor(rest, np.array([600, 450, 600], np.float32), np.array([120, 490, 540], np.float32), 10)
-    assert drawn.mouth.patch.dtype == np.uint16
-    assert drawn.mouth.patch.max() < 1024
+def test_a_synthetic_mouth_stays_within_ten_bits(canonical):
+    synthetic = synthetic_donor(
+        canonical, np.array([600, 450, 600], np.float32), np.array([120, 490, 540], np.float32), 10
+    )
+    assert synthetic.mouth.patch.dtype == np.uint16
+    assert synthetic.mouth.patch.max() < 1024

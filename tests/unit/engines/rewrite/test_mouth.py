@@ -14,9 +14,9 @@ DARK = np.array([16, 128, 128], np.float32)
 
 
 @pytest.fixture
-def points(rest):
+def points(canonical):
     """A mouth that is open by 0.2 eye distances, in pixels of the box."""
-    mesh = open_lips(rest, 0.2)[:, :2]
+    mesh = open_lips(canonical, 0.2)[:, :2]
     return ((mesh - mesh[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
 
 
@@ -43,14 +43,14 @@ def test_a_donor_fits_its_own_lips_unchanged(points, patch):
     assert np.abs(warped - patch)[inside].max() < 2
 
 
-def test_closed_lips_hide_the_inside(rest, points, patch):
+def test_closed_lips_hide_the_inside(canonical, points, patch):
     donor = Mouth(patch, measure_lips(points, UNIT), points)
-    shut = measure_lips(((rest[:, :2] - rest[13, :2]) * UNIT + (80, 45)).astype(np.float32) * (1, 0.0), UNIT)
+    shut = measure_lips(((canonical[:, :2] - canonical[13, :2]) * UNIT + (80, 45)).astype(np.float32) * (1, 0.0), UNIT)
     assert warp_inside(donor, shut, BOX, DARK)[1] == 0
 
 
-def test_a_donor_that_is_much_less_open_gets_a_dark_middle(rest, points, patch):
-    narrow = open_lips(rest, 0.06)[:, :2]
+def test_a_donor_that_is_much_less_open_gets_a_dark_middle(canonical, points, patch):
+    narrow = open_lips(canonical, 0.06)[:, :2]
     narrow = ((narrow - narrow[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
     lips = measure_lips(points, UNIT)
     inside, _ = warp_inside(Mouth(patch, measure_lips(narrow, UNIT), narrow), lips, BOX, DARK)
@@ -59,8 +59,8 @@ def test_a_donor_that_is_much_less_open_gets_a_dark_middle(rest, points, patch):
 
 
 @pytest.mark.parametrize(("gap", "brightness"), [(0.012, (60, 130)), (0.02, (130, 195)), (0.06, (199, 200))])
-def test_a_narrow_gap_is_darker_than_the_donor(rest, gap, brightness):
-    mesh = open_lips(close_lips(rest), gap)[:, :2]
+def test_a_narrow_gap_is_darker_than_the_donor(canonical, gap, brightness):
+    mesh = open_lips(close_lips(canonical), gap)[:, :2]
     points = ((mesh - mesh[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
     lips = measure_lips(points, UNIT)
     bright = np.full((120, 160, 3), 200, np.uint8)

@@ -13,39 +13,39 @@ DARK = np.array([30, 122, 136], np.float32)
 
 
 @pytest.fixture
-def reshape(smile, smile_points, rest, copy_of):
+def reshape(smile, smile_points, canonical, copy_of):
     """A function that renders the photo with its face-frame mesh changed by ``shape``."""
 
     def change(shape):
         frame = copy_of(smile)
-        pose = fit_pose(smile_points[None], rest)
+        pose = fit_pose(smile_points[None], canonical)
         own = pose.to_face(smile_points[None])[0]
         collection = DonorPictures()
         collection.offer(frame, smile_points[:, :2], own, pose)
-        weight = influence(rest)[:, None]
+        weight = influence(canonical)[:, None]
         mesh = (1 - weight) * own + weight * shape(own)
         target = pose.to_frame(mesh[None])[0, :, :2]
         layers = [WarpLayer(collection.donors[0].mouth, 1.0)]
-        triangles = skin_triangles(open_lips(rest, 0.2), influence(rest))
+        triangles = skin_triangles(open_lips(canonical, 0.2), influence(canonical))
         render(frame, smile_points[:, :2], target, float(pose.scale[0]), triangles, layers, DARK)
         return frame
 
     return change
 
 
-def measured_opening(frame, landmarker, rest) -> float:
+def measured_opening(frame, landmarker, canonical) -> float:
     points = landmarker.find(frame)[0].landmarks[None, :MESH]
-    return float(opening(fit_pose(points, rest).to_face(points))[0])
+    return float(opening(fit_pose(points, canonical).to_face(points))[0])
 
 
-def test_a_smile_is_closed(reshape, smile, landmarker, rest):
-    assert measured_opening(smile, landmarker, rest) > 0.08
-    assert measured_opening(reshape(close_lips), landmarker, rest) < 0.04
+def test_a_smile_is_closed(reshape, smile, landmarker, canonical):
+    assert measured_opening(smile, landmarker, canonical) > 0.08
+    assert measured_opening(reshape(close_lips), landmarker, canonical) < 0.04
 
 
-def test_a_mouth_is_opened(reshape, smile, landmarker, rest):
+def test_a_mouth_is_opened(reshape, smile, landmarker, canonical):
     wide = reshape(lambda own: open_lips(own, 0.15))
-    assert measured_opening(wide, landmarker, rest) > measured_opening(smile, landmarker, rest) + 0.06
+    assert measured_opening(wide, landmarker, canonical) > measured_opening(smile, landmarker, canonical) + 0.06
 
 
 def test_pixels_outside_the_lower_face_are_unchanged(reshape, smile, smile_points):

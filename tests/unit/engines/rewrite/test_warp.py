@@ -13,14 +13,14 @@ ALL_POINTS = np.ones(MESH + len(JAW), bool)
 
 
 @pytest.fixture
-def triangles(rest):
-    return skin_triangles(open_lips(rest, 0.2), influence(rest))
+def triangles(canonical):
+    return skin_triangles(open_lips(canonical, 0.2), influence(canonical))
 
 
 @pytest.fixture
-def placed(rest):
+def placed(canonical):
     """The canonical mesh with its ring, in pixels of a 200x200 box around the mouth."""
-    return with_ring((rest[:, :2] - rest[list(LIPS_INNER), :2].mean(0)) * 150 + 100).astype(np.float32)
+    return with_ring((canonical[:, :2] - canonical[list(LIPS_INNER), :2].mean(0)) * 150 + 100).astype(np.float32)
 
 
 def test_an_unchanged_mesh_maps_every_pixel_to_itself(placed, triangles):
