@@ -1,4 +1,4 @@
-"""What every storage keeps to, whichever it is; S3 is moto's server over HTTP."""
+"""Contract of every storage; S3 is a moto server over HTTP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Backend:
 
 
 class Files(BaseHTTPRequestHandler):
-    """What the API does with a link, in short."""
+    """Minimal stand-in for the API's file route."""
 
     storage: Any = None
 
@@ -53,7 +53,7 @@ class Files(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     listed = add_action(actions, "list", run_list, "list tasks, newest first")
     listed.add_argument("--status", default=None, help="list only tasks with this status, such as queued or failed")
-    listed.add_argument("--limit", type=int, default=20, metavar="N", help="maximum number of tasks, 1 to 500 (default: 20)")
+    listed.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="maximum number of tasks, 1 to 500 (default: 20)"
+    )
     for name, command, text in (
         ("show", run_show, "show one task with its log"),
         ("retry", run_retry, "queue a failed or cancelled task again"),

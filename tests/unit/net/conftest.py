@@ -20,7 +20,7 @@ Reply = Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass
 class Web:
-    """The server's ``replies`` by path, and what it was asked: path and headers."""
+    """The server's ``replies`` by path, and the requests it received: path and headers."""
 
     port: int
     replies: dict[str, Reply] = field(default_factory=dict)
@@ -55,7 +55,7 @@ def serve(tls: ssl.SSLContext | None = None) -> Iterator[Web]:
         do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Do not log."""
 
     with Quiet(("127.0.0.1", 0), Handler) as server:
         if tls is not None:
@@ -78,7 +78,7 @@ def web() -> Iterator[Web]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key and certificate of ``films.test`` and 127.0.0.1, signed by itself, in one file."""
+    """Key and self-signed certificate of ``films.test`` and 127.0.0.1, in one file."""
     x509 = pytest.importorskip("cryptography.x509")
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -87,12 +87,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "films.test")])
     names = x509.SubjectAlternativeName([x509.DNSName("films.test"), x509.IPAddress(ip_address("127.0.0.1"))])
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1).add_extension(names, critical=False)
-    made = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256())
+    signed = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256())
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     path = tmp_path_factory.mktemp("tls") / "films.pem"
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
     return path
 
 

@@ -59,7 +59,7 @@ def whole(handler: BaseHTTPRequestHandler) -> None:
 
 
 def ranged(content: bytes = CONTENT, tag: str = TAG, strict: bool = True) -> Reply:
-    """Knows ranges, and If-Range if ``strict``."""
+    """Support ranges, and If-Range if ``strict``."""
 
     def reply(handler: BaseHTTPRequestHandler) -> None:
         requested, if_range = handler.headers.get("Range"), handler.headers.get("If-Range")
@@ -76,7 +76,7 @@ def ranged(content: bytes = CONTENT, tag: str = TAG, strict: bool = True) -> Rep
 
 
 def cut_after(count: int, **headers: str) -> Reply:
-    """Promises everything, sends ``count`` bytes and hangs up."""
+    """Announce the full length, send ``count`` bytes and close the connection."""
     return lambda handler: send(handler, 200, CONTENT[:count], len(CONTENT), **headers)
 
 
@@ -125,9 +125,9 @@ def test_a_file_is_downloaded_whole_and_reported(web, limits, target):
 def test_the_query_is_sent_and_never_shown(web, limits, target):
     web.give(status(404))
     with pytest.raises(FetchFailed) as caught:
-        fetch(web.url("/v.mp4?signature=geheim#there"), target, limits, Monitor())
-    assert [path for path, _ in web.asked] == ["/v.mp4?signature=geheim"]
-    assert "geheim" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+        fetch(web.url("/v.mp4?signature=hidden#there"), target, limits, Monitor())
+    assert [path for path, _ in web.asked] == ["/v.mp4?signature=hidden"]
+    assert "hidden" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
 
 
 @pytest.mark.parametrize("reply", [chunked(CONTENT[:5], CONTENT[5:]), lambda h: send(h, 200, CONTENT, -1)])
@@ -251,8 +251,8 @@ def test_a_part_can_be_discarded(web, limits, target):
 def test_neither_note_nor_part_holds_a_secret(web, limits, target):
     web.give(cut_after(700_000, ETag=TAG))
     with pytest.raises(FetchFailed):
-        fetch(web.url("/v.mp4?sig=geheim", userinfo="me:geheim@"), target, limits, Monitor())
-    assert "geheim" not in target.with_name("v.mp4.part.json").read_text()
+        fetch(web.url("/v.mp4?sig=hidden", userinfo="me:hidden@"), target, limits, Monitor())
+    assert "hidden" not in target.with_name("v.mp4.part.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -487,23 +487,23 @@ def test_credentials_stay_with_the_host_that_they_are_for(web, limits, target):
     web.give(to(f"http://other.test:{web.port}/w.mp4"))
     web.give(to("/x.mp4"), "/w.mp4")
     web.give(whole, "/x.mp4")
-    fetch(web.url("/v.mp4", "films.test", "me:geheim@"), target, limits, Monitor(), transport=transport)
-    assert web.heard("Authorization") == ["Basic bWU6Z2VoZWlt", None, None]
+    fetch(web.url("/v.mp4", "films.test", "me:hidden@"), target, limits, Monitor(), transport=transport)
+    assert web.heard("Authorization") == ["Basic bWU6aGlkZGVu", None, None]
     web.give(to("/x.mp4"))
-    fetch(web.url("/v.mp4", "films.test", "me:geheim@"), target, limits, Monitor(), transport=transport)
-    assert web.heard("Authorization")[3:] == ["Basic bWU6Z2VoZWlt"] * 2
+    fetch(web.url("/v.mp4", "films.test", "me:hidden@"), target, limits, Monitor(), transport=transport)
+    assert web.heard("Authorization")[3:] == ["Basic bWU6aGlkZGVu"] * 2
 
 
 @pytest.mark.parametrize("reply", [status(401), status(500), raw(b"x"), to("http://10.0.0.1/"), to("/v.mp4"), endless])
 def test_no_failure_reveals_the_password(web, limits, target, reply, caplog):
     web.give(reply)
     with pytest.raises((FetchFailed, AddressForbidden, InputTooLarge)) as caught:
-        fetch(web.url(userinfo="me:geheim@"), target, replace(limits, max_bytes=99), Monitor())
+        fetch(web.url(userinfo="me:hidden@"), target, replace(limits, max_bytes=99), Monitor())
     error: BaseException | None = caught.value
     while error is not None:
-        assert "geheim" not in f"{error} {error!r} {error.args}"
+        assert "hidden" not in f"{error} {error!r} {error.args}"
         error = error.__cause__ or error.__context__
-    assert "geheim" not in caplog.text
+    assert "hidden" not in caplog.text
 
 
 def test_a_forbidden_address_is_not_connected_to(web, target):

@@ -1,4 +1,4 @@
-"""Only the public internet is asked, and what was opened on purpose."""
+"""Address policy: the public internet, and hosts allowed by the operator."""
 
 from __future__ import annotations
 

@@ -51,16 +51,16 @@ def transport(access) -> Transport:
 @pytest.fixture
 def client(endpoint) -> Iterator[Any]:
     boto3 = pytest.importorskip("boto3")
-    made = boto3.client(
+    client = boto3.client(
         "s3", region_name=REGION, endpoint_url=endpoint, aws_access_key_id="a", aws_secret_access_key="b"
     )
-    made.create_bucket(Bucket="films", CreateBucketConfiguration={"LocationConstraint": REGION})
-    made.put_object(Bucket="films", Key="a/ü & b+c.mp4", Body=CONTENT, ContentType="video/mp4")
-    yield made
-    for entry in made.list_objects_v2(Bucket="films").get("Contents", []):
-        made.delete_object(Bucket="films", Key=entry["Key"])
-    made.delete_bucket(Bucket="films")
-    made.close()
+    client.create_bucket(Bucket="films", CreateBucketConfiguration={"LocationConstraint": REGION})
+    client.put_object(Bucket="films", Key="a/ü & b+c.mp4", Body=CONTENT, ContentType="video/mp4")
+    yield client
+    for entry in client.list_objects_v2(Bucket="films").get("Contents", []):
+        client.delete_object(Bucket="films", Key=entry["Key"])
+    client.delete_bucket(Bucket="films")
+    client.close()
 
 
 ADDRESS = "s3://films/a/ü & b+c.mp4"
@@ -82,7 +82,7 @@ def test_a_cancelled_download_is_resumed_while_the_object_is_the_same(client, tr
         fetch(ADDRESS, target, CLOSED, monitor, transport=transport)
     had = part.stat().st_size
     assert 0 < had < len(CONTENT)
-    part.write_bytes(b"x" * had)  # so that it shows in the result what was gone on with
+    part.write_bytes(b"x" * had)  # marks the resumed bytes in the result
     assert fetch(ADDRESS, target, CLOSED, Monitor(), transport=transport).bytes == len(CONTENT)
     assert target.read_bytes() == b"x" * had + CONTENT[had:]
 

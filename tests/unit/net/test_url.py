@@ -1,4 +1,4 @@
-"""Addresses are taken apart strictly, and shown without their secrets."""
+"""Strict parsing of addresses, and redaction of their secrets."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ Reply = Callable[[BaseHTTPRequestHandler], None]
 
 @pytest.fixture
 def bucket(moto_address: str) -> Iterator[Any]:
-    """A client of a server that holds nothing but the bucket ``results`` in eu-west-1."""
+    """Client of a server with one empty bucket, ``results``, in eu-west-1."""
     boto3 = pytest.importorskip("boto3", reason="needs the s3 extra")
     urllib.request.urlopen(urllib.request.Request(f"{moto_address}/moto-api/reset", method="POST")).close()
     config = {"endpoint_url": moto_address, "region_name": "eu-west-1"}
@@ -28,7 +28,7 @@ def bucket(moto_address: str) -> Iterator[Any]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Reply], str]]:
-    """Starts a server that gives every request this reply; its address."""
+    """Start a server that gives every request this reply; return its address."""
     running = []
 
     def start(reply: Reply) -> str:

@@ -1,4 +1,4 @@
-"""What published files are called."""
+"""Keys of published files."""
 
 from __future__ import annotations
 

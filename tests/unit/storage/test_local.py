@@ -1,4 +1,4 @@
-"""The folder: what is refused, what a crash leaves, and a disk that does not play along."""
+"""Local storage: refused keys, remains of crashes, full disks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def film(tmp_path: Path) -> Path:
 
 @contextmanager
 def largest_file(size: int):
-    """As if the disk were full: no file of this process may grow past ``size`` bytes."""
+    """Simulate a full disk: limit this process's files to ``size`` bytes."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))

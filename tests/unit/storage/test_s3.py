@@ -236,7 +236,7 @@ def test_write_access_is_sufficient(opened, options, serve, make_film, bucket, m
 
 
 def forward(handler: BaseHTTPRequestHandler, address: str, reply: bool = True) -> None:
-    """Hand the request to another server; without ``reply`` its answer is lost on the way back."""
+    """Forward the request to another server; without ``reply``, drop its response."""
     body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
     headers = {name: value for name, value in handler.headers.items() if name.lower() not in ("host", "expect")}
     headers.setdefault("Content-Type", "application/octet-stream")  # or urllib calls it a form

@@ -1,4 +1,4 @@
-"""Links that are signed and expire."""
+"""Signed links that expire."""
 
 from __future__ import annotations
 
