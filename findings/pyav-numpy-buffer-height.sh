@@ -5,7 +5,7 @@
 # An array of (height * 3 / 2, width) is the layout of yuv420p that from_ndarray takes, and yuv420p allows every even height. With a
 # height of 10 or 14, the frame is two rows shorter, U begins with the last rows of Y, and V holds rows of U. No error is
 # raised. from_ndarray copies the same arrays correctly.
-# Our guard: frames of such heights are copied (lipsync.media.planes.frame_of).
+# Our guard: frames of such heights are copied (lipsync.media.video_frames.frame_of).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
