@@ -300,6 +300,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "errors.md": errors_page,
     "events.md": events_page,
+    "rest.md": rest_page,
     "python.md": python_page,
 }
 

@@ -22,7 +22,7 @@ def generator() -> ModuleType:
     return module
 
 
-PAGES = ["cli.md", "errors.md", "events.md", "options.md", "python.md", "settings.md"]
+PAGES = ["cli.md", "errors.md", "events.md", "options.md", "python.md", "rest.md", "settings.md"]
 
 
 @pytest.mark.parametrize("name", PAGES)

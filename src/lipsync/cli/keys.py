@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from lipsync.cli.runtime import add_action, service_settings, task_store
 from lipsync.errors import TaskMissing
@@ -43,8 +44,9 @@ def run_create(options: argparse.Namespace, monitor: Monitor) -> int:
     if options.json:
         print(json.dumps({"id": key_id, "secret": secret, "webhook_secret": signing_secret}))
     else:
-        print(f"{secret}\nStore it now; it cannot be shown again. Send it as: Authorization: Bearer {secret[:8]}…")
-        print(f"Webhooks of its tasks are signed with: {signing_secret}")
+        print(secret)
+        notice = f"Store it now; it cannot be shown again. Send it as: Authorization: Bearer {secret[:8]}…"
+        print(f"{notice}\nWebhooks of its tasks are signed with: {signing_secret}", file=sys.stderr)
     return 0
 
 
