@@ -76,7 +76,7 @@ def test_what_is_missing_for_it_ends_it_before_any_work(sync, tmp_path):
     [
         (("--enhance", "photoshop"), "photoshop"),
         (("--enhance", "gfpgan-1.4:2"), "0 to 1"),
-        (("--upscale", "3"), "2 or 4"),
+        (("--upscale", "3"), "expected 2, 4"),
         (("--upscale", "2:gfpgan-1.4"), "gfpgan-1.4"),
         (("--offset-copies", "500"), "invalid offset_copies 500"),
         (("--detail", "7"), "from 0 to 1"),
@@ -293,6 +293,6 @@ def test_if_enhancing_fails_the_lip_sync_stands_and_a_line_says_why(sync, tmp_pa
     assert [(entry["variant"], entry["output"]) for entry in report["outputs"]] == [
         ("plain", str(tmp_path / "out.mp4"))
     ]
-    assert report["warnings"] == ["not enhanced: the network gave values that are no numbers"]
+    assert report["warnings"] == ["not enhanced: the output of the restorer contains NaN or infinite values"]
     assert {name for name in files(tmp_path) if name.endswith(".mp4")} == {"out.mp4"}
     assert probe_video(tmp_path / "out.mp4").video.frame_count == 50

@@ -1,6 +1,6 @@
-"""What an engine changed in every frame, kept aside for a step that comes after the result was written.
+"""Keep the samples that an engine changed in every frame, for a stage that runs after the result was encoded.
 
-Kept are the samples themselves: the step works on what the engine made, not on what an encoder made of that.
+The samples are kept as the engine computed them, so that later stages do not work on compressed video.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from lipsync.frames.difference import changed_box
 from lipsync.frames.planes import writable_copy
 from lipsync.types import Box, Frame, Plane
 
-HEAD = struct.Struct("<5q")  # the box, and how many bytes follow
-NOTHING = HEAD.pack(0, 0, 0, 0, 0)
-EFFORT = 1  # of the compression: more takes longer than it saves
+HEADER = struct.Struct("<5q")  # the box (left, top, right, bottom) and the size of the content in bytes
+UNCHANGED = HEADER.pack(0, 0, 0, 0, 0)
+COMPRESSION_LEVEL = 1  # of zlib; higher levels take more time than they save
 
 
 class EditSpool:
-    """One engine's edits, frame after frame, in a file that is open for writing and reading.
+    """The edits of one engine, frame by frame, in a file that is open for reading and writing.
 
-    ``failure``: why they could not be kept, which is no reason to lose the frames themselves.
+    ``edited``: number of edited frames. ``failure``: why the edits could not be kept; the frames themselves are not
+    affected.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -38,24 +39,24 @@ class EditSpool:
         self.failure: LipsyncError | None = None
 
     def record(self, frames: Iterable[EditedFrame]) -> Generator[EditedFrame, None, None]:
-        """The same frames, each written down as it passes, for as long as there is space."""
+        """Write each frame's edit as it passes by, as long as the disk has space."""
         for frame in frames:
             if self.failure is None:
-                self._keep(frame)
+                self._write(frame)
             self.edited += frame.edited
             yield frame
 
-    def _keep(self, frame: EditedFrame) -> None:
+    def _write(self, frame: EditedFrame) -> None:
         try:
             with scratch_errors():
-                self._file.write(_packed(frame) if frame.edited else NOTHING)
+                self._file.write(_pack(frame) if frame.edited else UNCHANGED)
         except LipsyncError as error:
             self.failure = error
-            with suppress(OSError):  # the space is the result's now
+            with suppress(OSError):  # leaves the space to the result
                 os.truncate(self._file.fileno(), 0)
 
-    def replay(self, pictures: Iterable[Frame]) -> Generator[EditedFrame, None, None]:
-        """The recorded frames anew, from the same pictures of the footage, which stay as they are.
+    def replay(self, frames: Iterable[Frame]) -> Generator[EditedFrame, None, None]:
+        """Apply the recorded edits to copies of the same source frames, which are not changed.
 
         Raises ``failure``, DiskFull, OutputUnwritable, InferenceFailed.
         """
@@ -63,37 +64,38 @@ class EditSpool:
             raise self.failure
         with scratch_errors():
             self._file.seek(0)
-        for picture in pictures:
+        for frame in frames:
             with scratch_errors():
-                head = self._file.read(HEAD.size)
-                if len(head) < HEAD.size:
-                    raise InferenceFailed("more frames are asked for than an engine made")
-                left, top, right, bottom, size = HEAD.unpack(head)
+                header = self._file.read(HEADER.size)
+                if len(header) < HEADER.size:
+                    raise InferenceFailed("more frames were requested than the engine rendered")
+                left, top, right, bottom, size = HEADER.unpack(header)
                 content = self._file.read(size)
             if not size:
-                yield EditedFrame(picture, picture, False)
+                yield EditedFrame(frame, frame, False)
                 continue
-            after = writable_copy(picture)
+            after = writable_copy(frame)
             _unpack(content, after, Box(left, top, right, bottom))
-            yield EditedFrame(after, picture, True)
+            yield EditedFrame(after, frame, True)
 
 
-def _packed(frame: EditedFrame) -> bytes:
+def _pack(frame: EditedFrame) -> bytes:
     box = changed_box(frame.before, frame.after)
     if box is None:
-        return NOTHING
-    samples = b"".join(part.tobytes() for part in _parts(frame.after, box))
-    content = zlib.compress(samples, EFFORT)
-    return HEAD.pack(box.left, box.top, box.right, box.bottom, len(content)) + content
+        return UNCHANGED
+    samples = b"".join(section.tobytes() for section in _sections(frame.after, box))
+    content = zlib.compress(samples, COMPRESSION_LEVEL)
+    return HEADER.pack(box.left, box.top, box.right, box.bottom, len(content)) + content
 
 
-def _unpack(content: bytes, picture: Frame, box: Box) -> None:
-    samples = np.frombuffer(zlib.decompress(content), picture.y.dtype)
-    for part in _parts(picture, box):
-        part[:] = samples[: part.size].reshape(part.shape)
-        samples = samples[part.size :]
+def _unpack(content: bytes, frame: Frame, box: Box) -> None:
+    samples = np.frombuffer(zlib.decompress(content), frame.y.dtype)
+    for section in _sections(frame, box):
+        section[:] = samples[: section.size].reshape(section.shape)
+        samples = samples[section.size :]
 
 
-def _parts(picture: Frame, box: Box) -> tuple[Plane, Plane, Plane]:
-    """The box in each of the planes, as views."""
-    return picture.y[box.luma], picture.u[box.chroma], picture.v[box.chroma]
+def _sections(frame: Frame, box: Box) -> tuple[Plane, Plane, Plane]:
+    """The box in each plane, as views."""
+    half = slice(box.top // 2, (box.bottom + 1) // 2), slice(box.left // 2, (box.right + 1) // 2)
+    return frame.y[box.top : box.bottom, box.left : box.right], frame.u[half], frame.v[half]
