@@ -36,15 +36,15 @@ def encoding_of(arguments: argparse.Namespace) -> Encoding:
         ("--encode small --audio-bitrate 96000", Encoding(crf=26, preset="medium", audio_bitrate=96_000)),
     ],
 )
-def test_single_options_change_the_choice_that_is_named(parser, line, encoding):
+def test_single_options_override_the_named_encoding(parser, line, encoding):
     assert encoding_of(parser.parse_args(line.split())) == encoding
 
 
-def test_a_choice_that_there_is_not_is_refused(parser):
+def test_an_unknown_encoding_is_refused(parser):
     with pytest.raises(OptionInvalid, match="invalid encode 'best': expected one of fast, q17"):
         encoding_of(parser.parse_args(["--encode", "best"]))
 
 
-def test_the_help_names_every_choice(parser):
+def test_the_help_names_every_encoding(parser):
     text = " ".join(parser.format_help().replace("-\n", "-").split())
     assert all(f"{name}," in text or f"{name} " in text or f"{name};" in text for name in PRESETS)
