@@ -1,18 +1,17 @@
-"""What detail transfer does to a mouth as soft as a 96-pixel generator's, on real footage and without any weights.
+"""Measure detail transfer on mouths as soft as those of a 96-pixel generator, on real footage and without weights.
 
 python benchmarks/detail.py CLIP... [--frames 150] [--lag 0] [--blur 0] [--strength 1] [--keep FOLDER]
     [--score SCORE.py] [--score-python PYTHON]
 
-The generator is played by the footage itself: the face of the frame that is ``lag`` frames earlier, made 96 pixels
-large, blurred there by a Gaussian of ``blur`` pixels, and put into the frame as the engine does. Lag 0 is the softest
-honest case; with a lag the mouth has another shape than the footage's, which is where ghosts would show.
+The generator is simulated: the face of the frame ``lag`` frames earlier is resampled to 96 pixels, blurred with a
+sigma of ``blur`` pixels, and composed into the frame as by the engine. With a lag the mouth has another shape than in
+the source frame, which would reveal ghosting.
 
-Prints, without and with the transfer, each against the footage's own: ``sharpness``, the Laplacian's variance in the
-mouth; ``detail``, the energy of fine structure; ``flicker``, the energy of its change from frame to frame beyond what a
-straight motion explains; ``flicker amiss``, the same of what the result and the footage differ by, which is what
-flickers although the footage does not, or does not although it does (with lag 0 alone is the footage the truth);
-``unrest``, the change of what is coarser than a generator's pixel; and frames a second of the transfer alone.
-SCORE.py adds its own figures, see ``quality.py``; --keep writes the videos there.
+Prints values without and with the transfer, relative to the source: ``sharpness``, the variance of the Laplacian in the
+mouth; ``detail``, the energy of fine structure; ``flicker``, the energy of its second difference over time; ``flicker
+error``, the same of the difference between result and source (the source is the truth with lag 0 only); ``unrest``, the
+second difference of structure coarser than a generator pixel; and the frame rate of the transfer alone. SCORE.py adds
+its own figures (see ``quality.py``); --keep writes the videos to a folder.
 """
 
 from __future__ import annotations
@@ -49,15 +48,15 @@ from lipsync.media.writer import write
 from lipsync.models.session_cache import SessionCache
 from lipsync.types import Float32, Frame, VideoClip
 
-STILL_SIDE = 384  # pixels of the mouth that is held still
+STABLE_SIDE = 384  # pixels of the stabilized mouth
 
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """The frames of a clip, where the face is in them, and its crops as the engine makes them."""
+    """The frames of a clip, the track of the face, and the engine's crops."""
 
     clip: VideoClip
-    pictures: list[Frame]
+    frames: list[Frame]
     track: Track
     crops: SmoothedCrops
     points: Float32
@@ -65,135 +64,134 @@ class Footage:
 
 def footage_of(path: Path, frames: int, landmarker: Landmarker) -> Footage:
     clip = probe_video(path)
-    builder, crops, pictures = TrackBuilder(), Crops(), []
+    builder, crops, frames = TrackBuilder(), Crops(), []
     with closing(read(clip, stop=frames)) as source:
         for sighting in follow(source, landmarker, "largest"):
             crop = None if sighting.face is None else aligned_crop(sighting.face.landmarks)
             crops.add(None if crop is None else crop.padded((0, UNDER_CHIN * crop.height, 0, 0)))
             builder.add(sighting.face, sighting.cut)
-            pictures.append(sighting.frame)
+            frames.append(sighting.frame)
     rate = clip.video.rate
     track = builder.finish(rate)
     points = track.landmarks(0, len(track))[:, :MESH, :2]
-    return Footage(clip, pictures, track, crops.smoothed(track.present, track.shots, rate), points)
+    return Footage(clip, frames, track, crops.smoothed(track.present, track.shots, rate), points)
 
 
 def generated(footage: Footage, lag: int, blur: float) -> Iterator[EditedFrame]:
-    """The frames with the face of ``lag`` frames before, as soft as a generator's."""
-    for index, before in enumerate(footage.pictures):
+    """Yield the frames with the softened face of ``lag`` frames earlier."""
+    for index, before in enumerate(footage.frames):
         other = max(index - lag, 0)
         crop, from_crop = footage.crops[index], footage.crops[other]
-        picture = writable_copy(before)
+        frame = writable_copy(before)
         if crop is None or from_crop is None:
-            yield EditedFrame(picture, before, False)
+            yield EditedFrame(frame, before, False)
             continue
-        face = face_view(footage.pictures[other], from_crop)
+        face = face_view(footage.frames[other], from_crop)
         if blur:
             face = np.stack([cv2.GaussianBlur(plane, (0, 0), blur) for plane in face])
-        edited = compose(picture, face, placement_on_face(crop, footage.points[index], 1.0))
-        yield EditedFrame(picture, before, edited)
+        edited = compose(frame, face, placement_on_face(crop, footage.points[index], 1.0))
+        yield EditedFrame(frame, before, edited)
 
 
-def mouth_of(picture: Frame, points: Float32) -> Float32:
-    """The luma of the lips and a little around them, in 8-bit code values."""
+def mouth_of(frame: Frame, points: Float32) -> Float32:
+    """Return the luma of the lips with a margin, in 8-bit code values."""
     low, high = np.maximum(points[list(LIPS)].min(0) - 4, 0).astype(int), (points[list(LIPS)].max(0) + 4).astype(int)
-    return np.asarray(picture.y[low[1] : high[1], low[0] : high[0]], np.float32) / np.float32(1 << (picture.depth - 8))
+    return np.asarray(frame.y[low[1] : high[1], low[0] : high[0]], np.float32) / np.float32(1 << (frame.depth - 8))
 
 
-def sharpness(pictures: list[Frame], footage: Footage) -> float:
+def sharpness(frames: list[Frame], footage: Footage) -> float:
     return float(
         np.mean(
             [
-                cv2.Laplacian(mouth_of(picture, points), cv2.CV_32F).var()
-                for picture, points in zip(pictures, footage.points, strict=True)
+                cv2.Laplacian(mouth_of(frame, points), cv2.CV_32F).var()
+                for frame, points in zip(frames, footage.points, strict=True)
             ]
         )
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """Of a mouth held still by its landmarks: the mean square of its fine structure, of that one's second difference
-    over time, and of that of what is coarser."""
+class Stability:
+    """Mean squares of a stabilized mouth: its detail, and the second differences of fine and coarse structure."""
 
     detail: float
     flicker: float
     unrest: float
 
 
-def restlessness(mouths: Float32) -> Rest:
-    """``mouths``: (frames, h, w) as ``held_still`` gives them, or what two of them differ by."""
-    coarse = np.stack([cv2.GaussianBlur(mouth, (0, 0), STILL_SIDE / SIDE) for mouth in mouths])
-    flicker, unrest = (float((np.diff(part, 2, axis=0) ** 2).mean()) for part in (mouths - coarse, coarse))
-    return Rest(float(((mouths - coarse) ** 2).mean()), flicker, unrest)
+def stability_of(mouths: Float32) -> Stability:
+    """``mouths``: (frames, h, w) of ``stabilized``, or the difference of two."""
+    coarse = np.stack([cv2.GaussianBlur(mouth, (0, 0), STABLE_SIDE / SIDE) for mouth in mouths])
+    flicker, unrest = (float((np.diff(band, 2, axis=0) ** 2).mean()) for band in (mouths - coarse, coarse))
+    return Stability(float(((mouths - coarse) ** 2).mean()), flicker, unrest)
 
 
-def held_still(pictures: list[Frame], footage: Footage) -> Float32:
-    smoothed = [(picture, footage.crops[k]) for k, picture in enumerate(pictures)]
-    return np.stack([still_mouth(picture, crop) for picture, crop in smoothed if crop is not None])
+def stabilized(frames: list[Frame], footage: Footage) -> Float32:
+    smoothed = [(frame, footage.crops[k]) for k, frame in enumerate(frames)]
+    return np.stack([stable_mouth(frame, crop) for frame, crop in smoothed if crop is not None])
 
 
-def still_mouth(picture: Frame, crop: Crop) -> Float32:
-    """The lower half of the generator's crop, always of one size, in 8-bit code values."""
-    matrix = crop.matrix() * np.array([SIDE / STILL_SIDE, SIDE / STILL_SIDE, 1], np.float32)
-    luma, flags = np.asarray(picture.y, np.float32), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    whole = cv2.warpAffine(luma, matrix, (STILL_SIDE, STILL_SIDE), flags=flags)
-    lower = whole[STILL_SIDE // 2 :, STILL_SIDE // 5 : -STILL_SIDE // 5]
-    return np.asarray(lower, np.float32) / np.float32(1 << (picture.depth - 8))
+def stable_mouth(frame: Frame, crop: Crop) -> Float32:
+    """Return the lower half of the generator's crop at a fixed size, in 8-bit code values."""
+    matrix = crop.matrix() * np.array([SIDE / STABLE_SIDE, SIDE / STABLE_SIDE, 1], np.float32)
+    luma, flags = np.asarray(frame.y, np.float32), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    square = cv2.warpAffine(luma, matrix, (STABLE_SIDE, STABLE_SIDE), flags=flags)
+    lower = square[STABLE_SIDE // 2 :, STABLE_SIDE // 5 : -STABLE_SIDE // 5]
+    return np.asarray(lower, np.float32) / np.float32(1 << (frame.depth - 8))
 
 
 def timed(
     edits: list[EditedFrame], landmarker: Landmarker, footage: Footage, strength: float
 ) -> tuple[list[Frame], float]:
-    began = time.monotonic()
-    done = [edit.after for edit in DetailTransfer(landmarker, strength).enhance(edits, SmoothedFaces(footage.track))]
-    return done, len(done) / (time.monotonic() - began)
+    start = time.monotonic()
+    frames = [edit.after for edit in DetailTransfer(landmarker, strength).enhance(edits, SmoothedFaces(footage.track))]
+    return frames, len(frames) / (time.monotonic() - start)
 
 
-def scored(options: argparse.Namespace, made: Path, clip: Path) -> dict[str, Any]:
-    arguments = ["pair", str(made), "--truth", str(clip), "--source", str(clip)]
+def score(options: argparse.Namespace, result: Path, clip: Path) -> dict[str, Any]:
+    arguments = ["pair", str(result), "--truth", str(clip), "--source", str(clip)]
     command = [options.score_python, str(options.score), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:  # its tracker finds no small faces
+    if done.returncode:  # its tracker does not find small faces
         return {}
     row = json.loads(done.stdout[done.stdout.index("{") :])
     return {key: row[key] for key in ("sharpness", "jitter", "lmd", "outside_psnr")}
 
 
-def write_video(pictures: list[Frame], path: Path, footage: Footage) -> Path:
+def write_video(frames: list[Frame], path: Path, footage: Footage) -> Path:
     write(
-        ([picture] for picture in pictures),
+        ([frame] for frame in frames),
         [path],
         video=footage.clip,
         audio=footage.clip,
-        frame_count=len(pictures),
+        frame_count=len(frames),
         encoding=Encoding(),
     )
     return path
 
 
-def compared(clip: Path, folder: Path, landmarker: Landmarker, options: argparse.Namespace) -> None:
+def compare(clip: Path, folder: Path, landmarker: Landmarker, options: argparse.Namespace) -> None:
     footage = footage_of(clip, options.frames, landmarker)
     edits = list(generated(footage, options.lag, options.blur))
     without = [writable_copy(edit.after) for edit in edits]
     done, speed = timed(edits, landmarker, footage, options.strength)
-    own, own_mouths = sharpness(footage.pictures, footage), held_still(footage.pictures, footage)
-    own_rest = restlessness(own_mouths)
-    for name, pictures in (("without", without), ("with", done)):
-        mouths = held_still(pictures, footage)
-        rest, amiss = restlessness(mouths), restlessness(mouths - own_mouths)
+    own, own_mouths = sharpness(footage.frames, footage), stabilized(footage.frames, footage)
+    own_stability = stability_of(own_mouths)
+    for name, frames in (("without", without), ("with", done)):
+        mouths = stabilized(frames, footage)
+        result, error = stability_of(mouths), stability_of(mouths - own_mouths)
         row: dict[str, Any] = {
-            "sharpness": sharpness(pictures, footage) / own,
-            "detail": rest.detail / own_rest.detail,
-            "flicker": rest.flicker / own_rest.flicker,
-            "flicker amiss": amiss.flicker / own_rest.flicker,
-            "unrest": rest.unrest / own_rest.unrest,
+            "sharpness": sharpness(frames, footage) / own,
+            "detail": result.detail / own_stability.detail,
+            "flicker": result.flicker / own_stability.flicker,
+            "flicker error": error.flicker / own_stability.flicker,
+            "unrest": result.unrest / own_stability.unrest,
         }
         if name == "with":
             row["frames/s"] = speed
         if options.keep or options.score:
-            made = write_video(pictures, folder / f"{clip.stem}-{options.lag}-{options.blur}-{name}.mp4", footage)
-            row |= {} if options.score is None else {f"score {k}": v for k, v in scored(options, made, clip).items()}
+            path = write_video(frames, folder / f"{clip.stem}-{options.lag}-{options.blur}-{name}.mp4", footage)
+            row |= {} if options.score is None else {f"score {k}": v for k, v in score(options, path, clip).items()}
         print(clip.stem, name, {key: round(value, 3) for key, value in row.items()}, flush=True)
     footage.track.close()
 
@@ -211,7 +209,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Landmarker.open(SessionCache()) as landmarker:
         for clip in options.clips:
-            compared(clip, options.keep or Path(folder), landmarker, options)
+            compare(clip, options.keep or Path(folder), landmarker, options)
 
 
 if __name__ == "__main__":

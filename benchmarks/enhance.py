@@ -1,10 +1,10 @@
-"""How near each upscaler comes to the truth, how fast the enhancers are, seams, and memory at 4K.
+"""Measure the accuracy, speed, seams and memory of the upscalers.
 
 python benchmarks/enhance.py CLIPS [--names lanczos,span] [--frames 2] [--fourk]
 
-CLIPS: a folder of videos. Frames are made half as large by averaging areas, enlarged again and compared with what they
-were: PSNR and SSIM (Wang et al., 2004) of luma. Speed is that of 720p to 1440p. Seams: the largest difference of a
-sample between tiles of 96 pixels and one tile. ``--fourk``: enlarge one 4K frame, and tell the peak of memory.
+CLIPS: a folder of videos. Frames are downscaled by 2, upscaled again and compared with the originals: PSNR and SSIM
+(Wang et al., 2004) of luma. Speed: 720p to 1440p. Seams: the largest difference of a sample between tiles of 96 pixels
+and one tile. ``--fourk``: upscale one 4K frame and print peak memory.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def main() -> None:
         frames = list(itertools.islice(read(probe_video(clip)), 0, 15 * options.frames, 15))
         for name in names:
             upscaler = open_upscaler(name, sessions)
-            scores = np.mean([compared(upscaler, frame) for frame in frames], axis=0)
+            scores = np.mean([compare(upscaler, frame) for frame in frames], axis=0)
             print(f"{clip.stem[:28]:28s} {name:22s} PSNR {scores[0]:.2f} dB  SSIM {scores[1]:.4f}", flush=True)
-    photo = resized(frames[0], 1280, 720)
+    photo = resize(frames[0], 1280, 720)
     for name in names:
         report_speed(name, sessions, photo)
     if options.fourk:
-        report_memory(names[-1], sessions, resized(frames[0], 3840, 2160))
+        report_memory(names[-1], sessions, resize(frames[0], 3840, 2160))
 
 
 def open_upscaler(name: str, sessions: SessionCache) -> Upscaler:
@@ -62,14 +62,14 @@ def open_upscaler(name: str, sessions: SessionCache) -> Upscaler:
     return UPSCALERS[name].open(2, EnhancerContext(EnhancerOptions(), sessions, Monitor(), empty_store))
 
 
-def compared(upscaler: Upscaler, picture: Frame) -> tuple[float, float]:
-    truth, small = halved(picture)
+def compare(upscaler: Upscaler, picture: Frame) -> tuple[float, float]:
+    truth, small = downscale(picture)
     made = upscaler.upscale(small).y
     error = np.square(made.astype(np.float64) - truth).mean()
     return 10 * np.log10(255**2 / error), float(structural_similarity(truth, made))
 
 
-def halved(picture: Frame) -> tuple[np.ndarray, Frame]:
+def downscale(picture: Frame) -> tuple[np.ndarray, Frame]:
     height, width = (side // 4 * 4 for side in picture.y.shape)
     small = blank_frame(replace(picture, y=picture.y[: height // 2, : width // 2]), 1)
     shown = read_tile(picture, 0, 0, (height, width), 2)[2:-2, 2:-2]
@@ -79,7 +79,7 @@ def halved(picture: Frame) -> tuple[np.ndarray, Frame]:
     return picture.y[:height, :width], small
 
 
-def resized(picture: Frame, width: int, height: int) -> Frame:
+def resize(picture: Frame, width: int, height: int) -> Frame:
     sizes = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
     planes = [cv2.resize(p, s) for p, s in zip((picture.y, picture.u, picture.v), sizes, strict=True)]
     return writable_copy(replace(picture, y=planes[0], u=planes[1], v=planes[2]))
@@ -94,7 +94,7 @@ def report_speed(name: str, sessions: SessionCache, picture: Frame) -> None:
     rate = 2 / (time.perf_counter() - start)
     seam = 0
     if (name, 2) in NCNN_MODELS:
-        part = resized(picture, 400, 300)
+        part = resize(picture, 400, 300)
         network = replace(load_network(name, 2, EnhancerOptions(precision="fp32"), sessions), psnr_oriented=False)
         one, other = (TiledUpscaler(network, UpscaleParams(2, side), Monitor()).upscale(part).y for side in (512, 96))
         seam = int(np.abs(one.astype(int) - other).max())

@@ -1,10 +1,10 @@
-"""How many frames a second Wav2Lip's generator makes: ONNX Runtime, OpenVINO and PyTorch side by side, in turn.
+"""Measure the frame rate of Wav2Lip's generator in ONNX Runtime, OpenVINO and PyTorch, in alternation.
 
 python benchmarks/generator.py [--rounds 3] [--batch 16] [--batches 6]
 
-The weights are made up, which takes the same time. OpenVINO and ONNX Runtime are run as the product runs them: both
-halves of the network, two batches side by side. PyTorch, where it is installed, runs eagerly, a batch after the other.
-The error is against ONNX Runtime in fp32: largest of 1, and mean of 255.
+The weights are random, which does not affect the time. OpenVINO and ONNX Runtime run as in the engine: encoder and
+decoder, with two concurrent batches. PyTorch, if installed, runs eagerly, one batch at a time. Errors are relative to
+ONNX Runtime in fp32: the maximum (of 1), and the mean (of 255).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from import_checkpoint import made_up
+from import_checkpoint import random_weights
 
 from lipsync.engines.wav2lip.architecture import (
     AUDIO_ENCODER,
@@ -45,30 +45,30 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--batches", type=int, default=6)
     options = parser.parse_args()
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     count = options.batch * options.batches
-    mel = dice.uniform(-4, 4, (count, 80, 16)).astype(np.float32)
-    face = dice.random((count, 6, 96, 96), np.float32)
+    mel = rng.uniform(-4, 4, (count, 80, 16)).astype(np.float32)
+    face = rng.random((count, 6, 96, 96), np.float32)
     with tempfile.TemporaryDirectory() as folder:
         contenders = dict(_contenders(Path(folder), options.batch))
-        made = {name: run(mel, face) for name, run in contenders.items()}  # the first run sets things up
+        outputs = {name: run(mel, face) for name, run in contenders.items()}  # the first run is a warm-up
         speeds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(options.rounds):
             for name, run in contenders.items():
-                began = time.monotonic()
+                start = time.monotonic()
                 run(mel, face)
-                speeds[name].append(count / (time.monotonic() - began))
-    truth = next(iter(made.values()))
-    for name, taken in speeds.items():
-        away = np.abs(made[name] - truth)
+                speeds[name].append(count / (time.monotonic() - start))
+    truth = next(iter(outputs.values()))
+    for name, rates in speeds.items():
+        error = np.abs(outputs[name] - truth)
         print(
-            f"{name:<22} {statistics.median(taken):6.1f} frames/s ({min(taken):.1f} to {max(taken):.1f})  "
-            f"error {away.max():.1e}, mean {away.mean() * 255:.3f} of 255"
+            f"{name:<22} {statistics.median(rates):6.1f} frames/s ({min(rates):.1f} to {max(rates):.1f})  "
+            f"error {error.max():.1e}, mean {error.mean() * 255:.3f} of 255"
         )
 
 
 def _contenders(folder: Path, batch: int) -> Iterator[tuple[str, Run]]:
-    weights = made_up()
+    weights = random_weights()
     folded = fold(weights)
     for half in (False, True):
         for name, make in (("encoder", encoder_graph), ("decoder", decoder_graph)):
@@ -77,26 +77,26 @@ def _contenders(folder: Path, batch: int) -> Iterator[tuple[str, Run]]:
         try:
             choose_runtime(device, precision)
         except DeviceUnavailable as exc:
-            print(f"{device} {precision}: left out, {exc}")
+            print(f"{device} {precision}: skipped: {exc}")
             continue
         half = precision == "fp16"
         sessions = (
             open_session(folder / f"{name}{half}.onnx", device=device, precision=precision, streams=STREAMS)
             for name in ("encoder", "decoder")
         )
-        yield f"{device} {precision}", _ours(GeneratorRunner(*sessions), batch)
+        yield f"{device} {precision}", _product(GeneratorRunner(*sessions), batch)
     try:
         yield "PyTorch eager fp32", _pytorch(weights, batch)
     except ImportError:
-        print("PyTorch: left out, it is not installed")
+        print("PyTorch: skipped: not installed")
 
 
-def _ours(generator: GeneratorRunner, batch: int) -> Run:
-    nothing = Frame(0, *[np.zeros((2, 2), np.uint8)] * 3, 8, Colour())
+def _product(generator: GeneratorRunner, batch: int) -> Run:
+    blank = Frame(0, *[np.zeros((2, 2), np.uint8)] * 3, 8, Colour())
 
     def run(mel: Float32, face: Float32) -> Float32:
-        jobs = (FrameJob(nothing, m, GeneratorInput(f, None), None) for m, f in zip(mel, face, strict=True))
-        return np.stack([made for _, made in generator.run(jobs, batch, repeats=False) if made is not None])
+        jobs = (FrameJob(blank, m, GeneratorInput(f, None), None) for m, f in zip(mel, face, strict=True))
+        return np.stack([image for _, image in generator.run(jobs, batch, repeats=False) if image is not None])
 
     return run
 
@@ -115,8 +115,8 @@ def _pytorch(weights: dict[str, np.ndarray], batch: int) -> Run:
             self._residual = conv.residual
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            made = self.conv_block(x)
-            return torch.relu(made + x if self._residual else made)
+            hidden = self.conv_block(x)
+            return torch.relu(hidden + x if self._residual else hidden)
 
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -131,10 +131,10 @@ def _pytorch(weights: dict[str, np.ndarray], batch: int) -> Run:
             for stage in self.face_encoder_blocks:
                 face = stage(face)
                 skips.append(face)
-            made = self.audio_encoder(mel)
+            hidden = self.audio_encoder(mel)
             for stage in self.face_decoder_blocks:
-                made = torch.cat([stage(made), skips.pop()], 1)
-            return self.output_block(made)
+                hidden = torch.cat([stage(hidden), skips.pop()], 1)
+            return self.output_block(hidden)
 
     net = Net().eval()
     net.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, strict=False)

@@ -1,4 +1,4 @@
-"""What every enhancer keeps to, whichever it is."""
+"""The contract of all enhancers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.types import Face
 
-onnx = pytest.importorskip("onnx", reason="makes the networks")
+onnx = pytest.importorskip("onnx", reason="builds the models")
 
 FRAMES = 6
-LEFT = 4  # the frame in which the face is gone
-ON_PROCESSOR = EnhancerOptions(device="cpu", precision="fp32")
+LEFT = 4  # first frame without a face
+ON_CPU = EnhancerOptions(device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def sessions() -> SessionCache:
 
 @pytest.fixture(scope="module")
 def find(tmp_path_factory):
-    """A store of tiny stand-ins: restorers draw stripes, upscalers repeat pixels."""
+    """A resolver of tiny stand-ins: restorers draw stripes, upscalers repeat pixels."""
     folder = tmp_path_factory.mktemp("store")
 
     def graph(name: str, half: bool):
@@ -82,7 +82,7 @@ def model(nodes, inputs, output, constants) -> bytes:
 
 @pytest.fixture(params=RESTORERS)
 def restorer(request, sessions, find):
-    return RESTORERS[request.param].open(EnhancerContext(ON_PROCESSOR, sessions, Monitor(), find))
+    return RESTORERS[request.param].open(EnhancerContext(ON_CPU, sessions, Monitor(), find))
 
 
 @pytest.fixture(params=[(name, factor) for name, entry in UPSCALERS.items() for factor in entry.factors], ids=str)
@@ -92,13 +92,13 @@ def upscaler(request, sessions, find):
         if os.environ.get("LIPSYNC_REQUIRE_SERVICES") == "1":
             pytest.fail(UPSCALERS[name].install)
         pytest.skip(UPSCALERS[name].install)
-    options = replace(ON_PROCESSOR, tile=64)
+    options = replace(ON_CPU, tile=64)
     return UPSCALERS[name].open(factor, EnhancerContext(options, sessions, Monitor(), find))
 
 
 @pytest.fixture(scope="module")
 def shown(moved, to_picture, landmarker):
-    """Frames of a face, the picture's sides odd, and where it is; in one it cannot be seen."""
+    """Frames with odd sides, and the track of their face, which is lost in the last ones."""
     pictures = [to_picture(moved((160 + k, 115), 1.6), k) for k in range(FRAMES)]
     with TrackBuilder() as builder:
         for k, picture in enumerate(pictures):
@@ -118,7 +118,7 @@ def deep(picture):
 
 
 def edits(pictures, edited=lambda k: k != 1):
-    """Frames whose mouths an engine made darker."""
+    """Frames with a darkened mouth."""
     for k, picture in enumerate(pictures):
         after = writable_copy(picture)
         if edited(k):
@@ -130,7 +130,7 @@ def values(picture):
     return np.concatenate([plane.ravel() for plane in (picture.y, picture.u, picture.v)])
 
 
-def test_frames_come_in_order_and_those_without_edits_or_face_stay_bit_for_bit(restorer, shown):
+def test_frames_are_in_order_and_unchanged_without_edits_or_a_face(restorer, shown):
     pictures, track = shown
     with closing(restorer.enhance(edits(pictures), SmoothedFaces(track))) as done:
         frames = list(done)
@@ -141,7 +141,7 @@ def test_frames_come_in_order_and_those_without_edits_or_face_stay_bit_for_bit(r
 
 
 @pytest.mark.parametrize("depth", [8, 10])
-def test_only_what_was_edited_is_restored_in_its_own_depth(restorer, shown, depth):
+def test_only_the_edited_area_is_restored_at_its_own_depth(restorer, shown, depth):
     pictures, track = shown
     pictures = [picture if depth == 8 else deep(picture) for picture in pictures]
     with closing(restorer.enhance(edits(pictures), SmoothedFaces(track))) as done:
@@ -157,16 +157,16 @@ def test_only_what_was_edited_is_restored_in_its_own_depth(restorer, shown, dept
 
 
 @pytest.mark.parametrize("name", RESTORERS)
-def test_no_strength_changes_nothing(name, sessions, find, shown):
+def test_a_strength_of_zero_changes_nothing(name, sessions, find, shown):
     pictures, track = shown
-    options = replace(ON_PROCESSOR, strength=0.0)
+    options = replace(ON_CPU, strength=0.0)
     enhancer = RESTORERS[name].open(EnhancerContext(options, sessions, Monitor(), find))
     with closing(enhancer.enhance(edits(pictures), SmoothedFaces(track))) as done:
         for frame, given in zip(done, edits(pictures), strict=True):
             assert (values(frame.after) == values(given.after)).all()
 
 
-def test_the_same_frames_are_restored_the_same_way(restorer, shown):
+def test_restoring_is_deterministic(restorer, shown):
     pictures, track = shown
     faces = SmoothedFaces(track)
     for one, other in zip(
@@ -175,7 +175,7 @@ def test_the_same_frames_are_restored_the_same_way(restorer, shown):
         assert (values(one.after) == values(other.after)).all()
 
 
-def test_restoring_can_be_left_at_any_time(restorer, shown):
+def test_restoring_can_be_stopped_at_any_time(restorer, shown):
     pictures, track = shown
     frames = restorer.enhance(edits(pictures), SmoothedFaces(track))
     next(frames)
@@ -183,13 +183,13 @@ def test_restoring_can_be_left_at_any_time(restorer, shown):
     assert next(frames, None) is None
 
 
-def test_a_restorer_says_how_it_computed(restorer):
+def test_a_restorer_reports_device_and_precision(restorer):
     assert restorer.run_info.device in DEVICES
     assert restorer.run_info.precision in PRECISIONS
 
 
 @pytest.mark.parametrize("depth", [8, 10])
-def test_a_picture_grows_by_the_factor_and_keeps_its_depth_and_colours(upscaler, shown, depth):
+def test_a_frame_grows_by_the_factor_and_keeps_its_depth_and_colours(upscaler, shown, depth):
     pictures, _ = shown
     picture = cut(pictures[0] if depth == 8 else deep(pictures[0]))
     large = upscaler.upscale(picture)
@@ -202,7 +202,7 @@ def test_a_picture_grows_by_the_factor_and_keeps_its_depth_and_colours(upscaler,
     assert abs(float(large.u.mean()) - float(picture.u.mean())) < 2 << (depth - 8)
 
 
-def test_a_picture_is_enlarged_the_same_way_every_time_and_stays_as_it_was(upscaler, shown):
+def test_upscaling_is_deterministic_and_does_not_change_the_input(upscaler, shown):
     picture = cut(shown[0][0])
     before = values(picture).copy()
     first = upscaler.upscale(picture)
@@ -210,7 +210,7 @@ def test_a_picture_is_enlarged_the_same_way_every_time_and_stays_as_it_was(upsca
     assert (values(picture) == before).all()
 
 
-def test_a_grey_picture_stays_grey(upscaler, shown):
+def test_a_grey_frame_stays_grey(upscaler, shown):
     picture = cut(shown[0][0])
     flat = replace(
         picture, y=np.full_like(picture.y, 90), u=np.full_like(picture.u, 128), v=np.full_like(picture.v, 128)
@@ -221,16 +221,16 @@ def test_a_grey_picture_stays_grey(upscaler, shown):
 
 
 def cut(picture):
-    """A part with odd sides, small enough for slow networks."""
+    """A part with odd sides, small enough for slow models."""
     return replace(picture, y=picture.y[60:111, 120:193], u=picture.u[30:56, 60:97], v=picture.v[30:56, 60:97])
 
 
-def test_what_is_not_in_the_store_is_named(sessions):
+def test_a_missing_model_is_named(sessions):
     def nothing(name, half):
         raise ModelMissing(f"no {name}")
 
     with pytest.raises(ModelMissing, match="gfpgan"):
-        RESTORERS["gfpgan-1.4"].open(EnhancerContext(ON_PROCESSOR, sessions, Monitor(), nothing))
+        RESTORERS["gfpgan-1.4"].open(EnhancerContext(ON_CPU, sessions, Monitor(), nothing))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_unknown_enhancers_and_factors_are_refused(restorer, upscaler):
         check_enhancer(restorer, upscaler)
 
 
-def test_every_name_can_be_asked_for():
+def test_every_enhancer_is_accepted():
     for name in RESTORERS:
         check_enhancer(name, None)
     for name, entry in UPSCALERS.items():

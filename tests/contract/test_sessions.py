@@ -1,4 +1,4 @@
-"""What every session keeps to, whatever runs it."""
+"""The contract of all sessions, on every device."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def network(nodes, inputs, outputs, **constants):
     return model.SerializeToString()
 
 
-def why_absent(device: str) -> str:
+def reason_absent(device: str) -> str:
     try:
         choose_runtime(device, "fp32")
     except DeviceUnavailable as exc:
@@ -38,7 +38,7 @@ def why_absent(device: str) -> str:
     return ""
 
 
-ABSENT = {name: why for name in DEVICES if (why := why_absent(name))}
+ABSENT = {name: reason for name in DEVICES if (reason := reason_absent(name))}
 
 
 @pytest.fixture(scope="module", params=[name for name in DEVICES if name not in ABSENT])
@@ -47,9 +47,9 @@ def device(request):
 
 
 @pytest.mark.parametrize("name", DEVICES)
-def test_every_device_is_tried(name):
+def test_every_device_is_probed(name):
     if name in ABSENT:
-        pytest.skip(f"its part of this suite does not run: {ABSENT[name]}")
+        pytest.skip(f"device not tested: {ABSENT[name]}")
     assert choose_runtime(name, "fp32").device == name
 
 
@@ -62,11 +62,11 @@ def subtract():
 
 @pytest.fixture(scope="module")
 def convolve():
-    """A convolution and a ReLU, any number of pictures."""
-    return made_to_convolve(np.float32)
+    """A convolution and a ReLU, for any batch size."""
+    return convolution(np.float32)
 
 
-def made_to_convolve(dtype):
+def convolution(dtype):
     kind = FLOAT if dtype == np.float32 else HALF
     weights = np.random.default_rng(5).standard_normal((4, 3, 3, 3)).astype(dtype) / 5
     nodes = [helper.make_node("Conv", ["x", "w"], ["c"], pads=[1] * 4), helper.make_node("Relu", ["c"], ["y"])]
@@ -75,7 +75,7 @@ def made_to_convolve(dtype):
 
 
 def convolved(pictures):
-    """What ``convolve`` computes, by hand."""
+    """The result of ``convolve``, computed with NumPy."""
     weights = np.random.default_rng(5).standard_normal((4, 3, 3, 3)).astype(np.float32) / 5
     padded = np.pad(pictures.astype(np.float32), ((0, 0), (0, 0), (1, 1), (1, 1)))
     views = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
@@ -87,21 +87,21 @@ def pictures():
     return np.random.default_rng(6).standard_normal((5, 3, 8, 8)).astype(np.float32)
 
 
-def test_inputs_are_in_the_networks_order_and_keep_it(device, subtract):
+def test_inputs_are_in_the_models_order(device, subtract):
     (result,) = open_session(subtract, device=device).run(
         [np.full((3, 2), 7, np.float32), np.full((3, 2), 2, np.float32)]
     )
     assert np.array_equal(result, np.full((3, 2), 5))
 
 
-def test_outputs_are_in_the_networks_order(device):
+def test_outputs_are_in_the_models_order(device):
     nodes = [helper.make_node(kind, ["x"], [name]) for kind, name in (("Neg", "z"), ("Abs", "m"), ("Identity", "a"))]
     model = network(nodes, [port("x", FLOAT, ["n"])], [port(name, FLOAT, ["n"]) for name in "zma"])
     negative, absolute, same = open_session(model, device=device).run([np.array([-3, 4], np.float32)])
     assert (negative.tolist(), absolute.tolist(), same.tolist()) == ([3, -4], [3, 4], [-3, 4])
 
 
-def test_batches_of_any_size_give_what_each_gives_alone(device, convolve, pictures):
+def test_batches_of_any_size_equal_single_runs(device, convolve, pictures):
     session = open_session(convolve, device=device)
     alone = [session.run([picture[None]])[0][0] for picture in pictures]
     for count in (5, 1, 3):
@@ -110,12 +110,12 @@ def test_batches_of_any_size_give_what_each_gives_alone(device, convolve, pictur
         assert np.abs(result - alone[:count]).max() < 1e-5
 
 
-def test_it_computes_what_the_network_says(device, convolve, pictures):
+def test_results_are_correct(device, convolve, pictures):
     (result,) = open_session(convolve, device=device).run([pictures])
     assert np.abs(result - convolved(pictures)).max() < 1e-5
 
 
-def test_fixed_shapes_are_kept_to(device, convolve, pictures):
+def test_fixed_shapes_are_enforced(device, convolve, pictures):
     session = open_session(convolve, device=device, shapes=(2, 3, 8, 8))
     assert session.run([pictures[:2]])[0].shape == (2, 4, 8, 8)
     with pytest.raises(InferenceFailed):
@@ -123,35 +123,35 @@ def test_fixed_shapes_are_kept_to(device, convolve, pictures):
 
 
 @pytest.mark.parametrize("shapes", [{"y": (1, 3, 8, 8)}, {"x": (1, 5, 8, 8)}, {"x": (1, 3)}])
-def test_shapes_that_do_not_fit_are_told(device, convolve, shapes):
+def test_unsuitable_shapes_are_refused(device, convolve, shapes):
     with pytest.raises(ModelCorrupt):
         open_session(convolve, device=device, shapes=shapes)
 
 
-def test_one_shape_for_two_inputs_is_told(device, subtract):
+def test_one_shape_for_two_inputs_is_refused(device, subtract):
     with pytest.raises(ModelCorrupt):
         open_session(subtract, device=device, shapes=(1, 2))
 
 
-def test_results_stay_what_they_were(device, convolve, pictures):
+def test_results_are_not_overwritten_by_later_runs(device, convolve, pictures):
     session = open_session(convolve, device=device, shapes=(1, 3, 8, 8))
     (first,) = session.run([pictures[:1]])
     kept = first.copy()
     for picture in pictures[1:]:
         session.run([picture[None]])
     assert np.array_equal(first, kept)
-    first[:] = 0  # and they are the caller's
+    first[:] = 0  # the result belongs to the caller
     assert np.abs(session.run([pictures[:1]])[0] - kept).max() < 1e-6
 
 
 @pytest.mark.parametrize("streams", [1, 2])
 def test_many_threads_share_a_session(device, convolve, pictures, streams):
     session = open_session(convolve, device=device, threads=2, streams=streams)
-    wanted = convolved(pictures)
+    expected = convolved(pictures)
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda k: session.run([pictures[k % 5][None]])[0][0], range(60)))
     for k, result in enumerate(results):
-        assert np.abs(result - wanted[k % 5]).max() < 1e-5
+        assert np.abs(result - expected[k % 5]).max() < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_many_threads_share_a_session(device, convolve, pictures, streams):
         [np.array([[None, 2]])] * 2,
     ],
 )
-def test_wrong_inputs_fail_and_the_session_lives_on(device, subtract, inputs):
+def test_wrong_inputs_fail_and_the_session_remains_usable(device, subtract, inputs):
     session = open_session(subtract, device=device)
     with pytest.raises(InferenceFailed):
         session.run(inputs)
@@ -181,14 +181,14 @@ def test_numbers_of_any_width_are_cast_and_come_out_as_float32(device, subtract,
     assert (result.dtype, result.tolist()) == (np.float32, [[5, 5], [5, 5]])
 
 
-def test_views_of_other_arrays_are_taken_as_they_look(device, subtract):
+def test_views_with_any_strides_are_accepted(device, subtract):
     backwards = np.arange(6, dtype=np.float32).reshape(2, 3).T[::-1]
     backwards.flags.writeable = False
     (result,) = open_session(subtract, device=device).run([backwards, np.zeros((3, 2), np.float32)])
     assert result.tolist() == [[2, 5], [1, 4], [0, 3]]
 
 
-def test_integers_stay_integers_and_floats_are_none(device):
+def test_integers_stay_integers_and_floats_are_refused(device):
     nodes = [helper.make_node("Add", ["i", "i"], ["j"])]
     session = open_session(network(nodes, [port("i", INT64, ["n"])], [port("j", INT64, ["n"])]), device=device)
     (result,) = session.run([np.array([1, 2], np.int32)])
@@ -199,13 +199,13 @@ def test_integers_stay_integers_and_floats_are_none(device):
 
 
 def test_a_graph_in_half_precision_takes_and_gives_float32(device, pictures):
-    (result,) = open_session(made_to_convolve(np.float16), device=device).run([pictures])
+    (result,) = open_session(convolution(np.float16), device=device).run([pictures])
     assert result.dtype == np.float32
     assert np.abs(result - convolved(pictures)).max() < 2e-2
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 64, b"not a network", HTML])
-def test_what_is_no_network_is_told(device, content, tmp_path):
+def test_other_files_are_refused(device, content, tmp_path):
     path = tmp_path / "broken.onnx"
     path.write_bytes(content)
     for model in (content, path):
@@ -213,13 +213,13 @@ def test_what_is_no_network_is_told(device, content, tmp_path):
             open_session(model, device=device)
 
 
-def test_a_network_that_ends_early_is_told(device, convolve):
+def test_a_truncated_model_is_refused(device, convolve):
     for share in (0.3, 0.6, 0.9):
         with pytest.raises(ModelCorrupt):
             open_session(convolve[: int(share * len(convolve))], device=device)
 
 
-def test_a_layer_that_does_not_exist_is_told(device):
+def test_an_unknown_layer_is_refused(device):
     graph = helper.make_graph(
         [helper.make_node("Frobnicate", ["x"], ["y"])], "g", [port("x", FLOAT, [1])], [port("y", FLOAT, [1])]
     )
@@ -228,18 +228,18 @@ def test_a_layer_that_does_not_exist_is_told(device):
         open_session(model.SerializeToString(), device=device)
 
 
-def test_a_missing_file_is_told(device, tmp_path):
+def test_a_missing_file_is_named(device, tmp_path):
     with pytest.raises(ModelMissing, match=r"gone\.onnx"):
         open_session(tmp_path / "gone.onnx", device=device)
 
 
-def test_a_network_comes_from_a_file_too(device, subtract, tmp_path):
+def test_a_model_is_read_from_a_file(device, subtract, tmp_path):
     path = tmp_path / "größer als 1.onnx"
     path.write_bytes(subtract)
     assert open_session(path, device=device).run([np.ones((4, 2), np.float32)] * 2)[0].shape == (4, 2)
 
 
-def test_a_cache_directory_is_made_and_gives_the_same(device, convolve, pictures, tmp_path):
+def test_a_cache_directory_is_created_and_changes_no_result(device, convolve, pictures, tmp_path):
     cache = tmp_path / "new" / "cache"
     for _ in range(2):
         (result,) = open_session(convolve, device=device, cache_dir=cache).run([pictures])
@@ -247,7 +247,7 @@ def test_a_cache_directory_is_made_and_gives_the_same(device, convolve, pictures
     assert cache.is_dir()
 
 
-def test_a_cache_keeps_networks_of_one_form_apart(device, tmp_path):
+def test_a_cache_separates_models_of_the_same_architecture(device, tmp_path):
     ports = [port("x", FLOAT, ["n", 1]), port("y", FLOAT, ["n", 1])]
     for factor in (2, 3):
         nodes = [helper.make_node("Mul", ["x", "w"], ["y"])]
@@ -257,8 +257,8 @@ def test_a_cache_keeps_networks_of_one_form_apart(device, tmp_path):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_it_computes_in_what_it_says(device, pictures, precision):
-    model = made_to_convolve(np.float16 if precision == "fp16" else np.float32)
+def test_the_reported_precision_is_used(device, pictures, precision):
+    model = convolution(np.float16 if precision == "fp16" else np.float32)
     try:
         session = open_session(model, device=device, precision=precision)
     except DeviceUnavailable as exc:
@@ -270,7 +270,7 @@ def test_it_computes_in_what_it_says(device, pictures, precision):
 
 
 @pytest.mark.parametrize("wrong", [{"streams": 0}, {"threads": 0}, {"precision": "auto"}, {"precision": "int8"}])
-def test_options_that_make_no_sense_are_told(device, subtract, wrong):
+def test_invalid_options_are_refused(device, subtract, wrong):
     with pytest.raises(OptionInvalid):
         open_session(subtract, device=device, **wrong)
 
@@ -284,7 +284,7 @@ from lipsync.errors import OutOfMemory
 from lipsync.models.devices import open_session
 
 device, streams, model = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-opened = [open_session(given, device=device, streams=streams) for given in (model, model.read_bytes())]
+opened = [open_session(source, device=device, streams=streams) for source in (model, model.read_bytes())]
 small, big = np.ones((2, 1), np.float32), np.ones((1 << 20, 1), np.float32)
 for session in opened:
     session.run([small])
@@ -297,7 +297,7 @@ def attempt(k):
     try:
         result = session.run([big if k % 3 == 0 else small])
     except OutOfMemory:
-        return "out of memory" if k % 3 == 0 else "told of another's"
+        return "out of memory" if k % 3 == 0 else "error of another call"
     return str(result[0].shape)
 
 for session in opened:
@@ -308,10 +308,10 @@ for session in opened:
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="takes the process's memory away the Linux way")
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of the process in a Linux way")
 @pytest.mark.parametrize("streams", ["1", "2"])
-def test_out_of_memory_is_told_as_such_and_a_smaller_batch_then_works(device, streams, tmp_path):
-    """Of a network that makes 65536 numbers of each, a million: 256 GiB."""
+def test_out_of_memory_is_reported_and_a_smaller_batch_works_afterwards(device, streams, tmp_path):
+    """A model with 65536 outputs per input, run on a million inputs: 256 GiB."""
     ports = [port("x", FLOAT, ["n", 1]), port("y", FLOAT, ["n", 1 << 16])]
     nodes = [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Relu", ["m"], ["y"])]
     model = tmp_path / "greedy.onnx"
@@ -321,7 +321,7 @@ def test_out_of_memory_is_told_as_such_and_a_smaller_batch_then_works(device, st
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_processors_two_runtimes_agree(convolve, pictures):
+def test_both_cpu_runtimes_agree(convolve, pictures):
     try:
         results = [open_session(convolve, device=name).run([pictures])[0] for name in ("cpu", "onnxruntime")]
     except DeviceUnavailable as exc:

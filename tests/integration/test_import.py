@@ -42,23 +42,33 @@ def made_up() -> dict[str, np.ndarray]:
     return weights
 
 
-def said(value: object) -> bytes:
+def pickled(value: object) -> bytes:
     return pickle.dumps(value, 2)[2:-1]
 
 
 def tensor(array: np.ndarray, key: int) -> bytes:
-    storage = b"(" + said("storage") + b"ctorch\nFloatStorage\n" + said(str(key)) + said("cpu") + said(array.size)
-    rest = said(0) + said(array.shape) + said(tuple(step // 4 for step in array.strides)) + b"\x89"
+    storage = (
+        b"(" + pickled("storage") + b"ctorch\nFloatStorage\n" + pickled(str(key)) + pickled("cpu") + pickled(array.size)
+    )
+    rest = pickled(0) + pickled(array.shape) + pickled(tuple(step // 4 for step in array.strides)) + b"\x89"
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"NtQ" + rest + b"ccollections\nOrderedDict\n)RtR"
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    """As the original's training wrote it, with an optimizer that was just begun."""
+    """A checkpoint as the original training code writes it, with a new optimizer."""
     state = {f"module.{name}": array for name, array in made_up().items()}
     moment = np.zeros((3, 4), np.float32)
-    body = b"}(" + said("optimizer") + b"}(" + said("exp_avg") + tensor(moment, len(state)) + b"u" + said("state_dict")
-    body += b"}(" + b"".join(said(name) + tensor(array, k) for k, (name, array) in enumerate(state.items())) + b"uu."
+    body = (
+        b"}("
+        + pickled("optimizer")
+        + b"}("
+        + pickled("exp_avg")
+        + tensor(moment, len(state))
+        + b"u"
+        + pickled("state_dict")
+    )
+    body += b"}(" + b"".join(pickled(name) + tensor(array, k) for k, (name, array) in enumerate(state.items())) + b"uu."
     path = tmp_path_factory.mktemp("checkpoint") / "wav2lip_own.pth"
     with path.open("wb") as file:
         for part in (LEGACY_MAGIC, 1001, {"little_endian": True}):
@@ -75,8 +85,8 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def home(checkpoint) -> Iterator[str]:
-    """The folder of the checkpoint as a web server."""
+def mirror(checkpoint) -> Iterator[str]:
+    """A web server for the folder of the checkpoint."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(checkpoint.parent))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -85,22 +95,22 @@ def home(checkpoint) -> Iterator[str]:
         thread.join()
 
 
-def test_a_checkpoint_lives_in_the_store_from_import_to_removal(checkpoint, tmp_path, monkeypatch, capsys):
+def test_a_checkpoint_is_imported_verified_and_removed(checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LIPSYNC_MODELS", str(tmp_path / "models"))
     assert main(["models", "import", str(checkpoint), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["name"], told["kind"], told["state"]) == ("wav2lip-own", "generator", "ready")
-    assert told["format"] == "torch legacy"
+    description = json.loads(capsys.readouterr().out)
+    assert (description["name"], description["kind"], description["state"]) == ("wav2lip-own", "generator", "ready")
+    assert description["format"] == "torch legacy"
 
     assert main(["models", "list"]) == 0
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.split()[:5] == ["wav2lip-own", "generator", "ready", "218", "MB"]
     assert main(["models", "where", "wav2lip-own"]) == 0
-    assert capsys.readouterr().out.strip() == told["folder"]
+    assert capsys.readouterr().out.strip() == description["folder"]
     assert main(["models", "verify"]) == 0
     assert capsys.readouterr().out == "wav2lip-own: ok\n"
 
-    encoder = Path(told["folder"], "encoder.onnx")
+    encoder = Path(description["folder"], "encoder.onnx")
     encoder.write_bytes(encoder.read_bytes()[:-1] + b"\xff")
     assert main(["models", "verify", "--json"]) == 41
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
@@ -112,11 +122,11 @@ def test_a_checkpoint_lives_in_the_store_from_import_to_removal(checkpoint, tmp_
     assert main(["models", "where", "wav2lip-own"]) == 40
 
 
-def test_what_is_fetched_is_ready(checkpoint, home, tmp_path, capsys):
+def test_a_fetched_model_is_ready(checkpoint, mirror, tmp_path, capsys):
     content = checkpoint.read_bytes()
-    mirrors = (f"{home}/nowhere.pth", f"{home}/{checkpoint.name}")
-    entry = ModelInfo("wav2lip", "wav2lip.pth", len(content), hashlib.sha256(content).hexdigest(), mirrors, "for tests")
-    store = Store(tmp_path / "models", {"wav2lip": entry})
+    mirrors = (f"{mirror}/nowhere.pth", f"{mirror}/{checkpoint.name}")
+    info = ModelInfo("wav2lip", "wav2lip.pth", len(content), hashlib.sha256(content).hexdigest(), mirrors, "for tests")
+    store = Store(tmp_path / "models", {"wav2lip": info})
     options = argparse.Namespace(name="wav2lip", accept_license=False, quiet=False, json=False)
     with pytest.raises(LicenseNotAccepted, match="--accept-license"):
         fetch_into(store, options, Monitor())
@@ -128,9 +138,9 @@ def test_what_is_fetched_is_ready(checkpoint, home, tmp_path, capsys):
     assert "MB/s" in err
     assert ModelRegistry(store, (GENERATOR,)).find("wav2lip").format == "torch legacy"
 
-    options.accept_license = False  # agreed to once, here already: no network
+    options.accept_license = False  # accepted before and already downloaded: the network is not used
     offline = Store(
-        store.folder, {"wav2lip": ModelInfo("wav2lip", "wav2lip.pth", entry.size, entry.sha256, (), "for tests")}
+        store.folder, {"wav2lip": ModelInfo("wav2lip", "wav2lip.pth", info.size, info.sha256, (), "for tests")}
     )
     assert fetch_into(offline, options, Monitor()) == 0
     store.path_of("wav2lip").unlink()

@@ -1,4 +1,4 @@
-"""From somebody's file to an enhancer that works, by the command line."""
+"""From a weights file to a working enhancer, through the command line."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.model_registry import StoredWeights
 
-pytest.importorskip("onnx", reason="makes the networks")
+pytest.importorskip("onnx", reason="builds the models")
 
-ON_PROCESSOR = EnhancerOptions(device="cpu", precision="fp32")
+ON_CPU = EnhancerOptions(device="cpu", precision="fp32")
 
 
 @pytest.fixture
-def bring(tmp_path, capsys):
-    """Imports a file under a name, and gives what finds it then."""
+def import_model(tmp_path, capsys):
+    """Import a file under a name; return its description and a resolver."""
 
     def run(path, name):
         store = tmp_path / "models"
         assert main(["models", "import", str(path), "--name", name, "--models-dir", str(store), "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert (told["name"], told["state"]) == (name, "ready")
-        return told, StoredWeights(store, Monitor())
+        description = json.loads(capsys.readouterr().out)
+        assert (description["name"], description["state"]) == (name, "ready")
+        return description, StoredWeights(store, Monitor())
 
     return run
 
 
 def context(find, **options):
-    return EnhancerContext(replace(ON_PROCESSOR, **options), SessionCache(), Monitor(), find)
+    return EnhancerContext(replace(ON_CPU, **options), SessionCache(), Monitor(), find)
 
 
 @pytest.fixture
 def odd(photo, to_picture):
-    """A picture with odd sides, cut out of the photo."""
+    """A frame with odd sides, cut out of the photo."""
 
     def cut(height, width):
         whole = to_picture(photo)
@@ -70,11 +70,11 @@ def odd(photo, to_picture):
     ],
 )
 @pytest.mark.parametrize("size", [(61, 83), (1, 1), (64, 129)])
-def test_an_imported_upscaler_enlarges_pictures_of_any_size(
-    bring, odd, write_checkpoint, upscaler_weights, tmp_path, name, network, own, factor, size
+def test_an_imported_upscaler_enlarges_frames_of_any_size(
+    import_model, odd, write_checkpoint, upscaler_weights, tmp_path, name, network, own, factor, size
 ):
-    told, find = bring(write_checkpoint(tmp_path / "a.pth", upscaler_weights(network, own)), name)
-    assert told["kind"] == "upscaler"
+    description, find = import_model(write_checkpoint(tmp_path / "a.pth", upscaler_weights(network, own)), name)
+    assert description["kind"] == "upscaler"
     picture = odd(*size)
     made = [UPSCALERS[name].open(factor, context(find, tile=tile)).upscale(picture) for tile in (64, 256)]
     height, width = (side * factor for side in size)
@@ -83,14 +83,14 @@ def test_an_imported_upscaler_enlarges_pictures_of_any_size(
         assert large.u.shape == large.v.shape == ((height + 1) // 2, (width + 1) // 2)
         assert large.colour == picture.colour
         averaged = large.y.reshape(size[0], factor, size[1], factor).mean((1, 3))
-        assert np.abs(averaged - picture.y).mean() < 12  # whatever the network makes, it is kept near to the picture
+        assert np.abs(averaged - picture.y).mean() < 12  # back-projection keeps any output close to the input
     assert np.abs(made[0].y.astype(int) - made[1].y).max() <= 1
 
 
 def test_a_model_of_another_scale_than_its_name_says_is_refused(
-    bring, odd, write_checkpoint, upscaler_weights, tmp_path
+    import_model, odd, write_checkpoint, upscaler_weights, tmp_path
 ):
-    _, find = bring(write_checkpoint(tmp_path / "a.pth", upscaler_weights("srvgg", 2)), "realesr-general-x4v3")
+    _, find = import_model(write_checkpoint(tmp_path / "a.pth", upscaler_weights("srvgg", 2)), "realesr-general-x4v3")
     upscaler = UPSCALERS["realesr-general-x4v3"].open(2, context(find))
     with pytest.raises(InferenceFailed, match="produced shape"):
         upscaler.upscale(odd(61, 83))
@@ -98,7 +98,7 @@ def test_a_model_of_another_scale_than_its_name_says_is_refused(
 
 @pytest.fixture(scope="module")
 def spoken(moved, to_picture, landmarker):
-    """A frame whose mouth was changed, and where its face is."""
+    """A frame with a changed mouth, and the track of its face."""
     picture = to_picture(moved((160, 115), 1.6))
     after = writable_copy(picture)
     after.y[130:170, 140:190] -= after.y[130:170, 140:190] // 4
@@ -110,7 +110,7 @@ def spoken(moved, to_picture, landmarker):
 
 @pytest.mark.parametrize("device", ["cpu", "onnxruntime"])
 @pytest.mark.parametrize(
-    ("name", "side", "told"),
+    ("name", "side", "fidelity_shape"),
     [
         ("codeformer", 512, ()),
         ("codeformer", 512, (1,)),
@@ -119,14 +119,14 @@ def spoken(moved, to_picture, landmarker):
         ("gpen-bfr-512", 256, None),
     ],
 )
-def test_an_imported_restorer_restores_what_was_edited(
-    bring, spoken, face_restorer, tmp_path, name, side, told, device
+def test_an_imported_restorer_restores_the_edited_area(
+    import_model, spoken, face_restorer, tmp_path, name, side, fidelity_shape, device
 ):
     if device == "onnxruntime":
         pytest.importorskip("onnxruntime", reason="the other device")
-    (tmp_path / "a.onnx").write_bytes(face_restorer(side, told))
-    facts, find = bring(tmp_path / "a.onnx", name)
-    assert (facts["kind"], facts["format"]) == ("restorer", "ONNX")
+    (tmp_path / "a.onnx").write_bytes(face_restorer(side, fidelity_shape))
+    description, find = import_model(tmp_path / "a.onnx", name)
+    assert (description["kind"], description["format"]) == ("restorer", "ONNX")
     edit, track = spoken
     changes = {}
     for fidelity in (0.25, 1.0):
@@ -137,4 +137,4 @@ def test_an_imported_restorer_restores_what_was_edited(
         assert enhancer.run_info.device == device
         changes[fidelity] = np.abs(frame.after.y.astype(int) - edit.after.y)[135:165, 145:185].mean()
     assert changes[0.25] > 2
-    assert changes[1.0] < 0.5 if told is not None else changes[1.0] == changes[0.25]
+    assert changes[1.0] < 0.5 if fidelity_shape is not None else changes[1.0] == changes[0.25]

@@ -79,13 +79,13 @@ def test_a_cache_keeps_compiled_networks(adder, tmp_path):
     assert list(tmp_path.iterdir())
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelMissing, match=r"gone\.onnx"):
         open_session(tmp_path / "gone.onnx")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a network", b"\x1c\0\0\0TFL3 and then nothing of the kind"])
-def test_what_is_no_network_is_told(content, tmp_path):
+def test_other_files_are_refused(content, tmp_path):
     with pytest.raises(ModelCorrupt):
         open_session(content)
     path = tmp_path / "broken.onnx"
@@ -94,20 +94,20 @@ def test_what_is_no_network_is_told(content, tmp_path):
         open_session(path)
 
 
-def test_shapes_that_do_not_fit_are_told(adder):
+def test_unsuitable_shapes_are_refused(adder):
     with pytest.raises(ModelCorrupt):
         open_session(adder, shapes={"a": (3, 2), "c": (3, 2)})
 
 
 @pytest.mark.parametrize("inputs", [[], [np.ones((1, 2), np.float32)], [np.ones((9, 9), np.float32)] * 2])
-def test_wrong_inputs_fail_and_the_session_lives_on(adder, inputs):
+def test_wrong_inputs_fail_and_the_session_remains_usable(adder, inputs):
     session = open_session(adder, shapes={"a": (1, 2), "b": (1, 2)}, threads=1)
     with pytest.raises(InferenceFailed):
         session.run(inputs)
     assert session.run([np.ones((1, 2), np.float32)] * 2)[0].shape == (1, 2)
 
 
-def test_importing_the_package_loads_no_runtime_and_opening_a_network_reports_nothing_home(tmp_path):
+def test_importing_the_package_loads_no_runtime_and_opening_a_model_sends_no_telemetry(tmp_path):
     code = """
 import sys
 import lipsync.faces.tracker, lipsync.models.devices
@@ -127,20 +127,20 @@ def capabilities():
     return shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def here(device, precision="fp32"):
+def is_available(device, precision="fp32"):
     try:
         return choose_runtime(device, precision) == Runtime(device, precision)
     except DeviceUnavailable:
         return False
 
 
-def test_the_processor_is_there_and_computes_in_bf16_where_it_can(capabilities):
+def test_the_cpu_is_available_and_uses_bf16_where_supported(capabilities):
     assert choose_runtime("cpu") == Runtime("cpu", "bf16" if "BF16" in capabilities else "fp32")
     assert choose_runtime("cpu", "fp32") == Runtime("cpu", "fp32")
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_processor_without_the_precision_says_so(capabilities, precision):
+def test_an_unsupported_precision_is_refused(capabilities, precision):
     if precision.upper() in capabilities:
         assert choose_runtime("cpu", precision) == Runtime("cpu", precision)
         return
@@ -150,13 +150,13 @@ def test_a_processor_without_the_precision_says_so(capabilities, precision):
         open_session(b"", precision=precision)
 
 
-def test_a_card_is_taken_if_there_is_one_and_else_the_processor():
-    card = next((name for name in ("cuda", "coreml", "directml") if here(name, "fp16")), None)
+def test_a_gpu_is_preferred_to_the_cpu():
+    card = next((name for name in ("cuda", "coreml", "directml") if is_available(name, "fp16")), None)
     assert choose_runtime() == (Runtime(card, "fp16") if card else choose_runtime("cpu"))
     assert choose_runtime("auto", "fp32").device == (card or "cpu")
 
 
-def test_no_card_computes_in_bf16(capabilities):
+def test_no_gpu_supports_bf16(capabilities):
     for device in DEVICES:
         if device != "cpu":
             with pytest.raises(DeviceUnavailable):
@@ -165,7 +165,7 @@ def test_no_card_computes_in_bf16(capabilities):
         assert choose_runtime("auto", "bf16") == Runtime("cpu", "bf16")
 
 
-def test_onnx_runtime_computes_in_fp32_on_the_processor():
+def test_onnx_runtime_uses_fp32_on_the_cpu():
     pytest.importorskip("onnxruntime")
     assert choose_runtime("onnxruntime") == Runtime("onnxruntime", "fp32")
     with pytest.raises(DeviceUnavailable, match="fp16"):
@@ -173,16 +173,16 @@ def test_onnx_runtime_computes_in_fp32_on_the_processor():
 
 
 @pytest.mark.parametrize("device", sorted(set(DEVICES) - {"cpu"}))
-def test_a_device_that_is_not_there_says_what_it_needs(device):
-    if here(device):
-        pytest.skip(f"{device} is here")
+def test_an_unavailable_device_says_how_to_install_it(device):
+    if is_available(device):
+        pytest.skip(f"{device} is available")
     with pytest.raises(DeviceUnavailable, match="pip install"):
         choose_runtime(device)
     with pytest.raises(DeviceUnavailable, match="pip install"):
         open_session(b"", device=device)
 
 
-def test_without_onnx_runtime_the_processor_is_left(tmp_path):
+def test_the_cpu_works_without_onnx_runtime(tmp_path):
     code = """
 import sys
 sys.modules["onnxruntime"] = None
@@ -199,20 +199,20 @@ except DeviceUnavailable as exc:
 
 
 @pytest.mark.parametrize(("device", "precision"), [("gpu", "auto"), ("", "fp32"), ("cpu", "int8"), ("auto", "FP32")])
-def test_a_word_that_is_no_choice_is_told_with_the_choices(device, precision):
+def test_an_unknown_name_lists_the_choices(device, precision):
     with pytest.raises(OptionInvalid, match=r"auto, (cpu, onnxruntime, cuda|fp32, bf16, fp16)"):
         choose_runtime(device, precision)
 
 
-def test_faces_and_motion_are_computed_alike_everywhere(adder):
-    """Left to itself OpenVINO takes bf16 where the processor has it."""
+def test_the_default_precision_is_the_same_everywhere(adder):
+    """By default OpenVINO uses bf16 where the CPU supports it."""
     assert open_session(adder).precision == "fp32"
 
 
 @pytest.mark.parametrize("device", sorted(set(DEVICES) - {"cpu"}))
-def test_tensorflow_lite_is_for_the_processor_alone(device, tmp_path):
-    if not here(device):
-        pytest.skip(f"{device} is not here")
+def test_tensorflow_lite_runs_on_the_cpu_only(device, tmp_path):
+    if not is_available(device):
+        pytest.skip(f"{device} is not available")
     path = tmp_path / "network.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3")
     for model in (path, path.read_bytes()):

@@ -117,16 +117,16 @@ SOMETHING_ELSE = [
 
 
 @pytest.mark.parametrize("text", OUT_OF_MEMORY)
-def test_every_runtimes_words_for_it_are_known(text):
+def test_the_message_of_every_runtime_is_recognized(text):
     assert is_out_of_memory(RuntimeError(text))
 
 
 @pytest.mark.parametrize("text", SOMETHING_ELSE)
-def test_nothing_else_is_taken_for_it(text):
+def test_other_messages_are_not_recognized(text):
     assert not is_out_of_memory(RuntimeError(text))
 
 
-def test_pythons_own_word_for_it_is_known():
+def test_pythons_own_errors_are_recognized():
     assert is_out_of_memory(MemoryError())
     with pytest.raises(MemoryError) as raised:
         np.empty(1 << 60, np.uint8)
@@ -134,14 +134,14 @@ def test_pythons_own_word_for_it_is_known():
     assert is_out_of_memory(OutOfMemory("elsewhere"))
 
 
-def test_a_failure_becomes_what_it_is():
+def test_an_error_is_mapped_to_its_cause():
     assert isinstance(map_error(MemoryError(), InferenceFailed, "it failed"), OutOfMemory)
     assert isinstance(map_error(ValueError("2 by 3"), InferenceFailed, "it failed"), InferenceFailed)
     assert isinstance(map_error(ValueError("2 by 3"), ModelCorrupt, "it failed"), ModelCorrupt)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "it failed: ValueError"),
         ("2 by 3", "it failed: 2 by 3"),
@@ -151,9 +151,9 @@ def test_a_failure_becomes_what_it_is():
         ),
     ],
 )
-def test_a_message_is_one_line_without_the_way_it_took(text, told):
-    assert str(map_error(ValueError(text), DeviceUnavailable, "it failed")) == told
+def test_a_message_is_one_line_without_source_locations(text, message):
+    assert str(map_error(ValueError(text), DeviceUnavailable, "it failed")) == message
 
 
-def test_a_message_has_an_end():
+def test_a_long_message_is_cut():
     assert len(str(map_error(ValueError("x" * 9999), ModelCorrupt, "it failed"))) < 500

@@ -1,4 +1,4 @@
-"""Networks that stay open."""
+"""Sessions that stay open."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def doubler() -> bytes:
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock that is set by hand."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -31,7 +31,7 @@ class Clock:
         return self.now
 
 
-def test_a_network_is_opened_once_for_all_who_ask_for_the_same(doubler):
+def test_a_model_is_opened_once_for_the_same_options(doubler):
     sessions = SessionCache()
     first = sessions.open(doubler, threads=1)
     assert sessions.open(bytes(bytearray(doubler)), threads=1) is first
@@ -39,14 +39,14 @@ def test_a_network_is_opened_once_for_all_who_ask_for_the_same(doubler):
     assert result.tolist() == [2, 2, 2]
 
 
-@pytest.mark.parametrize("setup", [{"threads": 2}, {"threads": 1, "shapes": (3,)}, {"threads": 1, "streams": 2}])
-def test_another_setup_is_another_network(doubler, setup):
+@pytest.mark.parametrize("options", [{"threads": 2}, {"threads": 1, "shapes": (3,)}, {"threads": 1, "streams": 2}])
+def test_other_options_open_another_session(doubler, options):
     sessions = SessionCache()
-    assert sessions.open(doubler, **setup) is not sessions.open(doubler, threads=1)
+    assert sessions.open(doubler, **options) is not sessions.open(doubler, threads=1)
     assert len(sessions) == 2
 
 
-def test_a_file_that_was_changed_is_opened_anew(doubler, tmp_path):
+def test_a_changed_file_is_opened_again(doubler, tmp_path):
     path, sessions = tmp_path / "network.onnx", SessionCache()
     path.write_bytes(doubler)
     first = sessions.open(path)
@@ -55,7 +55,7 @@ def test_a_file_that_was_changed_is_opened_anew(doubler, tmp_path):
     assert sessions.open(path) is not first
 
 
-def test_those_that_were_asked_for_last_stay(doubler):
+def test_the_least_recently_used_session_is_dropped(doubler):
     sessions = SessionCache(max_sessions=2)
     one, two = (sessions.open(doubler, threads=1, streams=streams) for streams in (1, 2))
     assert sessions.open(doubler, threads=1, streams=1) is one
@@ -65,7 +65,7 @@ def test_those_that_were_asked_for_last_stay(doubler):
     assert len(sessions) == 2
 
 
-def test_what_nobody_asks_for_is_forgotten_and_works_on_for_who_has_it(doubler):
+def test_an_idle_session_is_evicted_and_remains_usable(doubler):
     clock = Clock()
     sessions = SessionCache(clock=clock)
     old = sessions.open(doubler, threads=1)
@@ -78,13 +78,13 @@ def test_what_nobody_asks_for_is_forgotten_and_works_on_for_who_has_it(doubler):
     assert (sessions.evict(), len(sessions)) == (1, 0)
 
 
-def test_what_runs_best_is_found_out_once():
+def test_devices_are_probed_once():
     sessions = SessionCache()
     assert sessions.runtime("cpu", "auto") is sessions.runtime("cpu", "auto")
     with pytest.raises(OptionInvalid):
         sessions.runtime("abacus", "auto")
 
 
-def test_a_network_that_is_not_there_is_told(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ModelMissing):
         SessionCache().open(tmp_path / "gone.onnx")

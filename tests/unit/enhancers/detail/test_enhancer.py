@@ -25,7 +25,7 @@ COUNT = 6
 
 @pytest.fixture(scope="module")
 def speaker(moved, to_picture, landmarker):
-    """A few frames of a head that drifts, with new grain in every one, and its landmarks."""
+    """Frames of a drifting head with new grain in each, and its landmarks."""
     noise, faces, pictures = np.random.default_rng(0), [], []
     for k in range(COUNT):
         picture = to_picture(moved((160 + k, 120), 2.2), k)
@@ -53,7 +53,7 @@ def track_of(speaker):
 
 @pytest.fixture
 def soft(speaker):
-    """The frames with their own lower faces put back from 96 pixels, as a generator's are."""
+    """The frames with their lower faces resampled through 96 pixels, like those of a generator."""
 
     def edits(blur=0.8):
         for picture, face in zip(*speaker, strict=True):
@@ -82,7 +82,7 @@ def sharpness(picture, face):
     return cv2.Laplacian(np.asarray(picture.y[top:bottom, left:right], np.float32), cv2.CV_32F).var()
 
 
-def test_a_soft_mouth_becomes_nearly_as_sharp_as_the_footage(speaker, soft, track_of, landmarker):
+def test_a_soft_mouth_becomes_nearly_as_sharp_as_the_source(speaker, soft, track_of, landmarker):
     before = list(soft(0.0))
     after = enhanced(landmarker, before, track_of())
     own, without, with_ = (
@@ -93,14 +93,14 @@ def test_a_soft_mouth_becomes_nearly_as_sharp_as_the_footage(speaker, soft, trac
     assert 0.75 * own < with_ < 1.15 * own
 
 
-def test_it_comes_nearer_to_the_footage_where_the_mouth_is_the_same(soft, track_of, landmarker):
+def test_the_result_is_closer_to_the_source_where_the_mouth_is_the_same(soft, track_of, landmarker):
     before = list(soft())
     for soft_one, done in zip(before, enhanced(landmarker, before, track_of()), strict=True):
         truth = soft_one.before.y.astype(float)
         assert np.square(done.after.y - truth).sum() < 0.6 * np.square(soft_one.after.y - truth).sum()
 
 
-def test_nothing_changes_outside_of_what_the_engine_changed(soft, track_of, landmarker):
+def test_nothing_changes_outside_the_edited_area(soft, track_of, landmarker):
     before = list(soft())
     for soft_one, done in zip(before, enhanced(landmarker, before, track_of()), strict=True):
         box = changed_box(soft_one.before, soft_one.after)
@@ -111,7 +111,7 @@ def test_nothing_changes_outside_of_what_the_engine_changed(soft, track_of, land
         assert (done.after.v == soft_one.after.v).all()
 
 
-def test_the_footage_itself_is_left_alone(speaker, soft, track_of, landmarker):
+def test_the_source_frames_are_not_changed(speaker, soft, track_of, landmarker):
     kept = [picture.y.copy() for picture in speaker[0]]
     enhanced(landmarker, soft(), track_of())
     assert all((picture.y == y).all() for picture, y in zip(speaker[0], kept, strict=True))
@@ -127,7 +127,7 @@ def test_a_strength_of_zero_changes_nothing_and_half_of_it_about_half(soft, trac
         assert np.abs(2 * change - whole).max() <= 2
 
 
-def test_frames_that_were_not_edited_pass_as_they_are(speaker, soft, track_of, landmarker):
+def test_frames_without_edits_are_not_changed(speaker, soft, track_of, landmarker):
     before = [EditedFrame(edit.after, edit.before, k % 2 == 0) for k, edit in enumerate(soft())]
     done = enhanced(landmarker, before, track_of())
     assert [edit.after.index for edit in done] == list(range(COUNT))
@@ -135,13 +135,13 @@ def test_frames_that_were_not_edited_pass_as_they_are(speaker, soft, track_of, l
         assert (one.after.y == other.after.y).all() == (k % 2 == 1)
 
 
-def test_a_frame_without_a_known_face_is_left_alone(soft, track_of, landmarker):
+def test_a_frame_without_a_tracked_face_is_not_changed(soft, track_of, landmarker):
     before = list(soft())
     for one, other in zip(before, enhanced(landmarker, before, track_of(lambda k: False)), strict=True):
         assert (one.after.y == other.after.y).all()
 
 
-def test_a_result_that_shows_no_face_is_left_alone(speaker, track_of, landmarker):
+def test_a_result_without_a_visible_face_is_not_changed(speaker, track_of, landmarker):
     edits = []
     for picture in speaker[0]:
         after = writable_copy(picture)
@@ -164,7 +164,7 @@ def test_ten_bits_give_the_same_as_eight(soft, track_of, landmarker):
         assert (other.after.y % 4 > 0).any()
 
 
-def test_nothing_of_a_shot_reaches_over_a_cut(soft, track_of, landmarker):
+def test_state_is_reset_at_a_cut(soft, track_of, landmarker):
     half, before = COUNT // 2, list(soft())
     whole = enhanced(landmarker, before, track_of(cut=lambda k: k == half))
     alone = enhanced(landmarker, before[half:], track_of(cut=lambda k: k == half))
@@ -172,13 +172,13 @@ def test_nothing_of_a_shot_reaches_over_a_cut(soft, track_of, landmarker):
         assert (one.after.y == other.after.y).all()
 
 
-def test_it_does_the_same_again(soft, track_of, landmarker):
+def test_detail_transfer_is_deterministic(soft, track_of, landmarker):
     before, track = list(soft()), track_of()
     first, second = (enhanced(landmarker, before, track) for _ in range(2))
     assert all((a.after.y == b.after.y).all() for a, b in zip(first, second, strict=True))
 
 
-def test_it_flickers_no_more_than_the_footage(speaker, soft, track_of, landmarker):
+def test_the_result_flickers_no_more_than_the_source(speaker, soft, track_of, landmarker):
     done = enhanced(landmarker, soft(), track_of())
 
     def unrest(pictures):
@@ -191,7 +191,7 @@ def test_it_flickers_no_more_than_the_footage(speaker, soft, track_of, landmarke
     assert unrest([edit.after for edit in done]) < 1.1 * unrest(speaker[0])
 
 
-def test_it_reads_only_a_few_frames_ahead(soft, track_of, landmarker):
+def test_only_a_few_frames_are_read_ahead(soft, track_of, landmarker):
     read = []
 
     def counted():
@@ -205,7 +205,7 @@ def test_it_reads_only_a_few_frames_ahead(soft, track_of, landmarker):
     stream.close()
 
 
-def test_crisp_edges_are_narrower_but_no_higher():
+def test_sharpened_edges_are_narrower_without_overshoot():
     step = cv2.GaussianBlur(np.repeat(np.where(np.arange(60) < 30, 60, 180)[None], 40, 0).astype(np.float32), (0, 0), 3)
     made = shock_filter(step, 2.0)
     assert np.abs(np.diff(made, axis=1)).max() > 1.5 * np.abs(np.diff(step, axis=1)).max()
@@ -213,12 +213,12 @@ def test_crisp_edges_are_narrower_but_no_higher():
     assert made.max() < step.max() + 0.5
 
 
-def test_faint_mottles_stay_soft():
+def test_faint_texture_stays_soft():
     mottled = cv2.GaussianBlur(np.random.default_rng(1).normal(120, 8, (60, 60)).astype(np.float32), (0, 0), 3)
     assert np.abs(shock_filter(mottled, 2.0) - mottled).max() < 0.5
 
 
-def test_detail_that_is_there_already_is_not_added_again():
+def test_existing_detail_is_not_added_again():
     texture = np.random.default_rng(2).normal(120, 12, (80, 80)).astype(np.float32)
     assert np.abs(missing_detail(texture, texture, 2.0)).max() < 1.0
     smooth = cv2.GaussianBlur(texture, (0, 0), 2.0)
@@ -226,7 +226,7 @@ def test_detail_that_is_there_already_is_not_added_again():
 
 
 def layered(seed):
-    """Structure of every size, the finer the fainter, as in skin, and a little grain."""
+    """Structure of all sizes, fainter the finer it is, as in skin, and a little grain."""
     noise, picture = np.random.default_rng(seed), np.full((92, 92), 120.0)
     for size, height in ((8, 20), (4, 10), (2, 6), (1, 4)):
         layer = cv2.GaussianBlur(noise.normal(0, 1, picture.shape), (0, 0), size)
@@ -235,7 +235,7 @@ def layered(seed):
 
 
 @pytest.mark.parametrize("pixel", [1.5, 2.3, 4.0])
-def test_the_finest_structure_of_the_same_place_comes_back_in_full(pixel):
+def test_the_finest_structure_of_the_same_place_is_restored(pixel):
     picture = layered(3)
     small = cv2.resize(picture, (round(92 / pixel),) * 2, interpolation=cv2.INTER_AREA)
     soft = cv2.resize(small, (92, 92), interpolation=cv2.INTER_LINEAR)
@@ -244,7 +244,7 @@ def test_the_finest_structure_of_the_same_place_comes_back_in_full(pixel):
     assert cv2.Laplacian(after, cv2.CV_32F).var() > 0.9 * cv2.Laplacian(picture, cv2.CV_32F).var()
 
 
-def test_another_places_structure_is_lent_without_what_was_there_being_lost():
+def test_structure_of_another_place_is_added_to_the_existing_one():
     seen, other = cv2.GaussianBlur(layered(5), (0, 0), 2.0), layered(6)
     after = seen + missing_detail(seen, other, 2.3)
     fine = [image - cv2.GaussianBlur(image, (0, 0), 4) for image in (after, seen, other)]
@@ -252,7 +252,7 @@ def test_another_places_structure_is_lent_without_what_was_there_being_lost():
     assert 0.7 < fine[0].std() / fine[2].std() < 1.3
 
 
-def test_pictures_are_alike_whatever_their_light_but_not_with_another_shape():
+def test_similarity_ignores_lighting_but_not_shape():
     flat = np.full((120, 120), 100, np.float32)
     spot = flat.copy()
     spot[50:70, 50:70] = 40
@@ -260,7 +260,7 @@ def test_pictures_are_alike_whatever_their_light_but_not_with_another_shape():
     assert similarity(flat, spot, 2.0)[55:65, 55:65].max() < 0.1
 
 
-def test_beside_the_mouth_no_line_parts_what_moves_with_each_lip(speaker):
+def test_the_warp_is_smooth_beside_the_mouth(speaker):
     source = speaker[1][0].landmarks[:MESH, :2]
     shown = source.copy()
     shown[[n for n in (*LOWER_LIP, *CHIN) if n not in UPPER_LIP]] += [0, 12]
@@ -272,7 +272,7 @@ def test_beside_the_mouth_no_line_parts_what_moves_with_each_lip(speaker):
         assert np.abs(np.diff(steps, axis=0)).max() < 0.5
 
 
-def test_lips_are_looked_up_where_the_footage_has_them(speaker):
+def test_lips_are_mapped_to_the_lips_of_the_source(speaker):
     source = speaker[1][0].landmarks[:MESH, :2]
     shown, lower = source.copy(), [17, 84, 314, 14, 87, 317, 18, 200]
     shown[lower] += [0, 9]

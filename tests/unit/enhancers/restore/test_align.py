@@ -10,7 +10,7 @@ def points(moved, to_picture, landmarker):
     return face.landmarks[:, :2]
 
 
-def test_a_face_comes_to_lie_where_the_networks_want_it(points):
+def test_a_face_is_aligned_to_the_template(points):
     matrix = square_matrix(points, 512)
     there = TEMPLATE @ matrix[:, :2].T + matrix[:, 2]
     eyes = np.linalg.norm(five_points(points)[1] - five_points(points)[0])
@@ -25,7 +25,7 @@ def test_the_square_may_have_any_side(points):
     assert np.allclose(corners @ large[:, :2].T + large[:, 2], halved @ small[:, :2].T + small[:, 2], atol=1e-2)
 
 
-def test_a_shifted_turned_and_larger_face_is_found_exactly():
+def test_a_shifted_rotated_and_scaled_face_is_aligned_exactly():
     place, turn = np.array([31.0, -7.0]), 1.3 * np.array([[0.8, -0.6], [0.6, 0.8]])
     points = np.zeros((468, 2), np.float32)
     five = TEMPLATE @ turn.T + place

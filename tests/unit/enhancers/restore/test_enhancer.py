@@ -17,7 +17,7 @@ SIDE = 128
 
 
 class Network:
-    """A restorer that gives what ``answer`` makes of a face (1, 3, side, side) and of how often it was asked."""
+    """A restorer that returns ``answer`` of a face (1, 3, side, side) and of the number of calls."""
 
     device, precision = "cpu", "fp32"
 
@@ -36,7 +36,7 @@ def sharpen(face, _):
 
 @pytest.fixture(scope="module")
 def still(moved, to_picture, landmarker):
-    """A picture of a face that lies still, and its landmarks."""
+    """A frame with a face, and its landmarks."""
     picture = to_picture(moved((160, 115), 1.6))
     return picture, landmarker.find(picture)[0]
 
@@ -58,7 +58,7 @@ def track_of(still):
 
 
 def edits(picture, count, given=None):
-    """The same edit so many times; a list that is ``given`` gets what is asked for."""
+    """Yield the same edit ``count`` times; record the consumed frames in ``given``."""
     for k in range(count):
         if given is not None:
             given.append(k)
@@ -85,7 +85,7 @@ def restored(network, frames, track, **options):
         return [frame.after for frame in done]
 
 
-def test_sharpness_comes_back_in_the_measure_that_was_asked_for(still, track_of):
+def test_sharpness_grows_with_the_strength(still, track_of):
     def sharpness(strength):
         (frame,) = restored(Network(sharpen), edits(still[0], 1), track_of(1), strength=strength)
         return cv2.Laplacian(frame.y[140:160, 150:180], cv2.CV_64F).std()
@@ -93,13 +93,13 @@ def test_sharpness_comes_back_in_the_measure_that_was_asked_for(still, track_of)
     assert sharpness(0.0) < sharpness(0.5) < sharpness(1.0)
 
 
-def test_another_brightness_of_the_network_does_not_show(still, track_of):
+def test_a_brightness_shift_of_the_model_is_corrected(still, track_of):
     (given,) = edits(still[0], 1)
     (frame,) = restored(Network(lambda face, _: face + 0.1), edits(still[0], 1), track_of(1))
     assert np.abs(frame.y.astype(int) - given.after.y).max() <= 3
 
 
-def test_what_flickers_is_calmed_where_nothing_moves_and_starts_anew_after_a_cut(still, track_of):
+def test_flicker_is_smoothed_within_a_shot_only(still, track_of):
     stripes = np.where(np.arange(SIDE) // 6 % 2, 0.2, -0.2)
 
     def flickers(face, asked):
@@ -113,7 +113,7 @@ def test_what_flickers_is_calmed_where_nothing_moves_and_starts_anew_after_a_cut
     assert swing(track_of(2)) < 0.6 * swing(track_of(2, cuts=(1,)))
 
 
-def test_frames_are_taken_a_few_ahead_and_no_more(still, track_of):
+def test_only_a_few_frames_are_consumed_ahead(still, track_of):
     given = []
     enhancer = Restoration(Restorer(Network(sharpen), InputSignature(SIDE)), EnhancerOptions())
     with closing(enhancer.enhance(edits(still[0], 20, given), SmoothedFaces(track_of(20)))) as done:
@@ -121,26 +121,26 @@ def test_frames_are_taken_a_few_ahead_and_no_more(still, track_of):
             assert len(given) <= k + MAX_PENDING + 1
 
 
-def test_nothing_is_computed_for_frames_without_a_face_or_an_edit(still, track_of):
+def test_the_model_is_not_run_without_a_face_or_an_edit(still, track_of):
     picture, network = still[0], Network(sharpen)
     frames = [EditedFrame(picture, picture, False), *edits(picture, 2)]
     restored(network, frames, track_of(2, gone=(1,)))
     assert len(network.asked) == 1
 
 
-def test_a_network_that_can_be_told_is_told_how_near_to_stay(still, track_of):
+def test_the_fidelity_is_passed_to_the_model(still, track_of):
     network = Network(sharpen)
     restored(network, edits(still[0], 1), track_of(1), fidelity=0.25)
     assert network.asked[0][1].tolist() == [0.25]
 
 
 @pytest.mark.parametrize("answer", [lambda face, _: face[..., 1:], lambda face, _: face * np.nan])
-def test_nonsense_of_a_network_is_shown_to_nobody(still, track_of, answer):
+def test_an_invalid_output_is_refused(still, track_of, answer):
     with pytest.raises(InferenceFailed):
         restored(Network(answer), edits(still[0], 1), track_of(1))
 
 
-def test_memory_that_runs_out_is_said_so(still, track_of):
+def test_out_of_memory_is_passed_on(still, track_of):
     def full(face, _):
         raise OutOfMemory("full")
 

