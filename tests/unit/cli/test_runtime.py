@@ -66,9 +66,9 @@ def test_the_webhook_secret_is_printed_with_a_new_key_and_again(capsys, tmp_path
     assert main(["keys", "webhook-secret", made["id"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"webhook_secret": made["webhook_secret"]}
     assert main(["keys", "create", "bob"]) == 0
-    output = capsys.readouterr().out
-    assert "whsec_" in output
-    assert made["webhook_secret"] not in output
+    captured = capsys.readouterr()
+    assert (captured.out.startswith("lsk_"), "whsec_" in captured.out, "whsec_" in captured.err) == (True, False, True)
+    assert made["webhook_secret"] not in captured.err
     assert main(["keys", "webhook-secret"]) == 0
     assert capsys.readouterr().out not in (made["webhook_secret"] + "\n", "\n")
     assert main(["keys", "webhook-secret", "unknown"]) == 61
