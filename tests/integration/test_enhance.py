@@ -1,4 +1,4 @@
-"""``lipsync sync`` with what comes after the lip-sync."""
+"""``lipsync sync`` with enhancement, offset copies and a manifest."""
 
 from __future__ import annotations
 
@@ -31,12 +31,21 @@ from lipsync.pipeline.run import run
 
 @pytest.fixture
 def sync(speaker, voice, tmp_path, capsys) -> Callable[..., tuple[int, dict, str]]:
-    """Runs ``lipsync sync`` with an output in ``tmp_path``; gives code, JSON and what was said."""
+    """Run ``lipsync sync`` with an output in ``tmp_path``; return the exit code, the JSON report and the message."""
 
     def run(*options: str) -> tuple[int, dict, str]:
-        given = ["--video", str(speaker), "--audio", str(voice), "-o", str(tmp_path / "out.mp4"), "--json", *options]
+        arguments = [
+            "--video",
+            str(speaker),
+            "--audio",
+            str(voice),
+            "-o",
+            str(tmp_path / "out.mp4"),
+            "--json",
+            *options,
+        ]
         capsys.readouterr()
-        code = main(["sync", *given])
+        code = main(["sync", *arguments])
         out, err = capsys.readouterr()
         report = json.loads(out)
         return code, report, err or report.get("error", {}).get("message", "")
@@ -48,7 +57,7 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_the_larger_picture_is_the_result_and_the_plain_one_lies_beside(sync, tmp_path):
+def test_the_upscaled_file_is_the_result_and_the_plain_one_stays_beside_it(sync, tmp_path):
     code, report, err = sync("--upscale", "2:lanczos")
     assert (code, err) == (0, "")
     assert files(tmp_path) == {"out.mp4", "out-plain.mp4"}
@@ -57,14 +66,14 @@ def test_the_larger_picture_is_the_result_and_the_plain_one_lies_beside(sync, tm
         ("plain", 320, 240),
     ]
     assert (report["width"], report["enhanced"]["status"]) == (640, "completed")
-    large, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
-    assert len(large) == len(plain) == 50
-    for one, other in zip(large, plain, strict=True):
+    upscaled, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
+    assert len(upscaled) == len(plain) == 50
+    for one, other in zip(upscaled, plain, strict=True):
         averaged = one.y.reshape(240, 2, 320, 2).mean((1, 3))
-        assert np.abs(averaged - other.y).mean() < 2.5  # each was encoded once
+        assert np.abs(averaged - other.y).mean() < 2.5  # both were encoded once
 
 
-def test_what_is_missing_for_it_ends_it_before_any_work(sync, tmp_path):
+def test_a_missing_model_is_reported_before_any_work(sync, tmp_path):
     code, _, err = sync("--enhance", "gfpgan-1.4", "--models-dir", str(tmp_path / "models"))
     assert code != 0
     assert "gfpgan-1.4" in err
@@ -91,8 +100,8 @@ def test_bad_options_are_refused(sync, tmp_path, options, words):
     assert not files(tmp_path)
 
 
-class Witness:
-    """Records the events of a job."""
+class RecordingObserver:
+    """Record the events of a job."""
 
     def __init__(self):
         self.events = []
@@ -109,12 +118,12 @@ def job(speaker, voice, tmp_path) -> Job:
     return Job(speaker, voice, tmp_path / "out.mp4", engines=("passthrough", "rewrite"))
 
 
-def test_two_results_are_enhanced_one_after_the_other_and_counted_as_one_work(job):
-    progress, witness = [], Witness()
-    monitor = Monitor(lambda step: progress.append((step.done, step.total)) if step.stage == "enhance" else None)
-    result = run(replace(job, enhancement=Enhancement(factor=2, upscaler="lanczos")), monitor, observer=witness)
+def test_two_results_are_enhanced_in_turn_with_one_progress(job):
+    progress, observer = [], RecordingObserver()
+    monitor = Monitor(lambda p: progress.append((p.done, p.total)) if p.stage == "enhance" else None)
+    result = run(replace(job, enhancement=Enhancement(factor=2, upscaler="lanczos")), monitor, observer=observer)
     assert progress == [(done, 100) for done in range(1, 101)]
-    assert witness.events == [
+    assert observer.events == [
         ("passthrough", "plain"),
         ("rewrite", "plain"),
         "processing",
@@ -126,53 +135,53 @@ def test_two_results_are_enhanced_one_after_the_other_and_counted_as_one_work(jo
     assert result.seconds["enhance"] <= result.seconds["total"]
 
 
-def test_one_limit_of_time_holds_for_all_results(job, monkeypatch):
-    def upscale(self, picture):
+def test_all_results_share_one_time_limit(job, monkeypatch):
+    def upscale(self, frame):
         time.sleep(0.02)
-        return larger(self, picture)
+        return original_upscale(self, frame)
 
-    larger = Lanczos.upscale
+    original_upscale = Lanczos.upscale
     monkeypatch.setattr(Lanczos, "upscale", upscale)
     enhancement = Enhancement(factor=2, upscaler="lanczos", seconds=1.5)
     result = run(replace(job, enhancement=enhancement, offset_copies=(Fraction(80, 1000),)), Monitor())
     assert (result.enhanced.status, result.enhanced.code) == ("failed", "timed_out")
     finals = {entry.engine: entry.variant for entry in result.outputs[:2]}
-    assert finals["rewrite"] == "plain"  # the first had most of the time
+    assert finals["rewrite"] == "plain"  # the first took most of the time
     assert len(result.outputs) >= 4
 
 
-def test_memory_that_runs_out_for_a_copy_changes_no_finished_file(job, monkeypatch):
+def test_out_of_memory_during_a_copy_leaves_finished_files_alone(job, monkeypatch):
     def write_av_offset_copy(*_, **__):
-        raise OutOfMemory("too much")
+        raise OutOfMemory("full")
 
     monkeypatch.setattr(postprocess, "write_av_offset_copy", write_av_offset_copy)
-    witness = Witness()
+    observer = RecordingObserver()
     with pytest.raises(OutOfMemory):
-        run(replace(job, engines=("passthrough",), offset_copies=(Fraction(80, 1000),)), Monitor(), observer=witness)
-    assert witness.events == [("passthrough", "final")]
+        run(replace(job, engines=("passthrough",), offset_copies=(Fraction(80, 1000),)), Monitor(), observer=observer)
+    assert observer.events == [("passthrough", "final")]
     assert probe_video(job.output).video.width == 320
 
 
-def test_what_cannot_be_enhanced_is_not_written_down_for_it(job, monkeypatch, tmp_path):
+def test_no_edits_are_kept_for_an_enhancement_that_cannot_run(job, monkeypatch, tmp_path):
     monkeypatch.setattr(EditSpool, "record", None)
     options = EnhancerOptions(models_dir=tmp_path / "models")
     enhancement = Enhancement("codeformer", required=False, options=options)
     assert run(replace(job, enhancement=enhancement), Monitor()).enhanced.code == "model_missing"
 
 
-def test_a_picture_that_becomes_large_keeps_the_colours_that_small_ones_are_taken_to_have(speaker, sync, tmp_path):
+def test_upscaled_untagged_video_keeps_the_colours_that_players_assume(speaker, sync, tmp_path):
     assert probe_video(speaker).video.colour.matrix == UNSPECIFIED
     assert sync("--upscale", "4:lanczos", "--engine", "passthrough")[0] == 0
     assert probe_video(tmp_path / "out.mp4").video.colour.matrix == BT601
     assert probe_video(tmp_path / "out-plain.mp4").video.colour.matrix == UNSPECIFIED
 
 
-def test_stopped_while_it_enhances_it_ends_and_tells_what_is_complete(sync, tmp_path, monkeypatch):
-    def upscale(self, picture):
+def test_an_interrupted_enhancement_reports_the_complete_files(sync, tmp_path, monkeypatch):
+    def upscale(self, frame):
         os.kill(os.getpid(), signal.SIGINT)
-        return larger(self, picture)
+        return original_upscale(self, frame)
 
-    larger = Lanczos.upscale
+    original_upscale = Lanczos.upscale
     monkeypatch.setattr(Lanczos, "upscale", upscale)
     (tmp_path / "out.mp4").write_bytes(b"mine")
     code, _, err = sync("--upscale", "2:lanczos", "--overwrite")
@@ -182,7 +191,7 @@ def test_stopped_while_it_enhances_it_ends_and_tells_what_is_complete(sync, tmp_
     assert (tmp_path / "out.mp4").read_bytes() == b"mine"
 
 
-def test_the_manifest_takes_no_other_files_place(sync, speaker, tmp_path):
+def test_the_manifest_replaces_no_input_or_output(sync, speaker, tmp_path):
     before = speaker.read_bytes()
     for path, code in ((speaker, 31), (tmp_path / "out.mp4", 24), (tmp_path / "out-plain.mp4", 24)):
         assert sync("--upscale", "2:lanczos", "--overwrite", "--manifest", str(path))[0] == code
@@ -201,7 +210,7 @@ def test_a_copy_never_replaces_an_input(sync, speaker, voice, tmp_path):
     assert source.read_bytes() == speaker.read_bytes()
 
 
-def test_copies_with_another_offset_have_the_same_pictures(sync, tmp_path):
+def test_offset_copies_have_the_same_frames(sync, tmp_path):
     code, report, err = sync("--offset-copies", "80,-40", "--engine", "passthrough")
     assert (code, err) == (0, "")
     assert [entry["variant"] for entry in report["outputs"]] == ["final", "audio-80ms-earlier", "audio-40ms-later"]
@@ -210,7 +219,7 @@ def test_copies_with_another_offset_have_the_same_pictures(sync, tmp_path):
         assert all(np.array_equal(a.y, b.y) for a, b in zip(first, other, strict=True))
 
 
-def test_the_manifest_tells_what_was_made_of_what(sync, tmp_path, speaker):
+def test_the_manifest_lists_inputs_steps_models_and_outputs(sync, tmp_path, speaker):
     code, report, err = sync("--upscale", "2:lanczos", "--manifest", str(tmp_path / "out.json"))
     assert (code, err) == (0, "")
     manifest = json.loads((tmp_path / "out.json").read_text())
@@ -237,8 +246,10 @@ def test_a_named_encoding_is_used(sync, tmp_path):
 
 
 def restorer(path: Path, fails: bool = False) -> Path:
-    """A network that sharpens faces of 256 pixels; one that ``fails`` gives no numbers for pictures that are smooth,
-    which the noise that an import tries it with is not."""
+    """Write a model that sharpens 256-pixel faces; if it ``fails``, it gives NaN for smooth images.
+
+    The smoke test of an import uses noise, which passes.
+    """
     graph = pytest.importorskip("lipsync.models.onnx_builder", reason="needs the wav2lip extra").GraphBuilder(
         half=False
     )
@@ -253,12 +264,12 @@ def restorer(path: Path, fails: bool = False) -> Path:
         energy = graph.node("ReduceMean", graph.node("Mul", change, change), axes=[1, 2, 3], keepdims=1)
         root = graph.node("Sqrt", graph.node("Sub", energy, graph.constant(np.array(0.2, np.float32))))
         sharper = graph.node("Add", sharper, graph.node("Mul", root, graph.constant(np.array(1e-9, np.float32))))
-    graph.node("Identity", sharper, out="better")
-    path.write_bytes(graph.build("restorer", {"face": (3, 256, 256)}, {"better": (3, 256, 256)}))
+    graph.node("Identity", sharper, out="restored")
+    path.write_bytes(graph.build("restorer", {"face": (3, 256, 256)}, {"restored": (3, 256, 256)}))
     return path
 
 
-def test_a_restorer_works_where_the_mouth_was_changed_and_nowhere_else(sync, speaker, tmp_path):
+def test_a_restorer_changes_only_the_edited_area(sync, speaker, tmp_path):
     models = str(tmp_path / "models")
     assert (
         main(["models", "import", str(restorer(tmp_path / "a.onnx")), "--name", "codeformer", "--models-dir", models])
@@ -268,23 +279,23 @@ def test_a_restorer_works_where_the_mouth_was_changed_and_nowhere_else(sync, spe
         "--enhance", "codeformer:0.8", "--models-dir", models, "--crf", "0", "--manifest", str(tmp_path / "m.json")
     )
     assert (code, err, report["enhanced"]["status"]) == (0, "", "completed")
-    better, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
-    footage = list(ping_pong(probe(speaker), 50, 40))
-    for one, other, before in zip(better, plain, footage, strict=True):
+    restored, plain = (list(read(probe(tmp_path / name))) for name in ("out.mp4", "out-plain.mp4"))
+    source = list(ping_pong(probe(speaker), 50, 40))
+    for one, other, before in zip(restored, plain, source, strict=True):
         box = changed_box(before, other)
         outside = np.ones(one.y.shape, bool)
         outside[box.top : box.bottom, box.left : box.right] = False
         assert np.array_equal(one.y[outside], other.y[outside])
     changes = [
         one.y[140:185, 130:190].astype(int) - other.y[140:185, 130:190]
-        for one, other in zip(better, plain, strict=True)
+        for one, other in zip(restored, plain, strict=True)
     ]
     assert np.mean([np.abs(change).mean() for change in changes]) > 1
     manifest = json.loads((tmp_path / "m.json").read_text())
     assert set(manifest["models"]) == {"face-landmarker", "motion", "codeformer"}
 
 
-def test_if_enhancing_fails_the_lip_sync_stands_and_a_line_says_why(sync, tmp_path):
+def test_a_failed_enhancement_keeps_the_lip_sync_and_gives_a_warning(sync, tmp_path):
     models = str(tmp_path / "models")
     path = restorer(tmp_path / "a.onnx", fails=True)
     assert main(["models", "import", str(path), "--name", "codeformer", "--models-dir", models]) == 0

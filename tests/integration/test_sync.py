@@ -1,4 +1,4 @@
-"""The whole way: command line and library, from files to a file."""
+"""The command line and the library, from input files to an output file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import threading
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from lipsync.media.reader import read
 
 @pytest.fixture
 def sync(tmp_path, speaker, voice, capsys):
-    """Run ``lipsync sync``; gives the exit code, standard output and standard error."""
+    """Run ``lipsync sync``; return the exit code, standard output and standard error."""
 
     def run(*extra: str, video=speaker, audio=voice, output=None) -> tuple[int, str, str]:
         output = output or tmp_path / "out.mp4"
@@ -29,21 +30,21 @@ def sync(tmp_path, speaker, voice, capsys):
     return run
 
 
-def test_a_video_gets_a_new_mouth_and_lasts_as_long_as_the_sound(sync, tmp_path, speaker):
+def test_a_video_gets_a_new_mouth_and_lasts_as_long_as_the_audio(sync, tmp_path, speaker):
     code, out, err = sync()
     assert code == 0, err
     assert "50 frames, 50 with the face" in out
-    assert "moving the mouth" in err
+    assert "rendering" in err
     result = probe(tmp_path / "out.mp4")
     assert abs(result.video.duration - 2) <= Fraction(1, 25)
     assert abs(audio_of(result).duration - 2) <= Fraction(1, 25)
     source, result = list(read(probe(speaker))), list(read(result))
-    away = [np.abs(result[i].y.astype(int) - source[ping_pong_index(i, 40)].y) for i in range(50)]
-    assert max(a[:80].mean() for a in away) < 1.5  # eyes and above: only encoded again
-    assert max(a[130:190, 110:210].mean() for a in away) > 3  # around the mouth
+    difference = [np.abs(result[i].y.astype(int) - source[ping_pong_index(i, 40)].y) for i in range(50)]
+    assert max(a[:80].mean() for a in difference) < 1.5  # eyes and above: only encoded again
+    assert max(a[130:190, 110:210].mean() for a in difference) > 3  # around the mouth
 
 
-def test_the_json_tells_everything(sync, tmp_path):
+def test_the_json_report_is_complete(sync, tmp_path):
     code, out, err = sync("--json")
     assert (code, err) == (0, "")
     report = json.loads(out)
@@ -58,7 +59,7 @@ def test_the_json_tells_everything(sync, tmp_path):
     assert (entry["variant"], entry["width"], entry["height"]) == ("final", 320, 240)
 
 
-def test_quiet_says_nothing(sync):
+def test_quiet_prints_nothing(sync):
     assert sync("--quiet") == (0, "", "")
 
 
@@ -79,7 +80,7 @@ def test_a_photo_speaks(sync, tmp_path, save_photo, moved):
     assert np.abs(frames[0].y[150:190].astype(int) - frames[8].y[150:190]).max() > 10
 
 
-def test_the_sound_may_come_from_a_video(sync, tmp_path, make_video):
+def test_the_audio_may_be_that_of_a_video(sync, tmp_path, make_video):
     film = make_video(tmp_path / "film.mp4", frames=30, sound=48_000)
     code, out, err = sync("--json", audio=film)
     assert code == 0, err
@@ -93,7 +94,7 @@ def test_an_engine_that_changes_nothing(sync):
     assert (report["edited"], report["frames"]) == (0, 50)
 
 
-def test_footage_whose_face_leaves_passes_through_there(sync, tmp_path, moved):
+def test_frames_without_the_face_are_copied_unchanged(sync, tmp_path, moved):
     import av
 
     path = tmp_path / "leaves.mp4"
@@ -101,8 +102,8 @@ def test_footage_whose_face_leaves_passes_through_there(sync, tmp_path, moved):
         stream = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for k in range(50):
-            picture = moved((160, 115), 1.6) if k < 25 else np.full((240, 320, 3), 100, np.uint8)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            image = moved((160, 115), 1.6) if k < 25 else np.full((240, 320, 3), 100, np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
         out.mux(stream.encode(None))
     code, out, err = sync("--json", video=path)
     assert code == 0, err
@@ -137,14 +138,44 @@ def test_the_library_can_be_cancelled_from_another_thread(tmp_path, speaker, voi
     assert not [t for t in threading.enumerate() if t.name == "prefetch"]
 
 
+def test_overlapping_jobs_restore_opencvs_thread_count(tmp_path, speaker, voice):
+    first_runs, second_runs, first_ended = (threading.Event() for _ in range(3))
+
+    def first(_: lipsync.Progress) -> None:
+        first_runs.set()
+        assert second_runs.wait(60)
+
+    def second(_: lipsync.Progress) -> None:
+        second_runs.set()
+        assert first_ended.wait(60)
+        counts.add(cv2.getNumThreads())
+
+    def run_first() -> None:
+        lipsync.sync(speaker, voice, tmp_path / "first.mp4", engine="passthrough", on_progress=first)
+        first_ended.set()
+
+    counts = set[int]()
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        thread = threading.Thread(target=run_first)
+        thread.start()
+        assert first_runs.wait(60)
+        lipsync.sync(speaker, voice, tmp_path / "second.mp4", engine="passthrough", on_progress=second)
+        thread.join(60)
+        assert (counts, cv2.getNumThreads()) == ({1}, 2)
+    finally:
+        cv2.setNumThreads(before)
+
+
 def test_the_version(capsys):
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main(["--version"])
-    assert ended.value.code == 0
+    assert exit_info.value.code == 0
     assert capsys.readouterr().out == f"lipsync {lipsync.__version__}\n"
 
 
-def test_doctor_finds_all_in_order(capsys):
+def test_doctor_finds_no_problem(capsys):
     assert main(["doctor", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     names = {finding["name"] for finding in report["findings"]}

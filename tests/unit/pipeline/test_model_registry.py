@@ -1,4 +1,4 @@
-"""Where the pipeline finds what an enhancer runs."""
+"""How the pipeline finds the models of enhancers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 from lipsync.pipeline.model_registry import CONVERTERS, StoredWeights, registry_of
 
-pytest.importorskip("onnx", reason="makes the networks")
+pytest.importorskip("onnx", reason="builds the models")
 
 QUIET = Monitor()
 
@@ -19,17 +19,17 @@ QUIET = Monitor()
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, write_checkpoint, upscaler_weights, face_restorer):
     """A store with an upscaler and a restorer."""
-    made = tmp_path_factory.mktemp("files")
-    shelf = registry_of(Store(made / "models"))
-    upscaler = write_checkpoint(made / "a.pth", upscaler_weights("srvgg", 4))
-    shelf.import_file(upscaler, "realesr-general-x4v3", QUIET)
-    shelf.import_file(upscaler, "gpen-bfr-512", QUIET)
-    (made / "b.onnx").write_bytes(face_restorer())
-    shelf.import_file(made / "b.onnx", "gfpgan-1.4", QUIET)
-    return made / "models"
+    folder = tmp_path_factory.mktemp("files")
+    registry = registry_of(Store(folder / "models"))
+    upscaler = write_checkpoint(folder / "a.pth", upscaler_weights("srvgg", 4))
+    registry.import_file(upscaler, "realesr-general-x4v3", QUIET)
+    registry.import_file(upscaler, "gpen-bfr-512", QUIET)
+    (folder / "b.onnx").write_bytes(face_restorer())
+    registry.import_file(folder / "b.onnx", "gfpgan-1.4", QUIET)
+    return folder / "models"
 
 
-def test_half_precision_is_found_where_it_is_asked_for_and_was_made(folder):
+def test_half_precision_is_used_if_requested_and_available(folder):
     find = StoredWeights(folder, QUIET)
     assert find("realesr-general-x4v3", False).name == "network.onnx"
     assert find("realesr-general-x4v3", True).name == "network-half.onnx"
@@ -38,26 +38,26 @@ def test_half_precision_is_found_where_it_is_asked_for_and_was_made(folder):
 
 
 @pytest.mark.parametrize("name", ["codeformer", "realesrgan-x2plus"])
-def test_what_is_missing_tells_how_it_is_to_be_had(folder, name):
+def test_a_missing_model_names_the_commands_that_install_it(folder, name):
     with pytest.raises(ModelMissing) as caught:
         StoredWeights(folder, QUIET)(name, False)
     assert f"lipsync models fetch {name} --accept-license" in str(caught.value)
     assert f"lipsync models import FILE --name {name}" in str(caught.value)
 
 
-def test_an_upscaler_under_a_restorers_name_is_told(folder):
+def test_an_upscaler_under_a_restorers_name_is_refused(folder):
     with pytest.raises(CheckpointMismatch, match="is of kind upscaler: expected restorer"):
         StoredWeights(folder, QUIET)("gpen-bfr-512", False)
 
 
-def test_all_that_can_be_stored_is_published_and_of_its_kind():
+def test_every_model_in_the_catalogue_has_a_consumer_of_its_kind():
     stored = {name for name, entry in CATALOGUE.items() if entry.kind != "generator"}
     assert {name for name, entry in CATALOGUE.items() if entry.kind == "restorer"} == set(RESTORERS)
     assert stored <= {*RESTORERS, *UPSCALERS}
-    assert {entry.kind for entry in CATALOGUE.values()} == {recipe.kind for recipe in CONVERTERS}
+    assert {entry.kind for entry in CATALOGUE.values()} == {converter.kind for converter in CONVERTERS}
 
 
 @pytest.mark.parametrize("name", ["lanczos", "span", "realesr-animevideov3", "rewrite"])
-def test_an_import_that_nothing_would_look_for_is_refused(folder, tmp_path, name):
+def test_importing_under_a_reserved_name_is_refused(folder, tmp_path, name):
     with pytest.raises(OptionInvalid, match="is reserved"):
         registry_of(Store(folder)).import_file(tmp_path / "any.pth", name, QUIET)

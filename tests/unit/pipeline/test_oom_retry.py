@@ -21,20 +21,20 @@ def retried(attempt: Callable[[int], T], first: int) -> T:
 
 
 @pytest.mark.parametrize("error", [OutOfMemory, MemoryError])
-def test_the_next_smaller_picture_when_memory_runs_out(error):
+def test_a_lower_resolution_is_tried_when_memory_runs_out(error):
     tried = []
 
     def attempt(factor: int) -> str:
         tried.append(factor)
         if factor < 4:
             raise error("full")
-        return f"made after {factor}"
+        return f"done at {factor}"
 
-    assert retried(attempt, 1) == "made after 4"
+    assert retried(attempt, 1) == "done at 4"
     assert tried == [1, 2, 4]
 
 
-def test_the_first_that_fits_is_taken():
+def test_the_first_attempt_that_fits_is_the_result():
     assert retried(lambda factor: factor, 1) == 1
     assert retried(lambda factor: factor, 3) == 3
 
@@ -63,7 +63,7 @@ def test_any_other_failure_ends_it_at_once(error):
 
 
 @pytest.mark.parametrize("error", [NoFaceFound, OptionInvalid, FrameTooSmall])
-def test_a_picture_that_became_too_small_is_still_a_lack_of_memory(error):
+def test_an_attempt_that_became_too_small_is_reported_as_out_of_memory(error):
     def attempt(factor: int) -> None:
         raise OutOfMemory("full") if factor == 1 else error("too small")
 
@@ -77,7 +77,7 @@ def test_a_picture_that_became_too_small_is_still_a_lack_of_memory(error):
         retried(too_small_from_the_start, 1)
 
 
-def test_a_failure_does_not_hold_what_filled_the_memory():
+def test_a_failed_attempt_holds_no_memory():
     import gc
     import weakref
 
@@ -97,7 +97,7 @@ def test_a_failure_does_not_hold_what_filled_the_memory():
         except RuntimeError as exc:
             raise OutOfMemory("full") from exc
 
-    def deep_inside(held: Large) -> None:
+    def deep_inside(large: Large) -> None:
         raise RuntimeError("bad allocation")
 
     with pytest.raises(OutOfMemory):
