@@ -113,6 +113,11 @@ def load_enhancers(enhancement: Enhancement | None, sessions: SessionCache, moni
     return Enhancers(face, upscaler, deadline, note=note, names=names, weights=weights.found)
 
 
+def needs_edits(enhancers: Enhancers | None) -> bool:
+    """Whether the lip-sync has to keep its edits for ``enhance``."""
+    return enhancers is not None and enhancers.missing is None
+
+
 def enhance(
     context: RenderContext, chain: EngineChain, enhancers: Enhancers, output: Path, position: Position
 ) -> tuple[Enhanced, Written | None]:

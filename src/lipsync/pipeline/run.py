@@ -12,7 +12,7 @@ from lipsync.monitor import Monitor
 from lipsync.pipeline.analyse_audio import analyse_audio
 from lipsync.pipeline.check import check
 from lipsync.pipeline.context import JobOutcome, RenderContext
-from lipsync.pipeline.enhance import load_enhancers
+from lipsync.pipeline.enhance import load_enhancers, needs_edits
 from lipsync.pipeline.job import Inputs, Job, NullObserver, OutputObserver, Result
 from lipsync.pipeline.oom_retry import retry_smaller_on_oom
 from lipsync.pipeline.open_engines import EngineOpener
@@ -53,7 +53,7 @@ def run(
         speech = stack.enter_context(analyse_audio(inputs.audio, job, monitor))
 
         def attempt(smaller: Job) -> JobOutcome:
-            spooled = enhancers is not None and enhancers.missing is None
+            spooled = needs_edits(enhancers)
             return stack.enter_context(_lip_sync(smaller, inputs, speech, opener, sessions, monitor, spooled=spooled))
 
         synced = retry_smaller_on_oom(attempt, job)

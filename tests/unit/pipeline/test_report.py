@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from lipsync.engines.base import Engine
+from lipsync.engines.passthrough import Passthrough
+from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.faces.track import TrackBuilder
+from lipsync.media.probe import probe_video
+from lipsync.models.session import RunInfo
+from lipsync.monitor import Monitor
+from lipsync.pipeline.context import JobOutcome, RenderContext
+from lipsync.pipeline.job import EngineResult, Enhanced, EnhanceStatus, Inputs, Job, Result
+from lipsync.pipeline.plan import Plan
+from lipsync.pipeline.report import report
+from lipsync.pipeline.synthesise import EngineChain
+from lipsync.speech.audio import AudioStats, SpeechAudio
+
+JOB = Job(Path("a"), Path("b"), Path("c.mp4"), engines=("rewrite",))
+INFO = RunInfo("cpu", "fp32", 1)
+
+
+class FaceEngine(Passthrough):
+    needs_faces = True
+
+
+@pytest.fixture
+def report_of(tmp_path, make_video):
+    """Report a job of 10 frames without a face; ``job`` is the one that was run."""
+    video = probe_video(make_video(tmp_path / "a.mp4", frames=10))
+    with TrackBuilder() as builder:
+        for _ in range(10):
+            builder.add(None, False)
+        track = builder.finish(Fraction(25), faceless=True)
+
+    def make(
+        engine: Engine, job: Job = JOB, clipped: float = 0.0, enhanced: Enhanced | None = None, **facts: object
+    ) -> Result:
+        speech = SpeechAudio(io.BytesIO(), AudioStats(Fraction(2, 5), 0.5, clipped), 6_400)
+        context = RenderContext(job, video, video, speech, SmoothedFaces(track), Plan(10, 10, False))
+        output = replace(EngineResult("rewrite", Path("c.mp4"), 10, INFO, width=320, height=240), **facts)
+        outcome = JobOutcome(context, [EngineChain(engine)], (output,), enhanced)
+        return report(JOB, Inputs(video, video), outcome, Monitor(), 1.5)
+
+    with track:
+        yield make
+
+
+def test_a_job_without_problems_has_no_warnings(report_of):
+    result = report_of(Passthrough())
+    assert result.warnings == ()
+    assert (result.frames, result.faces, result.width, result.duration) == (10, 0, 320, Fraction(2, 5))
+    assert (result.seconds, result.resize_factor) == ({"total": 1.5}, 1)
+    assert result.peak_memory > 1 << 20
+
+
+def test_clipped_audio_and_absent_faces_are_warned_of(report_of):
+    assert report_of(FaceEngine(), clipped=0.05).warnings == (
+        "5% of the audio is clipped",
+        "the face is out of view in 10 of 10 frames, which are copied unchanged",
+    )
+
+
+def test_notes_of_the_engine_are_warnings(report_of):
+    info = replace(INFO, notes=("the GPU ran out of memory",))
+    assert report_of(Passthrough(), edited=0, run_info=info).warnings == (
+        "rewrite: no frame was changed",
+        "rewrite: the GPU ran out of memory",
+    )
+
+
+def test_a_reduced_resolution_is_warned_of(report_of):
+    result = report_of(Passthrough(), replace(JOB, resize_factor=2))
+    assert result.warnings == ("memory ran out; the output has 1/2 of the video's resolution",)
+    assert result.resize_factor == 2
+
+
+def test_a_failed_enhancement_and_hints_are_warned_of(report_of):
+    failed = Enhanced(EnhanceStatus.FAILED, "timed_out", "enhancing took longer than 3 s")
+    assert report_of(Passthrough(), enhanced=failed).warnings == ("not enhanced: enhancing took longer than 3 s",)
+    done = Enhanced(EnhanceStatus.COMPLETED, None, "span is better", {"face": replace(INFO, notes=("slow",))})
+    assert report_of(Passthrough(), enhanced=done).warnings == ("span is better", "slow")
