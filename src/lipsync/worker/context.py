@@ -25,10 +25,10 @@ class WorkerContext:
     """Everything that a worker needs to execute tasks.
 
     ``worker``: its name, unique to each start. ``work_root``: folder that holds one temporary folder per task.
-    ``uploads``: folder of uploaded inputs. ``models``: folder of weights; None: the default one. ``lease_time``: how
-    long a claim stays valid without a heartbeat. ``retry_delay``: before the second attempt, doubled for each one
-    after it. ``now``: clock, timezone-aware UTC. ``gpu``: index of the GPU whose memory is recorded; None: the first.
-    ``sessions``: inference sessions kept open between tasks.
+    ``uploads``: folder of uploaded inputs. ``key_template``: keys of published files. ``models_dir``: folder of
+    weights; None: the default one. ``lease_time``: how long a claim stays valid without a heartbeat. ``retry_delay``:
+    before the second attempt, doubled for each one after it. ``now``: clock, timezone-aware UTC. ``gpu``: index of the
+    GPU whose memory is recorded; None: the first. ``sessions``: inference sessions kept open between tasks.
     """
 
     worker: str
@@ -38,8 +38,8 @@ class WorkerContext:
     uploads: Path
     limits: Limits
     transport: Transport
-    keys: KeyTemplate
-    models: Path | None
+    key_template: KeyTemplate
+    models_dir: Path | None
     lease_time: timedelta
     time_limits: TimeLimits
     retry_delay: timedelta
@@ -65,8 +65,8 @@ def worker_context(settings: Settings) -> Iterator[WorkerContext]:
             uploads=settings.data_dir / "uploads",
             limits=input_limits(settings),
             transport=Transport(s3=_s3_access(settings)),
-            keys=KeyTemplate.parse(settings.result_key_template),
-            models=settings.models_dir,
+            key_template=KeyTemplate.parse(settings.result_key_template),
+            models_dir=settings.models_dir,
             lease_time=timedelta(seconds=settings.lease_seconds),
             time_limits=time_limits(settings),
             retry_delay=timedelta(seconds=settings.retry_delay_seconds),

@@ -99,7 +99,7 @@ def _process(
     video, video_sha256 = _fetch_input(task.video, work_dir / "video", context, lease.monitor)
     audio, audio_sha256 = _fetch_input(task.audio, work_dir / "audio", context, lease.monitor)
     enhancing_seconds = context.time_limits.by_status.get(Status.ENHANCING)
-    job = job_of(task, video, audio, work_dir, context.models, enhancing_seconds)
+    job = job_of(task, video, audio, work_dir, context.models_dir, enhancing_seconds)
     inputs = probe_inputs(job, video_sha256=video_sha256, audio_sha256=audio_sha256)
     for clip in (inputs.video, inputs.audio):
         check_media(clip, context.limits)

@@ -95,8 +95,7 @@ def removing_orphans(folder: Path, store: TaskStore, interval: float = ORPHANS_I
 
     def once() -> float:
         try:
-            if removed := remove_orphans(folder, store):
-                log.info("removed %d orphaned work folders", len(removed))
+            remove_orphans(folder, store)
         except LipsyncError as error:
             log.warning("removing orphans: %s [%s]", error, error.code)
         return interval
@@ -116,6 +115,8 @@ def remove_orphans(folder: Path, store: TaskStore) -> list[str]:
         if orphaned:
             shutil.rmtree(work_dir, ignore_errors=True)
             removed.append(work_dir.name)
+    if removed:
+        logging.getLogger(__name__).info("removed %d orphaned work folders", len(removed))
     return removed
 
 

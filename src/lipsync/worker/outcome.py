@@ -28,6 +28,7 @@ class AttemptOutcome:
         self._log.event(Event.TASK_STARTED, logging.INFO, "attempt %d of %d with %s", *values)
 
     def completed(self, result: Result, memory: VideoMemory | None) -> None:
+        """Record a completed task and its cost."""
         task, context, seconds = self._task, self._context, self._seconds()
         rate = result.frames / seconds if seconds else 0.0
         video_memory = (None, None, None) if memory is None else (memory.peak, memory.mean, memory.total)

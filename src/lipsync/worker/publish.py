@@ -81,7 +81,7 @@ class Publisher:
     def _put(self, path: Path, name: str, monitor: Monitor) -> Stored:
         source = self._task.video.location.rpartition("/")[2]
         fields = ResultFields(self._task.id, name, path.suffix, self._task.created_at, source)
-        key = self._context.keys.render(fields)
+        key = self._context.key_template.render(fields)
         self._store.reserve(self._task.id, self._worker, key, self._context.now())
         return self._context.storage.put(path, key, CONTENT_TYPES[path.suffix], monitor)
 

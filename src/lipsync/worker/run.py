@@ -7,7 +7,8 @@ import os
 import socket
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -38,32 +39,15 @@ def run_worker(settings: Settings) -> None:
     """
     log = logging.getLogger(__name__)
     with worker_context(settings) as context:
-        orphans = remove_orphans(context.work_root, context.store)
-        process = socket.gethostname(), os.getpid()
-        log.info("%s started on %s, process %d", context.worker, *process)
-        if orphans:
-            log.info("removed %d orphaned work folders", len(orphans))
+        log.info("%s started on %s, process %d", context.worker, socket.gethostname(), os.getpid())
+        remove_orphans(context.work_root, context.store)
         app = make_app(settings.broker_url, settings.data_dir / "queue")
-        loop = WorkerLoop(context)
+        notifier, loop = TaskNotifier(app), WorkerLoop(context)
         register_task(app, loop)
         signals.setup_logging.connect(keep_logging, weak=False)
         signals.worker_shutting_down.connect(loop.stop, weak=False)
-        notifier = TaskNotifier(app)
         announce_oldest(context, notifier)
-        with (
-            recovering(context.store, notifier.notify, context.now, is_full=notifier.is_full) as stop_recovery,
-            delivering(context.store, secret_of(settings), context.limits, context.transport, context.now),
-            removing_orphans(context.work_root, context.store),
-            pruning(
-                context.store,
-                context.storage,
-                context.uploads,
-                timedelta(days=settings.retention_days),
-                context.now,
-            ),
-            evicting_idle_sessions(context.sessions, settings.model_idle_seconds),
-            warnings.catch_warnings(),
-        ):
+        with maintaining(settings, context, notifier) as stop_recovery, warnings.catch_warnings():
             loop.on_stop(stop_recovery)  # this worker would no longer act on an announcement
             warnings.simplefilter("ignore", SecurityWarning)  # running as root is safe: only JSON is accepted
             # Tasks run in a thread, not in a child process: models stay loaded, and a stop request arrives at once.
@@ -72,6 +56,20 @@ def run_worker(settings: Settings) -> None:
         if celery_worker.exitcode:  # for example RabbitMQ's consumer_timeout, which closes the channel
             raise StorageFailed(f"{context.worker} ended because the connection to the broker failed")
         log.info("%s ended", context.worker)
+
+
+@contextmanager
+def maintaining(settings: Settings, context: WorkerContext, notifier: TaskNotifier) -> Iterator[Callable[[], None]]:
+    """Run all background chores of a worker; yields a function that stops recovery. Raises SettingInvalid."""
+    store, now, retention = context.store, context.now, timedelta(days=settings.retention_days)
+    with (
+        recovering(store, notifier.notify, now, is_full=notifier.is_full) as stop_recovery,
+        delivering(store, secret_of(settings), context.limits, context.transport, now),
+        removing_orphans(context.work_root, store),
+        pruning(store, context.storage, context.uploads, retention, now),
+        evicting_idle_sessions(context.sessions, settings.model_idle_seconds),
+    ):
+        yield stop_recovery
 
 
 def make_celery_worker(app: Celery) -> Any:

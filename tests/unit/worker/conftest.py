@@ -1,20 +1,27 @@
-"""A task store in SQLite with a task in it."""
+"""A task store in SQLite with a task in it, and a worker's context."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import av
 import pytest
 
+from lipsync.net import Limits, Transport
+from lipsync.storage.base import LocalOptions
+from lipsync.storage.keys import KeyTemplate
+from lipsync.storage.local import LocalStorage
 from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.task import NewTask, Source, Task
 from lipsync.tasks.webhooks import webhook_body
+from lipsync.worker.context import WorkerContext
+from lipsync.worker.lease import TimeLimits
 
+LEASE = timedelta(seconds=30)
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
@@ -89,3 +96,24 @@ def input_counts(monkeypatch) -> InputCounts:
     monkeypatch.setattr(av, "open", counting_open)
     monkeypatch.setattr(hashlib, "sha256", CountingSha256)
     return found
+
+
+@pytest.fixture
+def context(tmp_path, store) -> WorkerContext:
+    (tmp_path / "published").mkdir()
+    storage = LocalStorage.open(LocalOptions(tmp_path / "published", "http://localhost:8000", "a secret of the tests"))
+    return WorkerContext(
+        worker="tester",
+        store=store,
+        storage=storage,
+        work_root=tmp_path / "work",
+        uploads=tmp_path,
+        limits=Limits(allowed_hosts=("127.0.0.1",), max_seconds=3600),
+        transport=Transport(),
+        key_template=KeyTemplate.parse("{task}/{engine}{suffix}"),
+        models_dir=None,
+        lease_time=LEASE,
+        time_limits=TimeLimits(600),
+        retry_delay=timedelta(seconds=10),
+        now=lambda: datetime.now(UTC),
+    )

@@ -19,10 +19,8 @@ import pytest
 from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.errors import EncodeFailed, LeaseLost, NoFaceFound, StorageFailed
 from lipsync.media.probe import probe_video
-from lipsync.net import Limits, Transport
 from lipsync.pipeline.job import EnhanceStatus
 from lipsync.storage.base import LocalOptions, Stored
-from lipsync.storage.keys import KeyTemplate
 from lipsync.storage.local import LocalStorage
 from lipsync.tasks.events import Event
 from lipsync.tasks.prune import prune
@@ -66,27 +64,6 @@ def files(tmp_path, make_video, voice, make_sound) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture
-def context(tmp_path, store) -> WorkerContext:
-    (tmp_path / "published").mkdir()
-    storage = LocalStorage.open(LocalOptions(tmp_path / "published", "http://localhost:8000", "a secret of the tests"))
-    return WorkerContext(
-        worker="tester",
-        store=store,
-        storage=storage,
-        work_root=tmp_path / "work",
-        uploads=tmp_path,
-        limits=Limits(allowed_hosts=("127.0.0.1",), max_seconds=3600),
-        transport=Transport(),
-        keys=KeyTemplate.parse("{task}/{engine}{suffix}"),
-        models=None,
-        lease_time=LEASE,
-        time_limits=TimeLimits(600),
-        retry_delay=timedelta(seconds=10),
-        now=now,
-    )
 
 
 @pytest.fixture
@@ -515,7 +492,7 @@ def test_the_enhanced_result_is_published_beside_the_plain_one(context, store, c
 
 def test_if_enhancing_fails_the_task_is_completed_with_the_plain_result(context, store, claimed):
     task = claimed(enhance="gfpgan-1.4:0.5")
-    execute(task, replace(context, models=context.work_root.parent / "no models"))
+    execute(task, replace(context, models_dir=context.work_root.parent / "no models"))
     done = store.get(task.id)
     assert (done.status, done.error) == (Status.COMPLETED, None)
     assert outputs_of(done) == {("passthrough", "plain"): (192, 96)}
@@ -571,7 +548,7 @@ def test_stopping_during_enhancing_stops_the_task(context, store, claimed, monke
 
 def test_a_failed_enhancement_is_in_the_last_record_and_in_the_manifest(context, claimed, logged):
     task = claimed(upscale="2:lanczos", enhance="codeformer")
-    execute(task, replace(context, models=context.work_root.parent / "no models"))
+    execute(task, replace(context, models_dir=context.work_root.parent / "no models"))
     level, text = lines(logged, task)[-1]
     assert level == "WARNING"
     assert re.fullmatch(r"completed after .*; not enhanced: .*codeformer.* \[model_missing\]", text)

@@ -213,8 +213,8 @@ class IdleSessions:
         self.asked: list[float] = []
         self.twice = threading.Event()
 
-    def forget(self, idle: float) -> int:
-        self.asked.append(idle)
+    def evict(self, idle_seconds: float) -> int:
+        self.asked.append(idle_seconds)
         if len(self.asked) > 1:
             self.twice.set()
         return 3
