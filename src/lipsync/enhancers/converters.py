@@ -40,7 +40,7 @@ def _test_upscaler(folder: Path) -> None:
     if np.ptp(single, axis=(2, 3)).max() < MIN_CONTRAST:
         raise CheckpointInvalid("the converted model produced a uniform image")
     for output in (single, half):
-        check_finite(output, CheckpointInvalid, "the output of the converted model")
+        check_finite(output, CheckpointInvalid, "the converted model produced")
     if np.abs(single - half).mean() > MAX_HALF_ERROR * max(1.0, float(np.abs(single).max())):
         raise CheckpointInvalid("the converted model produced a different image in half precision")
 
@@ -55,7 +55,7 @@ def _test_restorer(folder: Path) -> None:
         raise CheckpointInvalid(f"the converted model does not run: {exc}") from exc
     if output.shape != face.shape:
         raise CheckpointInvalid(f"the converted model produced shape {output.shape}: expected {face.shape}")
-    check_finite(output, CheckpointInvalid, "the output of the converted model")
+    check_finite(output, CheckpointInvalid, "the converted model produced")
 
 
 def _run(path: Path, image: Float32) -> Float32:

@@ -94,7 +94,7 @@ def as_float32(path: Path, name: str, tensor: Array, shape: tuple[int, ...]) -> 
         raise CheckpointMismatch(f"{path}: {name} has shape {tensor.shape}: expected {shape}")
     with np.errstate(over="ignore"):  # the check finds values that overflow
         values = np.asarray(tensor, np.float32)
-    check_finite(values, CheckpointInvalid, f"{path}: {name}")
+    check_finite(values, CheckpointInvalid, f"{path}: {name} contains")
     return values
 
 

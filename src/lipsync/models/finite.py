@@ -9,6 +9,6 @@ from lipsync.errors import ModelError
 
 
 def check_finite(values: NDArray[np.floating], error: type[ModelError], subject: str) -> None:
-    """Raise ``error`` if any value is NaN or infinite."""
+    """Raise ``error`` if any value is NaN or infinite. ``subject``: the start of the message, with a verb."""
     if not np.isfinite(values).all():
-        raise error(f"{subject} contains NaN or infinite values")
+        raise error(f"{subject} NaN or infinite values")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from lipsync.errors import CheckpointInvalid
+from lipsync.models.finite import check_finite
 from lipsync.models.onnx_builder import GraphBuilder
 from lipsync.types import Float32
 
@@ -150,8 +151,8 @@ def fold_norm(name: str, conv: Conv, weight: Float32, bias: Float32, norm: Norm)
         axis_scale = scale[None, :, None, None] if conv.up else scale[:, None, None, None]
         new_weight = np.asarray(weight * axis_scale, np.float32)
         new_bias = np.asarray((bias - norm.mean.astype(np.float64)) * scale + norm.shift, np.float32)
-    if not (np.isfinite(new_weight).all() and np.isfinite(new_bias).all()):
-        raise CheckpointInvalid(f"folding the batch normalisation of {name} produced NaN or infinite values")
+    for values in (new_weight, new_bias):
+        check_finite(values, CheckpointInvalid, f"folding the batch normalisation of {name} produced")
     return new_weight, new_bias
 
 

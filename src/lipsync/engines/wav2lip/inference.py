@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 
 from lipsync.errors import InferenceFailed, OutOfMemory
+from lipsync.models.finite import check_finite
 from lipsync.models.session import Array, RunInfo, Session
 from lipsync.types import Float32, Frame
 
@@ -94,8 +95,7 @@ class GeneratorRunner:
         mels = np.stack([job.mel for job in group])[:, None]
         skips = [np.stack(scale) for scale in zip(*features, strict=True)]
         (faces,) = self._run_batches(self._decoder, [mels, *skips])
-        if not np.isfinite(faces).all():
-            raise InferenceFailed("the model produced NaN or infinite values")
+        check_finite(faces, InferenceFailed, "the model produced")
         return list(faces)
 
     def _features(self, inputs: list[GeneratorInput]) -> list[Features]:

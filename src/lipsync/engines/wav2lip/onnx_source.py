@@ -34,6 +34,7 @@ from lipsync.errors import (
     CheckpointRefused,
     CheckpointTruncated,
 )
+from lipsync.models.finite import check_finite
 from lipsync.models.onnx_builder import onnx_package
 from lipsync.models.onnx_file import read_graph
 from lipsync.types import Float32
@@ -212,8 +213,7 @@ class _GraphReader:
                 numbers = np.asarray(onnx_package().numpy_helper.to_array(tensor), np.float32)
         except (ValueError, TypeError) as exc:
             raise CheckpointTruncated(f"{self._path}: the values of {name} are truncated or damaged") from exc
-        if not np.isfinite(numbers).all():
-            raise CheckpointInvalid(f"{self._path}: {name} contains NaN or infinite values")
+        check_finite(numbers, CheckpointInvalid, f"{self._path}: {name} contains")
         return numbers
 
     def _check_attributes(self, name: str, conv: Conv, node: Any) -> None:

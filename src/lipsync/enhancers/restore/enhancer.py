@@ -105,7 +105,7 @@ class Restoration:
         output = self._restorer.session.run(signature.arrays(face, self._options.fidelity))[0]
         if output.shape != face.shape:
             raise InferenceFailed(f"the restorer produced shape {output.shape} from {face.shape}")
-        check_finite(output, InferenceFailed, "the output of the restorer")
+        check_finite(output, InferenceFailed, "the restorer produced")
         detail = np.clip(output[0].transpose(1, 2, 0) / 2 + 0.5, 0, 1) - rgb
         return np.asarray(detail * _edge_fade(signature.side), np.float32)
 

@@ -19,7 +19,7 @@ import numpy as np
 from lipsync.enhancers import NCNN_PACKAGES, install_command
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.enhancers.upscale.ncnn_graph import onnx_of
-from lipsync.enhancers.upscale.tiled import UpscalerNetwork
+from lipsync.enhancers.upscale.tiled import UpscalerNetwork, session_opener
 from lipsync.errors import DeviceUnavailable, ExtraMissing, InferenceFailed, ModelCorrupt, OutOfMemory
 from lipsync.files import sha256_of
 from lipsync.models.session import Array, Session, cast_inputs
@@ -74,12 +74,8 @@ def load_network(name: str, factor: int, options: EnhancerOptions, sessions: Ses
         return UpscalerNetwork(lambda height, width: session, model.scale, model.margin, model.psnr_oriented, checksums)
     runtime = sessions.runtime(options.device, options.precision)
     graph = onnx_of(param, weights, runtime.precision == "fp16")
-
-    def open_for(height: int, width: int) -> Session:
-        shape = (1, 3, height, width)
-        return sessions.open(graph, device=runtime.device, precision=runtime.precision, shapes=shape)
-
-    return UpscalerNetwork(open_for, model.scale, model.margin, model.psnr_oriented, checksums)
+    opener = session_opener(graph, runtime, sessions)
+    return UpscalerNetwork(opener, model.scale, model.margin, model.psnr_oriented, checksums)
 
 
 def is_installed(name: str, factor: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -14,8 +15,10 @@ from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.enhancers.upscale.tiles import WRITE_MARGIN, Grid, blank_frame, grid, read_tile, write_tile
 from lipsync.errors import InferenceFailed, OutOfMemory
 from lipsync.frames.rgb import rgb_matrix, ycbcr_matrix
+from lipsync.models.devices import Runtime
 from lipsync.models.finite import check_finite
 from lipsync.models.session import RunInfo, Session
+from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.types import Float32, Frame
 
@@ -153,7 +156,7 @@ class TiledUpscaler:
         output = session.run([np.ascontiguousarray(rgb.transpose(2, 0, 1))[None]])[0]
         if output.shape != (1, 3, height * scale, width * scale):
             raise InferenceFailed(f"the upscaler produced shape {output.shape} from {rgb.shape}")
-        check_finite(output, InferenceFailed, "the output of the upscaler")
+        check_finite(output, InferenceFailed, "the upscaler produced")
         large = np.ascontiguousarray(np.clip(output[0], 0, 1).transpose(1, 2, 0))  # SPAN's values explode on noise
         if scale != self.factor:
             size = (width * self.factor, height * self.factor)
@@ -208,9 +211,14 @@ def load_stored(name: str, scale: int, margin: int, context: EnhancerContext) ->
     sessions = context.sessions
     runtime = sessions.runtime(context.options.device, context.options.precision)
     graph = context.resolve_weights(name, runtime.precision == "fp16")
+    return UpscalerNetwork(session_opener(graph, runtime, sessions), scale, margin)
+
+
+def session_opener(graph: Path | bytes, runtime: Runtime, sessions: SessionCache) -> Callable[[int, int], Session]:
+    """Return a function that opens a graph for a height and width."""
 
     def open_for(height: int, width: int) -> Session:
         shape = (1, 3, height, width)
         return sessions.open(graph, device=runtime.device, precision=runtime.precision, shapes=shape)
 
-    return UpscalerNetwork(open_for, scale, margin)
+    return open_for
