@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lipsync.engines.rewrite.footage_stats import SKIN_INTERVAL, FootageStats, cheek_colour
+from lipsync.faces.geometry import opening
+from lipsync.types import Face
+
+
+@pytest.fixture
+def face(smile, landmarker) -> Face:
+    return landmarker.find(smile)[0]
+
+
+def test_the_closed_mouth_is_closed_even_if_the_video_shows_none(smile, face, canonical):
+    stats = FootageStats(canonical)
+    for _ in range(3):
+        stats.observe(smile, face)
+    assert opening(stats.closed_mouth()[None])[0] < 0.006
+    assert len(stats.donors.donors) == 1
+
+
+def test_the_skin_colour_is_measured_at_intervals(smile, face, canonical, copy_of):
+    stats, dark = FootageStats(canonical), copy_of(smile)
+    dark.y[:] = 16
+    for k in range(2 * SKIN_INTERVAL):
+        stats.observe(smile if k % SKIN_INTERVAL == 0 else dark, face)
+    assert np.allclose(stats.skin_colour(), cheek_colour(smile, face.landmarks), atol=0.01)
