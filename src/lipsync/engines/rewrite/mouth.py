@@ -18,7 +18,7 @@ Floats = NDArray[np.floating]
 UPPER: Final = LIPS_INNER[:11]  # along the top, from the speaker's right corner to the left one
 LOWER: Final = (LIPS_INNER[0], *LIPS_INNER[:9:-1])  # along the bottom, in the same direction
 CLOSED_GAP, OPEN_GAP = 0.008, 0.016  # eye distances between which the inside fades in
-NARROW_GAP: Final = 1e-9  # eye distances below which the inside darkens, because little light falls in
+NARROW_GAP: Final = 0.03  # eye distances below which the inside darkens, because little light falls in
 NARROW_DARKNESS: Final = 0.85
 TEAR_START, TEAR_RANGE = 1.2, 0.8  # stretch of a donor at which its middle fades to the cavity, and over how much
 
