@@ -130,7 +130,7 @@ def test_a_face_that_leaves_and_returns(sync, tmp_path, moved):
         code, report, err = sync(*mode, video=path)
         assert (code, err) == (0, "")
         assert 20 <= report["edited"] <= 30
-        assert "the face is not to be seen" in report["warnings"][0]
+        assert "the face is out of view" in report["warnings"][0]
         frames = frames_of(tmp_path / "out.mp4")
         assert not red(frames[25])
 
