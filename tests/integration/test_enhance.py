@@ -304,6 +304,6 @@ def test_a_failed_enhancement_keeps_the_lip_sync_and_gives_a_warning(sync, tmp_p
     assert [(entry["variant"], entry["output"]) for entry in report["outputs"]] == [
         ("plain", str(tmp_path / "out.mp4"))
     ]
-    assert report["warnings"] == ["not enhanced: the output of the restorer contains NaN or infinite values"]
+    assert report["warnings"] == ["not enhanced: the restorer produced NaN or infinite values"]
     assert {name for name in files(tmp_path) if name.endswith(".mp4")} == {"out.mp4"}
     assert probe_video(tmp_path / "out.mp4").video.frame_count == 50
