@@ -26,7 +26,8 @@ from lipsync.faces import geometry
 from lipsync.faces.landmarker import Landmarker
 from lipsync.models.devices import open_session
 from lipsync.models.session_cache import SessionCache
-from lipsync.speech.features import RATE, features, normalise
+from lipsync.speech.audio import SPEECH_RATE
+from lipsync.speech.features import features, normalise
 from lipsync.speech.motion import NETWORK_RATE, MotionModel, load_basis, open_motion_model
 from lipsync.types import Float32
 
@@ -119,7 +120,7 @@ def _true(landmarks: Float32) -> Float32:
 
 def stillness(model: MotionModel, level: float, seconds: int = 10) -> tuple[float, float]:
     """Mean and standard deviation of the lip opening for white noise of an RMS level (1 is full scale)."""
-    noise = np.random.default_rng(0).standard_normal(seconds * RATE) * level
+    noise = np.random.default_rng(0).standard_normal(seconds * SPEECH_RATE) * level
     opened = geometry.opening(mesh(model, features([np.asarray(noise, np.float32)]), seconds * NETWORK_RATE))
     return float(opened.mean()), float(opened.std())
 

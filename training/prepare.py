@@ -25,7 +25,7 @@ from av.video.frame import VideoFrame
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.region import region_of
 from lipsync.models.session_cache import SessionCache
-from lipsync.speech.features import RATE
+from lipsync.speech.audio import SPEECH_RATE
 from lipsync.speech.motion import NETWORK_RATE
 from lipsync.types import Colour, Face, Float32, Frame
 
@@ -57,14 +57,14 @@ def read_audio(path: Path) -> Float32:
     with av.open(str(path)) as container:
         start = container.streams.video[0].start_time or 0
         offset = -float(start * (container.streams.video[0].time_base or 0))
-        resampler = av.AudioResampler("flt", "mono", RATE)
+        resampler = av.AudioResampler("flt", "mono", SPEECH_RATE)
         pieces: list[Float32] = []
         for frame in container.decode(audio=0):
             if not pieces and frame.pts is not None and frame.time_base is not None:
                 offset += float(frame.pts * frame.time_base)
             pieces += [_samples(block) for block in resampler.resample(frame)]
         pieces += [_samples(block) for block in resampler.resample(None)]
-    lead = round(offset * RATE)
+    lead = round(offset * SPEECH_RATE)
     sound = np.concatenate([np.zeros(max(0, lead), np.float32), *pieces])[max(0, -lead) :]
     return np.asarray(sound, np.float32)
 

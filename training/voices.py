@@ -21,7 +21,8 @@ from scipy.fft import dct
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import resample_poly
 
-from lipsync.speech.features import RATE, band_power, features
+from lipsync.speech.audio import SPEECH_RATE
+from lipsync.speech.features import band_power, features
 from lipsync.types import Float32
 
 MIN_POWER = 1e-6  # added to band power before the log
@@ -54,16 +55,16 @@ def vocode(sound: Float32, shifts: Sequence[tuple[float, float]], rng: random.Ra
     import pyworld
 
     samples = sound.astype(np.float64)
-    pitch, times = pyworld.dio(samples, RATE)
-    pitch = pyworld.stonemask(samples, pitch, times, RATE)
-    envelope = pyworld.cheaptrick(samples, pitch, times, RATE)
-    noise = np.clip(pyworld.d4c(samples, pitch, times, RATE), 1e-6, 1)
+    pitch, times = pyworld.dio(samples, SPEECH_RATE)
+    pitch = pyworld.stonemask(samples, pitch, times, SPEECH_RATE)
+    envelope = pyworld.cheaptrick(samples, pitch, times, SPEECH_RATE)
+    noise = np.clip(pyworld.d4c(samples, pitch, times, SPEECH_RATE), 1e-6, 1)
     middle = np.median(pitch[pitch > 0]) if (pitch > 0).any() else 110.0
     result = []
     for factor, tract in shifts:
         tune = np.where(pitch > 0, middle * (np.maximum(pitch, 1) / middle) ** rng.uniform(0.2, 1.8), 0) * factor
         breath = noise ** rng.uniform(0.2, 0.6) if rng.random() < 0.15 else noise
-        speak = pyworld.synthesize(tune, _stretched(envelope, tract), _stretched(breath, tract).clip(0, 1), RATE)
+        speak = pyworld.synthesize(tune, _stretched(envelope, tract), _stretched(breath, tract).clip(0, 1), SPEECH_RATE)
         result.append(speak[: len(sound)].astype(np.float32))
     return result
 
@@ -95,8 +96,8 @@ def speak(voice: str, sentence: str, speed: int, pitch: int) -> Float32:
         with wave.open(out) as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
             rate = file.getframerate()
-    common = int(np.gcd(rate, RATE))
-    return np.asarray(resample_poly(samples, RATE // common, rate // common), np.float32)
+    common = int(np.gcd(rate, SPEECH_RATE))
+    return np.asarray(resample_poly(samples, SPEECH_RATE // common, rate // common), np.float32)
 
 
 def align_to(clip: Float32, speech: Float32) -> tuple[Float32, float]:

@@ -15,9 +15,9 @@ from typing import Final
 
 import numpy as np
 
+from lipsync.speech.audio import SPEECH_RATE
 from lipsync.types import Float32
 
-RATE: Final = 16_000  # samples per second
 HOP, WINDOW, FFT_SIZE = 160, 320, 512  # samples
 BANDS: Final = 40
 MIN_HZ, MAX_HZ, MIN_HALF_WIDTH_HZ = 80.0, 7600.0, 150.0  # of the bands
@@ -41,7 +41,7 @@ def filterbank() -> Float32:
     centre = edges[1:-1]
     below = np.maximum(centre - edges[:-2], MIN_HALF_WIDTH_HZ)
     above = np.maximum(edges[2:] - centre, MIN_HALF_WIDTH_HZ)
-    offset = np.linspace(0, RATE / 2, FFT_SIZE // 2 + 1)[:, None] - centre
+    offset = np.linspace(0, SPEECH_RATE / 2, FFT_SIZE // 2 + 1)[:, None] - centre
     weight = np.maximum(0.0, 1.0 - np.where(offset < 0, -offset / below, offset / above))
     return np.asarray(weight / weight.sum(0) * (FFT_SIZE // 4), np.float32)
 

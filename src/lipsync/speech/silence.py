@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from lipsync.speech.features import HOP, RATE, features
+from lipsync.speech.audio import SPEECH_RATE
+from lipsync.speech.features import HOP, features
 from lipsync.types import Float32
 
 # Levels are means of ``features`` over the bands: silence is about -1.4, the faintest consonants -0.7. Steady noise
@@ -18,7 +19,7 @@ SPEECH_RANGE: Final = 0.4  # above the threshold, over which silence turns to sp
 NOISE_PERCENTILE, NOISE_MARGIN = 5, 0.1  # the level of the noise, and the threshold above it
 SPEECH_MARGIN_SECONDS: Final = 0.16  # around speech: mouths open before a sound and close after it
 FADE_SECONDS: Final = 0.08
-FEATURE_RATE: Final = RATE // HOP  # frames per second
+FEATURE_RATE: Final = SPEECH_RATE // HOP  # frames per second
 
 
 def silence(blocks: Iterable[Float32], rate: Fraction, frames: int) -> Float32:

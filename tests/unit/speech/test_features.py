@@ -3,14 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.speech.features import BANDS, RATE, SILENCE, band_power, features
+from lipsync.speech.audio import SPEECH_RATE
+from lipsync.speech.features import BANDS, SILENCE, band_power, features
 from lipsync.types import Float32
 
 
 def voice(seconds: float, seed: int = 0) -> Float32:
     """A buzz with pauses, similar enough to speech in spectrum and rhythm."""
     rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * RATE)) / RATE
+    t = np.arange(int(seconds * SPEECH_RATE)) / SPEECH_RATE
     buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 30))
     gate = np.clip(np.sin(2 * np.pi * 2.3 * t + seed) * 3, 0, 1)
     return np.asarray(0.05 * buzz * gate + 1e-4 * rng.standard_normal(len(t)), np.float32)
@@ -48,8 +49,8 @@ def test_the_level_hardly_matters(decibels: float) -> None:
 
 
 def test_digital_silence_and_dither_are_silent() -> None:
-    assert np.allclose(compute_features([np.zeros(RATE, np.float32)]), SILENCE, atol=1e-5)
-    dither = np.round(np.random.default_rng(0).uniform(-1, 1, RATE)) / 32768
+    assert np.allclose(compute_features([np.zeros(SPEECH_RATE, np.float32)]), SILENCE, atol=1e-5)
+    dither = np.round(np.random.default_rng(0).uniform(-1, 1, SPEECH_RATE)) / 32768
     quiet = compute_features([np.asarray(dither, np.float32)])
     assert quiet.max() < 1.0
     assert quiet.mean() < 0.0
@@ -57,13 +58,13 @@ def test_digital_silence_and_dither_are_silent() -> None:
 
 def test_a_pause_does_not_change_the_features_of_speech_before_it() -> None:
     sound = voice(4)
-    paused = np.concatenate([sound, np.zeros(4 * RATE, np.float32)])
+    paused = np.concatenate([sound, np.zeros(4 * SPEECH_RATE, np.float32)])
     difference = np.abs(compute_features([paused])[:350] - compute_features([sound])[:350])
     assert difference.mean() < 0.05
 
 
 def test_a_pure_tone_is_in_the_band_around_it() -> None:
-    tone = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
+    tone = np.sin(2 * np.pi * 1000 * np.arange(SPEECH_RATE) / SPEECH_RATE).astype(np.float32)
     power = np.concatenate(list(band_power([tone]))).mean(0)
     loud = np.flatnonzero(power > power.max() / 10)
     assert len(loud) <= 6

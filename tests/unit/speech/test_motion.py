@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.faces import geometry
 from lipsync.models.session_cache import SessionCache
-from lipsync.speech.features import RATE
+from lipsync.speech.audio import SPEECH_RATE
 from lipsync.speech.motion import WINDOW, Basis, MotionModel, load_basis, open_motion_model, sharpen
 from lipsync.types import Float32
 
@@ -28,18 +28,20 @@ def basis() -> Basis:
 def babble(seconds: float, seed: int = 1) -> Float32:
     """A buzz whose loudness changes four times per second, with a moving formant."""
     rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * RATE)) / RATE
+    t = np.arange(int(seconds * SPEECH_RATE)) / SPEECH_RATE
     formant = 500 + 300 * np.sin(2 * np.pi * 1.7 * t)
     gate = np.clip(np.sin(2 * np.pi * 4 * t) + 0.3, 0, 1)
     buzz = sum(np.sin(2 * np.pi * 110 * k * t) / (1 + ((110 * k - formant) / 150) ** 2) for k in range(1, 25))
     return np.asarray(0.05 * buzz * gate + 1e-4 * rng.standard_normal(len(t)), np.float32)
 
 
-def blocks(sound: Float32, size: int = RATE) -> Iterator[Float32]:
+def blocks(sound: Float32, size: int = SPEECH_RATE) -> Iterator[Float32]:
     return (sound[start : start + size] for start in range(0, len(sound), size))
 
 
-def predict(model: MotionModel, sound: Float32, frames: int, rate: Fraction = CINEMA, size: int = RATE) -> Float32:
+def predict(
+    model: MotionModel, sound: Float32, frames: int, rate: Fraction = CINEMA, size: int = SPEECH_RATE
+) -> Float32:
     return np.concatenate(list(model.predict(blocks(sound, size), rate, frames)))
 
 
@@ -110,7 +112,7 @@ def test_a_voice_20_db_quieter_gives_the_same_motion(model: MotionModel) -> None
 
 @pytest.mark.parametrize("level", [0.0, 1e-5, 1e-3])
 def test_silence_and_faint_noise_close_the_mouth_and_keep_it_still(model: MotionModel, level: float) -> None:
-    noise = np.random.default_rng(3).standard_normal(8 * RATE) * level
+    noise = np.random.default_rng(3).standard_normal(8 * SPEECH_RATE) * level
     gaps = opening(model.basis, predict(model, np.asarray(noise, np.float32), 200))
     assert gaps.mean() < 0.012
     assert gaps.std() < 0.003

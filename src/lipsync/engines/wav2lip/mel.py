@@ -15,12 +15,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsync.speech.audio import SPEECH_RATE
 from lipsync.types import Float32
 
-RATE: Final = 16_000  # samples per second
 HOP, WINDOW = 200, 800  # samples
 HALF_WINDOW: Final = WINDOW // 2
-COLUMN_RATE: Final = RATE // HOP  # columns per second
+COLUMN_RATE: Final = SPEECH_RATE // HOP  # columns per second
 WINDOW_COLUMNS: Final = 16  # columns that the generator takes for one frame
 TRAINED_LEAD: Final = Fraction(1, 25)  # seconds
 BANDS: Final = 80
@@ -121,7 +121,7 @@ def _sections(blocks: Iterable[Float32]) -> Iterator[Float32]:
 def _filterbank() -> Float32:
     """Triangular filters (80, 401) of equal area, evenly spaced on Slaney's mel scale."""
     edges = _mel_to_hertz(np.linspace(_hertz_to_mel(MIN_HZ), _hertz_to_mel(MAX_HZ), BANDS + 2, dtype=np.float64))
-    bins = np.linspace(0, RATE / 2, HALF_WINDOW + 1)
+    bins = np.linspace(0, SPEECH_RATE / 2, HALF_WINDOW + 1)
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
     area = 2 / (edges[2:] - edges[:-2])
