@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+import wave
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,9 @@ def inputs(
     with demo_media() as media:
         shutil.copy(media.photo, folder / "photo.jpg")
     shutil.copy(speaker, folder / "speaker.mp4")
-    shutil.copy(voice, folder / "voice.wav")
+    with wave.open(str(voice), "rb") as source, wave.open(str(folder / "voice.wav"), "wb") as target:
+        target.setparams(source.getparams())
+        target.writeframes(source.readframes(source.getframerate() // 2))
     write_checkpoint(folder / "wav2lip_gan.pth", wav2lip_weights)
     stand_ins = folder / "stand-ins"
     stand_ins.mkdir()
@@ -92,7 +95,8 @@ def script_of(page: Path, port: int) -> str:
     parts = [PREAMBLE]
     for language, block in samples(page):
         parts.append(f"python - <<'END_OF_SAMPLE'\n{block}END_OF_SAMPLE\n" if language == "python" else block)
-    return "".join(parts).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    script = "".join(parts).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    return script.replace("lipsync smoke-test", f"lipsync smoke-test --url http://127.0.0.1:{port}")
 
 
 def free_port() -> int:
