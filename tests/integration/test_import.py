@@ -1,4 +1,4 @@
-"""From somebody's checkpoint to a network that runs, by the command line."""
+"""From a checkpoint to a model that runs, through the command line."""
 
 from __future__ import annotations
 

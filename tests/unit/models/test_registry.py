@@ -40,9 +40,9 @@ def registry(tmp_path) -> ModelRegistry:
 @pytest.fixture(scope="module")
 def files(write_checkpoint, upscaler_weights, face_restorer, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("files")
-    made = {name: write_checkpoint(folder / f"{name}.pth", upscaler_weights(name, 4)) for name in ("rrdbnet", "srvgg")}
+    paths = {name: write_checkpoint(folder / f"{name}.pth", upscaler_weights(name, 4)) for name in ("rrdbnet", "srvgg")}
     (folder / "restorer.onnx").write_bytes(face_restorer(fidelity_shape=()))
-    return made | {"restorer": folder / "restorer.onnx"}
+    return paths | {"restorer": folder / "restorer.onnx"}
 
 
 @pytest.fixture(scope="module")

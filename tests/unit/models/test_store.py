@@ -36,9 +36,9 @@ class Handler(BaseHTTPRequestHandler):
     asked: ClassVar[list[tuple[str, str | None]]]
 
     def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.asked.append((self.path, wanted))
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        range_header = self.headers.get("Range")
+        self.asked.append((self.path, range_header))
+        start = int(range_header.removeprefix("bytes=").rstrip("-")) if range_header else 0
         self.replies[self.path](self, start)
 
     def log_message(self, *_: object) -> None:
@@ -154,7 +154,7 @@ def test_a_cut_connection_is_resumed(store):
     models = store(cut_after(1_100_000))
     models.fetch("w", Monitor())
     assert is_whole(models)
-    assert [wanted for _, wanted in Handler.asked] == [None, "bytes=1100000-", "bytes=2200000-"]
+    assert [range_header for _, range_header in Handler.asked] == [None, "bytes=1100000-", "bytes=2200000-"]
 
 
 def test_a_server_without_ranges_starts_over(store):

@@ -58,10 +58,10 @@ def soft(speaker):
     def edits(blur=0.8):
         for picture, face in zip(*speaker, strict=True):
             crop = aligned_crop(face.landmarks)
-            made = softened(face_view(picture, crop), blur)
+            result = softened(face_view(picture, crop), blur)
             after = writable_copy(picture)
             yield EditedFrame(
-                after, picture, compose(after, made, placement_on_face(crop, face.landmarks[:MESH, :2], 1.0))
+                after, picture, compose(after, result, placement_on_face(crop, face.landmarks[:MESH, :2], 1.0))
             )
 
     return edits
@@ -207,10 +207,10 @@ def test_only_a_few_frames_are_read_ahead(soft, track_of, landmarker):
 
 def test_sharpened_edges_are_narrower_without_overshoot():
     step = cv2.GaussianBlur(np.repeat(np.where(np.arange(60) < 30, 60, 180)[None], 40, 0).astype(np.float32), (0, 0), 3)
-    made = shock_filter(step, 2.0)
-    assert np.abs(np.diff(made, axis=1)).max() > 1.5 * np.abs(np.diff(step, axis=1)).max()
-    assert made.min() > step.min() - 0.5
-    assert made.max() < step.max() + 0.5
+    result = shock_filter(step, 2.0)
+    assert np.abs(np.diff(result, axis=1)).max() > 1.5 * np.abs(np.diff(step, axis=1)).max()
+    assert result.min() > step.min() - 0.5
+    assert result.max() < step.max() + 0.5
 
 
 def test_faint_texture_stays_soft():
@@ -262,11 +262,11 @@ def test_similarity_ignores_lighting_but_not_shape():
 
 def test_the_warp_is_smooth_beside_the_mouth(speaker):
     source = speaker[1][0].landmarks[:MESH, :2]
-    shown = source.copy()
-    shown[[n for n in (*LOWER_LIP, *CHIN) if n not in UPPER_LIP]] += [0, 12]
-    where = source_map(shown, source, Box(0, 0, 320, 240))
-    left, right = sorted(int(shown[corner, 0]) for corner in (61, 291))
-    middle = int(shown[61, 1])
+    generated = source.copy()
+    generated[[n for n in (*LOWER_LIP, *CHIN) if n not in UPPER_LIP]] += [0, 12]
+    where = source_map(generated, source, Box(0, 0, 320, 240))
+    left, right = sorted(int(generated[corner, 0]) for corner in (61, 291))
+    middle = int(generated[61, 1])
     for columns in (slice(left - 60, left - 6), slice(right + 6, right + 60)):
         steps = np.diff(where[middle - 40 : middle + 40, columns, 1], axis=0)
         assert np.abs(np.diff(steps, axis=0)).max() < 0.5
@@ -274,11 +274,11 @@ def test_the_warp_is_smooth_beside_the_mouth(speaker):
 
 def test_lips_are_mapped_to_the_lips_of_the_source(speaker):
     source = speaker[1][0].landmarks[:MESH, :2]
-    shown, lower = source.copy(), [17, 84, 314, 14, 87, 317, 18, 200]
-    shown[lower] += [0, 9]
+    generated, lower = source.copy(), [17, 84, 314, 14, 87, 317, 18, 200]
+    generated[lower] += [0, 9]
     box = Box(0, 0, 320, 240)
-    where = source_map(shown, source, box)
-    x, y = np.rint(shown[17]).astype(int)
+    where = source_map(generated, source, box)
+    x, y = np.rint(generated[17]).astype(int)
     assert np.hypot(*(where[y, x] - source[17])) < 2
-    x, y = np.rint(shown[0]).astype(int)
+    x, y = np.rint(generated[0]).astype(int)
     assert np.hypot(*(where[y, x] - source[0])) < 2

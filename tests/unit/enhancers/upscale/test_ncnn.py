@@ -96,7 +96,7 @@ def test_ncnn_runs_on_the_cpu_on_request(shown):
 def test_vulkan_is_refused_without_a_gpu(files):
     ncnn = pytest.importorskip("ncnn", reason="needs the ncnn extra")
     if ncnn.get_gpu_count():
-        pytest.skip("there is one")
+        pytest.skip("a GPU with Vulkan is present")
     with pytest.raises(DeviceUnavailable, match="vulkan"):
         open_ncnn(*files, "vulkan")
 

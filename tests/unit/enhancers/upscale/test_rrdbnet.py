@@ -44,14 +44,14 @@ def made_up(factor: int) -> dict[str, np.ndarray]:
     return weights
 
 
-def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int) -> np.ndarray:
+def computed(weights: Mapping[str, np.ndarray], image: np.ndarray, factor: int) -> np.ndarray:
     """The architecture of the papers: (n, 3, h, w) to (n, 3, factor h, factor w)."""
 
     def conv(x: np.ndarray, name: str) -> np.ndarray:
         padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-        seen = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
         bias = weights[f"{name}.bias"][:, None, None]
-        return np.einsum("nihwab,oiab->nohw", seen, weights[f"{name}.weight"], optimize=True) + bias
+        return np.einsum("nihwab,oiab->nohw", windows, weights[f"{name}.weight"], optimize=True) + bias
 
     def leaky(x: np.ndarray) -> np.ndarray:
         return np.where(x < 0, 0.2 * x, x)
@@ -63,10 +63,10 @@ def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int
         return x + 0.2 * conv(np.concatenate(known, 1), f"{name}.conv5")
 
     if factor == 2:
-        n, c, h, w = picture.shape
-        squares = picture.reshape(n, c, h // 2, 2, w // 2, 2).transpose(0, 1, 3, 5, 2, 4)
-        picture = squares.reshape(n, 4 * c, h // 2, w // 2)
-    first = x = conv(picture, "conv_first")
+        n, c, h, w = image.shape
+        squares = image.reshape(n, c, h // 2, 2, w // 2, 2).transpose(0, 1, 3, 5, 2, 4)
+        image = squares.reshape(n, 4 * c, h // 2, w // 2)
+    first = x = conv(image, "conv_first")
     for block in range(BLOCKS):
         hidden = x
         for k in (1, 2, 3):
@@ -78,7 +78,7 @@ def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int
     return conv(leaky(conv(x, "conv_hr")), "conv_last")
 
 
-def shown(high: int = 10, wide: int = 14) -> np.ndarray:
+def random_image(high: int = 10, wide: int = 14) -> np.ndarray:
     return np.random.default_rng(1).random((2, 3, high, wide), np.float32)
 
 
@@ -88,13 +88,13 @@ def test_the_graph_agrees_with_the_architecture(write_checkpoint, tmp_path, fact
     weights = made_up(factor)
     file_format, weights_read = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", weights, inside))
     assert (file_format, weights_read.scale) == ("torch zip", factor)
-    picture = shown()
-    wanted = computed(weights, picture, factor)
-    (whole,) = open_session(rrdbnet_graph(weights_read), threads=1).run([picture])
-    assert whole.shape == wanted.shape == (2, 3, 10 * factor, 14 * factor)
-    assert np.abs(whole - wanted).max() <= 1e-4
-    (half,) = open_session(rrdbnet_graph(weights_read, half=True), threads=1).run([picture])
-    assert np.abs(half - wanted).mean() <= 1 / 255
+    image = random_image()
+    expected = computed(weights, image, factor)
+    (whole,) = open_session(rrdbnet_graph(weights_read), threads=1).run([image])
+    assert whole.shape == expected.shape == (2, 3, 10 * factor, 14 * factor)
+    assert np.abs(whole - expected).max() <= 1e-4
+    (half,) = open_session(rrdbnet_graph(weights_read, half=True), threads=1).run([image])
+    assert np.abs(half - expected).mean() <= 1 / 255
 
 
 def test_the_layer_names_of_the_first_esrgan_are_supported(write_checkpoint, tmp_path):
@@ -104,9 +104,9 @@ def test_the_layer_names_of_the_first_esrgan_are_supported(write_checkpoint, tmp
         pattern, then = next(pair for pair in FIRST_NAMES if re.match(pair[0], name))
         earlier[re.sub(pattern, then, name, count=1)] = array
     _, weights_read = read_rrdbnet(write_checkpoint(tmp_path / "a.pth", earlier))
-    picture = shown()
-    (out,) = open_session(rrdbnet_graph(weights_read), threads=1).run([picture])
-    assert np.abs(out - computed(weights, picture, 4)).max() <= 1e-4
+    image = random_image()
+    (out,) = open_session(rrdbnet_graph(weights_read), threads=1).run([image])
+    assert np.abs(out - computed(weights, image, 4)).max() <= 1e-4
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -143,20 +143,20 @@ def test_a_missing_convolution_is_named(write_checkpoint, tmp_path):
 def test_checkpoints_of_pytorch_give_the_results_of_pytorch(tmp_path, factor, new):
     torch = pytest.importorskip("torch", reason="PyTorch is not a dependency")
     torch.manual_seed(0)
-    network, picture = official(torch, factor), shown()
+    network, image = official(torch, factor), random_image()
     state, path = network.state_dict(), tmp_path / "a.pth"
     averaged = {"params": dict.fromkeys(state, torch.zeros(1)), "params_ema": state}
     torch.save(averaged if factor == 4 else {"params": state}, path, _use_new_zipfile_serialization=new)
     with torch.no_grad():
-        wanted = network(torch.from_numpy(picture)).numpy()
-    restated = computed({name: tensor.numpy() for name, tensor in state.items()}, picture, factor)
-    assert np.abs(restated - wanted).max() <= 1e-4
+        expected = network(torch.from_numpy(image)).numpy()
+    restated = computed({name: tensor.numpy() for name, tensor in state.items()}, image, factor)
+    assert np.abs(restated - expected).max() <= 1e-4
     file_format, weights_read = read_rrdbnet(path)
     assert file_format == ("torch zip" if new else "torch legacy")
-    (whole,) = open_session(rrdbnet_graph(weights_read), threads=1).run([picture])
-    assert np.abs(whole - wanted).max() <= 1e-4
-    (half,) = open_session(rrdbnet_graph(weights_read, half=True), threads=1).run([picture])
-    assert np.abs(half - wanted).mean() <= 1 / 255
+    (whole,) = open_session(rrdbnet_graph(weights_read), threads=1).run([image])
+    assert np.abs(whole - expected).max() <= 1e-4
+    (half,) = open_session(rrdbnet_graph(weights_read, half=True), threads=1).run([image])
+    assert np.abs(half - expected).mean() <= 1 / 255
 
 
 def official(torch: Any, factor: int) -> Any:

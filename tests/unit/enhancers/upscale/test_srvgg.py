@@ -35,8 +35,8 @@ def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int
     x = picture
     for layer in range(MIDDLE + 2):
         padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-        seen = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
-        x = np.einsum("nihwab,oiab->nohw", seen, weights[f"body.{2 * layer}.weight"], optimize=True)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+        x = np.einsum("nihwab,oiab->nohw", windows, weights[f"body.{2 * layer}.weight"], optimize=True)
         x = x + weights[f"body.{2 * layer}.bias"][:, None, None]
         if layer <= MIDDLE:
             x = np.where(x < 0, weights[f"body.{2 * layer + 1}.weight"][:, None, None] * x, x)
@@ -45,7 +45,7 @@ def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int
     return squares.reshape(n, 3, factor * h, factor * w) + picture.repeat(factor, 2).repeat(factor, 3)
 
 
-def shown() -> np.ndarray:
+def random_image() -> np.ndarray:
     return np.random.default_rng(1).random((2, 3, 9, 13), np.float32)
 
 
@@ -55,13 +55,13 @@ def test_the_graph_agrees_with_the_architecture(write_checkpoint, tmp_path, fact
     weights = made_up(factor)
     file_format, weights_read = read_srvgg(write_checkpoint(tmp_path / "a.pth", weights, inside))
     assert (file_format, weights_read.scale) == ("torch zip", factor)
-    picture = shown()
-    wanted = computed(weights, picture, factor)
+    picture = random_image()
+    expected = computed(weights, picture, factor)
     (whole,) = open_session(srvgg_graph(weights_read), threads=1).run([picture])
-    assert whole.shape == wanted.shape
-    assert np.abs(whole - wanted).max() <= 1e-4
+    assert whole.shape == expected.shape
+    assert np.abs(whole - expected).max() <= 1e-4
     (half,) = open_session(srvgg_graph(weights_read, half=True), threads=1).run([picture])
-    assert np.abs(half - wanted).mean() <= 1 / 255
+    assert np.abs(half - expected).mean() <= 1 / 255
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -108,7 +108,7 @@ def test_a_missing_layer(write_checkpoint, tmp_path, missing):
 def test_checkpoints_of_pytorch_give_the_results_of_pytorch(tmp_path, factor, inside):
     torch = pytest.importorskip("torch", reason="PyTorch is not a dependency")
     torch.manual_seed(0)
-    nn, functional, picture = torch.nn, torch.nn.functional, shown()
+    nn, functional, picture = torch.nn, torch.nn.functional, random_image()
     body = nn.ModuleList([nn.Conv2d(3, FEATURES, 3, 1, 1), nn.PReLU(FEATURES)])
     for _ in range(MIDDLE):
         body.extend([nn.Conv2d(FEATURES, FEATURES, 3, 1, 1), nn.PReLU(FEATURES)])
@@ -122,11 +122,11 @@ def test_checkpoints_of_pytorch_give_the_results_of_pytorch(tmp_path, factor, in
         for part in body:
             x = part(x)
         x = functional.pixel_shuffle(x, factor) + functional.interpolate(given, scale_factor=factor, mode="nearest")
-    wanted = x.numpy()
+    expected = x.numpy()
     restated = computed({name: tensor.numpy() for name, tensor in state.items()}, picture, factor)
-    assert np.abs(restated - wanted).max() <= 1e-4
+    assert np.abs(restated - expected).max() <= 1e-4
     _, weights_read = read_srvgg(tmp_path / "a.pth")
     (whole,) = open_session(srvgg_graph(weights_read), threads=1).run([picture])
-    assert np.abs(whole - wanted).max() <= 1e-4
+    assert np.abs(whole - expected).max() <= 1e-4
     (half,) = open_session(srvgg_graph(weights_read, half=True), threads=1).run([picture])
-    assert np.abs(half - wanted).mean() <= 1 / 255
+    assert np.abs(half - expected).mean() <= 1 / 255

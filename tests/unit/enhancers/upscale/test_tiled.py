@@ -40,7 +40,7 @@ def upscaler(network, tile, margin=4, monitor=None, **options):
 
 
 @pytest.fixture
-def picture(photo, to_picture):
+def frame(photo, to_picture):
     whole = to_picture(photo)
     return replace(whole, y=whole.y[:201, :301], u=whole.u[:101, :151], v=whole.v[:101, :151])
 
@@ -51,68 +51,68 @@ def far(one, other):
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_tiles_leave_no_seams(picture, factor):
-    whole = upscaler(Blurred(factor), 1024, margin=8).upscale(picture)
-    assert far(whole, upscaler(Blurred(factor), 64, margin=8).upscale(picture)) == 0
+def test_tiles_leave_no_seams(frame, factor):
+    whole = upscaler(Blurred(factor), 1024, margin=8).upscale(frame)
+    assert far(whole, upscaler(Blurred(factor), 64, margin=8).upscale(frame)) == 0
 
 
-def test_a_model_of_scale_4_upscales_by_2(picture):
-    large = upscaler(Blurred(4), 128, factor=2).upscale(picture)
+def test_a_model_of_scale_4_upscales_by_2(frame):
+    large = upscaler(Blurred(4), 128, factor=2).upscale(frame)
     assert large.y.shape == (402, 602)
 
 
-def test_tiles_are_halved_and_reported_when_memory_runs_out(picture):
+def test_tiles_are_halved_and_reported_when_memory_runs_out(frame):
     network = Blurred(max_pixels=80 * 80)
-    made = upscaler(network, 256)
-    assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
-    assert made.run_info.notes == ("out of memory with tiles of 256 pixels; continued with 64",)
+    tiled = upscaler(network, 256)
+    assert far(tiled.upscale(frame), upscaler(Blurred(), 64).upscale(frame)) == 0
+    assert tiled.run_info.notes == ("out of memory with tiles of 256 pixels; continued with 64",)
 
 
-def test_a_first_tile_that_is_too_large_is_halved_too(picture):
+def test_a_first_tile_that_is_too_large_is_halved_too(frame):
     def opened(high, wide):
         if high > 150:
             raise OutOfMemory("too large")
         return Blurred()
 
-    made = TiledUpscaler(UpscalerNetwork(opened, 2, 4), UpscaleParams(2), Monitor())
-    assert far(made.upscale(picture), upscaler(Blurred(), 64).upscale(picture)) == 0
-    assert "continued with 128" in made.run_info.notes[0]
+    tiled = TiledUpscaler(UpscalerNetwork(opened, 2, 4), UpscaleParams(2), Monitor())
+    assert far(tiled.upscale(frame), upscaler(Blurred(), 64).upscale(frame)) == 0
+    assert "continued with 128" in tiled.run_info.notes[0]
 
 
-def test_begin_resets_the_confidence(picture):
+def test_begin_resets_the_confidence(frame):
     def fresh():
         return TiledUpscaler(
             UpscalerNetwork(lambda height, width: Wrong(), 2, 4, psnr_oriented=True), UpscaleParams(2, 128), Monitor()
         )
 
-    columns = np.arange(picture.y.shape[1])
-    striped = replace(picture, y=np.broadcast_to(np.uint8(80 + 44 * (columns % 2)), picture.y.shape))
+    columns = np.arange(frame.y.shape[1])
+    striped = replace(frame, y=np.broadcast_to(np.uint8(80 + 44 * (columns % 2)), frame.y.shape))
     alone, after, begun = fresh(), fresh(), fresh()
     for one in (after, begun):
         one.upscale(striped)
     begun.begin()
-    want = alone.upscale(picture)
-    assert far(begun.upscale(picture), want) == 0
-    assert far(after.upscale(picture), want) > 0
+    want = alone.upscale(frame)
+    assert far(begun.upscale(frame), want) == 0
+    assert far(after.upscale(frame), want) > 0
 
 
-def test_the_smallest_tile_is_not_halved(picture):
+def test_the_smallest_tile_is_not_halved(frame):
     with pytest.raises(OutOfMemory):
-        upscaler(Blurred(max_pixels=10), 256).upscale(picture)
+        upscaler(Blurred(max_pixels=10), 256).upscale(frame)
 
 
-def test_strength_blends_the_model_over_lanczos(picture):
-    plain, all_of_it, half = (upscaler(Blurred(), 64, strength=s).upscale(picture).y for s in (0.0, 1.0, 0.5))
-    assert (plain == Lanczos(2).upscale(picture).y).all()
+def test_strength_blends_the_model_over_lanczos(frame):
+    plain, all_of_it, half = (upscaler(Blurred(), 64, strength=s).upscale(frame).y for s in (0.0, 1.0, 0.5))
+    assert (plain == Lanczos(2).upscale(frame).y).all()
     between = (plain.astype(float) + all_of_it) / 2
     assert np.abs(between - half)[8:-8, 8:-8].max() <= 1.5
 
 
-def test_downscaling_the_output_reproduces_the_input(picture):
+def test_downscaling_the_output_reproduces_the_input(frame):
     for passes, off in ((0, 20), (4, 3)):
-        large = upscaler(Blurred(), 64, back_projections=passes).upscale(picture).y[:, :-2]
+        large = upscaler(Blurred(), 64, back_projections=passes).upscale(frame).y[:, :-2]
         small = cv2.resize(large, (300, 201), interpolation=cv2.INTER_AREA)
-        error = np.abs(small.astype(int) - picture.y[:, :300]).max()
+        error = np.abs(small.astype(int) - frame.y[:, :300]).max()
         assert error <= off if passes else error > off
 
 
@@ -122,11 +122,11 @@ def test_back_projection_keeps_a_consistent_output():
     assert np.allclose(back_project(large, small, 3), large, atol=1e-3)
 
 
-def test_an_inaccurate_model_is_not_blended_in(picture):
+def test_an_inaccurate_model_is_not_blended_in(frame):
     network = UpscalerNetwork(lambda height, width: Wrong(), 2, 4, psnr_oriented=True)
-    made = TiledUpscaler(network, UpscaleParams(2, 128), Monitor()).upscale(picture)
-    assert far(made, Lanczos(2).upscale(picture)) < 30
-    assert np.abs(made.y.astype(int) - Lanczos(2).upscale(picture).y)[16:-16, 16:-16].max() <= 1
+    result = TiledUpscaler(network, UpscaleParams(2, 128), Monitor()).upscale(frame)
+    assert far(result, Lanczos(2).upscale(frame)) < 30
+    assert np.abs(result.y.astype(int) - Lanczos(2).upscale(frame).y)[16:-16, 16:-16].max() <= 1
 
 
 class Wrong(Blurred):
@@ -137,11 +137,11 @@ class Wrong(Blurred):
         return [large + 0.2 * (np.indices(large.shape)[3] % 2 - 0.5)]
 
 
-def test_cancelling_stops_between_tiles(picture):
+def test_cancelling_stops_between_tiles(frame):
     monitor = Monitor()
     monitor.cancel()
     with pytest.raises(Cancelled):
-        upscaler(Blurred(), 64, monitor=monitor).upscale(picture)
+        upscaler(Blurred(), 64, monitor=monitor).upscale(frame)
 
 
 class Odd(Blurred):
@@ -154,9 +154,9 @@ class Odd(Blurred):
 
 
 @pytest.mark.parametrize("answer", [lambda large: large[..., 1:], lambda large: large * np.nan])
-def test_an_invalid_output_is_refused(picture, answer):
+def test_an_invalid_output_is_refused(frame, answer):
     with pytest.raises(InferenceFailed):
-        upscaler(Odd(answer), 64).upscale(picture)
+        upscaler(Odd(answer), 64).upscale(frame)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (64, 64), (65, 130), (2160, 3840)])
@@ -187,9 +187,9 @@ def test_chroma_is_aligned_with_luma():
 
 
 def test_a_tile_can_be_read_and_written_back():
-    picture, before = ramp(20, 60), ramp(20, 60)
-    write_tile(picture, 8, 16, read_tile(before, 8, 16, (8, 16), 2))
-    assert far(picture, before) <= 1
+    frame, before = ramp(20, 60), ramp(20, 60)
+    write_tile(frame, 8, 16, read_tile(before, 8, 16, (8, 16), 2))
+    assert far(frame, before) <= 1
 
 
 @pytest.mark.parametrize("at", [(0, 0), (100, 100), (200, 200)])
@@ -199,21 +199,21 @@ def test_span_is_closer_to_the_truth_than_lanczos(photo, to_picture, weights_ins
     weights_installed("span")
     truth = np.ascontiguousarray(photo[at[0] : at[0] + 256, at[1] : at[1] + 256])
     small = to_picture(cv2.resize(truth, (128, 128), interpolation=cv2.INTER_AREA))
-    wanted = to_picture(truth).y
+    expected = to_picture(truth).y
     network = load_network("span", 2, EnhancerOptions(), SessionCache())
-    made, plain = TiledUpscaler(network, UpscaleParams(2), Monitor()).upscale(small).y, Lanczos(2).upscale(small).y
-    assert np.square(made.astype(float) - wanted).mean() <= np.square(plain.astype(float) - wanted).mean()
-    assert structural_similarity(made, wanted) >= structural_similarity(plain, wanted)
+    result, plain = TiledUpscaler(network, UpscaleParams(2), Monitor()).upscale(small).y, Lanczos(2).upscale(small).y
+    assert np.square(result.astype(float) - expected).mean() <= np.square(plain.astype(float) - expected).mean()
+    assert structural_similarity(result, expected) >= structural_similarity(plain, expected)
 
 
 @pytest.mark.parametrize("name", ["span", "realesr-animevideov3"])
-def test_tiles_of_real_models_leave_no_seams(picture, weights_installed, name):
+def test_tiles_of_real_models_leave_no_seams(frame, weights_installed, name):
     weights_installed(name)
     network = load_network(name, 2, EnhancerOptions(precision="fp32"), SessionCache())
     one, other = (
         TiledUpscaler(replace(network, psnr_oriented=False), UpscaleParams(2, side), Monitor()) for side in (512, 96)
     )
-    assert far(one.upscale(picture), other.upscale(picture)) < 1
+    assert far(one.upscale(frame), other.upscale(frame)) < 1
 
 
 @pytest.fixture
