@@ -1,4 +1,4 @@
-"""What the stages hand to each other: the render context, and the outcome of the lip-sync."""
+"""Records that pass from stage to stage: the render context, and the outcome of the lip-sync."""
 
 from __future__ import annotations
 
