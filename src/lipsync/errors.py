@@ -82,7 +82,7 @@ class NoVideoStream(InputError):
 class NoAudioStream(InputError):
     code = "no_audio_stream"
     title = "The file has no audio stream"
-    remedy = "Use an audio file, or a video with sound."
+    remedy = "Use an audio file, or a video with audio."
 
 
 class NoFrames(InputError):

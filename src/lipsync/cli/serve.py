@@ -1,4 +1,4 @@
-"""``lipsync serve``: run the REST API, with a built-in worker if there is no broker."""
+"""``lipsync serve``: run the REST API, with a built-in worker unless a broker is set."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Landmarker:
         return [in_frame(detection, score, matrix) for detection, score in blend(found, scores)]
 
     def landmarks(self, frame: Frame, region: Region) -> Face | None:
-        """Return the face in a square of the frame, with landmarks in frame pixels; None if there is no face."""
+        """Return the face in a square of the frame, with landmarks in frame pixels; None without one."""
         matrix = region.matrix(MESH_SIDE)
         face = self.in_view(warp_rgb(frame, matrix, (MESH_SIDE, MESH_SIDE)))
         return None if face is None else Face(_to_frame(face.landmarks, matrix), face.score)

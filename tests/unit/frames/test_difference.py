@@ -1,4 +1,4 @@
-"""What was changed in a frame."""
+"""The mask and the box of the pixels that differ between two frames."""
 
 from __future__ import annotations
 
