@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -26,8 +27,36 @@ COMMANDS: Mapping[str, str] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; failures are one line on standard error."""
-    words = sys.argv[1:] if arguments is None else arguments
-    parsed = build_parser(words[0] if words else "").parse_args(words)
+    try:
+        try:
+            return _main(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            _flush_output()
+    except BrokenPipeError:
+        from lipsync.cli.exit_codes import PIPE_CLOSED
+
+        _discard_output()
+        return PIPE_CLOSED
+
+
+def _flush_output() -> None:
+    """Write what is buffered; the interpreter would do it too late to handle a failure."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        raise SystemExit(f"lipsync: standard output: {error.strerror}") from error
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _main(arguments: Sequence[str]) -> int:
+    parsed = build_parser(arguments[0] if arguments else "").parse_args(arguments)
 
     from lipsync.cli.run_command import run_command
 

@@ -7,15 +7,16 @@ from types import MappingProxyType
 
 from lipsync import errors
 
-OK, NEGATIVE, USAGE, BUG, INTERRUPTED, TERMINATED = 0, 1, 2, 70, 130, 143
+OK, NEGATIVE, USAGE, BUG, INTERRUPTED, PIPE_CLOSED, TERMINATED = 0, 1, 2, 70, 130, 141, 143
 
 OTHERS: Mapping[int, str] = MappingProxyType(
     {
         OK: "success",
-        NEGATIVE: "a check failed (lipsync doctor)",
+        NEGATIVE: "a check failed (lipsync doctor), or the output could not be written",
         USAGE: "invalid usage of the command line",
         BUG: "unexpected error; please report it",
         INTERRUPTED: "interrupted by Ctrl-C (SIGINT)",
+        PIPE_CLOSED: "the reader of standard output closed it (SIGPIPE)",
         TERMINATED: "terminated by SIGTERM",
     }
 )

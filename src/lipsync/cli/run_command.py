@@ -31,6 +31,8 @@ def run_command(arguments: argparse.Namespace) -> int:
             code = TERMINATED if signal.SIGTERM in received else INTERRUPTED
             files = f"complete: {', '.join(map(str, stop.complete))}" if stop.complete else "nothing was written"
             return _failed(arguments, "cancelled", f"stopped; {files}", code)
+        except BrokenPipeError:
+            raise  # the reader of the output has closed it, which main() handles
         except Exception as error:
             if arguments.debug:
                 raise
