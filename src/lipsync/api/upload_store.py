@@ -271,6 +271,8 @@ class UploadStore:
         except FileNotFoundError:
             return None
         saved["created_at"] = datetime.fromisoformat(saved["created_at"])
+        if "sure" in saved:  # the field's name before it was called committed
+            saved["committed"] = saved.pop("sure")
         changed = datetime.fromtimestamp(stat.st_mtime, saved["created_at"].tzinfo)
         offset = stat.st_size if saved["committed"] is None else min(stat.st_size, saved["committed"])
         return Upload(**saved, offset=offset, changed_at=changed)

@@ -174,3 +174,11 @@ def test_an_upload_continues_only_if_the_disk_has_space_for_the_rest(build):
     about.write_text(about.read_text().replace('"length": 10', f'"length": {1 << 59}'))
     with pytest.raises(DiskFull), uploads.writing(upload, 0, now, digest="sha1", keep_partial=True):
         pass
+
+
+def test_an_upload_of_an_earlier_version_can_be_used(service):
+    headers = service.key()
+    upload = service.client.post("/v1/uploads", content=CONTENT, headers=headers).json()
+    metadata = service.folder / "uploads" / upload["id"] / "upload.json"
+    metadata.write_text(metadata.read_text().replace('"committed"', '"sure"'))
+    assert service.client.get(f"/v1/uploads/{upload['id']}", headers=headers).json() == upload

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from alembic import command
@@ -71,6 +72,17 @@ def test_every_migration_can_be_reverted(empty_url):
             command.downgrade(config, "base")
         assert inspect(engine).get_table_names() == ["alembic_version"]
     migrate(empty_url)
+
+
+def test_stored_options_get_their_current_names(empty_url, new, now):
+    migrate(empty_url)
+    old = {"faithful": True, "select": "left", "crf": None}
+    with open_store(empty_url) as store:
+        task = store.create(replace(new, options=old), now=now)
+        with open_engine(empty_url) as engine, writing_engine(engine).begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        migrate(empty_url)
+        assert store.get(task.id).options == {"original": True, "face_select": "left", "crf": None}
 
 
 def test_a_schema_from_the_future_is_refused(empty_url):
