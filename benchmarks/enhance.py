@@ -62,49 +62,49 @@ def open_upscaler(name: str, sessions: SessionCache) -> Upscaler:
     return UPSCALERS[name].open(2, EnhancerContext(EnhancerOptions(), sessions, Monitor(), empty_store))
 
 
-def compare(upscaler: Upscaler, picture: Frame) -> tuple[float, float]:
-    truth, small = downscale(picture)
+def compare(upscaler: Upscaler, image: Frame) -> tuple[float, float]:
+    truth, small = downscale(image)
     made = upscaler.upscale(small).y
     error = np.square(made.astype(np.float64) - truth).mean()
     return 10 * np.log10(255**2 / error), float(structural_similarity(truth, made))
 
 
-def downscale(picture: Frame) -> tuple[np.ndarray, Frame]:
-    height, width = (side // 4 * 4 for side in picture.y.shape)
-    small = blank_frame(replace(picture, y=picture.y[: height // 2, : width // 2]), 1)
-    shown = read_tile(picture, 0, 0, (height, width), 2)[2:-2, 2:-2]
+def downscale(image: Frame) -> tuple[np.ndarray, Frame]:
+    height, width = (side // 4 * 4 for side in image.y.shape)
+    small = blank_frame(replace(image, y=image.y[: height // 2, : width // 2]), 1)
+    shown = read_tile(image, 0, 0, (height, width), 2)[2:-2, 2:-2]
     less = cv2.resize(shown, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     small.y[:] = np.rint(less[..., 0])
     small.u[:], small.v[:] = (np.rint(less[::2, ::2, k]) for k in (1, 2))
-    return picture.y[:height, :width], small
+    return image.y[:height, :width], small
 
 
-def resize(picture: Frame, width: int, height: int) -> Frame:
+def resize(image: Frame, width: int, height: int) -> Frame:
     sizes = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
-    planes = [cv2.resize(p, s) for p, s in zip((picture.y, picture.u, picture.v), sizes, strict=True)]
-    return writable_copy(replace(picture, y=planes[0], u=planes[1], v=planes[2]))
+    planes = [cv2.resize(p, s) for p, s in zip((image.y, image.u, image.v), sizes, strict=True)]
+    return writable_copy(replace(image, y=planes[0], u=planes[1], v=planes[2]))
 
 
-def report_speed(name: str, sessions: SessionCache, picture: Frame) -> None:
+def report_speed(name: str, sessions: SessionCache, image: Frame) -> None:
     upscaler = open_upscaler(name, sessions)
-    upscaler.upscale(picture)
+    upscaler.upscale(image)
     start = time.perf_counter()
-    upscaler.upscale(picture)
-    upscaler.upscale(picture)
+    upscaler.upscale(image)
+    upscaler.upscale(image)
     rate = 2 / (time.perf_counter() - start)
     seam = 0
     if (name, 2) in NCNN_MODELS:
-        part = resize(picture, 400, 300)
+        part = resize(image, 400, 300)
         network = replace(load_network(name, 2, EnhancerOptions(precision="fp32"), sessions), psnr_oriented=False)
         one, other = (TiledUpscaler(network, UpscaleParams(2, side), Monitor()).upscale(part).y for side in (512, 96))
         seam = int(np.abs(one.astype(int) - other).max())
     print(f"{name:22s} {rate:.2f} frames/s at 720p, tiles differ by {seam} of 255", flush=True)
 
 
-def report_memory(name: str, sessions: SessionCache, picture: Frame) -> None:
+def report_memory(name: str, sessions: SessionCache, image: Frame) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    open_upscaler(name, sessions).upscale(picture)
+    open_upscaler(name, sessions).upscale(image)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     took = time.perf_counter() - start
     print(f"{name}: 4K to 8K in {took:.0f} s, peak {peak / 1024:.0f} MB, {(peak - before) / 1024:.0f} more than before")

@@ -41,7 +41,7 @@ def photo() -> Rgb:
 
 
 @pytest.fixture(scope="session")
-def to_picture() -> Callable[[Rgb, int], Frame]:
+def to_frame() -> Callable[[Rgb, int], Frame]:
     """Convert RGB with even sides to a frame of 8 bits, BT.601, limited range."""
 
     def convert(rgb: Rgb, index: int = 0) -> Frame:
@@ -83,7 +83,7 @@ class Footage:
     gop: int = 12
     rotation: int = 0
     stamps: Sequence[int] | None = None  # frame times in milliseconds
-    sound: int = 0  # audio samples at 48 kHz
+    audio_samples: int = 0  # audio samples at 48 kHz
     colour: tuple[int, int, int, int] = (0, 2, 2, 2)  # range, matrix, primaries, transfer; 2 is unspecified
 
 
@@ -102,7 +102,7 @@ def make_video() -> Callable[..., Path]:
             context.color_range, context.colorspace, context.color_primaries, context.color_trc = footage.colour
             if footage.rotation:
                 stream.set_display_rotation(footage.rotation)
-            audio = out.add_stream("aac", rate=48_000, layout="mono") if footage.sound else None
+            audio = out.add_stream("aac", rate=48_000, layout="mono") if footage.audio_samples else None
             for k in range(footage.frames):
                 frame = av.VideoFrame.from_ndarray(bars(k, width, height), "gray8").reformat(format=footage.form)
                 frame.pts, frame.time_base = k, 1 / footage.rate
@@ -111,7 +111,7 @@ def make_video() -> Callable[..., Path]:
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))
             if audio is not None:
-                tone = (np.sin(np.arange(footage.sound) * 0.05) * 8000).astype(np.int16)
+                tone = (np.sin(np.arange(footage.audio_samples) * 0.05) * 8000).astype(np.int16)
                 block = av.AudioFrame.from_ndarray(tone[None], "s16", "mono")
                 block.sample_rate = 48_000
                 out.mux(audio.encode(block))
@@ -140,7 +140,7 @@ def number_of() -> Callable[[NDArray[np.uint8]], int]:
 
 
 @pytest.fixture(scope="session")
-def make_sound() -> Callable[..., Path]:
+def make_audio() -> Callable[..., Path]:
     """Write a WAV file of samples (n,) or (n, channels), int16 or float32."""
 
     def make(path: Path, samples: NDArray[Any], rate: int = 16_000) -> Path:
@@ -182,12 +182,12 @@ def speaker(moved: Callable[..., Rgb], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def voice(tmp_path_factory: pytest.TempPathFactory, make_sound: Callable[..., Path]) -> Path:
+def voice(tmp_path_factory: pytest.TempPathFactory, make_audio: Callable[..., Path]) -> Path:
     """A vowel-like buzz of 2 seconds, 16 kHz, that swells twice a second."""
     time = np.arange(32_000) / 16_000
     buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20))
     samples = (buzz * np.clip(np.sin(2 * np.pi * 2 * time), 0, 1) * 4000).astype(np.int16)
-    return make_sound(tmp_path_factory.mktemp("sound") / "voice.wav", samples)
+    return make_audio(tmp_path_factory.mktemp("audio") / "voice.wav", samples)
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,11 @@ from lipsync.types import Float32
 
 @dataclass(frozen=True, slots=True)
 class PreparedClip:
-    """One clip: ``landmarks`` (n, 478, 3), ``sound`` at 16 kHz, ``voices`` (v, m, 40) float16 and ``kinds`` (v,)."""
+    """One clip: ``landmarks`` (n, 478, 3), ``audio`` at 16 kHz, ``voices`` (v, m, 40) float16 and ``kinds`` (v,)."""
 
     name: str
     landmarks: Float32
-    sound: Float32
+    audio: Float32
     voices: NDArray[np.float16]
     kinds: NDArray[np.int64]
 
@@ -51,7 +51,7 @@ def load(folder: Path) -> list[PreparedClip]:
     clips = []
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:
-            values = {name: stored[name] for name in ("landmarks", "sound", "voices", "kinds")}
+            values = {name: stored[name] for name in ("landmarks", "audio", "voices", "kinds")}
         clips.append(PreparedClip(path.stem, **values))
     return clips
 

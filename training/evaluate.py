@@ -97,7 +97,7 @@ def held_out_scores(model: MotionModel, clips: Iterable[dataset.PreparedClip]) -
         if held_out(clip.name):
             true = _true(clip.landmarks)
             for power, kind in zip(clip.voices, clip.kinds, strict=True):
-                speech_features = normalise([np.exp(power.astype(np.float32))]) if kind else features([clip.sound])
+                speech_features = normalise([np.exp(power.astype(np.float32))]) if kind else features([clip.audio])
                 scores[KINDS[kind]].append(score(mesh(model, speech_features, len(true)), true))
     return scores
 

@@ -2,7 +2,7 @@
 
     python training/prepare.py CLIPS_DIR PREPARED_DIR [--shifted 8] [--spoken 5]
 
-Each clip becomes PREPARED_DIR/NAME.npz: ``landmarks`` (n, 478, 3) in pixels at 25 frames per second, ``sound`` (16
+Each clip becomes PREPARED_DIR/NAME.npz: ``landmarks`` (n, 478, 3) in pixels at 25 frames per second, ``audio`` (16
 kHz), ``voices`` (v, m, 40) log band power, and ``kinds`` (v,): 0 for the clip itself, 1 for the vocoder, 2 for a speech
 synthesiser. Held-out clips get voices that are not used in training. Existing files are skipped.
 """
@@ -65,8 +65,8 @@ def read_audio(path: Path) -> Float32:
             pieces += [_samples(block) for block in resampler.resample(frame)]
         pieces += [_samples(block) for block in resampler.resample(None)]
     lead = round(offset * SPEECH_RATE)
-    sound = np.concatenate([np.zeros(max(0, lead), np.float32), *pieces])[max(0, -lead) :]
-    return np.asarray(sound, np.float32)
+    audio = np.concatenate([np.zeros(max(0, lead), np.float32), *pieces])[max(0, -lead) :]
+    return np.asarray(audio, np.float32)
 
 
 def _samples(frame: AudioFrame) -> Float32:
@@ -105,12 +105,12 @@ def _frame(frame: VideoFrame) -> Frame:
     return Frame(0, luma, chroma[0], chroma[1], 8, Colour())
 
 
-def other_voices(name: str, sound: Float32, count: int, spoken: int) -> tuple[list[Float32], list[int]]:
+def other_voices(name: str, audio: Float32, count: int, spoken: int) -> tuple[list[Float32], list[int]]:
     """Log band power of the clip and of its other voices, and the kind of each."""
     rng = random.Random(zlib.crc32(name.encode()))
     shifts = voices.UNHEARD_SHIFTS if held_out(name) else voices.random_shifts(rng, count)
-    powers = [voices.log_power(sound)]
-    powers += [voices.log_power(other) for other in voices.vocode(sound, shifts, rng)]
+    powers = [voices.log_power(audio)]
+    powers += [voices.log_power(other) for other in voices.vocode(audio, shifts, rng)]
     kinds = [0] + [1] * len(shifts)
     sentence = grid_sentence(name)
     speakers = (
@@ -118,7 +118,7 @@ def other_voices(name: str, sound: Float32, count: int, spoken: int) -> tuple[li
     )
     for voice in rng.sample(speakers, min(spoken, len(speakers))):
         speech = voices.speak(voice, sentence or "", rng.randint(135, 190), rng.randint(20, 80))
-        power, cost = voices.align_to(sound, speech)
+        power, cost = voices.align_to(audio, speech)
         if cost < voices.MAX_ALIGNMENT_COST:
             powers.append(power)
             kinds.append(2)
@@ -136,11 +136,11 @@ def prepare(source: Path, target: Path, shifted: int = 8, spoken: int = 5) -> It
                 if landmarks is None or len(landmarks) < 2 * NETWORK_RATE:
                     yield path.stem, False
                     continue
-                sound = read_audio(path)
-                powers, kinds = other_voices(path.stem, sound, shifted, spoken)
+                audio = read_audio(path)
+                powers, kinds = other_voices(path.stem, audio, shifted, spoken)
                 shortest = min(map(len, powers))
                 stacked = np.stack([power[:shortest] for power in powers]).astype(np.float16)
-                np.savez(out, landmarks=landmarks, sound=sound, voices=stacked, kinds=np.array(kinds))
+                np.savez(out, landmarks=landmarks, audio=audio, voices=stacked, kinds=np.array(kinds))
             yield path.stem, True
 
 

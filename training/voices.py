@@ -36,9 +36,9 @@ UNHEARD_SYNTHETIC = ("flite slt", "espeak-ng en-us+klatt3", "espeak-ng en+f1")
 UNHEARD_SHIFTS = ((2.5, 1.32), (0.6, 0.8), (2.0, 1.12), (1.4, 1.3))  # pitch and formant factors, beyond training's
 
 
-def log_power(sound: Float32) -> Float32:
+def log_power(audio: Float32) -> Float32:
     """Log band power (n, 40) of 16 kHz audio."""
-    return np.asarray(np.log(np.concatenate(list(band_power([sound]))) + MIN_POWER), np.float32)
+    return np.asarray(np.log(np.concatenate(list(band_power([audio]))) + MIN_POWER), np.float32)
 
 
 def random_shifts(rng: random.Random, count: int) -> list[tuple[float, float]]:
@@ -50,11 +50,11 @@ def random_shifts(rng: random.Random, count: int) -> list[tuple[float, float]]:
     return shifts
 
 
-def vocode(sound: Float32, shifts: Sequence[tuple[float, float]], rng: random.Random) -> list[Float32]:
+def vocode(audio: Float32, shifts: Sequence[tuple[float, float]], rng: random.Random) -> list[Float32]:
     """The audio with other pitches and formants, flatter or livelier intonation, and some breathiness."""
     import pyworld
 
-    samples = sound.astype(np.float64)
+    samples = audio.astype(np.float64)
     pitch, times = pyworld.dio(samples, SPEECH_RATE)
     pitch = pyworld.stonemask(samples, pitch, times, SPEECH_RATE)
     envelope = pyworld.cheaptrick(samples, pitch, times, SPEECH_RATE)
@@ -65,7 +65,7 @@ def vocode(sound: Float32, shifts: Sequence[tuple[float, float]], rng: random.Ra
         tune = np.where(pitch > 0, middle * (np.maximum(pitch, 1) / middle) ** rng.uniform(0.2, 1.8), 0) * factor
         breath = noise ** rng.uniform(0.2, 0.6) if rng.random() < 0.15 else noise
         speak = pyworld.synthesize(tune, _stretched(envelope, tract), _stretched(breath, tract).clip(0, 1), SPEECH_RATE)
-        result.append(speak[: len(sound)].astype(np.float32))
+        result.append(speak[: len(audio)].astype(np.float32))
     return result
 
 
@@ -112,9 +112,9 @@ def align_to(clip: Float32, speech: Float32) -> tuple[Float32, float]:
     return np.asarray(power[left] * (1 - share) + power[left + 1] * share, np.float32), cost
 
 
-def _cepstra(sound: Float32) -> NDArray[np.float64]:
+def _cepstra(audio: Float32) -> NDArray[np.float64]:
     """Cepstra and their slopes (n, 28), normalised over speech frames."""
-    frames = np.concatenate(list(features([sound])))
+    frames = np.concatenate(list(features([audio])))
     cepstra = dct(frames * 3, axis=1, norm="ortho")[:, :14]
     energy = frames.mean(1)
     speech = cepstra[energy > np.percentile(energy, 95) - 2]

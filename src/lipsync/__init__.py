@@ -1,4 +1,4 @@
-"""Lip-sync: a video or photo and a voice in, the same video with its mouth animated to the voice out.
+"""Lip-sync: animate the mouth in a video or photo to match a voice recording.
 
     import lipsync
 
@@ -131,10 +131,10 @@ def sync(
     av_offset: delay of the mouth against the audio; if negative, the mouth moves earlier (-10000 to 10000 ms; default:
         0)
     resize_factor: downscale the output by this factor (1 to 16; default: 1)
-    rotate: rotate the footage clockwise by 90 degrees
-    crop: region of the footage to keep, after resize_factor and rotate: top, bottom, left, right; -1 is the bottom or
+    rotate: rotate the video clockwise by 90 degrees
+    crop: region of the video to keep, after resize_factor and rotate: top, bottom, left, right; -1 is the bottom or
         right edge (-1 or more pixels; default: 0, -1, 0, -1)
-    static: use only the first frame of the footage
+    static: use only the first frame of the video
     face_select: face to animate if there are several (largest, left, right, centre; default: largest)
     box: fixed face box: top, bottom, left, right (pixels; default: detect the face)
     pads: padding of the face box: top, bottom, left, right (pixels; default: the engine's own)
@@ -145,7 +145,7 @@ def sync(
         wav2lip-gan, hybrid, passthrough; default: rewrite)
     original: reproduce the original Wav2Lip step by step, faults included; for wav2lip and wav2lip-gan
     checkpoint: weights of the engine: a file, or a name from 'lipsync models list' (default: the engine's name)
-    detail: share of the footage's own texture given to the mouths of wav2lip and wav2lip-gan (0 to 1; default: 1)
+    detail: share of the video's own texture given to the mouths of wav2lip and wav2lip-gan (0 to 1; default: 1)
     encode: named encoding; the other encoding options override its parts (fast, q17, q20, small, hevc, av1, prores,
         lossless, nvenc, hevc-nvenc, av1-nvenc, qsv, hevc-qsv, av1-qsv, amf, hevc-amf, videotoolbox, hevc-videotoolbox;
         default: fast)
@@ -153,7 +153,7 @@ def sync(
     crf: quality: lower is better and larger; above 51 only with libsvtav1 and libvpx-vp9 (0 to 63; default: set by
         encode)
     preset: encoding speed: ultrafast to veryslow, or a preset of the encoder (default: set by encode)
-    pixel_format: pixel format, such as yuv420p10le (default: 4:2:0 at the footage's bit depth)
+    pixel_format: pixel format, such as yuv420p10le (default: 4:2:0 at the video's bit depth)
     audio_codec: audio encoder (aac, flac, pcm_s24le; default: set by encode)
     audio_bitrate: audio bit rate (8000 or more bits/s; default: set by encode)
     enhance: face restorer for the new mouth, with an optional strength from 0 to 1: gfpgan-1.4, codeformer,

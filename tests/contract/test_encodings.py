@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import OptionInvalid
-from lipsync.media.encoders import HARDWARE, check_encoding, options_of, pixel_format_of, suffixes_of
+from lipsync.media.encoders import HARDWARE, check_encoding, encoder_options, pixel_format_of, suffixes_of
 from lipsync.media.encoding import DEFAULT_PRESET, PRESETS, Encoding, encoding_named
 from lipsync.media.output import check_output
 from lipsync.media.probe import audio_of, probe, probe_video
@@ -23,12 +23,12 @@ CLICK = Fraction(1, 2)  # seconds
 
 
 @pytest.fixture
-def clicking(tmp_path, make_sound):
+def clicking(tmp_path, make_audio):
     def make(seconds: float = 1.0):
         wave = np.zeros(round(seconds * 48_000), np.int16)
         start = round(CLICK * 48_000)
         wave[start : start + 8] = 20_000
-        return probe(make_sound(tmp_path / "click.wav", wave, 48_000))
+        return probe(make_audio(tmp_path / "click.wav", wave, 48_000))
 
     return make
 
@@ -189,7 +189,7 @@ def test_encoders_accept_their_options_even_without_the_hardware(name):
     encoding = encoding_named(name)
     if encoding.codec not in av.codecs_available:
         pytest.skip("not in this platform's build")
-    options = options_of(encoding)
+    options = encoder_options(encoding)
     assert not refused(encoding.codec, options)
     assert [key for key in options if not refused(encoding.codec, options | {key: "nonsense"})] == []
 

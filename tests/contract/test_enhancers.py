@@ -97,55 +97,55 @@ def upscaler(request, sessions, find):
 
 
 @pytest.fixture(scope="module")
-def shown(moved, to_picture, landmarker):
+def speaker(moved, to_frame, landmarker):
     """Frames with odd sides, and the track of their face, which is lost in the last ones."""
-    pictures = [to_picture(moved((160 + k, 115), 1.6), k) for k in range(FRAMES)]
+    sources = [to_frame(moved((160 + k, 115), 1.6), k) for k in range(FRAMES)]
     with TrackBuilder() as builder:
-        for k, picture in enumerate(pictures):
-            found = landmarker.find(picture)
+        for k, source in enumerate(sources):
+            found = landmarker.find(source)
             builder.add(Face(found[0].landmarks, 1.0) if k < LEFT else None, False)
         with builder.finish(Fraction(25)) as track:
-            yield [odd(picture) for picture in pictures], track
+            yield [odd(source) for source in sources], track
 
 
-def odd(picture):
-    return replace(picture, y=picture.y[:-1, :-1], u=picture.u, v=picture.v)
+def odd(source):
+    return replace(source, y=source.y[:-1, :-1], u=source.u, v=source.v)
 
 
-def deep(picture):
-    planes = [plane.astype(np.uint16) << 2 for plane in (picture.y, picture.u, picture.v)]
-    return replace(picture, y=planes[0], u=planes[1], v=planes[2], depth=10)
+def deep(source):
+    planes = [plane.astype(np.uint16) << 2 for plane in (source.y, source.u, source.v)]
+    return replace(source, y=planes[0], u=planes[1], v=planes[2], depth=10)
 
 
-def edits(pictures, edited=lambda k: k != 1):
+def edits(sources, edited=lambda k: k != 1):
     """Frames with a darkened mouth."""
-    for k, picture in enumerate(pictures):
-        after = writable_copy(picture)
+    for k, source in enumerate(sources):
+        after = writable_copy(source)
         if edited(k):
             after.y[130:170, 140:190] -= after.y[130:170, 140:190] // 4
-        yield EditedFrame(after, picture, edited(k))
+        yield EditedFrame(after, source, edited(k))
 
 
-def values(picture):
-    return np.concatenate([plane.ravel() for plane in (picture.y, picture.u, picture.v)])
+def values(source):
+    return np.concatenate([plane.ravel() for plane in (source.y, source.u, source.v)])
 
 
-def test_frames_are_in_order_and_unchanged_without_edits_or_a_face(restorer, shown):
-    pictures, track = shown
-    with closing(restorer.enhance(edits(pictures), SmoothedFaces(track))) as done:
+def test_frames_are_in_order_and_unchanged_without_edits_or_a_face(restorer, speaker):
+    sources, track = speaker
+    with closing(restorer.enhance(edits(sources), SmoothedFaces(track))) as done:
         frames = list(done)
     assert [frame.after.index for frame in frames] == list(range(FRAMES))
-    for k, (frame, given) in enumerate(zip(frames, edits(pictures), strict=True)):
+    for k, (frame, given) in enumerate(zip(frames, edits(sources), strict=True)):
         assert (values(frame.after) == values(given.after)).all() == (k == 1 or k >= LEFT)
-        assert (values(frame.before) == values(pictures[k])).all()
+        assert (values(frame.before) == values(sources[k])).all()
 
 
 @pytest.mark.parametrize("depth", [8, 10])
-def test_only_the_edited_area_is_restored_at_its_own_depth(restorer, shown, depth):
-    pictures, track = shown
-    pictures = [picture if depth == 8 else deep(picture) for picture in pictures]
-    with closing(restorer.enhance(edits(pictures), SmoothedFaces(track))) as done:
-        frame, given = next(done), next(edits(pictures))
+def test_only_the_edited_area_is_restored_at_its_own_depth(restorer, speaker, depth):
+    sources, track = speaker
+    sources = [source if depth == 8 else deep(source) for source in sources]
+    with closing(restorer.enhance(edits(sources), SmoothedFaces(track))) as done:
+        frame, given = next(done), next(edits(sources))
     changed = frame.after.y != given.after.y
     assert changed[135:165, 145:185].any()
     changed[130:170, 140:190] = False
@@ -153,31 +153,31 @@ def test_only_the_edited_area_is_restored_at_its_own_depth(restorer, shown, dept
     chroma = frame.after.u != given.after.u
     chroma[65:85, 70:95] = False
     assert not chroma.any()
-    assert frame.after.y.dtype == pictures[0].y.dtype
+    assert frame.after.y.dtype == sources[0].y.dtype
 
 
 @pytest.mark.parametrize("name", RESTORERS)
-def test_a_strength_of_zero_changes_nothing(name, sessions, find, shown):
-    pictures, track = shown
+def test_a_strength_of_zero_changes_nothing(name, sessions, find, speaker):
+    sources, track = speaker
     options = replace(ON_CPU, strength=0.0)
     enhancer = RESTORERS[name].open(EnhancerContext(options, sessions, Monitor(), find))
-    with closing(enhancer.enhance(edits(pictures), SmoothedFaces(track))) as done:
-        for frame, given in zip(done, edits(pictures), strict=True):
+    with closing(enhancer.enhance(edits(sources), SmoothedFaces(track))) as done:
+        for frame, given in zip(done, edits(sources), strict=True):
             assert (values(frame.after) == values(given.after)).all()
 
 
-def test_restoring_is_deterministic(restorer, shown):
-    pictures, track = shown
+def test_restoring_is_deterministic(restorer, speaker):
+    sources, track = speaker
     faces = SmoothedFaces(track)
     for one, other in zip(
-        restorer.enhance(edits(pictures), faces), restorer.enhance(edits(pictures), faces), strict=True
+        restorer.enhance(edits(sources), faces), restorer.enhance(edits(sources), faces), strict=True
     ):
         assert (values(one.after) == values(other.after)).all()
 
 
-def test_restoring_can_be_stopped_at_any_time(restorer, shown):
-    pictures, track = shown
-    frames = restorer.enhance(edits(pictures), SmoothedFaces(track))
+def test_restoring_can_be_stopped_at_any_time(restorer, speaker):
+    sources, track = speaker
+    frames = restorer.enhance(edits(sources), SmoothedFaces(track))
     next(frames)
     frames.close()
     assert next(frames, None) is None
@@ -189,40 +189,38 @@ def test_a_restorer_reports_device_and_precision(restorer):
 
 
 @pytest.mark.parametrize("depth", [8, 10])
-def test_a_frame_grows_by_the_factor_and_keeps_its_depth_and_colours(upscaler, shown, depth):
-    pictures, _ = shown
-    picture = cut(pictures[0] if depth == 8 else deep(pictures[0]))
-    large = upscaler.upscale(picture)
-    height, width = (side * upscaler.factor for side in picture.y.shape)
+def test_a_frame_grows_by_the_factor_and_keeps_its_depth_and_colours(upscaler, speaker, depth):
+    sources, _ = speaker
+    source = cut(sources[0] if depth == 8 else deep(sources[0]))
+    large = upscaler.upscale(source)
+    height, width = (side * upscaler.factor for side in source.y.shape)
     assert large.y.shape == (height, width)
     assert large.u.shape == large.v.shape == ((height + 1) // 2, (width + 1) // 2)
-    assert (large.depth, large.colour, large.index) == (picture.depth, picture.colour, picture.index)
-    assert large.y.dtype == picture.y.dtype
-    assert abs(float(large.y.mean()) - float(picture.y.mean())) < 1 << (depth - 8)
-    assert abs(float(large.u.mean()) - float(picture.u.mean())) < 2 << (depth - 8)
+    assert (large.depth, large.colour, large.index) == (source.depth, source.colour, source.index)
+    assert large.y.dtype == source.y.dtype
+    assert abs(float(large.y.mean()) - float(source.y.mean())) < 1 << (depth - 8)
+    assert abs(float(large.u.mean()) - float(source.u.mean())) < 2 << (depth - 8)
 
 
-def test_upscaling_is_deterministic_and_does_not_change_the_input(upscaler, shown):
-    picture = cut(shown[0][0])
-    before = values(picture).copy()
-    first = upscaler.upscale(picture)
-    assert (values(first) == values(upscaler.upscale(picture))).all()
-    assert (values(picture) == before).all()
+def test_upscaling_is_deterministic_and_does_not_change_the_input(upscaler, speaker):
+    source = cut(speaker[0][0])
+    before = values(source).copy()
+    first = upscaler.upscale(source)
+    assert (values(first) == values(upscaler.upscale(source))).all()
+    assert (values(source) == before).all()
 
 
-def test_a_grey_frame_stays_grey(upscaler, shown):
-    picture = cut(shown[0][0])
-    flat = replace(
-        picture, y=np.full_like(picture.y, 90), u=np.full_like(picture.u, 128), v=np.full_like(picture.v, 128)
-    )
+def test_a_grey_frame_stays_grey(upscaler, speaker):
+    source = cut(speaker[0][0])
+    flat = replace(source, y=np.full_like(source.y, 90), u=np.full_like(source.u, 128), v=np.full_like(source.v, 128))
     large = upscaler.upscale(flat)
     assert np.abs(large.y.astype(int) - 90).max() <= 1
     assert np.abs(large.u.astype(int) - 128).max() <= 1
 
 
-def cut(picture):
+def cut(source):
     """A part with odd sides, small enough for slow models."""
-    return replace(picture, y=picture.y[60:111, 120:193], u=picture.u[30:56, 60:97], v=picture.v[30:56, 60:97])
+    return replace(source, y=source.y[60:111, 120:193], u=source.u[30:56, 60:97], v=source.v[30:56, 60:97])
 
 
 def test_a_missing_model_is_named(sessions):

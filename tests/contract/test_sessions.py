@@ -74,16 +74,16 @@ def convolution(dtype):
     return network(nodes, ports[:1], ports[1:], w=weights)
 
 
-def convolved(pictures):
+def convolved(images):
     """The result of ``convolve``, computed with NumPy."""
     weights = np.random.default_rng(5).standard_normal((4, 3, 3, 3)).astype(np.float32) / 5
-    padded = np.pad(pictures.astype(np.float32), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    padded = np.pad(images.astype(np.float32), ((0, 0), (0, 0), (1, 1), (1, 1)))
     views = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
     return np.maximum(np.einsum("nchwij,ocij->nohw", views, weights), 0)
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     return np.random.default_rng(6).standard_normal((5, 3, 8, 8)).astype(np.float32)
 
 
@@ -101,25 +101,25 @@ def test_outputs_are_in_the_models_order(device):
     assert (negative.tolist(), absolute.tolist(), same.tolist()) == ([3, -4], [3, 4], [-3, 4])
 
 
-def test_batches_of_any_size_equal_single_runs(device, convolve, pictures):
+def test_batches_of_any_size_equal_single_runs(device, convolve, images):
     session = open_session(convolve, device=device)
-    alone = [session.run([picture[None]])[0][0] for picture in pictures]
+    alone = [session.run([image[None]])[0][0] for image in images]
     for count in (5, 1, 3):
-        (result,) = session.run([pictures[:count]])
+        (result,) = session.run([images[:count]])
         assert result.shape == (count, 4, 8, 8)
         assert np.abs(result - alone[:count]).max() < 1e-5
 
 
-def test_results_are_correct(device, convolve, pictures):
-    (result,) = open_session(convolve, device=device).run([pictures])
-    assert np.abs(result - convolved(pictures)).max() < 1e-5
+def test_results_are_correct(device, convolve, images):
+    (result,) = open_session(convolve, device=device).run([images])
+    assert np.abs(result - convolved(images)).max() < 1e-5
 
 
-def test_fixed_shapes_are_enforced(device, convolve, pictures):
+def test_fixed_shapes_are_enforced(device, convolve, images):
     session = open_session(convolve, device=device, shapes=(2, 3, 8, 8))
-    assert session.run([pictures[:2]])[0].shape == (2, 4, 8, 8)
+    assert session.run([images[:2]])[0].shape == (2, 4, 8, 8)
     with pytest.raises(InferenceFailed):
-        session.run([pictures[:3]])
+        session.run([images[:3]])
 
 
 @pytest.mark.parametrize("shapes", [{"y": (1, 3, 8, 8)}, {"x": (1, 5, 8, 8)}, {"x": (1, 3)}])
@@ -133,23 +133,23 @@ def test_one_shape_for_two_inputs_is_refused(device, subtract):
         open_session(subtract, device=device, shapes=(1, 2))
 
 
-def test_results_are_not_overwritten_by_later_runs(device, convolve, pictures):
+def test_results_are_not_overwritten_by_later_runs(device, convolve, images):
     session = open_session(convolve, device=device, shapes=(1, 3, 8, 8))
-    (first,) = session.run([pictures[:1]])
+    (first,) = session.run([images[:1]])
     kept = first.copy()
-    for picture in pictures[1:]:
-        session.run([picture[None]])
+    for image in images[1:]:
+        session.run([image[None]])
     assert np.array_equal(first, kept)
     first[:] = 0  # the result belongs to the caller
-    assert np.abs(session.run([pictures[:1]])[0] - kept).max() < 1e-6
+    assert np.abs(session.run([images[:1]])[0] - kept).max() < 1e-6
 
 
 @pytest.mark.parametrize("streams", [1, 2])
-def test_many_threads_share_a_session(device, convolve, pictures, streams):
+def test_many_threads_share_a_session(device, convolve, images, streams):
     session = open_session(convolve, device=device, threads=2, streams=streams)
-    expected = convolved(pictures)
+    expected = convolved(images)
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda k: session.run([pictures[k % 5][None]])[0][0], range(60)))
+        results = list(pool.map(lambda k: session.run([images[k % 5][None]])[0][0], range(60)))
     for k, result in enumerate(results):
         assert np.abs(result - expected[k % 5]).max() < 1e-5
 
@@ -198,10 +198,10 @@ def test_integers_stay_integers_and_floats_are_refused(device):
         session.run([np.array([1.5], np.float32)])
 
 
-def test_a_graph_in_half_precision_takes_and_gives_float32(device, pictures):
-    (result,) = open_session(convolution(np.float16), device=device).run([pictures])
+def test_a_graph_in_half_precision_takes_and_gives_float32(device, images):
+    (result,) = open_session(convolution(np.float16), device=device).run([images])
     assert result.dtype == np.float32
-    assert np.abs(result - convolved(pictures)).max() < 2e-2
+    assert np.abs(result - convolved(images)).max() < 2e-2
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 64, b"not a network", HTML])
@@ -239,11 +239,11 @@ def test_a_model_is_read_from_a_file(device, subtract, tmp_path):
     assert open_session(path, device=device).run([np.ones((4, 2), np.float32)] * 2)[0].shape == (4, 2)
 
 
-def test_a_cache_directory_is_created_and_changes_no_result(device, convolve, pictures, tmp_path):
+def test_a_cache_directory_is_created_and_changes_no_result(device, convolve, images, tmp_path):
     cache = tmp_path / "new" / "cache"
     for _ in range(2):
-        (result,) = open_session(convolve, device=device, cache_dir=cache).run([pictures])
-        assert np.abs(result - convolved(pictures)).max() < 1e-5
+        (result,) = open_session(convolve, device=device, cache_dir=cache).run([images])
+        assert np.abs(result - convolved(images)).max() < 1e-5
     assert cache.is_dir()
 
 
@@ -257,14 +257,14 @@ def test_a_cache_separates_models_of_the_same_architecture(device, tmp_path):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_reported_precision_is_used(device, pictures, precision):
+def test_the_reported_precision_is_used(device, images, precision):
     model = convolution(np.float16 if precision == "fp16" else np.float32)
     try:
         session = open_session(model, device=device, precision=precision)
     except DeviceUnavailable as exc:
         pytest.skip(str(exc))
     assert (session.device, session.precision) == (device, precision)
-    off = np.abs(session.run([pictures])[0] - convolved(pictures)).max()
+    off = np.abs(session.run([images])[0] - convolved(images)).max()
     assert off < {"fp32": 1e-5, "bf16": 5e-2, "fp16": 2e-2}[precision]
     assert precision == "fp32" or off > 1e-5
 
@@ -321,9 +321,9 @@ def test_out_of_memory_is_reported_and_a_smaller_batch_works_afterwards(device, 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_both_cpu_runtimes_agree(convolve, pictures):
+def test_both_cpu_runtimes_agree(convolve, images):
     try:
-        results = [open_session(convolve, device=name).run([pictures])[0] for name in ("cpu", "onnxruntime")]
+        results = [open_session(convolve, device=name).run([images])[0] for name in ("cpu", "onnxruntime")]
     except DeviceUnavailable as exc:
         pytest.skip(str(exc))
     assert np.abs(results[0] - results[1]).max() < 1e-5

@@ -21,7 +21,7 @@ from lipsync.errors import Cancelled, FileMissing, NotAFile, OptionInvalid, Sett
 from lipsync.monitor import Monitor, Progress
 from lipsync.storage import STORAGES
 from lipsync.storage.base import LocalOptions, S3Options, Storage, StorageOptions
-from lipsync.storage.signing import verify
+from lipsync.storage.signing import verify_link
 
 SECRET = "a secret of some length"
 MEBIBYTE = 1 << 20
@@ -45,7 +45,7 @@ class Files(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         address = urlsplit(self.path)
         key, query = unquote(address.path.removeprefix("/v1/files/")), parse_qs(address.query)
-        good = verify(key, int(query["expires"][0]), query["signature"][0], SECRET, 0)
+        good = verify_link(key, int(query["expires"][0]), query["signature"][0], SECRET, 0)
         body = self.storage.path(key).read_bytes() if good else b""
         self.send_response(200 if good else 403)
         self.send_header("Content-Length", str(len(body)))

@@ -65,5 +65,5 @@ def test_the_readme_has_at_most_900_words() -> None:
     assert len(read("README.md").split()) <= 900
 
 
-def test_the_moving_picture_is_below_1_5_mb() -> None:
+def test_the_animation_is_below_1_5_mb() -> None:
     assert (ROOT / "docs/before-after.webp").stat().st_size < 1_500_000

@@ -89,19 +89,19 @@ def test_a_video_without_a_face(tmp_path, fails, make_video):
     assert "bars.mp4" in message or "face" in message
 
 
-def test_ten_milliseconds_of_audio(tmp_path, fails, make_sound):
-    assert fails(audio=make_sound(tmp_path / "a.wav", np.zeros(160, np.int16)))[:2] == (21, "audio_too_short")
+def test_ten_milliseconds_of_audio(tmp_path, fails, make_audio):
+    assert fails(audio=make_audio(tmp_path / "a.wav", np.zeros(160, np.int16)))[:2] == (21, "audio_too_short")
 
 
-def test_audio_with_nan(tmp_path, fails, make_sound):
+def test_audio_with_nan(tmp_path, fails, make_audio):
     samples = np.zeros(16_000, np.float32)
     samples[800:900] = np.nan
-    assert fails(audio=make_sound(tmp_path / "a.wav", samples))[:2] == (22, "audio_invalid")
+    assert fails(audio=make_audio(tmp_path / "a.wav", samples))[:2] == (22, "audio_invalid")
 
 
-def test_clipped_audio(tmp_path, fails, make_sound):
+def test_clipped_audio(tmp_path, fails, make_audio):
     square = np.where(np.arange(16_000) % 40 < 20, 32767, -32768).astype(np.int16)
-    code, name, message = fails(audio=make_sound(tmp_path / "a.wav", square))
+    code, name, message = fails(audio=make_audio(tmp_path / "a.wav", square))
     assert (code, name) == (23, "audio_clipped")
     assert "--allow-clipped" in message
 
@@ -159,8 +159,8 @@ def test_a_full_disk(tmp_path, speaker, voice, engine):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize("after", [0.2, 1.0, 3.0])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_leaves_no_file(tmp_path, speaker, make_sound, number, code, after):
-    long = make_sound(tmp_path / "long.wav", np.zeros(16_000 * 600, np.int16))
+def test_ctrl_c_leaves_no_file(tmp_path, speaker, make_audio, number, code, after):
+    long = make_audio(tmp_path / "long.wav", np.zeros(16_000 * 600, np.int16))
     output = tmp_path / "result" / "out.mp4"
     output.parent.mkdir()
     call = command("--video", speaker, "--audio", long, "-o", output)

@@ -228,7 +228,7 @@ def test_the_manifest_lists_inputs_steps_models_and_outputs(sync, tmp_path, spea
     assert {step["name"] for step in manifest["steps"]} == set(report["seconds"]) - {"total"}
     assert set(manifest["models"]) == {"face-landmarker", "motion"}
     (step,) = (step for step in manifest["steps"] if step["name"] == "enhance")
-    assert (step["by"]["status"], step["by"]["picture"]) == ("completed", {"name": "lanczos"})
+    assert (step["by"]["status"], step["by"]["frame"]) == ("completed", {"name": "lanczos"})
 
 
 def test_existing_files_are_kept_without_overwrite(sync, tmp_path):

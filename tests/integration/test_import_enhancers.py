@@ -45,11 +45,11 @@ def context(find, **options):
 
 
 @pytest.fixture
-def odd(photo, to_picture):
+def odd(photo, to_frame):
     """A frame with odd sides, cut out of the photo."""
 
     def cut(height, width):
-        whole = to_picture(photo)
+        whole = to_frame(photo)
         half = (height + 1) // 2, (width + 1) // 2
         planes = (
             whole.y[60 : 60 + height, 190 : 190 + width],
@@ -75,15 +75,15 @@ def test_an_imported_upscaler_enlarges_frames_of_any_size(
 ):
     description, find = import_model(write_checkpoint(tmp_path / "a.pth", upscaler_weights(network, own)), name)
     assert description["kind"] == "upscaler"
-    picture = odd(*size)
-    made = [UPSCALERS[name].open(factor, context(find, tile=tile)).upscale(picture) for tile in (64, 256)]
+    source = odd(*size)
+    made = [UPSCALERS[name].open(factor, context(find, tile=tile)).upscale(source) for tile in (64, 256)]
     height, width = (side * factor for side in size)
     for large in made:
         assert large.y.shape == (height, width)
         assert large.u.shape == large.v.shape == ((height + 1) // 2, (width + 1) // 2)
-        assert large.colour == picture.colour
+        assert large.colour == source.colour
         averaged = large.y.reshape(size[0], factor, size[1], factor).mean((1, 3))
-        assert np.abs(averaged - picture.y).mean() < 12  # back-projection keeps any output close to the input
+        assert np.abs(averaged - source.y).mean() < 12  # back-projection keeps any output close to the input
     assert np.abs(made[0].y.astype(int) - made[1].y).max() <= 1
 
 
@@ -97,15 +97,15 @@ def test_a_model_of_another_scale_than_its_name_says_is_refused(
 
 
 @pytest.fixture(scope="module")
-def spoken(moved, to_picture, landmarker):
+def spoken(moved, to_frame, landmarker):
     """A frame with a changed mouth, and the track of its face."""
-    picture = to_picture(moved((160, 115), 1.6))
-    after = writable_copy(picture)
+    source = to_frame(moved((160, 115), 1.6))
+    after = writable_copy(source)
     after.y[130:170, 140:190] -= after.y[130:170, 140:190] // 4
     with TrackBuilder() as builder:
-        builder.add(landmarker.find(picture)[0], False)
+        builder.add(landmarker.find(source)[0], False)
         with builder.finish(Fraction(25)) as track:
-            yield EditedFrame(after, picture, True), track
+            yield EditedFrame(after, source, True), track
 
 
 @pytest.mark.parametrize("device", ["cpu", "onnxruntime"])

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from lipsync.media.probe import probe_video
-from lipsync.tasks.webhooks import sign
+from lipsync.tasks.webhooks import sign_body
 
 
 def free_port() -> int:
@@ -118,8 +118,8 @@ def upload(service) -> Callable[[Path], dict[str, str]]:
 
 
 @pytest.fixture
-def long(tmp_path, make_sound) -> Path:
-    return make_sound(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
+def long(tmp_path, make_audio) -> Path:
+    return make_audio(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
 
 
 def test_a_task_from_upload_to_download(service, upload, speaker, voice, tmp_path):
@@ -176,7 +176,7 @@ def test_a_webhook_is_called_with_a_verifiable_signature(service, upload, speake
     assert secret == service.webhook_secret
     timestamp = int(headers["Lipsync-Timestamp"])
     assert abs(time.time() - timestamp) < 60
-    assert headers["Lipsync-Signature"] == f"v1={sign(secret, timestamp, body)}"
+    assert headers["Lipsync-Signature"] == f"v1={sign_body(secret, timestamp, body)}"
 
 
 def test_requests_without_a_key_are_refused(service):

@@ -163,8 +163,8 @@ def test_enhanced_results_and_copies_are_checked_as_well(running, speaker, voice
 
 
 def test_a_failed_task_is_retried_and_what_it_fails_with_is_raised(running, voice, capsys):
-    sound = {"upload": running.service.upload(voice)["id"]}
-    body = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": sound, "engines": ["passthrough"]}
+    recording = {"upload": running.service.upload(voice)["id"]}
+    body = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": recording, "engines": ["passthrough"]}
     task = running.service.request("POST", "/v1/tasks", body)
     for found in ("found", "retried"):
         with pytest.raises(AddressForbidden, match=f"task {task['id']} failed") as raised:
@@ -173,8 +173,8 @@ def test_a_failed_task_is_retried_and_what_it_fails_with_is_raised(running, voic
     assert exit_code_of(type(raised.value)) == 25
 
 
-def test_a_cancelled_task_is_tried_again_and_one_that_takes_too_long_is_left(running, speaker, tmp_path, make_sound):
-    long = make_sound(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
+def test_a_cancelled_task_is_tried_again_and_one_that_takes_too_long_is_left(running, speaker, tmp_path, make_audio):
+    long = make_audio(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
     with pytest.raises(TimedOut) as raised:
         running.run("--video", str(speaker), "--audio", str(long), "--engine", "passthrough", "--timeout", "0.5")
     task_id = str(raised.value).split()[1]
@@ -183,8 +183,8 @@ def test_a_cancelled_task_is_tried_again_and_one_that_takes_too_long_is_left(run
         smoke_test.wait_for_task(running.service.request("GET", f"/v1/tasks/{task_id}"), running.service, 20, Monitor())
 
 
-def test_it_survives_a_restart_of_the_service(host, running, speaker, tmp_path, make_sound, capsys):
-    sound = make_sound(tmp_path / "minute.wav", np.zeros(16_000 * 60, np.int16))
+def test_it_survives_a_restart_of_the_service(host, running, speaker, tmp_path, make_audio, capsys):
+    recording = make_audio(tmp_path / "minute.wav", np.zeros(16_000 * 60, np.int16))
     seen: list[str] = []
 
     def interrupt() -> None:
@@ -198,7 +198,7 @@ def test_it_survives_a_restart_of_the_service(host, running, speaker, tmp_path, 
     thread = threading.Thread(target=interrupt)
     thread.start()
     try:
-        assert running.run("--video", str(speaker), "--audio", str(sound), "--engine", "passthrough") == 0
+        assert running.run("--video", str(speaker), "--audio", str(recording), "--engine", "passthrough") == 0
     finally:
         seen.append("over")
         thread.join()
@@ -259,7 +259,7 @@ class Impostor:
 
 @pytest.fixture
 def published(tmp_path, make_video) -> bytes:
-    return make_video(tmp_path / "published.mp4", frames=30, sound=57_600).read_bytes()
+    return make_video(tmp_path / "published.mp4", frames=30, audio_samples=57_600).read_bytes()
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def impostor(published) -> Iterator[Impostor]:
 def check(output: dict[str, object], folder: Path, audio_seconds: Fraction | None, frames: int | None) -> None:
     task = {"performance": None if frames is None else {"frames": frames}}
     report = smoke_test.Report(silent=True)
-    smoke_test.check_output(output, task, audio_seconds, folder, Monitor(), report)
+    smoke_test.check_result(output, task, audio_seconds, folder, Monitor(), report)
     assert len(report.checks) == 2
 
 

@@ -63,8 +63,8 @@ def test_quiet_prints_nothing(sync):
     assert sync("--quiet") == (0, "", "")
 
 
-def test_shorter_audio_ends_the_video(sync, tmp_path, make_sound, voice):
-    short = make_sound(tmp_path / "short.wav", np.zeros(8_000, np.int16))
+def test_shorter_audio_ends_the_video(sync, tmp_path, make_audio, voice):
+    short = make_audio(tmp_path / "short.wav", np.zeros(8_000, np.int16))
     code, _, err = sync(audio=short)
     assert code == 0, err
     assert probe_video(tmp_path / "out.mp4").video.frame_count in (12, 13)
@@ -81,7 +81,7 @@ def test_a_photo_speaks(sync, tmp_path, save_photo, moved):
 
 
 def test_the_audio_may_be_that_of_a_video(sync, tmp_path, make_video):
-    film = make_video(tmp_path / "film.mp4", frames=30, sound=48_000)
+    film = make_video(tmp_path / "film.mp4", frames=30, audio_samples=48_000)
     code, out, err = sync("--json", audio=film)
     assert code == 0, err
     assert json.loads(out)["frames"] in (25, 26)

@@ -50,9 +50,9 @@ def infer(call, tmp_path, speaker, voice):
     return run
 
 
-def red(picture) -> bool:
+def red(image) -> bool:
     """Whether the stand-in's red lips are visible."""
-    return bool((picture.v.astype(int) > 185).sum() > 30)
+    return bool((image.v.astype(int) > 185).sum() > 30)
 
 
 def frames_of(path) -> list:
@@ -123,8 +123,8 @@ def test_a_face_that_leaves_and_returns(sync, tmp_path, moved):
         stream = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for k in range(50):
-            picture = np.full((240, 320, 3), 100, np.uint8) if 15 <= k < 35 else moved((160, 115), 1.6)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            image = np.full((240, 320, 3), 100, np.uint8) if 15 <= k < 35 else moved((160, 115), 1.6)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
         out.mux(stream.encode(None))
     for mode in ((), ("--original",)):
         code, report, err = sync(*mode, video=path)
@@ -135,16 +135,16 @@ def test_a_face_that_leaves_and_returns(sync, tmp_path, moved):
         assert not red(frames[25])
 
 
-def test_silence_shows_no_red_lips(sync, tmp_path, make_sound):
-    silent = make_sound(tmp_path / "silent.wav", np.zeros(16_000, np.int16))
+def test_silence_shows_no_red_lips(sync, tmp_path, make_audio):
+    silent = make_audio(tmp_path / "silent.wav", np.zeros(16_000, np.int16))
     for mode in ((), ("--original",)):
         assert sync(*mode, audio=silent)[0] == 0
         assert not any(red(frame) for frame in frames_of(tmp_path / "out.mp4"))
 
 
 @pytest.mark.parametrize("mode", [(), ("--original",)])
-def test_sound_shorter_than_the_generators_window(sync, tmp_path, make_sound, mode):
-    short = make_sound(tmp_path / "short.wav", np.zeros(1_600, np.int16))
+def test_audio_shorter_than_the_generators_window(sync, tmp_path, make_audio, mode):
+    short = make_audio(tmp_path / "short.wav", np.zeros(1_600, np.int16))
     code, report, err = sync(*mode, audio=short)
     assert (code, err) == (0, "")
     assert report["frames"] == 2
@@ -155,19 +155,19 @@ def loud_from(frames: list) -> int:
 
 
 @pytest.mark.parametrize("engine", ["wav2lip", "rewrite"])
-def test_the_mouth_comes_later_or_earlier_on_request(sync, tmp_path, make_sound, engine):
+def test_the_mouth_comes_later_or_earlier_on_request(sync, tmp_path, make_audio, engine):
     time = np.arange(16_000) / 16_000
     buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20)) * 6000
-    sound = make_sound(tmp_path / "a.wav", np.concatenate([np.zeros(12_800), buzz]).astype(np.int16))
+    recording = make_audio(tmp_path / "a.wav", np.concatenate([np.zeros(12_800), buzz]).astype(np.int16))
     starts, shown = {}, {}
     for offset in (-200, 0, 200):
-        code, _, err = sync("--av-offset", offset, audio=sound, engine=engine)
+        code, _, err = sync("--av-offset", offset, audio=recording, engine=engine)
         assert (code, err) == (0, "")
         shown[offset] = frames_of(tmp_path / "out.mp4")
         if engine == "wav2lip":
             starts[offset] = loud_from(shown[offset])
     assert len({len(frames) for frames in shown.values()}) == 1
-    assert sync("--av-offset", -9000, audio=sound, engine=engine)[0] == 0
+    assert sync("--av-offset", -9000, audio=recording, engine=engine)[0] == 0
     if engine == "wav2lip":
         assert starts[0] - starts[-200] == starts[200] - starts[0] == 5
     else:
@@ -175,7 +175,7 @@ def test_the_mouth_comes_later_or_earlier_on_request(sync, tmp_path, make_sound,
         assert max(early, late) > 0.3
 
 
-def test_pictures_are_made_smaller_on_request(sync, tmp_path):
+def test_frames_are_downscaled_on_request(sync, tmp_path):
     code, report, err = sync("--resize-factor", "2")
     assert (code, err) == (0, "")
     assert (report["width"], report["height"], report["resize_factor"]) == (160, 120, 2)
@@ -213,8 +213,8 @@ def test_the_error_for_missing_weights_names_both_ways_to_get_them(tmp_path, spe
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize("after", [1.5, 3.0])
-def test_ctrl_c_ends_it_without_a_file(models_dir, tmp_path, speaker, make_sound, after):
-    long = make_sound(tmp_path / "long.wav", np.zeros(16_000 * 600, np.int16))
+def test_ctrl_c_ends_it_without_a_file(models_dir, tmp_path, speaker, make_audio, after):
+    long = make_audio(tmp_path / "long.wav", np.zeros(16_000 * 600, np.int16))
     output = tmp_path / "result" / "out.mp4"
     output.parent.mkdir()
     options = ["--video", speaker, "--audio", long, "-o", output, "--engine", "wav2lip", "--models-dir", models_dir]
@@ -287,8 +287,8 @@ def test_infer_accepts_dots_spaces_and_capitals_in_names(infer, tmp_path, save_p
     folder = tmp_path / "a folder v1.2"
     folder.mkdir()
     photo = save_photo(folder / "my face.v3.PNG", moved((160, 115), 1.6))
-    sound = shutil.copy(voice, folder / "the voice (2).wav")
-    code, report, err = infer("--fps", "30", "--original", video=photo, audio=sound)
+    recording = shutil.copy(voice, folder / "the voice (2).wav")
+    code, report, err = infer("--fps", "30", "--original", video=photo, audio=recording)
     assert (code, err) == (0, "")
     assert report["rate"] == "30"
 

@@ -159,8 +159,8 @@ def test_a_task_that_was_not_announced_is_found(store, worker, new):
 
 
 @pytest.fixture
-def long(tmp_path, make_sound) -> Path:
-    return make_sound(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
+def long(tmp_path, make_audio) -> Path:
+    return make_audio(tmp_path / "long.wav", np.zeros(16_000 * 900, np.int16))
 
 
 def test_a_worker_that_is_stopped_returns_its_task_at_once(settings, store, worker, new, long):

@@ -13,7 +13,7 @@ from lipsync.api.auth import check_keys
 from lipsync.api.body_limit import BodyLimitMiddleware
 from lipsync.api.metrics import MetricsMiddleware
 from lipsync.api.problems import add_handlers, add_schemas
-from lipsync.api.reference import render
+from lipsync.api.reference import render_page
 from lipsync.api.routes import docs, events, files, health, legacy, options, tasks, tus, uploads, webhooks
 from lipsync.api.state import Services, open_state
 
@@ -51,7 +51,7 @@ class Application(FastAPI):
     @cached_property
     def reference(self) -> str:
         """The reference page as HTML."""
-        return render(self.openapi(), self.state.lipsync.settings.address)
+        return render_page(self.openapi(), self.state.lipsync.settings.address)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -32,8 +32,8 @@ def schema_of(option: Option) -> dict[str, Any]:
     if option.nonzero:
         schema["not"] = {"const": 0}
     if option.kind in LISTS:
-        fewest, most = option.length
-        schema = {"type": "array", "items": schema, "minItems": fewest, "maxItems": most}
+        shortest, longest = option.length
+        schema = {"type": "array", "items": schema, "minItems": shortest, "maxItems": longest}
     if option.kind is Kind.NAMES:
         schema["uniqueItems"] = True
     return schema if option.default is not None else {"anyOf": [schema, {"type": "null"}]}

@@ -19,7 +19,7 @@ SIDES = ("T", "B", "L", "R")
 IMG_SIZE = 96  # pixels, the only size of the generator
 DEFAULT_OUTPUT = Path("results", "result_voice.mp4")
 RENAMED: Final = {"checkpoint_path": "checkpoint", "fps": "photo_rate", "wav2lip_batch_size": "batch_size"}
-KEPT: Final = ("static", "pads", "resize_factor", "crop", "rotate")
+SAME_NAMES: Final = ("static", "pads", "resize_factor", "crop", "rotate")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace, monitor: Monitor) -> int:
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The original's flags as options of a job."""
-    flags = RENAMED | {name: name for name in KEPT}
+    flags = RENAMED | {name: name for name in SAME_NAMES}
     given = {
         option: OPTIONS[option].parse(value)
         for flag, option in flags.items()

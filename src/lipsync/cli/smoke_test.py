@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, monitor: Monitor) -> int:
         task = wait_for_task(task, service, options.timeout, monitor)
         report.ok("completed", f"attempt {task['attempts']}")
         for output in task["outputs"]:
-            check_output(output, task, audio_seconds, Path(folder), monitor, report)
+            check_result(output, task, audio_seconds, Path(folder), monitor, report)
     seconds = round(time.monotonic() - start, 1)
     if options.json:
         print(json.dumps({"task_id": task["id"], "seconds": seconds, "checks": [asdict(c) for c in report.checks]}))
@@ -252,7 +252,7 @@ def expected_variants(task: Mapping[str, Any]) -> Iterator[str]:
         yield av_offset_name(Fraction(offset, 1000))
 
 
-def check_output(
+def check_result(
     output: Mapping[str, Any],
     task: Mapping[str, Any],
     audio_seconds: Fraction | None,

@@ -125,7 +125,7 @@ class CompleteFiles:
 
 def _report(result: Result, arguments: argparse.Namespace) -> None:
     if arguments.json:
-        print(json.dumps(as_json(result)))
+        print(json.dumps(result_as_json(result)))
     elif not arguments.quiet:
         for warning in result.warnings:
             print(f"lipsync: note: {warning}", file=sys.stderr)
@@ -136,7 +136,7 @@ def _report(result: Result, arguments: argparse.Namespace) -> None:
         print(f"{names}: {frames}, {seconds:.1f} s, {rate:.0f} frames/s")
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def result_as_json(result: Result) -> dict[str, Any]:
     """The result as plain values: seconds as floats, the rate as a fraction, memory in bytes."""
     return {
         "output": str(result.output),

@@ -44,7 +44,7 @@ def run_list(options: argparse.Namespace, monitor: Monitor) -> int:
     with task_store() as (store, _):
         page = store.list(status=_status(options.status), limit=options.limit)
     if options.json:
-        print(json.dumps([as_json(task) for task in page.tasks]))
+        print(json.dumps([task_as_json(task) for task in page.tasks]))
         return 0
     for task in page.tasks:
         error = f"  {task.error.code}" if task.error else ""
@@ -58,9 +58,9 @@ def run_show(options: argparse.Namespace, monitor: Monitor) -> int:
     with task_store() as (store, _):
         task, lines = store.get(options.id), store.logs(options.id, limit=1000)
     if options.json:
-        print(json.dumps(as_json(task) | {"log": [asdict(line) | {"at": line.at.isoformat()} for line in lines]}))
+        print(json.dumps(task_as_json(task) | {"log": [asdict(line) | {"at": line.at.isoformat()} for line in lines]}))
         return 0
-    for name, value in as_json(task).items():
+    for name, value in task_as_json(task).items():
         print(f"{name:<17} {value if isinstance(value, str) else json.dumps(value)}")
     for line in lines:
         output = f" {line.output}:" if line.output else ""
@@ -90,7 +90,7 @@ def run_prune(options: argparse.Namespace, monitor: Monitor) -> int:
     return 0
 
 
-def as_json(task: Task) -> dict[str, Any]:
+def task_as_json(task: Task) -> dict[str, Any]:
     """Convert every field of a task to plain values, times in ISO 8601."""
 
     def plain(value: Any) -> Any:
@@ -112,5 +112,5 @@ def _status(name: str | None) -> Status | None:
 
 def _print_status(task: Task, options: argparse.Namespace) -> int:
     note = " (cancellation requested)" if task.cancel_requested and task.lease_owner else ""
-    print(json.dumps(as_json(task)) if options.json else f"{task.id}: {task.status}{note}")
+    print(json.dumps(task_as_json(task)) if options.json else f"{task.id}: {task.status}{note}")
     return 0

@@ -14,7 +14,7 @@ NOISE_CONTRAST = 4.0  # code values: lower contrast counts as noise
 MAX_REPEAT_CHANGE = 0.0005  # change up to which a frame repeats the one before, as after a rate conversion
 
 
-def normalise(thumbnail: Float32) -> Float32:
+def normalise_thumbnail(thumbnail: Float32) -> Float32:
     """Remove brightness and contrast from a thumbnail of any shape: a vector of unit length, to compare by ``change``.
 
     A constant last element keeps the noise of blank frames from being amplified.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsync.faces.cuts import change, is_blank, is_cut_candidate, normalise
+from lipsync.faces.cuts import change, is_blank, is_cut_candidate, normalise_thumbnail
 from lipsync.faces.geometry import eye_distance
 from lipsync.faces.landmarker import PARALLEL_FRAMES, Landmarker
 from lipsync.faces.region import Region, region_of
@@ -98,7 +98,7 @@ class _Tracker:
         return len(self._queue) > LOOK_AHEAD
 
     def add(self, frame: Frame) -> None:
-        self._queue.append(_Pending(frame, normalise(luma_thumbnail(frame))))
+        self._queue.append(_Pending(frame, normalise_thumbnail(luma_thumbnail(frame))))
         self._start_ahead()
 
     def cancel(self) -> None:

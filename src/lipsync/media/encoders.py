@@ -82,7 +82,7 @@ PROFILES = {
 }
 
 
-def options_of(encoding: Encoding) -> dict[str, str]:
+def encoder_options(encoding: Encoding) -> dict[str, str]:
     """Return the encoder's options; empty for an encoder without a profile."""
     family = encoding.codec.rpartition("_")[2]
     profile = PROFILES.get(encoding.codec) or PROFILES.get(family)
@@ -160,7 +160,7 @@ def _open(encoding: Encoding, defaults: bool = False) -> None:
         raise OptionInvalid(f"'{encoding.codec}' is not a video encoder")
     context.width, context.height, context.framerate = 320, 240, Fraction(25)
     context.pix_fmt = pixel_format_of(encoding, 8)
-    context.options = {} if defaults else options_of(encoding)
+    context.options = {} if defaults else encoder_options(encoding)
     with quiet_encoder(encoding.codec):
         context.open()
 

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from lipsync.errors import EncodeFailed, OptionInvalid
 from lipsync.media.audio_writer import AudioEncoder
 from lipsync.media.clean_aperture import write_clean_aperture
-from lipsync.media.encoders import family_of, options_of, pixel_format_of, quiet_encoder
+from lipsync.media.encoders import encoder_options, family_of, pixel_format_of, quiet_encoder
 from lipsync.media.encoding import Encoding
 from lipsync.media.output import encode_errors, partial_path
 from lipsync.media.video_frames import frame_of, planes_of
@@ -149,7 +149,7 @@ def _coded_size(video: VideoInfo) -> tuple[int, int]:
 def _add_video_stream(
     out: OutputContainer, video: VideoInfo, encoding: Encoding, coded: tuple[int, int], colour: Colour
 ) -> VideoStream:
-    stream = cast(VideoStream, out.add_stream(encoding.codec, rate=video.rate, options=options_of(encoding)))
+    stream = cast(VideoStream, out.add_stream(encoding.codec, rate=video.rate, options=encoder_options(encoding)))
     stream.width, stream.height = coded
     stream.pix_fmt = pixel_format_of(encoding, video.depth)
     stream.sample_aspect_ratio = video.sample_aspect

@@ -114,7 +114,7 @@ def convert_once(
     return model
 
 
-def discard(store: Store, sha256: str) -> bool:
+def delete_graphs(store: Store, sha256: str) -> bool:
     """Delete the graphs of a weights file; return whether they existed."""
     folder = folder_of(store, sha256)
     if not folder.exists():

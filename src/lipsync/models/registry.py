@@ -12,7 +12,15 @@ from lipsync.errors import CheckpointMismatch, ModelMissing, OptionInvalid
 from lipsync.files import sha256_of, write_atomic, write_errors
 from lipsync.models.catalogue import ModelInfo
 from lipsync.models.checkpoint import file_errors
-from lipsync.models.conversion import ConvertedModel, Converter, cached, convert_once, discard, kind_of, verify_model
+from lipsync.models.conversion import (
+    ConvertedModel,
+    Converter,
+    cached,
+    convert_once,
+    delete_graphs,
+    kind_of,
+    verify_model,
+)
 from lipsync.models.store import Store
 from lipsync.monitor import Monitor
 
@@ -198,7 +206,7 @@ class ModelRegistry:
 def _discard_unused(store: Store, checksums: set[str]) -> bool:
     used = {record.sha256 for name in _imports(store) if (record := _import_record(store, name))}
     used |= {info.sha256 for name, info in store.catalogue.items() if store.is_present(name)}
-    discarded = [discard(store, sha256) for sha256 in checksums - used]
+    discarded = [delete_graphs(store, sha256) for sha256 in checksums - used]
     return any(discarded)
 
 

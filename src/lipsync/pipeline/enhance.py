@@ -66,7 +66,7 @@ class Position:
 class Enhancers:
     """The enhancers of a job, ready to run.
 
-    ``names``: those of the enhancer of the ``face`` and of the whole ``picture``. ``missing``: the reason why the
+    ``names``: those of the enhancer of the ``face`` and of the whole ``frame``. ``missing``: the reason why the
     results will not be enhanced. ``note``: a hint at a better enhancer. ``weights``: SHA-256 of weights from the store,
     by name.
     """
@@ -82,7 +82,7 @@ class Enhancers:
     @property
     def run_info(self) -> dict[str, RunInfo]:
         """How each target was computed."""
-        enhancers = {"face": self.face, "picture": self.upscaler}
+        enhancers = {"face": self.face, "frame": self.upscaler}
         infos = {target: enhancer.run_info for target, enhancer in enhancers.items() if enhancer is not None}
         return {target: self._with_weights(target, info) for target, info in infos.items() if info is not None}
 
@@ -104,8 +104,8 @@ def load_enhancers(enhancement: Enhancement | None, sessions: SessionCache, moni
             names["face"] = restorer
             face = RESTORERS[restorer].open(context)
         if factor > 1:
-            names["picture"], note = (enhancement.upscaler, None) if enhancement.upscaler else best_upscaler(factor)
-            upscaler = UPSCALERS[names["picture"]].open(factor, context)
+            names["frame"], note = (enhancement.upscaler, None) if enhancement.upscaler else best_upscaler(factor)
+            upscaler = UPSCALERS[names["frame"]].open(factor, context)
     except LipsyncError as error:
         if enhancement.required:
             raise

@@ -44,7 +44,7 @@ class Job:
     ``av_offset``: delay of the mouth against the audio in seconds; ``offset_copies``: the same for additional copies of
     each result. Frames are downscaled by ``resize_factor``, then rotated clockwise by 90 degrees if ``rotate``, then
     cut to ``crop`` (top, bottom, left, right; -1 is the far edge). ``static``: only the first frame is used.
-    ``detail`` 0..1: share of the footage's texture given to softer mouths.
+    ``detail`` 0..1: share of the video's texture given to softer mouths.
     """
 
     video: Path
@@ -95,7 +95,7 @@ class Enhanced:
     """The outcome of an enhancement.
 
     ``code`` and ``message``: the reason for a failure or a skip, or a hint at a better enhancer. ``names``: the
-    enhancer of the ``face`` and of the whole ``picture``; ``run_info``: how each was computed.
+    enhancer of the ``face`` and of the whole ``frame``; ``run_info``: how each was computed.
     """
 
     status: EnhanceStatus

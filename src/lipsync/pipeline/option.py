@@ -15,7 +15,7 @@ from typing import Any, Final
 from lipsync.errors import OptionInvalid
 
 MAX_TEXT = 4096  # characters of a text
-MAX_SHOWN = 60  # characters of a refused value in an error
+MAX_VALUE_TEXT = 60  # characters of a refused value in an error
 
 
 class Door(StrEnum):
@@ -160,20 +160,20 @@ class Option:
         return (self.maximum is None or item <= self.maximum) and (item != 0 or not self.nonzero)
 
     def _invalid(self, value: object) -> OptionInvalid:
-        shown = ascii(value) if isinstance(value, str | bytes | list | dict) else str(value)
-        shown = shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}..."
-        return OptionInvalid(f"invalid {self.name} {shown}: expected {self.expected}")
+        text = ascii(value) if isinstance(value, str | bytes | list | dict) else str(value)
+        text = text if len(text) <= MAX_VALUE_TEXT else f"{text[:MAX_VALUE_TEXT]}..."
+        return OptionInvalid(f"invalid {self.name} {text}: expected {self.expected}")
 
     @property
     def expected(self) -> str:
         """The allowed values in words."""
-        fewest, most = self.length
+        shortest, longest = self.length
         if self.choices:
             names = ", ".join(self.choices)
             return f"one or more of {names}, each at most once" if self.kind is Kind.NAMES else f"one of {names}"
         kind: str = self.kind
         if self.kind is Kind.INTEGERS:
-            kind = f"{most} integers" if fewest == most else f"at most {most} integers"
+            kind = f"{longest} integers" if shortest == longest else f"at most {longest} integers"
         if self.maximum is not None:
             kind += f" from {self.minimum} to {self.maximum}"
         elif self.minimum is not None:

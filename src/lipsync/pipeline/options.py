@@ -63,19 +63,19 @@ _TABLE: Final = (
         maximum=16,
         metavar="N",
     ),
-    Option("rotate", Kind.BOOLEAN, False, "rotate the footage clockwise by 90 degrees", Group.INPUT, LIBRARY),
+    Option("rotate", Kind.BOOLEAN, False, "rotate the video clockwise by 90 degrees", Group.INPUT, LIBRARY),
     Option(
         "crop",
         Kind.INTEGERS,
         (0, -1, 0, -1),
-        f"region of the footage to keep, after resize_factor and rotate: {SIDES}; -1 is the bottom or right edge",
+        f"region of the video to keep, after resize_factor and rotate: {SIDES}; -1 is the bottom or right edge",
         Group.INPUT,
         LIBRARY,
         minimum=-1,
         length=(4, 4),
         unit="pixels",
     ),
-    Option("static", Kind.BOOLEAN, False, "use only the first frame of the footage", Group.INPUT, LIBRARY),
+    Option("static", Kind.BOOLEAN, False, "use only the first frame of the video", Group.INPUT, LIBRARY),
     Option(
         "face_select",
         Kind.TEXT,
@@ -141,7 +141,7 @@ _TABLE: Final = (
         "detail",
         Kind.NUMBER,
         1.0,
-        "share of the footage's own texture given to the mouths of wav2lip and wav2lip-gan",
+        "share of the video's own texture given to the mouths of wav2lip and wav2lip-gan",
         Group.ENGINE,
         minimum=0,
         maximum=1,
@@ -196,7 +196,7 @@ _TABLE: Final = (
         Group.ENCODING,
         LOCAL,
         metavar="NAME",
-        default_help="4:2:0 at the footage's bit depth",
+        default_help="4:2:0 at the video's bit depth",
     ),
     Option(
         "audio_codec",
@@ -328,10 +328,10 @@ OPTIONS: Final[Mapping[str, Option]] = MappingProxyType({option.name: option for
 
 def options_of(door: Door) -> dict[str, Option]:
     """The options that a door shows, as it shows them."""
-    shown = {name: option for name, option in OPTIONS.items() if door in option.doors}
+    options = {name: option for name, option in OPTIONS.items() if door in option.doors}
     if door is not Door.API:
-        return shown
-    return {name: replace(option, choices=option.api_choices or option.choices) for name, option in shown.items()}
+        return options
+    return {name: replace(option, choices=option.api_choices or option.choices) for name, option in options.items()}
 
 
 def checked_options(values: Mapping[str, Any], door: Door = Door.LIBRARY) -> dict[str, Any]:

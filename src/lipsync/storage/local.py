@@ -19,7 +19,7 @@ from lipsync.monitor import Monitor, Progress
 from lipsync.storage.address import is_base_url
 from lipsync.storage.base import BASE_URL, FOLDER, LIFETIME, SECRET, STAGE, LocalOptions, Stored
 from lipsync.storage.keys import check_key
-from lipsync.storage.signing import sign
+from lipsync.storage.signing import sign_link
 from lipsync.storage.source import read_blocks
 
 INCOMING = ".incoming"  # hidden, so no key can name it
@@ -74,7 +74,7 @@ class LocalStorage:
     def url(self, key: str) -> str:
         """See ``Storage.url``: ``BASE/v1/files/KEY?expires=SECONDS&signature=HEX``."""
         expires = int(self._now()) + self._options.lifetime
-        signature = sign(check_key(key), expires, self._options.secret)
+        signature = sign_link(check_key(key), expires, self._options.secret)
         return f"{self._options.base_url.rstrip('/')}/v1/files/{quote(key)}?expires={expires}&signature={signature}"
 
     def delete(self, key: str) -> None:

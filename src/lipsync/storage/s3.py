@@ -12,7 +12,7 @@ from typing import Any
 from lipsync.monitor import Monitor
 from lipsync.storage.base import S3Options, Stored
 from lipsync.storage.keys import check_key
-from lipsync.storage.s3_client import connect, validate
+from lipsync.storage.s3_client import open_storage_client, validate
 from lipsync.storage.s3_errors import http_status, region_error, s3_errors
 from lipsync.storage.s3_upload import upload
 from lipsync.storage.source import size_and_sha256
@@ -35,10 +35,10 @@ class S3Storage:
     def open(cls, options: S3Options) -> S3Storage:
         """Validate the options; send no request. Raises ExtraMissing, SettingInvalid, which names the setting."""
         validate(options)
-        client = connect(options, options.endpoint)
+        client = open_storage_client(options, options.endpoint)
         if not options.public and not options.public_endpoint:
             return cls(options, client, client)
-        links = connect(options, options.public_endpoint or options.endpoint, signed=not options.public)
+        links = open_storage_client(options, options.public_endpoint or options.endpoint, signed=not options.public)
         return cls(options, client, links)
 
     def check(self) -> None:

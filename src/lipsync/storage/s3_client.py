@@ -51,7 +51,7 @@ def validate(options: S3Options) -> None:
         raise SettingInvalid(f"{LIFETIME} must be 1 to {MAX_LIFETIME} seconds for S3, not {options.lifetime}")
 
 
-def connect(options: S3Options, endpoint: str, signed: bool = True) -> Any:
+def open_storage_client(options: S3Options, endpoint: str, signed: bool = True) -> Any:
     """Open a boto3 client; the caller closes it. Raises ExtraMissing, SettingInvalid.
 
     Bodies are signed, so that every server rejects data damaged on the way, even one without newer checksums.

@@ -67,7 +67,7 @@ def parse_url(url: str) -> URL:
 
 
 @contextmanager
-def open_engine(url: str) -> Iterator[Engine]:
+def open_database(url: str) -> Iterator[Engine]:
     """Create an engine, disposed of at the end; it connects on first use. Raises SettingInvalid.
 
     Connecting takes a few seconds at most. Statements have no time limit, because migrations may take long.
@@ -143,13 +143,13 @@ class _TimedConnection(psycopg.Connection[Any]):
     def _limit(self, steps: PQGen[RV], seconds: float) -> PQGen[RV]:
         end = time.monotonic() + seconds
         try:
-            wanted = next(steps)
+            condition = next(steps)
             while True:
-                ready = yield wanted  # psycopg polls several times a second; nothing is ready then
+                ready = yield condition  # psycopg polls several times a second; nothing is ready then
                 if not ready and time.monotonic() > end:
                     self.close()  # a later statement would receive this one's response
                     raise psycopg.OperationalError(f"no response from the server for {seconds:.0f} s")
-                wanted = steps.send(ready)
+                condition = steps.send(ready)
         except StopIteration as last:
             value: RV = last.value
             return value

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import URL, text
 
 from lipsync.errors import SettingInvalid, StorageFailed
-from lipsync.tasks.database import CONNECT_TIMEOUT, database_errors, open_engine, parse_url, writing_engine
+from lipsync.tasks.database import CONNECT_TIMEOUT, database_errors, open_database, parse_url, writing_engine
 
 MIGRATION_LOCK = 7_246_107_352_911  # number of an advisory lock in PostgreSQL
 
@@ -28,7 +28,7 @@ def migrate(url: str) -> None:
         _prepare_file(parsed)
     config = Config()
     config.set_main_option("script_location", "lipsync.tasks:migrations")
-    with database_errors(), open_engine(url) as engine, writing_engine(engine).begin() as connection:
+    with database_errors(), open_database(url) as engine, writing_engine(engine).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         config.attributes["connection"] = connection

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from lipsync.tasks.claims import Claims
 from lipsync.tasks.commands import Commands
-from lipsync.tasks.database import STATEMENT_TIMEOUT, open_engine
+from lipsync.tasks.database import STATEMENT_TIMEOUT, open_database
 from lipsync.tasks.deliveries import Deliveries
 from lipsync.tasks.keys import Keys
 from lipsync.tasks.logs import Logs
@@ -36,5 +36,5 @@ def open_store(
     ``statement_timeout``: seconds for one statement on PostgreSQL. A forked process has to open its own store. Raises
     SettingInvalid.
     """
-    with open_engine(url) as engine:
+    with open_database(url) as engine:
         yield TaskStore(engine, webhook_body, statement_timeout)

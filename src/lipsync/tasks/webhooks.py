@@ -47,7 +47,7 @@ def webhook_body(task: Task) -> str:
     return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
 
-def sign(secret: str, timestamp: int, body: bytes) -> str:
+def sign_body(secret: str, timestamp: int, body: bytes) -> str:
     """The signature in hexadecimal, at a time in Unix seconds. Raises SettingInvalid if the secret is empty."""
     check_secret(secret)
     return hmac.new(secret.encode(), b"%d.%s" % (timestamp, body), hashlib.sha256).hexdigest()
@@ -61,7 +61,7 @@ def webhook_headers(secret: str, delivery_id: str, event: str, body: bytes, now:
         "Lipsync-Event": event,
         "Lipsync-Delivery": delivery_id,
         "Lipsync-Timestamp": str(timestamp),
-        "Lipsync-Signature": f"v1={sign(secret, timestamp, body)}",
+        "Lipsync-Signature": f"v1={sign_body(secret, timestamp, body)}",
     }
 
 

@@ -130,16 +130,16 @@ class WorkerLoop:
     def work(self, task_id: str) -> None:
         """Execute that task unless another worker owns it, then every other task that is waiting."""
         context = self._context
-        wanted: str | None = task_id
+        next_id: str | None = task_id
         log: logging.Logger | TaskLog = TaskLog(__name__, task_id)
         try:
             while not self._stopped:
-                task = context.store.claim(wanted, context.worker, context.lease_time, context.now())
+                task = context.store.claim(next_id, context.worker, context.lease_time, context.now())
                 if task is None:
                     return
                 log = TaskLog(__name__, task.id, task.attempts)
                 execute(task, context, self._started, self._on_stuck)
-                log, wanted = logging.getLogger(__name__), None
+                log, next_id = logging.getLogger(__name__), None
         except LipsyncError as error:  # the store does not answer; recovery will announce the task again
             fields = {"event": Event.TASK_DEFERRED.value, "code": error.code}
             log.error("%s [%s]; left to recovery", error, error.code, extra=fields)

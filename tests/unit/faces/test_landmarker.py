@@ -9,8 +9,8 @@ from lipsync.faces.region import Region, region_of
 from lipsync.models.session_cache import SessionCache
 
 
-def test_a_face_is_found_with_eyes_and_chin_at_their_positions(landmarker, photo, to_picture):
-    (face,) = landmarker.find(to_picture(photo))
+def test_a_face_is_found_with_eyes_and_chin_at_their_positions(landmarker, photo, to_frame):
+    (face,) = landmarker.find(to_frame(photo))
     points = face.landmarks
     assert points.shape == (478, 3)
     assert points.dtype == np.float32
@@ -20,51 +20,51 @@ def test_a_face_is_found_with_eyes_and_chin_at_their_positions(landmarker, photo
     assert points[CHIN, :2] == pytest.approx([222, 180], abs=6)
 
 
-def test_landmarks_follow_a_shift_a_zoom_and_a_rotation(landmarker, moved, to_picture):
-    upright = landmarker.find(to_picture(moved()))[0].landmarks
-    turned = landmarker.find(to_picture(moved(at=(140, 130), zoom=1.3, turn=0.3)))[0].landmarks
+def test_landmarks_follow_a_shift_a_zoom_and_a_rotation(landmarker, moved, to_frame):
+    upright = landmarker.find(to_frame(moved()))[0].landmarks
+    turned = landmarker.find(to_frame(moved(at=(140, 130), zoom=1.3, turn=0.3)))[0].landmarks
     cosine, sine = 1.3 * np.cos(0.3), 1.3 * np.sin(0.3)
     expected = (upright[:, :2] - [160, 120]) @ np.array([[cosine, sine], [-sine, cosine]]) + [140, 130]
     away = np.linalg.norm(turned[:, :2] - expected, axis=1).mean()
     assert away < 0.03 * eye_distance(turned)
 
 
-def test_mirroring_the_frame_mirrors_the_face(landmarker, moved, to_picture):
+def test_mirroring_the_frame_mirrors_the_face(landmarker, moved, to_frame):
     frame = moved(zoom=1.2)
-    face = landmarker.find(to_picture(frame))[0].landmarks
-    mirrored = landmarker.find(to_picture(np.ascontiguousarray(frame[:, ::-1])))[0].landmarks
+    face = landmarker.find(to_frame(frame))[0].landmarks
+    mirrored = landmarker.find(to_frame(np.ascontiguousarray(frame[:, ::-1])))[0].landmarks
     middle = [1, 4, 6, 9, 152, 0, 17, 168]
     assert (face[middle, 0] + mirrored[middle, 0]).mean() / 2 == pytest.approx((320 - 1) / 2, abs=0.7)
 
 
-def test_two_people_are_both_found(landmarker, photo, to_picture):
-    faces = landmarker.find(to_picture(np.hstack([photo, photo[:, ::-1]])))
+def test_two_people_are_both_found(landmarker, photo, to_frame):
+    faces = landmarker.find(to_frame(np.hstack([photo, photo[:, ::-1]])))
     assert len(faces) == 2
     assert sorted(round(face.landmarks[:, 0].mean() / 512) for face in faces) == [0, 2]
 
 
-def test_a_face_too_small_for_the_whole_frame_is_found_in_tiles(landmarker, moved, to_picture):
-    frame = to_picture(moved(at=(930, 150), zoom=0.4, size=(1280, 720)))
+def test_a_face_too_small_for_the_whole_frame_is_found_in_tiles(landmarker, moved, to_frame):
+    frame = to_frame(moved(at=(930, 150), zoom=0.4, size=(1280, 720)))
     assert landmarker.find(frame, thorough=False) == []
     (face,) = landmarker.find(frame)
     assert face.landmarks[:, :2].mean(0) == pytest.approx([930, 152], abs=8)
 
 
-def test_a_frame_without_a_face_has_none(landmarker, to_picture):
+def test_a_frame_without_a_face_has_none(landmarker, to_frame):
     noise = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
-    assert landmarker.find(to_picture(noise)) == []
-    assert landmarker.landmarks(to_picture(noise), Region(160, 120, 150, 0)) is None
+    assert landmarker.find(to_frame(noise)) == []
+    assert landmarker.landmarks(to_frame(noise), Region(160, 120, 150, 0)) is None
 
 
-def test_a_face_is_found_again_near_its_last_position(landmarker, moved, to_picture):
-    frame = to_picture(moved(at=(100, 100)))
+def test_a_face_is_found_again_near_its_last_position(landmarker, moved, to_frame):
+    frame = to_frame(moved(at=(100, 100)))
     (face,) = landmarker.find_near(frame, Region(110, 95, 120, 0))
     assert region_of(face.landmarks).x == pytest.approx(100, abs=15)
     assert landmarker.find_near(frame, Region(2000, 2000, 50, 0)) == []
 
 
-def test_a_tiny_frame_is_searched_without_error(landmarker, to_picture):
-    assert landmarker.find(to_picture(np.zeros((16, 16, 3), np.uint8))) == []
+def test_a_tiny_frame_is_searched_without_error(landmarker, to_frame):
+    assert landmarker.find(to_frame(np.zeros((16, 16, 3), np.uint8))) == []
 
 
 def test_tiles_overlap_and_cover_the_frame():
@@ -76,8 +76,8 @@ def test_tiles_overlap_and_cover_the_frame():
     assert np.median(covered) >= 2
 
 
-def test_a_closed_landmarker_rejects_work(to_picture):
+def test_a_closed_landmarker_rejects_work(to_frame):
     with Landmarker.open(SessionCache(), threads=1) as opened:
         pass
     with pytest.raises(RuntimeError):
-        opened.landmarks_later(to_picture(np.zeros((64, 64, 3), np.uint8)), Region(32, 32, 32, 0))
+        opened.landmarks_later(to_frame(np.zeros((64, 64, 3), np.uint8)), Region(32, 32, 32, 0))

@@ -34,17 +34,17 @@ def test_an_unknown_selection_is_an_invalid_option():
         Person("")
 
 
-def test_a_face_resembles_itself_at_another_position_light_and_size(landmarker, moved, to_picture):
-    one = to_picture(moved())
-    other = to_picture((moved(at=(120, 140), zoom=1.3, turn=0.2) * 0.8).astype(np.uint8))
+def test_a_face_resembles_itself_at_another_position_light_and_size(landmarker, moved, to_frame):
+    one = to_frame(moved())
+    other = to_frame((moved(at=(120, 140), zoom=1.3, turn=0.2) * 0.8).astype(np.uint8))
     signatures = [signature(frame, landmarker.find(frame)[0]) for frame in (one, other)]
     assert distances(signatures[:1], signatures[1])[0] < SAME_PERSON / 2
 
 
-def test_a_face_of_other_proportions_and_colour_is_another_person(landmarker, photo, to_picture):
-    frame = to_picture(photo)
+def test_a_face_of_other_proportions_and_colour_is_another_person(landmarker, photo, to_frame):
+    frame = to_frame(photo)
     wide = cv2.resize(photo[:, :, [2, 0, 1]], (700, 512))
-    other = to_picture(np.ascontiguousarray(wide))
+    other = to_frame(np.ascontiguousarray(wide))
     person = Person("largest")
     face = landmarker.find(frame)[0]
     assert person.match([face], frame) is face
@@ -53,8 +53,8 @@ def test_a_face_of_other_proportions_and_colour_is_another_person(landmarker, ph
     assert person.match(strangers, other) is None
 
 
-def test_of_two_lookalikes_the_nearer_one_is_matched(landmarker, photo, to_picture):
-    frame = to_picture(np.hstack([photo, photo]))
+def test_of_two_lookalikes_the_nearer_one_is_matched(landmarker, photo, to_frame):
+    frame = to_frame(np.hstack([photo, photo]))
     faces = sorted(landmarker.find(frame), key=lambda face: face.landmarks[:, 0].mean())
     person = Person("left")
     assert person.match(faces, frame) is faces[0]

@@ -37,10 +37,10 @@ def ms(number: int) -> Fraction:
 
 
 @pytest.fixture
-def noise(tmp_path, make_sound):
+def noise(tmp_path, make_audio):
     def make(rate: int = 48_000, channels: int = 1, seconds: float = 1.0):
         wave = np.random.default_rng(5).normal(size=(round(rate * seconds), channels)) * 3000
-        return probe(make_sound(tmp_path / "noise.wav", wave.astype(np.int16), rate))
+        return probe(make_audio(tmp_path / "noise.wav", wave.astype(np.int16), rate))
 
     return make
 

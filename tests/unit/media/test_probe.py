@@ -67,13 +67,13 @@ def test_a_rotated_video_has_its_upright_size(tmp_path, make_video, rotation, si
 
 
 def test_the_audio_stream_of_a_video(tmp_path, make_video):
-    audio = audio_of(probe(make_video(tmp_path / "a.mp4", sound=48_000)))
+    audio = audio_of(probe(make_video(tmp_path / "a.mp4", audio_samples=48_000)))
     assert (audio.codec, audio.rate, audio.channels, audio.layout) == ("aac", 48_000, 1, "mono")
     assert float(audio.duration) == pytest.approx(1, abs=0.05)
 
 
-def test_an_audio_file_has_no_video_stream(tmp_path, make_sound):
-    path = make_sound(tmp_path / "a.wav", np.zeros((8_000, 2), np.int16))
+def test_an_audio_file_has_no_video_stream(tmp_path, make_audio):
+    path = make_audio(tmp_path / "a.wav", np.zeros((8_000, 2), np.int16))
     assert audio_of(probe(path)).channels == 2
     with pytest.raises(NoVideoStream, match="no video stream"):
         probe_video(path)
@@ -84,7 +84,7 @@ def test_a_silent_video_has_no_audio_stream(tmp_path, make_video):
         audio_of(probe(make_video(tmp_path / "a.mp4")))
 
 
-def test_cover_art_is_not_a_video_stream(tmp_path, make_sound):
+def test_cover_art_is_not_a_video_stream(tmp_path, make_audio):
     path = tmp_path / "song.m4a"
     with av.open(str(path), "w", format="mp4") as out:
         cover = out.add_stream("png", rate=1)

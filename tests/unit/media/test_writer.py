@@ -15,10 +15,10 @@ from lipsync.media.writer import write
 
 
 @pytest.fixture
-def tone(tmp_path, make_sound):
+def tone(tmp_path, make_audio):
     def make(seconds: float, rate: int = 16_000, channels: int = 1):
         wave = np.sin(np.arange(round(seconds * rate)) * 0.1) * 8000
-        return probe(make_sound(tmp_path / "tone.wav", np.repeat(wave[:, None], channels, 1).astype(np.int16), rate))
+        return probe(make_audio(tmp_path / "tone.wav", np.repeat(wave[:, None], channels, 1).astype(np.int16), rate))
 
     return make
 

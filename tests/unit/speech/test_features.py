@@ -17,8 +17,8 @@ def voice(seconds: float, seed: int = 0) -> Float32:
     return np.asarray(0.05 * buzz * gate + 1e-4 * rng.standard_normal(len(t)), np.float32)
 
 
-def cut(sound: Float32, size: int) -> list[Float32]:
-    return [sound[start : start + size] for start in range(0, len(sound), size)]
+def cut(audio: Float32, size: int) -> list[Float32]:
+    return [audio[start : start + size] for start in range(0, len(audio), size)]
 
 
 def compute_features(blocks: list[Float32]) -> Float32:
@@ -27,8 +27,8 @@ def compute_features(blocks: list[Float32]) -> Float32:
 
 @pytest.mark.parametrize("size", [37, 160, 1000, 16_000])
 def test_the_block_size_does_not_matter(size: int) -> None:
-    sound = voice(26)
-    np.testing.assert_allclose(compute_features(cut(sound, size)), compute_features([sound]), atol=1e-4)
+    audio = voice(26)
+    np.testing.assert_allclose(compute_features(cut(audio, size)), compute_features([audio]), atol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [1, 160, 161, 4_800, 48_000])
@@ -43,9 +43,9 @@ def test_no_audio_gives_no_frames() -> None:
 
 @pytest.mark.parametrize("decibels", [-20, -10, 6])
 def test_the_level_hardly_matters(decibels: float) -> None:
-    sound = voice(4)
-    louder = np.asarray(sound * 10 ** (decibels / 20), np.float32)
-    assert np.abs(compute_features([louder]) - compute_features([sound])).max() < 0.05
+    audio = voice(4)
+    louder = np.asarray(audio * 10 ** (decibels / 20), np.float32)
+    assert np.abs(compute_features([louder]) - compute_features([audio])).max() < 0.05
 
 
 def test_digital_silence_and_dither_are_silent() -> None:
@@ -57,9 +57,9 @@ def test_digital_silence_and_dither_are_silent() -> None:
 
 
 def test_a_pause_does_not_change_the_features_of_speech_before_it() -> None:
-    sound = voice(4)
-    paused = np.concatenate([sound, np.zeros(4 * SPEECH_RATE, np.float32)])
-    difference = np.abs(compute_features([paused])[:350] - compute_features([sound])[:350])
+    audio = voice(4)
+    paused = np.concatenate([audio, np.zeros(4 * SPEECH_RATE, np.float32)])
+    difference = np.abs(compute_features([paused])[:350] - compute_features([audio])[:350])
     assert difference.mean() < 0.05
 
 

@@ -35,14 +35,14 @@ def babble(seconds: float, seed: int = 1) -> Float32:
     return np.asarray(0.05 * buzz * gate + 1e-4 * rng.standard_normal(len(t)), np.float32)
 
 
-def blocks(sound: Float32, size: int = SPEECH_RATE) -> Iterator[Float32]:
-    return (sound[start : start + size] for start in range(0, len(sound), size))
+def blocks(audio: Float32, size: int = SPEECH_RATE) -> Iterator[Float32]:
+    return (audio[start : start + size] for start in range(0, len(audio), size))
 
 
 def predict(
-    model: MotionModel, sound: Float32, frames: int, rate: Fraction = CINEMA, size: int = SPEECH_RATE
+    model: MotionModel, audio: Float32, frames: int, rate: Fraction = CINEMA, size: int = SPEECH_RATE
 ) -> Float32:
-    return np.concatenate(list(model.predict(blocks(sound, size), rate, frames)))
+    return np.concatenate(list(model.predict(blocks(audio, size), rate, frames)))
 
 
 def opening(basis: Basis, coefficients: Float32) -> Float32:
@@ -86,27 +86,27 @@ def test_every_frame_gets_a_row_at_any_rate(model: MotionModel, rate: Fraction) 
 
 
 def test_the_mouth_at_a_time_does_not_depend_on_the_rate(model: MotionModel) -> None:
-    sound = babble(6)
-    slow, fast = predict(model, sound, 150), predict(model, sound, 300, Fraction(50))
+    audio = babble(6)
+    slow, fast = predict(model, audio, 150), predict(model, audio, 300, Fraction(50))
     np.testing.assert_allclose(fast[::2], slow, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [431, 16_000, 320_000])
 def test_the_block_size_does_not_matter(model: MotionModel, size: int) -> None:
-    sound = babble(19)
-    whole = predict(model, sound, 475, size=len(sound))
-    np.testing.assert_allclose(predict(model, sound, 475, size=size), whole, atol=1e-3)
+    audio = babble(19)
+    whole = predict(model, audio, 475, size=len(audio))
+    np.testing.assert_allclose(predict(model, audio, 475, size=size), whole, atol=1e-3)
 
 
 def test_the_networks_windows_leave_no_trace(model: MotionModel) -> None:
-    sound = np.tile(babble(1), 24)
-    motion = predict(model, sound, 600)[200:425]
+    audio = np.tile(babble(1), 24)
+    motion = predict(model, audio, 600)[200:425]
     np.testing.assert_allclose(motion[:-25], motion[25:], atol=2e-2)
 
 
 def test_a_voice_20_db_quieter_gives_the_same_motion(model: MotionModel) -> None:
-    sound = babble(5)
-    loud, quiet = predict(model, sound, 125), predict(model, np.asarray(sound * 0.1, np.float32), 125)
+    audio = babble(5)
+    loud, quiet = predict(model, audio, 125), predict(model, np.asarray(audio * 0.1, np.float32), 125)
     assert np.abs(opening(model.basis, loud) - opening(model.basis, quiet)).max() < 0.005
 
 

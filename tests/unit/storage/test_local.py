@@ -20,7 +20,7 @@ from lipsync.errors import DiskFull, OptionInvalid, OutputUnwritable, SettingInv
 from lipsync.monitor import Monitor
 from lipsync.storage.base import LocalOptions
 from lipsync.storage.local import LocalStorage
-from lipsync.storage.signing import verify
+from lipsync.storage.signing import verify_link
 
 SECRET = "a secret of some length"
 
@@ -64,9 +64,9 @@ def test_a_link_is_signed_for_its_key_and_expires(options):
     assert f"{url.scheme}://{url.netloc}{url.path}" == "https://example.org/lips/v1/files/a/b%20%C3%BC%3F.mp4"
     query = dict(urllib.parse.parse_qsl(url.query))
     assert query["expires"] == "1060"
-    assert verify("a/b ü?.mp4", 1060, query["signature"], SECRET, 1059)
-    assert not verify("a/b ü?.mp4", 1060, query["signature"], SECRET, 1060)
-    assert not verify("a/c.mp4", 1060, query["signature"], SECRET, 1059)
+    assert verify_link("a/b ü?.mp4", 1060, query["signature"], SECRET, 1059)
+    assert not verify_link("a/b ü?.mp4", 1060, query["signature"], SECRET, 1060)
+    assert not verify_link("a/c.mp4", 1060, query["signature"], SECRET, 1059)
 
 
 def test_links_out_of_the_folder_are_not_followed(storage, options, film, tmp_path):

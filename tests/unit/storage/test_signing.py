@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from lipsync.storage.signing import sign, verify
+from lipsync.storage.signing import sign_link, verify_link
 
 SECRET = "0123456789abcdef"
 
 
 def test_a_signature_holds_until_it_expires():
-    token = sign("a/b.mp4", 1000, SECRET)
-    assert verify("a/b.mp4", 1000, token, SECRET, 999.9)
-    assert not verify("a/b.mp4", 1000, token, SECRET, 1000)
+    token = sign_link("a/b.mp4", 1000, SECRET)
+    assert verify_link("a/b.mp4", 1000, token, SECRET, 999.9)
+    assert not verify_link("a/b.mp4", 1000, token, SECRET, 1000)
 
 
 def test_a_signature_is_known_to_be_hmac_sha256():
     by_openssl = "e8724b328b1ff32ed29b591b600530e203089147f86d98385b8d5da3e2fa7b29"
-    assert sign("k", 7, SECRET) == by_openssl
+    assert sign_link("k", 7, SECRET) == by_openssl
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,9 @@ def test_a_signature_is_known_to_be_hmac_sha256():
     ],
 )
 def test_a_signature_is_for_one_key_one_time_and_one_secret(key, expires, secret):
-    assert not verify(key, expires, sign("a/b.mp4", 1000, SECRET), secret, 0)
+    assert not verify_link(key, expires, sign_link("a/b.mp4", 1000, SECRET), secret, 0)
 
 
 @pytest.mark.parametrize("token", ["", "x", "é", "\ud800", "0" * 64])
 def test_an_invalid_signature_is_refused(token):
-    assert not verify("a/b.mp4", 1000, token, SECRET, 0)
+    assert not verify_link("a/b.mp4", 1000, token, SECRET, 0)

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import delete
 
-from lipsync.tasks.database import open_engine
+from lipsync.tasks.database import open_database
 from lipsync.tasks.rows import delivery_of
 from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.tables import Base
@@ -77,7 +77,7 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def store(url: str) -> Iterator[TaskStore]:
     """An empty store; a webhook's body is the task's id and status."""
-    with open_engine(url) as engine, engine.begin() as connection:
+    with open_database(url) as engine, engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(delete(table))
     with open_store(url, webhook_body=lambda task: f"{task.id} {task.status}") as opened:

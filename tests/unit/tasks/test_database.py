@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from lipsync.errors import StorageFailed
-from lipsync.tasks.database import HANGUP_MARGIN, LIBPQ_DEFAULTS, open_engine
+from lipsync.tasks.database import HANGUP_MARGIN, LIBPQ_DEFAULTS, open_database
 from lipsync.tasks.store import TaskStore, migrate
 from lipsync.tasks.task import Status
 
@@ -88,7 +88,7 @@ def relay(postgres_url) -> Iterator[Relay]:
 def impatient_store(url: str) -> Iterator[TaskStore]:
     """A store whose statements have ``STATEMENT_TIMEOUT`` seconds."""
     migrate(url)
-    with open_engine(url) as engine:
+    with open_database(url) as engine:
         yield TaskStore(engine, statement_timeout=STATEMENT_TIMEOUT)
 
 
@@ -161,7 +161,10 @@ def test_a_client_that_vanishes_during_a_transaction_loses_its_locks(proxied, re
 
 
 def test_the_url_overrides_connection_defaults(postgres_url):
-    with open_engine(f"{postgres_url}&connect_timeout=7&keepalives_idle=99") as engine, engine.connect() as connection:
+    with (
+        open_database(f"{postgres_url}&connect_timeout=7&keepalives_idle=99") as engine,
+        engine.connect() as connection,
+    ):
         parameters = connection.connection.driver_connection.info.get_parameters()
     assert {name: parameters[name] for name in LIBPQ_DEFAULTS} == {
         name: str(value) for name, value in (LIBPQ_DEFAULTS | {"connect_timeout": 7, "keepalives_idle": 99}).items()
@@ -169,6 +172,6 @@ def test_the_url_overrides_connection_defaults(postgres_url):
 
 
 def test_a_migration_has_no_statement_timeout(postgres_url):
-    with open_engine(postgres_url) as engine, engine.connect() as connection:
+    with open_database(postgres_url) as engine, engine.connect() as connection:
         assert connection.connection.driver_connection.response_timeout is None
         assert connection.execute(text("SHOW statement_timeout")).scalar() == "0"

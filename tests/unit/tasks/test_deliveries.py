@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from lipsync.tasks.database import open_engine
+from lipsync.tasks.database import open_database
 from lipsync.tasks.store import open_store
 from lipsync.tasks.tables import TaskRow
 from lipsync.tasks.task import TaskFailure
@@ -63,7 +63,7 @@ def test_a_call_that_is_due_names_the_key_of_its_task(enqueue, store, waiting, n
 def test_fetching_a_call_does_not_lock_its_task(enqueue, url, store, running, lease, now):
     task = running()
     enqueue(task.id, HOOK)
-    with open_engine(url) as engine, engine.connect() as other:
+    with open_database(url) as engine, engine.connect() as other:
         if engine.dialect.name == "sqlite":
             pytest.skip("SQLite has one writer at a time")
         other.execute(select(TaskRow.id).with_for_update())

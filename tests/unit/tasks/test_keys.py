@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from lipsync.tasks.database import open_engine
+from lipsync.tasks.database import open_database
 
 
 def test_a_key_is_found_by_its_secret(store, now):
@@ -33,6 +33,6 @@ def test_a_revoked_key_is_not_found(store, now):
 
 def test_the_secret_is_not_stored(url, store, now):
     _, secret = store.create_key("ci", ["a"], now)
-    with open_engine(url) as engine, engine.connect() as connection:
+    with open_database(url) as engine, engine.connect() as connection:
         (row,) = connection.execute(text("SELECT * FROM api_keys"))
     assert secret.split("_", 2)[2] not in repr(row)

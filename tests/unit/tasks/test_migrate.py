@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from lipsync.errors import SettingInvalid, StorageFailed
-from lipsync.tasks.database import open_engine, writing_engine
+from lipsync.tasks.database import open_database, writing_engine
 from lipsync.tasks.store import migrate, open_store
 from lipsync.tasks.tables import Base
 from lipsync.tasks.task import Status
@@ -29,7 +29,7 @@ MIGRATE = "import sys; from lipsync.tasks.store import migrate; print('ready', f
 def test_a_migrated_database_matches_the_tables(empty_url):
     migrate(empty_url)
     migrate(empty_url)
-    with open_engine(empty_url) as engine, engine.connect() as connection:
+    with open_database(empty_url) as engine, engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
 
@@ -53,7 +53,7 @@ def test_an_aborted_migration_leaves_nothing(empty_url, tmp_path):
     (tmp_path / "folder").mkdir()
     config = Config()
     config.set_main_option("script_location", "lipsync.tasks:migrations")
-    with open_engine(empty_url) as engine:
+    with open_database(empty_url) as engine:
         with writing_engine(engine).connect() as connection, connection.begin() as transaction:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -66,7 +66,7 @@ def test_every_migration_can_be_reverted(empty_url):
     migrate(empty_url)
     config = Config()
     config.set_main_option("script_location", "lipsync.tasks:migrations")
-    with open_engine(empty_url) as engine:
+    with open_database(empty_url) as engine:
         with writing_engine(engine).begin() as connection:
             config.attributes["connection"] = connection
             command.downgrade(config, "base")
@@ -79,7 +79,7 @@ def test_stored_options_get_their_current_names(empty_url, new, now):
     old = {"faithful": True, "select": "left", "crf": None}
     with open_store(empty_url) as store:
         task = store.create(replace(new, options=old), now=now)
-        with open_engine(empty_url) as engine, writing_engine(engine).begin() as connection:
+        with open_database(empty_url) as engine, writing_engine(engine).begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
         migrate(empty_url)
         assert store.get(task.id).options == {"original": True, "face_select": "left", "crf": None}
@@ -87,7 +87,7 @@ def test_stored_options_get_their_current_names(empty_url, new, now):
 
 def test_a_schema_from_the_future_is_refused(empty_url):
     migrate(empty_url)
-    with open_engine(empty_url) as engine, engine.begin() as connection:
+    with open_database(empty_url) as engine, engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SettingInvalid, match="another version"):
         migrate(empty_url)
@@ -103,10 +103,10 @@ def test_sqlite_writes_ahead_and_waits_for_other_writers(tmp_path):
     migrate(f"sqlite:///{tmp_path}/tasks.db")
     with closing(sqlite3.connect(tmp_path / "tasks.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    with open_engine(f"sqlite:///{tmp_path}/tasks.db") as engine, engine.connect() as connection:
+    with open_database(f"sqlite:///{tmp_path}/tasks.db") as engine, engine.connect() as connection:
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
         assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 30_000
-    with open_engine(f"sqlite:///{tmp_path}/tasks.db") as engine:
+    with open_database(f"sqlite:///{tmp_path}/tasks.db") as engine:
         for durable, mode in ((True, 2), (False, 1), (True, 2)):
             with writing_engine(engine, durable).connect() as connection:
                 assert connection.execute(text("PRAGMA synchronous")).scalar() == mode
@@ -146,7 +146,7 @@ def test_connections_that_the_server_closed_are_replaced(postgres_url):
     migrate(postgres_url)
     name = f"cut_{secrets.token_hex(6)}"
     cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
-    with open_store(f"{postgres_url}&application_name={name}") as store, open_engine(postgres_url) as engine:
+    with open_store(f"{postgres_url}&application_name={name}") as store, open_database(postgres_url) as engine:
         store.counts()
         with engine.connect() as connection:
             assert connection.execute(text(cut), {"name": name}).scalar() == 1

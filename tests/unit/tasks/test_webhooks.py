@@ -14,7 +14,7 @@ import pytest
 from lipsync.errors import SettingInvalid
 from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.task import NewTask, Output, Source, TaskFailure
-from lipsync.tasks.webhooks import sign, webhook_body, webhook_headers
+from lipsync.tasks.webhooks import sign_body, webhook_body, webhook_headers
 
 SECRET = "geheim"
 START = datetime(2026, 3, 4, 5, 6, 7, 890_123, UTC)
@@ -76,25 +76,25 @@ def test_a_body_holds_the_outputs(store):
 
 def test_the_signature_is_computed_as_documented():
     expected = hmac.new(b"geheim", b'1772600767.{"a":1}', hashlib.sha256).hexdigest()
-    assert sign(SECRET, 1772600767, b'{"a":1}') == expected
+    assert sign_body(SECRET, 1772600767, b'{"a":1}') == expected
     headers = webhook_headers(SECRET, "d1", "task.failed", b'{"a":1}', START)
     assert headers == {
         "Content-Type": "application/json",
         "Lipsync-Event": "task.failed",
         "Lipsync-Delivery": "d1",
         "Lipsync-Timestamp": str(int(START.timestamp())),
-        "Lipsync-Signature": "v1=" + sign(SECRET, int(START.timestamp()), b'{"a":1}'),
+        "Lipsync-Signature": "v1=" + sign_body(SECRET, int(START.timestamp()), b'{"a":1}'),
     }
 
 
 def test_a_signature_depends_on_secret_time_and_body():
-    signature = sign(SECRET, 1772600767, b"{}")
-    assert signature not in (sign("other", 1772600767, b"{}"), sign(SECRET, 1772600768, b"{}"))
-    assert signature != sign(SECRET, 1772600767, b"{} ")
+    signature = sign_body(SECRET, 1772600767, b"{}")
+    assert signature not in (sign_body("other", 1772600767, b"{}"), sign_body(SECRET, 1772600768, b"{}"))
+    assert signature != sign_body(SECRET, 1772600767, b"{} ")
 
 
 def test_nothing_is_signed_without_a_secret():
     with pytest.raises(SettingInvalid, match="LIPSYNC_SECRET"):
-        sign("", 1, b"")
+        sign_body("", 1, b"")
     with pytest.raises(SettingInvalid):
         webhook_headers("", "d1", "task.failed", b"", START)

@@ -50,11 +50,11 @@ def synthetic_clip(name: str, seed: int) -> dataset.PreparedClip:
     turn[:, 2, 2] = 1
     pose = geometry.Pose(np.full(ROWS, 90, np.float32), turn, np.full((ROWS, 3), 150, np.float32))
     landmarks = pose.to_frame(mesh) + rng.normal(0, 0.05, mesh.shape).astype(np.float32)
-    sound = synthetic_audio(beat, rng)
-    power = voices.log_power(sound)
+    audio = synthetic_audio(beat, rng)
+    power = voices.log_power(audio)
     kinds = np.array([0, 1, 2])
     stack = np.stack([power, power + 0.5, power - 0.5]).astype(np.float16)
-    return dataset.PreparedClip(name, landmarks, sound, stack, kinds)
+    return dataset.PreparedClip(name, landmarks, audio, stack, kinds)
 
 
 def synthetic_audio(beat: Float32, rng: np.random.Generator) -> Float32:
@@ -103,18 +103,18 @@ def test_time_stretching_keeps_audio_and_motion_in_sync() -> None:
     time = torch.arange(augment.ROWS, dtype=torch.float32)
     motion = torch.sin(time / 5)[None, :, None].repeat(16, 1, 1)
     fine = (torch.arange(augment.FRAMES, dtype=torch.float32) - 1.5) / 4
-    sound = torch.sin(fine / 5)[None, :, None].repeat(16, 1, 40)
-    sound, motion = augment.time_stretch(sound, motion)
-    rows = sound[:, :, 0].reshape(16, augment.ROWS, 4).mean(2)
+    audio = torch.sin(fine / 5)[None, :, None].repeat(16, 1, 40)
+    audio, motion = augment.time_stretch(audio, motion)
+    rows = audio[:, :, 0].reshape(16, augment.ROWS, 4).mean(2)
     assert (rows - motion[:, :, 0])[:, 2:-2].abs().max() < 0.04
 
 
 def test_splicing_keeps_audio_and_motion_in_sync_except_near_the_seams() -> None:
     torch.manual_seed(0)
     motion = torch.rand(16, augment.ROWS, 1)
-    sound = motion.repeat_interleave(4, 1).repeat(1, 1, 40)
-    sound, rows = augment.splice(sound, motion)
-    apart = (sound[:, 1::4, 0] - rows[:, :, 0]).abs() > 1e-4
+    audio = motion.repeat_interleave(4, 1).repeat(1, 1, 40)
+    audio, rows = augment.splice(audio, motion)
+    apart = (audio[:, 1::4, 0] - rows[:, :, 0]).abs() > 1e-4
     assert apart.sum(1).max() <= 8
     assert (rows[:, 0] != motion[:, 0]).any()
 
@@ -150,10 +150,10 @@ def test_an_aligned_voice_takes_the_clips_timing() -> None:
 
 def test_the_vocoder_keeps_length_and_timing() -> None:
     pytest.importorskip("pyworld", reason="the vocoder is optional", exc_type=ImportError)
-    sound = synthetic_audio(np.clip(np.sin(np.arange(ROWS) / 4), 0, 1), np.random.default_rng(2))
-    higher = voices.vocode(sound, [(1.8, 1.2)], random.Random(0))[0]
-    assert len(higher) == len(sound)
-    assert np.corrcoef(voices.log_power(higher).sum(1), voices.log_power(sound).sum(1))[0, 1] > 0.8
+    audio = synthetic_audio(np.clip(np.sin(np.arange(ROWS) / 4), 0, 1), np.random.default_rng(2))
+    higher = voices.vocode(audio, [(1.8, 1.2)], random.Random(0))[0]
+    assert len(higher) == len(audio)
+    assert np.corrcoef(voices.log_power(higher).sum(1), voices.log_power(audio).sum(1))[0, 1] > 0.8
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")

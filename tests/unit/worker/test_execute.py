@@ -39,14 +39,14 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def files(tmp_path, make_video, voice, make_sound) -> Iterator[str]:
+def files(tmp_path, make_video, voice, make_audio) -> Iterator[str]:
     """The URL of a server of inputs, one of which fails."""
     folder = tmp_path / "served"
     folder.mkdir()
     make_video(folder / "bars.mp4", frames=30)
     (folder / "voice.wav").write_bytes(voice.read_bytes())
     (folder / "page.mp4").write_text("<html>log in</html>")
-    make_sound(folder / "long.wav", np.zeros(16_000 * 900, np.int16))
+    make_audio(folder / "long.wav", np.zeros(16_000 * 900, np.int16))
 
     class Handler(SimpleHTTPRequestHandler):
         def __init__(self, *arguments: object) -> None:
@@ -162,16 +162,16 @@ def not_a_number(count: int) -> np.ndarray:
     ],
 )
 def test_every_bad_input_of_the_library_fails_with_its_code(
-    tmp_path, context, store, claimed, make_video, make_sound, video, audio, code
+    tmp_path, context, store, claimed, make_video, make_audio, video, audio, code
 ):
     served = tmp_path / "served"
     (served / "empty.mp4").write_bytes(b"")
     (served / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
     (served / "cut.mp4").write_bytes((served / "bars.mp4").read_bytes()[:1500])
     make_video(served / "tiny.mp4", size=(16, 16))
-    make_sound(served / "short.wav", np.zeros(160, np.int16))
-    make_sound(served / "nan.wav", not_a_number(16_000))
-    make_sound(served / "square.wav", square(16_000))
+    make_audio(served / "short.wav", np.zeros(160, np.int16))
+    make_audio(served / "nan.wav", not_a_number(16_000))
+    make_audio(served / "square.wav", square(16_000))
     task = claimed(video, audio)
     execute(task, context)
     failed = store.get(task.id)

@@ -20,7 +20,7 @@ from lipsync.net.post import post
 from lipsync.tasks.secrets import webhook_secret
 from lipsync.tasks.store import TaskStore, migrate, open_store
 from lipsync.tasks.task import Delivery, NewTask, Source, Task
-from lipsync.tasks.webhooks import sign, webhook_body
+from lipsync.tasks.webhooks import sign_body, webhook_body
 from lipsync.worker import webhook_delivery
 from lipsync.worker.webhook_delivery import (
     JITTER,
@@ -160,7 +160,7 @@ def deliver_due(sender: WebhookSender) -> int:
 
 
 def is_signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
-    return headers["Lipsync-Signature"] == f"v1={sign(secret, int(headers['Lipsync-Timestamp']), body)}"
+    return headers["Lipsync-Signature"] == f"v1={sign_body(secret, int(headers['Lipsync-Timestamp']), body)}"
 
 
 @pytest.fixture

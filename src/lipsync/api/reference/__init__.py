@@ -1,5 +1,5 @@
 """The API reference page: static HTML generated from the OpenAPI document."""
 
-from lipsync.api.reference.page import render
+from lipsync.api.reference.page import render_page
 
-__all__ = ["render"]
+__all__ = ["render_page"]

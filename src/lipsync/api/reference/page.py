@@ -45,7 +45,7 @@ class Operation:
         return sorted({scope for choice in self.details.get("security", ()) for scope in choice.get("key", ())})
 
 
-def render(document: Mapping[str, Any], server: str) -> str:
+def render_page(document: Mapping[str, Any], server: str) -> str:
     """Return the page for an OpenAPI document. ``server`` is the service's base URL in the examples."""
     template = Template(files("lipsync.api").joinpath("static/reference.html").read_text("utf-8"))
     groups = list(grouped(document))

@@ -60,15 +60,15 @@ def constraints(schema: Schema) -> Iterator[str]:
 
 
 def _range(schema: Schema, names: tuple[str, str], unit: str) -> Iterator[str]:
-    least, most = (schema.get(name) for name in names)
-    if least and most is not None and least == most:
-        yield f"{least:g}{unit}"
-    elif least is not None and most is not None and (least or unit in ("", " each")):
-        yield f"{least:g} to {most:g}{unit}" if abs(most) < 1e6 else f"at least {least:g}{unit}"
-    elif most is not None:
-        yield f"at most {most:g}{unit}"
-    elif least:
-        yield f"at least {least:g}{unit}"
+    minimum, maximum = (schema.get(name) for name in names)
+    if minimum and maximum is not None and minimum == maximum:
+        yield f"{minimum:g}{unit}"
+    elif minimum is not None and maximum is not None and (minimum or unit in ("", " each")):
+        yield f"{minimum:g} to {maximum:g}{unit}" if abs(maximum) < 1e6 else f"at least {minimum:g}{unit}"
+    elif maximum is not None:
+        yield f"at most {maximum:g}{unit}"
+    elif minimum:
+        yield f"at least {minimum:g}{unit}"
 
 
 def _json(value: object) -> str:

@@ -16,7 +16,7 @@ from lipsync.api.problems import error_responses
 from lipsync.api.state import AppState, StateDep
 from lipsync.errors import TaskMissing
 from lipsync.storage.base import CONTENT_TYPES
-from lipsync.storage.signing import verify
+from lipsync.storage.signing import verify_link
 
 TASK_ID = re.compile(r"[0-9a-f]{32}")
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -50,7 +50,7 @@ def find_file(key: str, expires: int, signature: str, state: AppState) -> FilePa
     secret = state.services.link_secret
     if not secret or not isinstance(state.storage, LocalStorage):
         raise ApiError("file_missing", "this service does not serve results; they are in another storage")
-    if not verify(key, expires, signature, secret, state.now().timestamp()):
+    if not verify_link(key, expires, signature, secret, state.now().timestamp()):
         raise ApiError("link_invalid", "the link has expired or its signature is wrong")
     path = state.storage.path(key)
     if not path.is_file():
@@ -93,7 +93,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, end
 
 
-def read_blocks(path: FilePath, start: int, end: int) -> Iterator[bytes]:
+def read_range(path: FilePath, start: int, end: int) -> Iterator[bytes]:
     """Yield the bytes from ``start`` to ``end``, exclusive."""
     with path.open("rb") as file:
         file.seek(start)
@@ -125,7 +125,7 @@ def serve_file(key: str, path: FilePath, state: AppState, request: Request) -> R
     media_type = CONTENT_TYPES.get(path.suffix.lower(), "application/octet-stream")
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    return StreamingResponse(read_blocks(path, start, end), status, headers, media_type)
+    return StreamingResponse(read_range(path, start, end), status, headers, media_type)
 
 
 @router.get(

@@ -14,7 +14,7 @@ import numpy as np
 from lipsync.engines.base import Rendered
 from lipsync.engines.rewrite.donors import Donor, DonorSelector, mouth_descriptors
 from lipsync.engines.rewrite.footage_stats import FootageStats
-from lipsync.engines.rewrite.render import WarpLayer, render
+from lipsync.engines.rewrite.render import WarpLayer, render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, synthetic_donor
 from lipsync.engines.rewrite.warp import skin_triangles
@@ -104,7 +104,7 @@ class Animator:
         mesh = (1 - weight) * face.mesh + weight * target.mesh
         points = face.pose.to_frame(mesh[None])[0, :, :2]
         eye_distance = float(face.pose.scale[0])
-        return render(frame, face.points, points, eye_distance, self._triangles, target.layers, cavity)
+        return render_face(frame, face.points, points, eye_distance, self._triangles, target.layers, cavity)
 
 
 def crossfade_weights(chosen: Sequence[int], index: int, previous: int | None) -> dict[int, float]:

@@ -62,7 +62,7 @@ def inner_gap(face: Float32) -> Float32:
     return np.asarray(np.linalg.norm(face[..., INNER_TOP, :] - face[..., INNER_BOTTOM, :], axis=-1), np.float32)
 
 
-class DonorPictures:
+class DonorCollection:
     """The donors of one video."""
 
     def __init__(self, limit: int = MAX_DONORS, limit_bytes: int = MAX_DONOR_BYTES) -> None:

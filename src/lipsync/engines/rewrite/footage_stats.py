@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from lipsync.engines.reservoir import Reservoir
-from lipsync.engines.rewrite.donors import DonorPictures
+from lipsync.engines.rewrite.donors import DonorCollection
 from lipsync.engines.rewrite.shape import closed_mouth
 from lipsync.faces.geometry import MESH, fit_pose
 from lipsync.types import Face, Float32, Frame
@@ -25,7 +25,7 @@ class FootageStats:
         self._canonical = canonical
         self._faces: Reservoir[Float32] = Reservoir(SAMPLE_SIZE)
         self._skin_colours: deque[Float32] = deque(maxlen=SAMPLE_SIZE)
-        self.donors = DonorPictures()
+        self.donors = DonorCollection()
         self.depth = 8
 
     def observe(self, frame: Frame, face: Face) -> None:

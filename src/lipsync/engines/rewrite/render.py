@@ -28,7 +28,7 @@ class WarpLayer:
     weight: float
 
 
-def render(
+def render_face(
     frame: Frame,
     source: Float32,
     target: Float32,

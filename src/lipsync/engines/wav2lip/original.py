@@ -85,7 +85,7 @@ class OriginalWav2Lip(Engine):
             if box.width < 1 or box.height < 1:
                 yield FrameJob(frame, mel, None, None)
             else:
-                view = face_view(read_bgr(frame, box))
+                view = face_image(read_bgr(frame, box))
                 yield FrameJob(frame, mel, GeneratorInput(generator_input(view, view), frame.index), box)
 
     def _detected_box(self, face: Face, width: int, height: int) -> tuple[int, int, int, int]:
@@ -122,7 +122,7 @@ def average_boxes(boxes: Boxes) -> Boxes:
     return result
 
 
-def face_view(face: Bgr) -> Float32:
+def face_image(face: Bgr) -> Float32:
     """A cropped face of any size as an image of the generator's size, (3, 96, 96), BGR in 0..1."""
     return np.ascontiguousarray((cv2.resize(face, (SIDE, SIDE)) / 255.0).transpose(2, 0, 1), np.float32)
 

@@ -59,7 +59,7 @@ class DetailTransfer:
             yield from frames
             return
         window: deque[_PendingFrame] = deque()  # finished frames, the current one, and those ahead
-        run, position = _Run(), 0
+        run, position = _RunState(), 0
         for pending in self._find_landmarks(frames, faces):
             window.append(pending)
             if len(window) - position > RADIUS:
@@ -87,7 +87,7 @@ class DetailTransfer:
             future = None if mesh is None else self._landmarker.landmarks_later(edit.after, region_of(mesh))
             yield _PendingFrame(edit, mesh, future, run)
 
-    def _finish(self, window: deque[_PendingFrame], position: int, run: _Run) -> EditedFrame:
+    def _finish(self, window: deque[_PendingFrame], position: int, run: _RunState) -> EditedFrame:
         pending = window[position]
         displacement = _smooth_displacement(window, position)
         if pending.run != run.number or displacement is None:
@@ -99,7 +99,7 @@ class DetailTransfer:
         return pending.edit
 
 
-class _Run:
+class _RunState:
     """The number of the current run of frames, and its state."""
 
     def __init__(self) -> None:

@@ -66,13 +66,13 @@ def read_rrdbnet(path: Path) -> tuple[str, RrdbWeights]:
 
 
 def rrdbnet_graph(weights: RrdbWeights, half: bool = False) -> bytes:
-    """Build the graph: ``picture`` (n, 3, h, w), RGB in 0..1, to ``larger`` (n, 3, scale h, scale w).
+    """Build the graph: ``image`` (n, 3, h, w), RGB in 0..1, to ``enlarged`` (n, 3, scale h, scale w).
 
     For a scale of 2, h and w are even. ``half``: float16 throughout, including input and output. Raises ExtraMissing
     without the onnx package.
     """
     graph = _RrdbGraph(weights, half)
-    source = "picture" if weights.scale == 4 else graph.node("SpaceToDepth", "picture", blocksize=2)
+    source = "image" if weights.scale == 4 else graph.node("SpaceToDepth", "image", blocksize=2)
     first = hidden = graph.convolution(source, "conv_first")
     for block in range(weights.blocks):
         hidden = graph.block(hidden, f"body.{block}")
@@ -80,8 +80,8 @@ def rrdbnet_graph(weights: RrdbWeights, half: bool = False) -> bytes:
     for up in ("conv_up1", "conv_up2"):
         hidden = graph.leaky(graph.convolution(graph.upsample_nearest(hidden, (2, 2)), up))
     hidden = graph.leaky(graph.convolution(hidden, "conv_hr"))
-    graph.convolution(hidden, "conv_last", out="larger")
-    return graph.build("rrdbnet", {"picture": (COLOURS, "h", "w")}, {"larger": (COLOURS, "H", "W")})
+    graph.convolution(hidden, "conv_last", out="enlarged")
+    return graph.build("rrdbnet", {"image": (COLOURS, "h", "w")}, {"enlarged": (COLOURS, "H", "W")})
 
 
 class _RrdbGraph(GraphBuilder):

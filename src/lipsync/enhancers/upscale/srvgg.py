@@ -61,19 +61,19 @@ def read_srvgg(path: Path) -> tuple[str, SrvggWeights]:
 
 
 def srvgg_graph(weights: SrvggWeights, half: bool = False) -> bytes:
-    """Build the graph: ``picture`` (n, 3, h, w), RGB in 0..1, to ``larger`` (n, 3, scale h, scale w).
+    """Build the graph: ``image`` (n, 3, h, w), RGB in 0..1, to ``enlarged`` (n, 3, scale h, scale w).
 
     ``half``: float16 throughout, including input and output. Raises ExtraMissing without the onnx package.
     """
     graph = GraphBuilder(half)
-    hidden = "picture"
+    hidden = "image"
     for layer in weights.layers:
         hidden = graph.node("Conv", hidden, graph.constant(layer.weight), graph.constant(layer.bias), pads=[1] * 4)
         if layer.slopes is not None:
             hidden = graph.node("PRelu", hidden, graph.constant(layer.slopes))
     residual = graph.node("DepthToSpace", hidden, blocksize=weights.scale, mode="CRD")
-    graph.node("Add", residual, graph.upsample_nearest("picture", (weights.scale, weights.scale)), out="larger")
-    return graph.build("srvgg", {"picture": (COLOURS, "h", "w")}, {"larger": (COLOURS, "H", "W")})
+    graph.node("Add", residual, graph.upsample_nearest("image", (weights.scale, weights.scale)), out="enlarged")
+    return graph.build("srvgg", {"image": (COLOURS, "h", "w")}, {"enlarged": (COLOURS, "H", "W")})
 
 
 def _layers(path: Path, tensors: Mapping[str, NDArray[np.generic]], count: int) -> list[SrvggLayer]:

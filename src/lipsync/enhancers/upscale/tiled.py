@@ -72,7 +72,7 @@ class TiledUpscaler:
     back-projection corrects the output until downscaling it reproduces the input: Irani and Peleg, "Improving
     resolution by image registration", CVGIP 53(3), 1991.
 
-    The accuracy of a ``psnr_oriented`` model depends on the footage, which may have fine detail or may have been
+    The accuracy of a ``psnr_oriented`` model depends on the video, which may have fine detail or may have been
     upscaled before. The model is therefore tested on a downscaled part of each frame, and blended in accordingly.
     """
 

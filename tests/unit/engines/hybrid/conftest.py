@@ -15,8 +15,8 @@ def basis():
 
 
 @pytest.fixture(scope="module")
-def frame(photo, to_picture):
-    return to_picture(photo, 0)
+def frame(photo, to_frame):
+    return to_frame(photo, 0)
 
 
 @pytest.fixture(scope="module")

@@ -57,9 +57,9 @@ def job(echo, speaker, voice):
     footage = probe(speaker)
     with (
         track_faces(footage, 1000, "largest", [engine], SessionCache(), Monitor()) as track,
-        decode_speech(probe(voice), allow_clipped=False) as sound,
+        decode_speech(probe(voice), allow_clipped=False) as recording,
     ):
-        yield engine, footage, Scene(SmoothedFaces(track), sound, Fraction(25), 40)
+        yield engine, footage, Scene(SmoothedFaces(track), recording, Fraction(25), 40)
 
 
 def test_a_generator_that_changes_nothing_leaves_the_mouth_as_it_is(job, landmarker):

@@ -22,9 +22,9 @@ def canonical() -> Float32:
 
 
 @pytest.fixture(scope="session")
-def smile(photo, to_picture) -> Frame:
+def smile(photo, to_frame) -> Frame:
     """The astronaut's photo as a frame."""
-    return to_picture(photo, 0)
+    return to_frame(photo, 0)
 
 
 @pytest.fixture(scope="session")

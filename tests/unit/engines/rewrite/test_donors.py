@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.donors import Donor, DonorPictures, DonorSelector, mouth_descriptors
+from lipsync.engines.rewrite.donors import Donor, DonorCollection, DonorSelector, mouth_descriptors
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.shape import open_lips
 from lipsync.engines.rewrite.synthetic_mouth import MARGIN, PIXELS, cavity_colour, synthetic_donor
@@ -44,7 +44,7 @@ def targets(canonical, gaps):
 
 
 def test_different_mouths_are_kept_and_repeats_dropped(grey, canonical):
-    collection = DonorPictures()
+    collection = DonorCollection()
     for gap in (0.0, 0.0, 0.1, 0.1, 0.2, 0.0):
         mesh = open_lips(canonical, gap)
         collection.offer(grey, placed(mesh), mesh, pose())
@@ -52,7 +52,7 @@ def test_different_mouths_are_kept_and_repeats_dropped(grey, canonical):
 
 
 def test_the_number_of_donors_is_bounded(grey, canonical):
-    collection = DonorPictures(limit=10)
+    collection = DonorCollection(limit=10)
     for gap in np.linspace(0, 0.4, 100):
         mesh = open_lips(canonical, float(gap))
         collection.offer(grey, placed(mesh), mesh, pose())
@@ -61,7 +61,7 @@ def test_the_number_of_donors_is_bounded(grey, canonical):
 
 
 def test_the_size_of_the_donors_is_bounded(grey, canonical):
-    collection = DonorPictures(limit_bytes=100_000)
+    collection = DonorCollection(limit_bytes=100_000)
     for gap in np.linspace(0, 0.4, 60):
         mesh = open_lips(canonical, float(gap))
         collection.offer(grey, placed(mesh), mesh, pose())
@@ -69,7 +69,7 @@ def test_the_size_of_the_donors_is_bounded(grey, canonical):
 
 
 def test_a_mouth_outside_the_frame_is_skipped(grey, canonical):
-    collection = DonorPictures()
+    collection = DonorCollection()
     collection.offer(grey, placed(canonical) + 1000, canonical, pose())
     assert not collection.donors
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.donors import DonorPictures
-from lipsync.engines.rewrite.render import WarpLayer, render
+from lipsync.engines.rewrite.donors import DonorCollection
+from lipsync.engines.rewrite.render import WarpLayer, render_face
 from lipsync.engines.rewrite.shape import close_lips, influence, open_lips
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import MESH, fit_pose, opening
@@ -20,14 +20,14 @@ def reshape(smile, smile_points, canonical, copy_of):
         frame = copy_of(smile)
         pose = fit_pose(smile_points[None], canonical)
         own = pose.to_face(smile_points[None])[0]
-        collection = DonorPictures()
+        collection = DonorCollection()
         collection.offer(frame, smile_points[:, :2], own, pose)
         weight = influence(canonical)[:, None]
         mesh = (1 - weight) * own + weight * shape(own)
         target = pose.to_frame(mesh[None])[0, :, :2]
         layers = [WarpLayer(collection.donors[0].mouth, 1.0)]
         triangles = skin_triangles(open_lips(canonical, 0.2), influence(canonical))
-        render(frame, smile_points[:, :2], target, float(pose.scale[0]), triangles, layers, DARK)
+        render_face(frame, smile_points[:, :2], target, float(pose.scale[0]), triangles, layers, DARK)
         return frame
 
     return change
@@ -68,5 +68,5 @@ def test_the_current_shape_changes_almost_nothing(reshape, smile):
 def test_a_face_outside_the_frame_changes_nothing(smile, smile_points, copy_of):
     frame = copy_of(smile)
     away = smile_points[:, :2] + 5000
-    assert not render(frame, away, away + 3, 60.0, np.zeros((0, 3), np.int32), [], DARK)
+    assert not render_face(frame, away, away + 3, 60.0, np.zeros((0, 3), np.int32), [], DARK)
     assert (frame.y == smile.y).all()

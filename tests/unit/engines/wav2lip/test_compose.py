@@ -12,9 +12,9 @@ from lipsync.frames.planes import writable_copy
 
 
 @pytest.fixture(params=[0.0, 0.3], ids=["upright", "turned"])
-def face(request, moved, to_picture, landmarker):
+def face(request, moved, to_frame, landmarker):
     """A frame, the placement of its face, and its landmarks."""
-    frame = to_picture(moved((160, 120), 1.6, request.param), 0)
+    frame = to_frame(moved((160, 120), 1.6, request.param), 0)
     landmarks = landmarker.find(frame)[0].landmarks
     crop = aligned_crop(landmarks)
     crop = crop.padded((0, 0.05 * crop.height, 0, 0))
@@ -78,8 +78,8 @@ def test_a_face_outside_the_frame_changes_nothing(face):
     )
 
 
-def test_a_face_known_only_by_its_box(to_picture, photo):
-    frame = to_picture(photo, 0)
+def test_a_face_known_only_by_its_box(to_frame, photo):
+    frame = to_frame(photo, 0)
     after = writable_copy(frame)
     assert compose(after, np.zeros((3, 96, 96), np.float32), placement_in_box(crop_of_box((60, 190, 180, 280))))
     rows, columns = np.nonzero(after.y != frame.y)
@@ -102,15 +102,15 @@ def test_colours_are_matched_at_the_edge_at_any_strength(face):
 
 
 @pytest.mark.parametrize("zoom", [0.25, 0.4])
-def test_small_faces_do_not_alias(moved, to_picture, landmarker, zoom):
-    large = to_picture(moved((160, 120), 1.6), 0)
+def test_small_faces_do_not_alias(moved, to_frame, landmarker, zoom):
+    large = to_frame(moved((160, 120), 1.6), 0)
     points = landmarker.find(large)[0].landmarks[:MESH, :2]
     small = (points - (160, 120)) * zoom / 1.6 + (160, 120)
     crop = crop_of_box(
         tuple(int(n) for n in (small[:, 1].min(), small[:, 1].max(), small[:, 0].min(), small[:, 0].max()))
     )
     noise = np.random.default_rng(0).random((3, 96, 96)).astype(np.float32)
-    frame = to_picture(np.full((240, 320, 3), 128, np.uint8), 0)
+    frame = to_frame(np.full((240, 320, 3), 128, np.uint8), 0)
     compose(frame, noise, placement_on_face(crop, small.astype(np.float32), 1.0))
     inside = frame.y[frame.y != 126]
     assert 0 < inside.std() < 0.7 * 255 * noise[1].std()

@@ -54,8 +54,8 @@ def test_a_crop_covers_the_box_that_it_is_created_from():
 
 
 @pytest.mark.parametrize("turn", [-0.5, -0.2, 0.0, 0.3])
-def test_the_crop_turns_with_the_head_and_frames_the_face_as_the_original_does(moved, to_picture, landmarker, turn):
-    frame = to_picture(moved((160, 120), 1.6, turn), 0)
+def test_the_crop_turns_with_the_head_and_frames_the_face_as_the_original_does(moved, to_frame, landmarker, turn):
+    frame = to_frame(moved((160, 120), 1.6, turn), 0)
     landmarks = landmarker.find(frame)[0].landmarks
     crop = aligned_crop(landmarks)
     assert crop.angle == pytest.approx(turn, abs=0.06)
@@ -69,8 +69,8 @@ def test_the_crop_turns_with_the_head_and_frames_the_face_as_the_original_does(m
     assert 62 < points[list(LIPS), 1].mean() < 80
 
 
-def test_the_upright_crop_contains_the_turned_face(moved, to_picture, landmarker):
-    landmarks = landmarker.find(to_picture(moved((160, 120), 1.6, 0.4), 0))[0].landmarks
+def test_the_upright_crop_contains_the_turned_face(moved, to_frame, landmarker):
+    landmarks = landmarker.find(to_frame(moved((160, 120), 1.6, 0.4), 0))[0].landmarks
     box = detected_crop(landmarks)
     ends = corners(box)
     assert box.angle == 0
@@ -78,18 +78,18 @@ def test_the_upright_crop_contains_the_turned_face(moved, to_picture, landmarker
     assert ends[:, 1].max() == pytest.approx(landmarks[:468, 1].max(), abs=0.01)
 
 
-def test_the_view_is_the_frame_in_bgr(to_picture):
+def test_the_view_is_the_frame_in_bgr(to_frame):
     rgb = np.zeros((120, 160, 3), np.uint8)
     rgb[:] = (200, 100, 40)
-    view = face_view(to_picture(rgb, 0), Crop(80, 60, 50, 60))
+    view = face_view(to_frame(rgb, 0), Crop(80, 60, 50, 60))
     assert view.shape == (3, SIDE, SIDE)
     assert np.allclose(view.mean((1, 2)) * 255, (40, 100, 200), atol=3)
 
 
-def test_colour_edges_stay_sharp_in_the_view(to_picture):
+def test_colour_edges_stay_sharp_in_the_view(to_frame):
     rgb = np.zeros((192, 192, 3), np.uint8)
     rgb[:, :96], rgb[:, 96:] = (160, 60, 60), (60, 60, 160)
-    view = face_view(to_picture(rgb, 0), Crop(95.5, 95.5, 192, 192))
+    view = face_view(to_frame(rgb, 0), Crop(95.5, 95.5, 192, 192))
     middle = view[2, 48] - view[0, 48]
     assert middle[45] > 0.3
     assert middle[50] < -0.3

@@ -18,19 +18,19 @@ FRAMES = 50
 
 
 @pytest.fixture(scope="module")
-def speech(make_sound, tmp_path_factory):
+def speech(make_audio, tmp_path_factory):
     """A second of a buzz, then a second of silence."""
     time = np.arange(16_000) / 16_000
     buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20)) * 4000
-    path = make_sound(tmp_path_factory.mktemp("audio") / "speech.wav", np.pad(buzz, (0, 16_000)).astype(np.int16))
+    path = make_audio(tmp_path_factory.mktemp("audio") / "speech.wav", np.pad(buzz, (0, 16_000)).astype(np.int16))
     with decode_speech(probe(path), allow_clipped=False) as audio:
         yield audio
 
 
 @pytest.fixture(scope="module")
-def frames(moved, to_picture):
+def frames(moved, to_frame):
     rgb = moved((160, 120), 1.6)
-    return [to_picture(rgb, index) for index in range(FRAMES)]
+    return [to_frame(rgb, index) for index in range(FRAMES)]
 
 
 @pytest.fixture(scope="module")

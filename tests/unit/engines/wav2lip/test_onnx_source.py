@@ -37,7 +37,7 @@ class Writer:
         self.weights, self.unusual = weights, unusual
         self.constants: Nodes = []
         self.before: Nodes = []
-        self.sound: Nodes = []
+        self.recording: Nodes = []
         self.face: Nodes = []
         self.both: Nodes = []
         self.mel_name, self.face_name = unusual.get("names", ("mel", "face"))
@@ -48,7 +48,7 @@ class Writer:
         for i, stage in enumerate(generator.FACE_ENCODER):
             hidden = self.chain(self.face, hidden, f"face_encoder_blocks.{i}", stage)
             skips.append(hidden)
-        hidden = self.chain(self.sound, self.mel_name, "audio_encoder", generator.AUDIO_ENCODER)
+        hidden = self.chain(self.recording, self.mel_name, "audio_encoder", generator.AUDIO_ENCODER)
         for i, stage in enumerate(generator.FACE_DECODER):
             hidden = self.chain(self.both, hidden, f"face_decoder_blocks.{i}", stage)
             hidden = self.add(self.both, "Concat", hidden, skips.pop(), axis=1)
@@ -59,7 +59,7 @@ class Writer:
         return self.assembled()
 
     def assembled(self) -> Any:
-        nodes = [node for pair in itertools.zip_longest(self.sound, self.face) for node in pair if node is not None]
+        nodes = [node for pair in itertools.zip_longest(self.recording, self.face) for node in pair if node is not None]
         kind = onnx.TensorProto.FLOAT16 if self.unusual.get("half") else onnx.TensorProto.FLOAT
         batch = self.unusual.get("batch", 1)
         value = onnx.helper.make_tensor_value_info
@@ -109,7 +109,7 @@ class Writer:
         return name
 
     def add(self, nodes: Nodes, kind: str, *inputs: str, **attributes: Any) -> str:
-        name = f"{kind}_{len(self.sound)}_{len(self.face)}_{len(self.both)}"
+        name = f"{kind}_{len(self.recording)}_{len(self.face)}_{len(self.both)}"
         nodes.append(onnx.helper.make_node(kind, inputs, [name], **attributes))
         return name
 

@@ -29,8 +29,8 @@ FRAMES = 47  # of 2 seconds of sound
 
 @pytest.fixture(scope="module")
 def speech(voice):
-    with decode_speech(probe(voice), allow_clipped=False) as sound:
-        yield sound
+    with decode_speech(probe(voice), allow_clipped=False) as recording:
+        yield recording
 
 
 @pytest.fixture

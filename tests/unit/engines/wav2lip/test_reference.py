@@ -18,15 +18,13 @@ def opened(landmarks: np.ndarray, pixels: float, aside: float = 0.0) -> np.ndarr
     return other
 
 
-def test_the_most_closed_mouth_of_the_nearest_turn_is_kept(moved, to_picture, landmarker):
+def test_the_most_closed_mouth_of_the_nearest_turn_is_kept(moved, to_frame, landmarker):
     references, whole = ClosedMouthReferences(), Shot(0, 10)
     assert references.nearest(np.zeros((MESH, 2), np.float32), whole) is None
-    landmarks = landmarker.find(to_picture(moved((160, 120), 1.6), 0))[0].landmarks
+    landmarks = landmarker.find(to_frame(moved((160, 120), 1.6), 0))[0].landmarks
     crop = aligned_crop(landmarks)
     for index, (shade, gap, aside) in enumerate([(200, 9, 0), (100, 2, 0), (50, 5, 0), (20, 2, 40)]):
-        references.offer(
-            to_picture(np.full((240, 320, 3), shade, np.uint8), index), opened(landmarks, gap, aside), crop
-        )
+        references.offer(to_frame(np.full((240, 320, 3), shade, np.uint8), index), opened(landmarks, gap, aside), crop)
     number, reference = references.nearest(landmarks[:, :2], whole)
     assert number == 1
     assert reference.mean() * 255 == pytest.approx(100, abs=3)
@@ -37,10 +35,10 @@ def test_the_most_closed_mouth_of_the_nearest_turn_is_kept(moved, to_picture, la
     assert references.nearest(landmarks[:, :2], Shot(10, 20)) is None  # another shot's light would show
 
 
-def test_closed_mouths_are_bounded_and_the_best_stay(moved, to_picture, landmarker):
+def test_closed_mouths_are_bounded_and_the_best_stay(moved, to_frame, landmarker):
     references = ClosedMouthReferences()
-    frame = to_picture(np.full((240, 320, 3), 90, np.uint8), 0)
-    landmarks = landmarker.find(to_picture(moved((160, 120), 1.6), 0))[0].landmarks
+    frame = to_frame(np.full((240, 320, 3), 90, np.uint8), 0)
+    landmarks = landmarker.find(to_frame(moved((160, 120), 1.6), 0))[0].landmarks
     crop = aligned_crop(landmarks)
     for index in range(0, 200_000, 100):
         gap = 1.0 if index == 77_700 else 6.0

@@ -24,15 +24,15 @@ COUNT = 6
 
 
 @pytest.fixture(scope="module")
-def speaker(moved, to_picture, landmarker):
+def speaker(moved, to_frame, landmarker):
     """Frames of a drifting head with new grain in each, and its landmarks."""
-    noise, faces, pictures = np.random.default_rng(0), [], []
+    noise, faces, frames = np.random.default_rng(0), [], []
     for k in range(COUNT):
-        picture = to_picture(moved((160 + k, 120), 2.2), k)
-        grain = noise.normal(0, 3, picture.y.shape)
-        pictures.append(replace(picture, y=np.clip(picture.y + grain, 0, 255).astype(np.uint8)))
-        faces.append(landmarker.find(pictures[-1])[0])
-    return pictures, faces
+        frame = to_frame(moved((160 + k, 120), 2.2), k)
+        grain = noise.normal(0, 3, frame.y.shape)
+        frames.append(replace(frame, y=np.clip(frame.y + grain, 0, 255).astype(np.uint8)))
+        faces.append(landmarker.find(frames[-1])[0])
+    return frames, faces
 
 
 @pytest.fixture
@@ -56,12 +56,12 @@ def soft(speaker):
     """The frames with their lower faces resampled through 96 pixels, like those of a generator."""
 
     def edits(blur=0.8):
-        for picture, face in zip(*speaker, strict=True):
+        for frame, face in zip(*speaker, strict=True):
             crop = aligned_crop(face.landmarks)
-            result = softened(face_view(picture, crop), blur)
-            after = writable_copy(picture)
+            result = softened(face_view(frame, crop), blur)
+            after = writable_copy(frame)
             yield EditedFrame(
-                after, picture, compose(after, result, placement_on_face(crop, face.landmarks[:MESH, :2], 1.0))
+                after, frame, compose(after, result, placement_on_face(crop, face.landmarks[:MESH, :2], 1.0))
             )
 
     return edits
@@ -76,18 +76,18 @@ def enhanced(landmarker, edits, track, strength=1.0):
     return list(DetailTransfer(landmarker, strength).enhance(copies, SmoothedFaces(track)))
 
 
-def sharpness(picture, face):
+def sharpness(frame, face):
     points = face.landmarks[list(LIPS), :2]
     (left, top), (right, bottom) = points.min(0).astype(int) - 4, points.max(0).astype(int) + 4
-    return cv2.Laplacian(np.asarray(picture.y[top:bottom, left:right], np.float32), cv2.CV_32F).var()
+    return cv2.Laplacian(np.asarray(frame.y[top:bottom, left:right], np.float32), cv2.CV_32F).var()
 
 
 def test_a_soft_mouth_becomes_nearly_as_sharp_as_the_source(speaker, soft, track_of, landmarker):
     before = list(soft(0.0))
     after = enhanced(landmarker, before, track_of())
     own, without, with_ = (
-        np.mean([sharpness(picture, face) for picture, face in zip(pictures, speaker[1], strict=True)])
-        for pictures in (speaker[0], [e.after for e in before], [e.after for e in after])
+        np.mean([sharpness(frame, face) for frame, face in zip(frames, speaker[1], strict=True)])
+        for frames in (speaker[0], [e.after for e in before], [e.after for e in after])
     )
     assert without < 0.5 * own
     assert 0.75 * own < with_ < 1.15 * own
@@ -112,9 +112,9 @@ def test_nothing_changes_outside_the_edited_area(soft, track_of, landmarker):
 
 
 def test_the_source_frames_are_not_changed(speaker, soft, track_of, landmarker):
-    kept = [picture.y.copy() for picture in speaker[0]]
+    kept = [frame.y.copy() for frame in speaker[0]]
     enhanced(landmarker, soft(), track_of())
-    assert all((picture.y == y).all() for picture, y in zip(speaker[0], kept, strict=True))
+    assert all((frame.y == y).all() for frame, y in zip(speaker[0], kept, strict=True))
 
 
 def test_a_strength_of_zero_changes_nothing_and_half_of_it_about_half(soft, track_of, landmarker):
@@ -143,17 +143,17 @@ def test_a_frame_without_a_tracked_face_is_not_changed(soft, track_of, landmarke
 
 def test_a_result_without_a_visible_face_is_not_changed(speaker, track_of, landmarker):
     edits = []
-    for picture in speaker[0]:
-        after = writable_copy(picture)
+    for frame in speaker[0]:
+        after = writable_copy(frame)
         after.y[:], after.u[:], after.v[:] = 90, 128, 128
-        edits.append(EditedFrame(after, picture, True))
+        edits.append(EditedFrame(after, frame, True))
     assert all((edit.after.y == 90).all() for edit in enhanced(landmarker, edits, track_of()))
 
 
 def test_ten_bits_give_the_same_as_eight(soft, track_of, landmarker):
-    def deep(picture):
-        planes = {name: getattr(picture, name).astype(np.uint16) << 2 for name in "yuv"}
-        return replace(picture, depth=10, **planes)
+    def deep(frame):
+        planes = {name: getattr(frame, name).astype(np.uint16) << 2 for name in "yuv"}
+        return replace(frame, depth=10, **planes)
 
     before = list(soft())
     track = track_of()
@@ -181,11 +181,11 @@ def test_detail_transfer_is_deterministic(soft, track_of, landmarker):
 def test_the_result_flickers_no_more_than_the_source(speaker, soft, track_of, landmarker):
     done = enhanced(landmarker, soft(), track_of())
 
-    def unrest(pictures):
+    def unrest(frames):
         mouths = []
-        for picture, face in zip(pictures, speaker[1], strict=True):
+        for frame, face in zip(frames, speaker[1], strict=True):
             x, y = face.landmarks[13, :2]
-            mouths.append(cv2.getRectSubPix(np.asarray(picture.y, np.float32), (70, 50), (float(x), float(y))))
+            mouths.append(cv2.getRectSubPix(np.asarray(frame.y, np.float32), (70, 50), (float(x), float(y))))
         return np.square(np.diff(np.stack(mouths), 2, axis=0)).mean()
 
     assert unrest([edit.after for edit in done]) < 1.1 * unrest(speaker[0])
@@ -227,21 +227,21 @@ def test_existing_detail_is_not_added_again():
 
 def layered(seed):
     """Structure of all sizes, fainter the finer it is, as in skin, and a little grain."""
-    noise, picture = np.random.default_rng(seed), np.full((92, 92), 120.0)
+    noise, frame = np.random.default_rng(seed), np.full((92, 92), 120.0)
     for size, height in ((8, 20), (4, 10), (2, 6), (1, 4)):
-        layer = cv2.GaussianBlur(noise.normal(0, 1, picture.shape), (0, 0), size)
-        picture += layer / layer.std() * height
-    return (picture + noise.normal(0, 1.5, picture.shape)).astype(np.float32)
+        layer = cv2.GaussianBlur(noise.normal(0, 1, frame.shape), (0, 0), size)
+        frame += layer / layer.std() * height
+    return (frame + noise.normal(0, 1.5, frame.shape)).astype(np.float32)
 
 
 @pytest.mark.parametrize("pixel", [1.5, 2.3, 4.0])
 def test_the_finest_structure_of_the_same_place_is_restored(pixel):
-    picture = layered(3)
-    small = cv2.resize(picture, (round(92 / pixel),) * 2, interpolation=cv2.INTER_AREA)
+    frame = layered(3)
+    small = cv2.resize(frame, (round(92 / pixel),) * 2, interpolation=cv2.INTER_AREA)
     soft = cv2.resize(small, (92, 92), interpolation=cv2.INTER_LINEAR)
-    after = soft + missing_detail(soft, picture, pixel)
-    assert np.square(after - picture).sum() < 0.05 * np.square(soft - picture).sum()
-    assert cv2.Laplacian(after, cv2.CV_32F).var() > 0.9 * cv2.Laplacian(picture, cv2.CV_32F).var()
+    after = soft + missing_detail(soft, frame, pixel)
+    assert np.square(after - frame).sum() < 0.05 * np.square(soft - frame).sum()
+    assert cv2.Laplacian(after, cv2.CV_32F).var() > 0.9 * cv2.Laplacian(frame, cv2.CV_32F).var()
 
 
 def test_structure_of_another_place_is_added_to_the_existing_one():

@@ -5,8 +5,8 @@ from lipsync.enhancers.restore.align import TEMPLATE, five_points, square_matrix
 
 
 @pytest.fixture
-def points(moved, to_picture, landmarker):
-    (face,) = landmarker.find(to_picture(moved((160, 120), 1.6, 0.3)))
+def points(moved, to_frame, landmarker):
+    (face,) = landmarker.find(to_frame(moved((160, 120), 1.6, 0.3)))
     return face.landmarks[:, :2]
 
 

@@ -35,10 +35,10 @@ def sharpen(face, _):
 
 
 @pytest.fixture(scope="module")
-def still(moved, to_picture, landmarker):
+def still(moved, to_frame, landmarker):
     """A frame with a face, and its landmarks."""
-    picture = to_picture(moved((160, 115), 1.6))
-    return picture, landmarker.find(picture)[0]
+    source = to_frame(moved((160, 115), 1.6))
+    return source, landmarker.find(source)[0]
 
 
 @pytest.fixture
@@ -57,25 +57,23 @@ def track_of(still):
         track.close()
 
 
-def edits(picture, count, given=None):
+def edits(source, count, given=None):
     """Yield the same edit ``count`` times; record the consumed frames in ``given``."""
     for k in range(count):
         if given is not None:
             given.append(k)
-        after = writable_copy(picture)
+        after = writable_copy(source)
         part = after.y[130:170, 140:190]
         part[:] = cv2.GaussianBlur(part, (0, 0), 3)
         yield (
-            EditedFrame(writable_copy(after), picture, True)
-            if k == 0
-            else EditedFrame(numbered(after, k), picture, True)
+            EditedFrame(writable_copy(after), source, True) if k == 0 else EditedFrame(numbered(after, k), source, True)
         )
 
 
-def numbered(picture, k):
+def numbered(source, k):
     from dataclasses import replace
 
-    return replace(writable_copy(picture), index=k)
+    return replace(writable_copy(source), index=k)
 
 
 def restored(network, frames, track, **options):
@@ -122,8 +120,8 @@ def test_only_a_few_frames_are_consumed_ahead(still, track_of):
 
 
 def test_the_model_is_not_run_without_a_face_or_an_edit(still, track_of):
-    picture, network = still[0], Network(sharpen)
-    frames = [EditedFrame(picture, picture, False), *edits(picture, 2)]
+    source, network = still[0], Network(sharpen)
+    frames = [EditedFrame(source, source, False), *edits(source, 2)]
     restored(network, frames, track_of(2, gone=(1,)))
     assert len(network.asked) == 1
 

@@ -30,9 +30,9 @@ def made_up(factor: int) -> dict[str, np.ndarray]:
     return weights
 
 
-def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int) -> np.ndarray:
+def computed(weights: Mapping[str, np.ndarray], image: np.ndarray, factor: int) -> np.ndarray:
     """The architecture: (n, 3, h, w) to (n, 3, factor h, factor w)."""
-    x = picture
+    x = image
     for layer in range(MIDDLE + 2):
         padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
@@ -42,7 +42,7 @@ def computed(weights: Mapping[str, np.ndarray], picture: np.ndarray, factor: int
             x = np.where(x < 0, weights[f"body.{2 * layer + 1}.weight"][:, None, None] * x, x)
     n, _, h, w = x.shape
     squares = x.reshape(n, 3, factor, factor, h, w).transpose(0, 1, 4, 2, 5, 3)
-    return squares.reshape(n, 3, factor * h, factor * w) + picture.repeat(factor, 2).repeat(factor, 3)
+    return squares.reshape(n, 3, factor * h, factor * w) + image.repeat(factor, 2).repeat(factor, 3)
 
 
 def random_image() -> np.ndarray:
@@ -55,12 +55,12 @@ def test_the_graph_agrees_with_the_architecture(write_checkpoint, tmp_path, fact
     weights = made_up(factor)
     file_format, weights_read = read_srvgg(write_checkpoint(tmp_path / "a.pth", weights, inside))
     assert (file_format, weights_read.scale) == ("torch zip", factor)
-    picture = random_image()
-    expected = computed(weights, picture, factor)
-    (whole,) = open_session(srvgg_graph(weights_read), threads=1).run([picture])
+    image = random_image()
+    expected = computed(weights, image, factor)
+    (whole,) = open_session(srvgg_graph(weights_read), threads=1).run([image])
     assert whole.shape == expected.shape
     assert np.abs(whole - expected).max() <= 1e-4
-    (half,) = open_session(srvgg_graph(weights_read, half=True), threads=1).run([picture])
+    (half,) = open_session(srvgg_graph(weights_read, half=True), threads=1).run([image])
     assert np.abs(half - expected).mean() <= 1 / 255
 
 
@@ -108,7 +108,7 @@ def test_a_missing_layer(write_checkpoint, tmp_path, missing):
 def test_checkpoints_of_pytorch_give_the_results_of_pytorch(tmp_path, factor, inside):
     torch = pytest.importorskip("torch", reason="PyTorch is not a dependency")
     torch.manual_seed(0)
-    nn, functional, picture = torch.nn, torch.nn.functional, random_image()
+    nn, functional, image = torch.nn, torch.nn.functional, random_image()
     body = nn.ModuleList([nn.Conv2d(3, FEATURES, 3, 1, 1), nn.PReLU(FEATURES)])
     for _ in range(MIDDLE):
         body.extend([nn.Conv2d(FEATURES, FEATURES, 3, 1, 1), nn.PReLU(FEATURES)])
@@ -118,15 +118,15 @@ def test_checkpoints_of_pytorch_give_the_results_of_pytorch(tmp_path, factor, in
         state[f"body.{number}.weight"].uniform_(-0.3, 0.5)
     torch.save({inside: state}, tmp_path / "a.pth")
     with torch.no_grad():
-        x = given = torch.from_numpy(picture)
+        x = given = torch.from_numpy(image)
         for part in body:
             x = part(x)
         x = functional.pixel_shuffle(x, factor) + functional.interpolate(given, scale_factor=factor, mode="nearest")
     expected = x.numpy()
-    restated = computed({name: tensor.numpy() for name, tensor in state.items()}, picture, factor)
+    restated = computed({name: tensor.numpy() for name, tensor in state.items()}, image, factor)
     assert np.abs(restated - expected).max() <= 1e-4
     _, weights_read = read_srvgg(tmp_path / "a.pth")
-    (whole,) = open_session(srvgg_graph(weights_read), threads=1).run([picture])
+    (whole,) = open_session(srvgg_graph(weights_read), threads=1).run([image])
     assert np.abs(whole - expected).max() <= 1e-4
-    (half,) = open_session(srvgg_graph(weights_read, half=True), threads=1).run([picture])
+    (half,) = open_session(srvgg_graph(weights_read, half=True), threads=1).run([image])
     assert np.abs(half - expected).mean() <= 1 / 255

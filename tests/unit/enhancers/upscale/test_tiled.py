@@ -40,8 +40,8 @@ def upscaler(network, tile, margin=4, monitor=None, **options):
 
 
 @pytest.fixture
-def frame(photo, to_picture):
-    whole = to_picture(photo)
+def frame(photo, to_frame):
+    whole = to_frame(photo)
     return replace(whole, y=whole.y[:201, :301], u=whole.u[:101, :151], v=whole.v[:101, :151])
 
 
@@ -193,13 +193,13 @@ def test_a_tile_can_be_read_and_written_back():
 
 
 @pytest.mark.parametrize("at", [(0, 0), (100, 100), (200, 200)])
-def test_span_is_closer_to_the_truth_than_lanczos(photo, to_picture, weights_installed, at):
+def test_span_is_closer_to_the_truth_than_lanczos(photo, to_frame, weights_installed, at):
     from skimage.metrics import structural_similarity
 
     weights_installed("span")
     truth = np.ascontiguousarray(photo[at[0] : at[0] + 256, at[1] : at[1] + 256])
-    small = to_picture(cv2.resize(truth, (128, 128), interpolation=cv2.INTER_AREA))
-    expected = to_picture(truth).y
+    small = to_frame(cv2.resize(truth, (128, 128), interpolation=cv2.INTER_AREA))
+    expected = to_frame(truth).y
     network = load_network("span", 2, EnhancerOptions(), SessionCache())
     result, plain = TiledUpscaler(network, UpscaleParams(2), Monitor()).upscale(small).y, Lanczos(2).upscale(small).y
     assert np.square(result.astype(float) - expected).mean() <= np.square(plain.astype(float) - expected).mean()
