@@ -73,7 +73,7 @@ class Publisher:
             manifest["inputs"][name]["source"] = _redacted(source)
         if memory is not None:
             manifest["performance"]["vram"] = {"peak": memory.peak, "mean": memory.mean, "total": memory.total}
-        manifest["options"] = {"asked": dict(self._task.options), "job": manifest["options"]}
+        manifest["options"] = {"requested": dict(self._task.options), "job": manifest["options"]}
         for output in manifest["outputs"]:
             output["key"] = self._published[output["engine"], output["variant"]].key
         return manifest

@@ -586,7 +586,7 @@ def test_a_manifest_records_inputs_outputs_and_steps(context, store, claimed):
     done = store.get(task.id)
     path = context.work_root.parent / "published" / done.manifest.key
     manifest = json.loads(path.read_text())
-    assert (manifest["task"], manifest["options"]["asked"]["crf"]) == (task.id, 30)
+    assert (manifest["task"], manifest["options"]["requested"]["crf"]) == (task.id, 30)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == done.manifest.sha256
     assert manifest["inputs"]["video"]["source"].endswith("/bars.mp4")
     assert {output["key"]: output["sha256"] for output in manifest["outputs"]} == {
