@@ -89,8 +89,9 @@ class VideoInfo:
 
     ``width``, ``height``: of the upright frame. ``rate``: frames per second. ``frame_count``: from the packets, so
     decoding may yield fewer. ``start``: time of the first frame in seconds. ``depth``: bits per sample in the file.
-    ``rotation``: degrees counterclockwise that make the coded frame upright. ``variable``: the file's own frame times
-    are uneven. ``sample_aspect``: width of a pixel divided by its height.
+    ``mirrored``: the coded frame is flipped top to bottom first. ``rotation``: degrees counterclockwise that then make
+    it upright. ``variable``: the file's own frame times are uneven. ``sample_aspect``: width of a pixel divided by its
+    height.
     """
 
     codec: str
@@ -102,6 +103,7 @@ class VideoInfo:
     start: Fraction
     pixel_format: str
     depth: int
+    mirrored: bool
     rotation: int
     variable: bool
     sample_aspect: Fraction

@@ -26,6 +26,7 @@ from lipsync.errors import (
 )
 from lipsync.media.decoding import FrameDecoder
 from lipsync.media.timing import Timing, check_complete, measure
+from lipsync.media.video_frames import is_mirrored
 from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
 
 MIN_SIDE = 32  # pixels
@@ -154,6 +155,7 @@ def _video_info(
         start=timing.start,
         pixel_format=first.format.name,
         depth=8 if still else max(component.bits for component in first.format.components),
+        mirrored=is_mirrored(first),
         rotation=round(first.rotation) % 360,
         variable=timing.variable,
         sample_aspect=sample_aspect,

@@ -158,11 +158,13 @@ def _converted(index: int, frame: VideoFrame, clip: VideoClip, read_only: bool) 
         frame = _opaque(frame)
     quarter_turns = video.rotation // 90
     planes = planes_of(_planar(frame, video, clip.transform))
+    if video.mirrored:
+        planes = [plane[::-1] for plane in planes]
     if quarter_turns:
         planes = [np.rot90(plane, quarter_turns) for plane in planes]
     if clip.transform is not None:
         planes = apply_transform(planes, clip.transform)
-    if not read_only or quarter_turns:
+    if not read_only or video.mirrored or quarter_turns:
         planes = contiguous_copy(planes)
     if read_only:
         for plane in planes:

@@ -1,13 +1,19 @@
-"""PyAV frames that share memory with NumPy arrays, to avoid copies."""
+"""PyAV frames: their memory as NumPy arrays, without copies, and whether players mirror them."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, cast
 
 import numpy as np
+from av.filter import Graph
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from lipsync.types import Frame, Plane
+
+DISPLAY_MATRIX = "DISPLAYMATRIX"
+UNNAMED = range(28, 32)  # FFmpeg's side data, such as Exif, that PyAV cannot name: beside it, reading any kind fails
 
 
 def planes_of(frame: VideoFrame) -> list[Plane]:
@@ -33,3 +39,29 @@ def frame_of(frame: Frame) -> VideoFrame | None:
     if block.shape != (height * width * 3 // 2,):
         return None
     return VideoFrame.from_numpy_buffer(block.reshape(height * 3 // 2, width), "yuv420p")
+
+
+def is_mirrored(frame: VideoFrame) -> bool:
+    """Return whether players flip the frame top to bottom before they rotate it by ``frame.rotation``."""
+    try:
+        matrix = _display_matrix(frame)
+    except ValueError:
+        matrix = _display_matrix(_without_unnamed(frame))
+    return matrix is not None and int(matrix[0]) * int(matrix[4]) < int(matrix[1]) * int(matrix[3])
+
+
+def _display_matrix(frame: VideoFrame) -> NDArray[np.int32] | None:
+    """The (9,) matrix of the display, fixed-point. Raises ValueError for side data that PyAV cannot name."""
+    data = cast(Any, frame.side_data.get(DISPLAY_MATRIX))
+    return None if data is None else np.frombuffer(data, np.int32)
+
+
+def _without_unnamed(frame: VideoFrame) -> VideoFrame:
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1)
+    )
+    deletions = [graph.add("sidedata", f"mode=delete:type={number}") for number in UNNAMED]
+    graph.link_nodes(source, *deletions, graph.add("buffersink")).configure()
+    graph.push(frame)
+    return cast(VideoFrame, graph.pull())

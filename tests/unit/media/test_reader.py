@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from itertools import islice
 
@@ -82,6 +83,40 @@ def test_frames_are_upright(tmp_path, make_video, rotation, corner):
     assert frame.u.shape == ((height + 1) // 2, (width + 1) // 2)
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    ("matrix", "corners"),
+    [
+        ((-1, 0, 0, 1), "1032"),
+        ((1, 0, 0, -1), "2301"),
+        ((0, 1, 1, 0), "0213"),
+        ((0, -1, -1, 0), "3120"),
+        ((0, 1, -1, 0), "2031"),
+    ],
+)
+def test_mirrored_frames_are_flipped(tmp_path, matrix, corners, read_only):
+    """``matrix``: of the track header. ``corners``: which corners of the coded frame are shown, row by row."""
+    path = tmp_path / "a.mp4"
+    levels = np.kron(np.array([[60, 100], [140, 180]], np.uint8), np.ones((32, 48), np.uint8))
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(levels, "gray8").reformat(format="yuv420p")))
+        out.mux(stream.encode(None))
+    (coded,) = read(probe(path))
+    content = path.read_bytes()
+    track = content.index(b"tkhd")
+    before, after = (
+        struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+        for a, b, c, d in ((1, 0, 0, 1), matrix)
+    )
+    path.write_bytes(content[:track] + content[track:].replace(before, after, 1))
+    (frame,) = read(probe(path), read_only=read_only)
+    in_order = coded.y[[8, 8, -8, -8], [8, -8, 8, -8]]
+    assert len(set(in_order.tolist())) == 4
+    assert frame.y[[8, 8, -8, -8], [8, -8, 8, -8]].tolist() == in_order[[int(corner) for corner in corners]].tolist()
+
+
 @pytest.mark.parametrize("size", [(193, 97), (192, 97)])
 def test_odd_sizes_lose_nothing(tmp_path, make_video, size):
     clip = probe(make_video(tmp_path / "a.mkv", codec="ffv1", size=size, frames=2))
@@ -120,8 +155,8 @@ def test_transparent_parts_of_a_photo_are_black(tmp_path, save_photo):
     assert int(frame.y[50, 50]) == 235
 
 
-@pytest.mark.parametrize(("orientation", "size"), [(1, (96, 64)), (3, (96, 64)), (6, (64, 96)), (8, (64, 96))])
-def test_a_photo_is_rotated_by_its_exif_orientation(tmp_path, save_photo, orientation, size):
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_by_its_exif_orientation(tmp_path, save_photo, orientation):
     pixels = np.zeros((64, 96, 3), np.uint8)
     pixels[:32, :48] = 255
     path = save_photo(tmp_path / "a.jpg", pixels)
@@ -130,10 +165,10 @@ def test_a_photo_is_rotated_by_its_exif_orientation(tmp_path, save_photo, orient
     content = path.read_bytes()
     path.write_bytes(content[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + content[2:])
     clip = probe(path)
-    assert (clip.video.width, clip.video.height) == size
+    assert (clip.video.width, clip.video.height) == ((96, 64) if orientation < 5 else (64, 96))
     luma = next(read(clip)).y
-    lit = {1: luma[8, 8], 3: luma[-8, -8], 6: luma[8, -8], 8: luma[-8, 8]}[orientation]
-    assert lit > 220
+    top, left = orientation in (1, 2, 5, 6), orientation in (1, 4, 5, 8)
+    assert luma[8 if top else -8, 8 if left else -8] > 220
     assert luma.mean() < 90
 
 
