@@ -331,3 +331,13 @@ class DownloadFailed(ModelError):
     retryable = True
     title = "No mirror delivered a complete file"
     remedy = "Check the network, then try again; or download the file elsewhere and use lipsync models import."
+
+
+def one_line(text: object) -> str:
+    """Join the lines of a text, such as the message of a foreign error."""
+    return " ".join(str(text).split())
+
+
+def unexpected(error: BaseException) -> str:
+    """Describe an error that is not of this tree, in one line."""
+    return one_line(f"unexpected {type(error).__name__}: {error}")

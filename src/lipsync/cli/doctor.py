@@ -13,7 +13,7 @@ from fractions import Fraction
 from importlib import metadata
 
 from lipsync import __version__
-from lipsync.errors import LipsyncError
+from lipsync.errors import LipsyncError, one_line
 from lipsync.monitor import Monitor
 
 LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -89,7 +89,7 @@ def _check(name: str, attempt: Callable[[], str], needed: bool = True) -> Findin
     try:
         return Finding(name, True, attempt(), needed)
     except (LipsyncError, ImportError, OSError, ValueError, RuntimeError) as error:
-        return Finding(name, False, " ".join(str(error).split()) or type(error).__name__, needed)
+        return Finding(name, False, one_line(error) or type(error).__name__, needed)
 
 
 def _cpu_features() -> str:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from lipsync.cli.exit_codes import BUG, INTERRUPTED, TERMINATED, exit_code_of
-from lipsync.errors import Cancelled, LipsyncError
+from lipsync.errors import Cancelled, LipsyncError, unexpected
 from lipsync.monitor import Monitor
 
 STOP_TIMEOUT = 0.4  # seconds for a job to stop by itself
@@ -36,8 +36,8 @@ def run_command(arguments: argparse.Namespace) -> int:
         except Exception as error:
             if arguments.debug:
                 raise
-            text = f"unexpected {type(error).__name__}: {error}. This is a bug; please report it with --debug's output"
-            return _failed(arguments, "bug", " ".join(text.split()), BUG)
+            message = f"{unexpected(error)}. This is a bug; please report it with --debug's output"
+            return _failed(arguments, "bug", message, BUG)
 
 
 @contextmanager

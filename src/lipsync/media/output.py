@@ -19,6 +19,7 @@ from lipsync.errors import (
     OutOfMemory,
     OutputIsInput,
     OutputUnwritable,
+    one_line,
 )
 from lipsync.files import NO_SPACE
 from lipsync.media.encoders import SUFFIXES, check_encoding, suffixes_of
@@ -91,4 +92,4 @@ def _mapped(exc: BaseException, output: Path) -> LipsyncError:
         return OutOfMemory(f"{output}: the encoder ran out of memory")
     if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG):
         return OutputUnwritable(f"{output}: cannot write the file ({os.strerror(number)})")
-    return EncodeFailed(f"{output}: encoding failed ({' '.join(str(exc).split())})")
+    return EncodeFailed(f"{output}: encoding failed ({one_line(exc)})")

@@ -15,7 +15,7 @@ import urllib.request
 from http import HTTPStatus
 from pathlib import Path
 
-from lipsync.errors import DownloadFailed
+from lipsync.errors import DownloadFailed, one_line
 from lipsync.files import sha256_of, write_errors
 from lipsync.models.catalogue import ModelInfo
 from lipsync.monitor import Monitor, Progress
@@ -74,7 +74,7 @@ def _resume(mirror: str, model: ModelInfo, partial: Path, size: int, monitor: Mo
             raise _MirrorFailed(f"{exc.code} {exc.reason}") from exc
         partial.unlink()
     except NETWORK_ERRORS as exc:
-        return f" ({' '.join(str(exc).split())})"
+        return f" ({one_line(exc)})"
     return ""
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler
 from lipsync.enhancers.base import EditedFrame, EnhancerContext, FaceEnhancer, Upscaler
-from lipsync.errors import Cancelled, LipsyncError, OutOfMemory, TimedOut
+from lipsync.errors import Cancelled, LipsyncError, OutOfMemory, TimedOut, unexpected
 from lipsync.media.prefetch import prefetch
 from lipsync.media.writer import Written
 from lipsync.models.session import RunInfo
@@ -137,8 +137,7 @@ def enhance(
         return _failed(OutOfMemory("out of memory while enhancing")), None
     except Exception as error:  # the lip-sync must survive any failure of the enhancement
         logging.getLogger(__name__).exception("enhancement failed unexpectedly", extra={"event": "enhance_failed"})
-        message = " ".join(f"unexpected {type(error).__name__}: {error}".split())
-        return Enhanced(EnhanceStatus.FAILED, "bug", message), None
+        return Enhanced(EnhanceStatus.FAILED, "bug", unexpected(error)), None
     return Enhanced(EnhanceStatus.COMPLETED, None, enhancers.note, enhancers.run_info, enhancers.names), written
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lipsync.errors import LipsyncError, SettingInvalid, StorageFailed
+from lipsync.errors import LipsyncError, SettingInvalid, StorageFailed, one_line
 from lipsync.s3 import botocore_exceptions
 from lipsync.storage.base import (
     S3_ACCESS_KEY,
@@ -89,7 +89,7 @@ def _refused(exc: ClientError, options: S3Options) -> LipsyncError:
         return other
     if code in _SETTINGS:
         return _setting(code, options)
-    message = _one_line(f"{code}: {error.get('Message', '')}")
+    message = one_line(f"{code}: {error.get('Message', '')}")[:MAX_MESSAGE_CHARS]
     return StorageFailed(f"the request to bucket {options.bucket} failed: {message}")
 
 
@@ -100,18 +100,14 @@ def _setting(code: str, options: S3Options, region: str | None = None) -> Settin
 
 
 def _failed(exc: BotoCoreError, options: S3Options) -> LipsyncError:
-    kinds = [kind.__name__ for kind in type(exc).__mro__]
+    kinds, message = [kind.__name__ for kind in type(exc).__mro__], one_line(exc)[:MAX_MESSAGE_CHARS]
     if "NoCredentialsError" in kinds:
         return SettingInvalid(f"{S3_ACCESS_KEY} is not set, and boto3 found no other credentials")
     if any(kind in _BAD_CREDENTIALS for kind in kinds):
-        return SettingInvalid(f"{S3_ACCESS_KEY}: the credentials that boto3 found are not usable: {_one_line(exc)}")
+        return SettingInvalid(f"{S3_ACCESS_KEY}: the credentials that boto3 found are not usable: {message}")
     if "InvalidRegionError" in kinds:
         return SettingInvalid(f"{S3_REGION}: invalid region {options.region!r}")
     if "ParamValidationError" in kinds:
-        return SettingInvalid(f"{S3_BUCKET}: invalid bucket name {options.bucket!r}: {_one_line(exc)}")
+        return SettingInvalid(f"{S3_BUCKET}: invalid bucket name {options.bucket!r}: {message}")
     server = f"{S3_ENDPOINT} {options.endpoint}" if options.endpoint else "S3"
-    return StorageFailed(f"{server} is unreachable: {_one_line(exc)}")
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())[:MAX_MESSAGE_CHARS]
+    return StorageFailed(f"{server} is unreachable: {message}")

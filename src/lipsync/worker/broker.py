@@ -10,7 +10,7 @@ from pathlib import Path
 from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
 
-from lipsync.errors import StorageFailed
+from lipsync.errors import StorageFailed, one_line
 from lipsync.files import make_folder
 
 TASK, QUEUE = "lipsync.run", "lipsync"
@@ -31,7 +31,7 @@ class TaskNotifier:
         try:
             self._app.send_task(TASK, (task_id,), queue=QUEUE, retry=False)
         except (OperationalError, OSError) as exc:
-            raise StorageFailed(f"the broker does not accept messages ({' '.join(str(exc).split())})") from exc
+            raise StorageFailed(f"the broker does not accept messages ({one_line(exc)})") from exc
 
     def is_full(self) -> bool:
         """Whether ``MAX_MESSAGES`` or more messages are waiting. Raises StorageFailed."""
@@ -41,7 +41,7 @@ class TaskNotifier:
             except ChannelError:  # the queue does not exist yet
                 return False
             except (*connection.connection_errors, OperationalError, OSError) as exc:
-                raise StorageFailed(f"the broker does not answer ({' '.join(str(exc).split())})") from exc
+                raise StorageFailed(f"the broker does not answer ({one_line(exc)})") from exc
             return int(queue.message_count) >= MAX_MESSAGES
 
 

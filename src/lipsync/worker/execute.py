@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lipsync.errors import Cancelled, FetchFailed, InputError, LeaseLost, LipsyncError, TaskMissing
+from lipsync.errors import Cancelled, FetchFailed, InputError, LeaseLost, LipsyncError, TaskMissing, unexpected
 from lipsync.files import make_folder
 from lipsync.monitor import Monitor
 from lipsync.net import check_media, fetch
@@ -84,8 +84,7 @@ def _attempt(task: Task, context: WorkerContext, lease: LeaseKeeper, outcome: At
         outcome.failed(failure, logging.WARNING if isinstance(error, InputError) else logging.ERROR)
     except Exception as error:  # noqa: BLE001 - a task must never stay unfinished; its log gets the traceback
         context.store.log(task.id, "error", traceback.format_exc(), context.now())
-        text = f"unexpected {type(error).__name__}: {error}"
-        outcome.failed(TaskFailure("bug", " ".join(text.split()), retryable=False), logging.ERROR)
+        outcome.failed(TaskFailure("bug", unexpected(error), retryable=False), logging.ERROR)
 
 
 def _process(

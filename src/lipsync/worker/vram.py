@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from lipsync.errors import one_line
+
 POLL_INTERVAL = 0.5  # seconds
 JOIN_TIMEOUT = 5.0  # seconds
 LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
@@ -115,7 +117,7 @@ def _open_nvml(library: str) -> Iterator[_Nvml]:
     try:
         nvml = _Nvml(ctypes.CDLL(library))
     except OSError as exc:
-        raise _NvmlUnavailable(" ".join(str(exc).split())) from exc
+        raise _NvmlUnavailable(one_line(exc)) from exc
     nvml.call("nvmlInit_v2")
     try:
         yield nvml

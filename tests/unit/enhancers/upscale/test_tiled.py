@@ -8,11 +8,9 @@ from lipsync.enhancers.base import EnhancerOptions
 from lipsync.enhancers.upscale.lanczos import Lanczos
 from lipsync.enhancers.upscale.ncnn import load_network
 from lipsync.enhancers.upscale.tiled import TiledUpscaler, UpscaleParams, UpscalerNetwork, back_project
-from lipsync.enhancers.upscale.tiles import grid, read_tile, write_tile
 from lipsync.errors import Cancelled, ExtraMissing, InferenceFailed, OutOfMemory
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
-from lipsync.types import Colour, Frame
 
 
 class Blurred:
@@ -157,39 +155,6 @@ class Odd(Blurred):
 def test_an_invalid_output_is_refused(frame, answer):
     with pytest.raises(InferenceFailed):
         upscaler(Odd(answer), 64).upscale(frame)
-
-
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (64, 64), (65, 130), (2160, 3840)])
-def test_a_grid_covers_the_frame_with_tiles_of_one_size(height, width):
-    tiles = grid(height, width, 64)
-    assert tiles.tile_height % 4 == tiles.tile_width % 4 == 0
-    assert tiles.tile_height <= 64
-    assert tiles.tile_width <= 64
-    corners = list(tiles.corners())
-    assert corners[0] == (0, 0)
-    assert corners[-1][0] < height <= corners[-1][0] + tiles.tile_height
-    assert corners[-1][1] < width <= corners[-1][1] + tiles.tile_width
-
-
-def ramp(height, width):
-    """Luma and chroma that rise evenly to the right, with chroma on the even columns."""
-    y = np.tile(np.arange(width, dtype=np.float32) * 2 + 20, (height, 1))
-    c = np.tile(np.arange((width + 1) // 2, dtype=np.float32) * 4 + 20, ((height + 1) // 2, 1))
-    return Frame(0, y.astype(np.uint8), c.astype(np.uint8), c.astype(np.uint8), 8, Colour())
-
-
-def test_chroma_is_aligned_with_luma():
-    shown = read_tile(ramp(20, 60), 8, 16, (8, 16), 4)
-    assert np.abs(shown[..., 1] - shown[..., 0]).max() < 0.1
-    for large in (Lanczos(2).upscale(ramp(20, 60)), Lanczos(4).upscale(ramp(20, 60))):
-        luma, chroma = large.y[20, 40:-40:2].astype(int), large.u[10, 20:-20].astype(int)
-        assert np.abs(luma - chroma[: len(luma)]).max() <= 1
-
-
-def test_a_tile_can_be_read_and_written_back():
-    frame, before = ramp(20, 60), ramp(20, 60)
-    write_tile(frame, 8, 16, read_tile(before, 8, 16, (8, 16), 2))
-    assert far(frame, before) <= 1
 
 
 @pytest.mark.parametrize("at", [(0, 0), (100, 100), (200, 200)])
