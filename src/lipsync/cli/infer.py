@@ -30,7 +30,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: lipsync infer --checkpoint_path wav2lip_gan.pth --face speaker.mp4 --audio voice.wav"
     parser.formatter_class = HelpFormatter
     _add_files(parser)
-    _add_footage(parser)
+    _add_face_and_frames(parser)
     add_group(parser, Group.INFERENCE)
     add_group(parser, Group.ENCODING)
     add_report_to(parser.add_argument_group("reports"))
@@ -46,7 +46,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add("--fps", metavar="RATE", help=OPTIONS["photo_rate"].full_help)
 
 
-def _add_footage(parser: argparse.ArgumentParser) -> None:
+def _add_face_and_frames(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("face and frames")
     add = group.add_argument
     add("--static", type=_truth, nargs="?", const=True, metavar="BOOL", help=OPTIONS["static"].full_help)
