@@ -109,10 +109,9 @@ def _no_video(path: Path) -> NoVideoStream:
 
 
 def _first_video_stream(container: InputContainer) -> VideoStream | None:
-    for stream in container.streams.video:
-        if not stream.disposition & stream.disposition.attached_pic:
-            return stream
-    return None
+    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    moving = [stream for stream in streams if stream.frames != 1]  # an animated AVIF begins with a still picture
+    return next(iter(moving or streams), None)
 
 
 def _audio(container: InputContainer) -> AudioInfo | None:

@@ -18,6 +18,7 @@ from lipsync.errors import (
     NoVideoStream,
 )
 from lipsync.media.probe import audio_of, probe, probe_video
+from lipsync.media.reader import read
 
 
 @pytest.mark.parametrize("rate", ["24", "30", "60", "30000/1001"])
@@ -64,6 +65,12 @@ def test_a_rotated_video_has_its_upright_size(tmp_path, make_video, rotation, si
     video = probe_video(make_video(tmp_path / "a.mp4", rotation=rotation)).video
     assert (video.width, video.height) == size
     assert video.rotation == rotation % 360
+
+
+def test_an_animated_avif_is_a_video(tmp_path, make_video):
+    clip = probe_video(make_video(tmp_path / "a.avif", codec="libsvtav1", frames=5))
+    assert (clip.still, clip.video.frame_count, clip.video.rate) == (False, 5, 25)
+    assert len(list(read(clip))) == 5
 
 
 def test_the_audio_stream_of_a_video(tmp_path, make_video):
