@@ -47,8 +47,8 @@ def run(checkout: Path, options: argparse.Namespace, audio: Path, output: Path) 
     """Run one job with the sources of a checkout."""
     environment = os.environ | {"PYTHONPATH": str(checkout.resolve() / "src")}
     command = [sys.executable, "-m", "lipsync", "sync"]
-    shown = subprocess.run([*command, "--help"], env=environment, capture_output=True, text=True, check=True).stdout
-    video = "--video" if "--video" in shown else "--face"  # its name in older checkouts
+    help_text = subprocess.run([*command, "--help"], env=environment, capture_output=True, text=True, check=True).stdout
+    video = "--video" if "--video" in help_text else "--face"  # its name in older checkouts
     arguments = [video, str(options.video), "--audio", str(audio), "-o", str(output), "--engine", options.engine]
     return measured([*command, "--quiet", "--overwrite", *arguments], environment)
 

@@ -64,16 +64,16 @@ def open_upscaler(name: str, sessions: SessionCache) -> Upscaler:
 
 def compare(upscaler: Upscaler, image: Frame) -> tuple[float, float]:
     truth, small = downscale(image)
-    made = upscaler.upscale(small).y
-    error = np.square(made.astype(np.float64) - truth).mean()
-    return 10 * np.log10(255**2 / error), float(structural_similarity(truth, made))
+    result = upscaler.upscale(small).y
+    error = np.square(result.astype(np.float64) - truth).mean()
+    return 10 * np.log10(255**2 / error), float(structural_similarity(truth, result))
 
 
 def downscale(image: Frame) -> tuple[np.ndarray, Frame]:
     height, width = (side // 4 * 4 for side in image.y.shape)
     small = blank_frame(replace(image, y=image.y[: height // 2, : width // 2]), 1)
-    shown = read_tile(image, 0, 0, (height, width), 2)[2:-2, 2:-2]
-    less = cv2.resize(shown, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    tile = read_tile(image, 0, 0, (height, width), 2)[2:-2, 2:-2]
+    less = cv2.resize(tile, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     small.y[:] = np.rint(less[..., 0])
     small.u[:], small.v[:] = (np.rint(less[::2, ::2, k]) for k in (1, 2))
     return image.y[:height, :width], small

@@ -71,11 +71,11 @@ def upscaler_graph(name: str) -> bytes:
 
 def model(nodes, inputs, output, constants) -> bytes:
     helper = onnx.helper
-    made = [helper.make_node(kind, a, b, **({"to": 1} if kind == "Cast" else {})) for kind, a, b in nodes]
+    protos = [helper.make_node(kind, a, b, **({"to": 1} if kind == "Cast" else {})) for kind, a, b in nodes]
     ports = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()]
     result = helper.make_tensor_value_info(output[0], 1, output[1])
     stored = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(made, "tiny", ports, [result], stored)
+    graph = helper.make_graph(protos, "tiny", ports, [result], stored)
     whole = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     return bytes(whole.SerializeToString())
 

@@ -76,15 +76,15 @@ def test_an_imported_upscaler_enlarges_frames_of_any_size(
     description, find = import_model(write_checkpoint(tmp_path / "a.pth", upscaler_weights(network, own)), name)
     assert description["kind"] == "upscaler"
     source = odd(*size)
-    made = [UPSCALERS[name].open(factor, context(find, tile=tile)).upscale(source) for tile in (64, 256)]
+    results = [UPSCALERS[name].open(factor, context(find, tile=tile)).upscale(source) for tile in (64, 256)]
     height, width = (side * factor for side in size)
-    for large in made:
+    for large in results:
         assert large.y.shape == (height, width)
         assert large.u.shape == large.v.shape == ((height + 1) // 2, (width + 1) // 2)
         assert large.colour == source.colour
         averaged = large.y.reshape(size[0], factor, size[1], factor).mean((1, 3))
         assert np.abs(averaged - source.y).mean() < 12  # back-projection keeps any output close to the input
-    assert np.abs(made[0].y.astype(int) - made[1].y).max() <= 1
+    assert np.abs(results[0].y.astype(int) - results[1].y).max() <= 1
 
 
 def test_a_model_of_another_scale_than_its_name_says_is_refused(

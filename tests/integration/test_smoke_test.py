@@ -185,12 +185,12 @@ def test_a_cancelled_task_is_tried_again_and_one_that_takes_too_long_is_left(run
 
 def test_it_survives_a_restart_of_the_service(host, running, speaker, tmp_path, make_audio, capsys):
     recording = make_audio(tmp_path / "minute.wav", np.zeros(16_000 * 60, np.int16))
-    seen: list[str] = []
+    statuses: list[str] = []
 
     def interrupt() -> None:
-        while not seen:
+        while not statuses:
             tasks = running.service.request("GET", "/v1/tasks?status=processing")["tasks"]
-            seen.extend(task["status"] for task in tasks)
+            statuses.extend(task["status"] for task in tasks)
             time.sleep(0.05)
         host.kill()
         host.start()
@@ -200,9 +200,9 @@ def test_it_survives_a_restart_of_the_service(host, running, speaker, tmp_path, 
     try:
         assert running.run("--video", str(speaker), "--audio", str(recording), "--engine", "passthrough") == 0
     finally:
-        seen.append("over")
+        statuses.append("over")
         thread.join()
-    assert seen[0] == "processing"
+    assert statuses[0] == "processing"
     assert "completed    attempt" in capsys.readouterr().out
 
 

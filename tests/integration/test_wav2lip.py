@@ -159,19 +159,19 @@ def test_the_mouth_comes_later_or_earlier_on_request(sync, tmp_path, make_audio,
     time = np.arange(16_000) / 16_000
     buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20)) * 6000
     recording = make_audio(tmp_path / "a.wav", np.concatenate([np.zeros(12_800), buzz]).astype(np.int16))
-    starts, shown = {}, {}
+    starts, results = {}, {}
     for offset in (-200, 0, 200):
         code, _, err = sync("--av-offset", offset, audio=recording, engine=engine)
         assert (code, err) == (0, "")
-        shown[offset] = frames_of(tmp_path / "out.mp4")
+        results[offset] = frames_of(tmp_path / "out.mp4")
         if engine == "wav2lip":
-            starts[offset] = loud_from(shown[offset])
-    assert len({len(frames) for frames in shown.values()}) == 1
+            starts[offset] = loud_from(results[offset])
+    assert len({len(frames) for frames in results.values()}) == 1
     assert sync("--av-offset", -9000, audio=recording, engine=engine)[0] == 0
     if engine == "wav2lip":
         assert starts[0] - starts[-200] == starts[200] - starts[0] == 5
     else:
-        early, late = (np.abs(shown[k][26].y.astype(int) - shown[0][26].y)[130:190].mean() for k in (-200, 200))
+        early, late = (np.abs(results[k][26].y.astype(int) - results[0][26].y)[130:190].mean() for k in (-200, 200))
         assert max(early, late) > 0.3
 
 

@@ -21,11 +21,11 @@ class Reservoir(Generic[T]):
         self._size = size
         self._random = np.random.default_rng(0)
         self.items: list[T] = []
-        self.seen = 0
+        self.count = 0
 
     def offer(self, make: Callable[[], T]) -> None:
         """Count one item of the stream; call ``make`` for its value only if it is kept."""
-        slot = self.seen if self.seen < self._size else int(self._random.integers(self.seen + 1))
-        self.seen += 1
+        slot = self.count if self.count < self._size else int(self._random.integers(self.count + 1))
+        self.count += 1
         if slot < self._size:
             self.items[slot : slot + 1] = [make()]

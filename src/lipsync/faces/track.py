@@ -26,24 +26,25 @@ MAX_GAP_SECONDS = 0.5  # shorter gaps are bridged
 class Track:
     """The tracked face, frame by frame; a context manager that owns the file with its landmarks.
 
-    ``shots``: the runs between cuts; together they cover all frames. ``seen`` (n,): frames in which the face was found.
-    ``present`` (n,): frames in which it was found, or that lie in a gap of less than half a second within one shot.
+    ``shots``: the runs between cuts; together they cover all frames. ``detected`` (n,): frames in which the face was
+    found. ``present`` (n,): frames in which it was found, or that lie in a gap of less than half a second within one
+    shot.
     """
 
-    def __init__(self, file: IO[bytes], seen: NDArray[np.bool_], shots: tuple[Shot, ...], rate: Fraction) -> None:
+    def __init__(self, file: IO[bytes], detected: NDArray[np.bool_], shots: tuple[Shot, ...], rate: Fraction) -> None:
         self._file = file
         self._rate = rate
-        self.seen = seen
+        self.detected = detected
         self.shots = shots
-        self._row = np.cumsum(seen, dtype=np.int64) - 1
-        self._faces = np.flatnonzero(seen)
+        self._row = np.cumsum(detected, dtype=np.int64) - 1
+        self._faces = np.flatnonzero(detected)
         self._starts = np.array([shot.start for shot in shots], np.int64)
         self.present = self._bridged()
         self._reach = reach(rate)
         self._reference = self._face(len(self._faces) // 2) if len(self._faces) else np.zeros((POINTS, 3), np.float32)
 
     def __len__(self) -> int:
-        return len(self.seen)
+        return len(self.detected)
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +53,7 @@ class Track:
         self.close()
 
     def close(self) -> None:
-        """Discard the landmarks; ``seen``, ``present`` and ``shots`` remain."""
+        """Discard the landmarks; ``detected``, ``present`` and ``shots`` remain."""
         self._file.close()
 
     def landmarks(self, start: int, stop: int) -> Float32:
@@ -101,7 +102,7 @@ class Track:
         """Landmarks of present frames; gaps are filled by linear interpolation."""
         rows = self._row[start:stop]
         first, last = max(int(rows[0]), 0), int(rows[-1])
-        if not self.seen[stop - 1]:
+        if not self.detected[stop - 1]:
             last += 1
         faces = self._read(first, last + 1)
         known = self._faces[first : last + 1]
@@ -130,7 +131,7 @@ class Track:
         return np.frombuffer(content, np.float32).reshape(-1, POINTS, 3).copy()
 
     def _bridged(self) -> NDArray[np.bool_]:
-        present = self.seen.copy()
+        present = self.detected.copy()
         gaps = np.diff(self._faces) - 1
         same_shot = np.diff(self.shot_numbers(self._faces)) == 0
         short = (gaps > 0) & (gaps < MAX_GAP_SECONDS * float(self._rate)) & same_shot
@@ -146,7 +147,7 @@ class TrackBuilder:
         """``file``: destination of the landmarks; by default an anonymous temporary file. Raises DiskFull."""
         with scratch_errors():
             self._file: IO[bytes] | None = file or tempfile.TemporaryFile()  # noqa: SIM115 - outlives this call
-        self._seen = bytearray()
+        self._detected = bytearray()
         self._cuts: list[int] = []
 
     def __enter__(self) -> Self:
@@ -165,9 +166,9 @@ class TrackBuilder:
     def add(self, face: Face | None, cut: bool) -> None:
         """Append the face of the next frame and whether that frame starts a new shot. Raises DiskFull."""
         assert self._file is not None
-        if cut and self._seen:
-            self._cuts.append(len(self._seen))
-        self._seen.append(face is not None)
+        if cut and self._detected:
+            self._cuts.append(len(self._detected))
+        self._detected.append(face is not None)
         if face is not None:
             with scratch_errors():
                 self._file.write(np.ascontiguousarray(face.landmarks, np.float32).tobytes())
@@ -178,14 +179,14 @@ class TrackBuilder:
         Raises NoFaceFound if no frame has a face, unless ``faceless``. Raises DiskFull.
         """
         assert self._file is not None
-        if not faceless and not any(self._seen):
+        if not faceless and not any(self._detected):
             self.close()
             raise NoFaceFound("no face was detected in the video")
         with scratch_errors():
             self._file.flush()
-        edges = [0, *self._cuts, len(self._seen)]
+        edges = [0, *self._cuts, len(self._detected)]
         shots = tuple(Shot(low, high) for low, high in itertools.pairwise(edges))
-        seen = np.frombuffer(bytes(self._seen), np.uint8).astype(bool)
-        track = Track(self._file, seen, shots, rate)
+        detected = np.frombuffer(bytes(self._detected), np.uint8).astype(bool)
+        track = Track(self._file, detected, shots, rate)
         self._file = None
         return track

@@ -44,13 +44,13 @@ def test_an_invalid_setting_is_reported_on_one_line(monkeypatch, capsys):
 
 def test_keys_are_created_listed_and_revoked(capsys):
     assert main(["keys", "create", "a person", "--scope", "admin", "--json"]) == 0
-    made = json.loads(capsys.readouterr().out)
-    assert made["secret"].startswith("lsk_")
+    key = json.loads(capsys.readouterr().out)
+    assert key["secret"].startswith("lsk_")
     assert main(["keys", "list", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["name"], row["scopes"], row["revoked_at"]) == ("a person", ["admin"], None)
-    assert main(["keys", "revoke", made["id"], "--json"]) == 0
-    assert main(["keys", "revoke", made["id"]]) == 61
+    assert main(["keys", "revoke", key["id"], "--json"]) == 0
+    assert main(["keys", "revoke", key["id"]]) == 61
     capsys.readouterr()
     assert main(["keys", "list"]) == 0
     assert "revoked" in capsys.readouterr().out
@@ -58,19 +58,19 @@ def test_keys_are_created_listed_and_revoked(capsys):
 
 def test_the_webhook_secret_is_printed_with_a_new_key_and_again(capsys, tmp_path):
     assert main(["keys", "create", "ann", "--json"]) == 0
-    made = json.loads(capsys.readouterr().out)
-    assert made["webhook_secret"].startswith("whsec_")
-    assert (tmp_path / "data" / "secret").read_text() not in str(made)
-    assert main(["keys", "webhook-secret", made["id"]]) == 0
-    assert capsys.readouterr().out == made["webhook_secret"] + "\n"
-    assert main(["keys", "webhook-secret", made["id"], "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"webhook_secret": made["webhook_secret"]}
+    key = json.loads(capsys.readouterr().out)
+    assert key["webhook_secret"].startswith("whsec_")
+    assert (tmp_path / "data" / "secret").read_text() not in str(key)
+    assert main(["keys", "webhook-secret", key["id"]]) == 0
+    assert capsys.readouterr().out == key["webhook_secret"] + "\n"
+    assert main(["keys", "webhook-secret", key["id"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"webhook_secret": key["webhook_secret"]}
     assert main(["keys", "create", "bob"]) == 0
     captured = capsys.readouterr()
     assert (captured.out.startswith("lsk_"), "whsec_" in captured.out, "whsec_" in captured.err) == (True, False, True)
-    assert made["webhook_secret"] not in captured.err
+    assert key["webhook_secret"] not in captured.err
     assert main(["keys", "webhook-secret"]) == 0
-    assert capsys.readouterr().out not in (made["webhook_secret"] + "\n", "\n")
+    assert capsys.readouterr().out not in (key["webhook_secret"] + "\n", "\n")
     assert main(["keys", "webhook-secret", "unknown"]) == 61
 
 

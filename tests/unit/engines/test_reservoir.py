@@ -20,16 +20,16 @@ def test_a_short_stream_is_kept_whole_and_in_order():
 
 def test_a_long_stream_is_sampled_evenly_and_repeatably():
     reservoir = sample(20_000, 1000)
-    assert reservoir.seen == 20_000
+    assert reservoir.count == 20_000
     assert len(set(reservoir.items)) == 1000
     assert np.mean(reservoir.items) == pytest.approx(10_000, rel=0.05)
     assert reservoir.items == sample(20_000, 1000).items
 
 
 def test_items_that_are_not_kept_are_never_made():
-    made = []
+    created = []
     reservoir = Reservoir[None](5)
     for item in range(500):
-        reservoir.offer(lambda item=item: made.append(item))
+        reservoir.offer(lambda item=item: created.append(item))
     assert len(reservoir.items) == 5
-    assert len(made) < 60
+    assert len(created) < 60

@@ -20,10 +20,10 @@ def face() -> np.ndarray:
     return points
 
 
-def build(face, seen, cuts=(), step=1.0):
-    """Track a face that moves ``step`` pixels to the right per frame; ``seen`` has an x where it is visible."""
+def build(face, detected, cuts=(), step=1.0):
+    """Track a face that moves ``step`` pixels to the right per frame; ``detected`` has an x where it is visible."""
     with TrackBuilder() as builder:
-        for index, mark in enumerate(seen):
+        for index, mark in enumerate(detected):
             points = face + np.array([index * step, 0, 0], np.float32)
             builder.add(Face(points, 1.0) if mark == "x" else None, index in cuts)
         return builder.finish(RATE)
@@ -32,7 +32,7 @@ def build(face, seen, cuts=(), step=1.0):
 def test_a_face_in_every_frame_is_returned(face):
     with build(face, "x" * 40) as track:
         assert len(track) == 40
-        assert track.seen.all()
+        assert track.detected.all()
         assert track.present.all()
         assert track.shots == (Shot(0, 40),)
         points = track.landmarks(0, 40)
@@ -43,7 +43,7 @@ def test_a_face_in_every_frame_is_returned(face):
 
 def test_a_short_gap_is_bridged_and_a_long_one_is_not(face):
     with build(face, "x" * 20 + "." * 5 + "x" * 20 + "." * 30 + "x" * 20) as track:
-        assert track.seen.sum() == 60
+        assert track.detected.sum() == 60
         assert track.present[:45].all()
         assert not track.present[45:75].any()
         assert track.present[75:].all()
@@ -60,7 +60,7 @@ def test_a_gap_of_half_a_second_is_long(face):
 def test_gaps_at_the_ends_and_across_a_cut_are_not_bridged(face):
     with build(face, "..xxx..xxx..", cuts=(6,)) as track:
         assert track.shots == (Shot(0, 6), Shot(6, 12))
-        assert np.array_equal(track.present, track.seen)
+        assert np.array_equal(track.present, track.detected)
 
 
 def test_frames_without_a_face_get_the_nearest_one(face):

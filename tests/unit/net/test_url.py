@@ -130,9 +130,9 @@ SECRET = [
 
 @pytest.mark.parametrize("text", SECRET)
 def test_what_is_secret_is_never_shown(text):
-    shown = redact(text)
-    assert "geheim" not in shown
-    assert shown.isprintable()
+    redacted = redact(text)
+    assert "geheim" not in redacted
+    assert redacted.isprintable()
     try:
         address = parse(text)
     except LipsyncError as exc:

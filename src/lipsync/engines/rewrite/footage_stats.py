@@ -32,7 +32,7 @@ class FootageStats:
         points = face.landmarks[:MESH]
         pose = fit_pose(points[None], self._canonical)
         mesh = pose.to_face(points[None])[0]
-        if self._faces.seen % SKIN_INTERVAL == 0:
+        if self._faces.count % SKIN_INTERVAL == 0:
             self._skin_colours.append(cheek_colour(frame, points))
         self._faces.offer(lambda: mesh)
         self.depth = frame.depth

@@ -26,12 +26,12 @@ class Encoder:
     device, precision = "cpu", "fp32"
 
     def __init__(self) -> None:
-        self.seen: Counter[float] = Counter()
+        self.counts: Counter[float] = Counter()
         self._turn = threading.Lock()
 
     def run(self, inputs):
         with self._turn:
-            self.seen.update(inputs[0][:, 0, 0, 0].tolist())
+            self.counts.update(inputs[0][:, 0, 0, 0].tolist())
         return [inputs[0], inputs[0][:, :1, :2, :2]]
 
 
@@ -92,10 +92,10 @@ def test_features_are_computed_once_for_frames_that_repeat():
     encoder = Encoder()
     ping_pong_index = [0, 1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3, 4, 3, 2]
     list(GeneratorRunner(encoder, Decoder()).run(jobs(ping_pong_index), 4, repeats=True))
-    assert encoder.seen == Counter({0.0: 1, 1.0: 1, 2.0: 1, 3.0: 1, 4.0: 1})
+    assert encoder.counts == Counter({0.0: 1, 1.0: 1, 2.0: 1, 3.0: 1, 4.0: 1})
     photo = Encoder()
     list(GeneratorRunner(photo, Decoder()).run(jobs([0] * 50), 8, repeats=True))
-    assert photo.seen == Counter({0.0: 1})
+    assert photo.counts == Counter({0.0: 1})
 
 
 def test_the_feature_cache_is_bounded():
@@ -103,7 +103,7 @@ def test_the_feature_cache_is_bounded():
     generator = GeneratorRunner(encoder, Decoder())
     frames = [*range(1500), *range(1500)]  # of about 221 kB each
     list(generator.run(jobs(frames), 16, repeats=True))
-    often = [encoder.seen[float(k)] for k in range(1500)]
+    often = [encoder.counts[float(k)] for k in range(1500)]
     assert often == sorted(often)  # the first ones are cached
     assert often.count(1) == FEATURE_CACHE_BYTES // (6 * 96 * 96 * 4 + 2 * 2 * 4)
 

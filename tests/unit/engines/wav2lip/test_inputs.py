@@ -46,9 +46,9 @@ def jobs(frames, face, speech):
         inputs = GeneratorInputs(options)
         with TrackBuilder() as builder:
             for frame in frames:
-                seen = None if frame.index in absent or not inputs.needs_faces else face
-                inputs.observe(frame, seen)
-                builder.add(seen, False)
+                observed = None if frame.index in absent or not inputs.needs_faces else face
+                inputs.observe(frame, observed)
+                builder.add(observed, False)
             with builder.finish(Fraction(25), faceless=not inputs.needs_faces) as track:
                 scene = Scene(SmoothedFaces(track), speech, Fraction(25), FRAMES)
                 return list(inputs.jobs(frames, scene))

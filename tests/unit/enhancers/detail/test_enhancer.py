@@ -39,10 +39,10 @@ def speaker(moved, to_frame, landmarker):
 def track_of(speaker):
     tracks = []
 
-    def track(seen=lambda k: True, cut=lambda k: False):
+    def track(detected=lambda k: True, cut=lambda k: False):
         builder = TrackBuilder()
         for k, face in enumerate(speaker[1]):
-            builder.add(face if seen(k) else None, cut(k))
+            builder.add(face if detected(k) else None, cut(k))
         tracks.append(builder.finish(Fraction(25), faceless=True))
         return tracks[-1]
 
@@ -245,9 +245,9 @@ def test_the_finest_structure_of_the_same_place_is_restored(pixel):
 
 
 def test_structure_of_another_place_is_added_to_the_existing_one():
-    seen, other = cv2.GaussianBlur(layered(5), (0, 0), 2.0), layered(6)
-    after = seen + missing_detail(seen, other, 2.3)
-    fine = [image - cv2.GaussianBlur(image, (0, 0), 4) for image in (after, seen, other)]
+    blurred, other = cv2.GaussianBlur(layered(5), (0, 0), 2.0), layered(6)
+    after = blurred + missing_detail(blurred, other, 2.3)
+    fine = [image - cv2.GaussianBlur(image, (0, 0), 4) for image in (after, blurred, other)]
     assert np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1] > 0.5
     assert 0.7 < fine[0].std() / fine[2].std() < 1.3
 
