@@ -198,7 +198,7 @@ def test_integers_stay_integers_and_floats_are_refused(device):
         session.run([np.array([1.5], np.float32)])
 
 
-def test_a_graph_in_half_precision_takes_and_gives_float32(device, images):
+def test_a_graph_in_half_precision_accepts_and_returns_float32(device, images):
     (result,) = open_session(convolution(np.float16), device=device).run([images])
     assert result.dtype == np.float32
     assert np.abs(result - convolved(images)).max() < 2e-2

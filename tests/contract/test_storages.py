@@ -134,7 +134,7 @@ def test_a_published_file_is_served_at_its_link(backend, make_file, key):
 
 
 @pytest.mark.parametrize("size", [0, 1, 8 * MEBIBYTE, 8 * MEBIBYTE + 1, 20 * MEBIBYTE + 12_345])
-def test_a_file_of_any_size_arrives_whole_with_progress_in_bytes(backend, make_file, size):
+def test_a_file_of_any_size_arrives_complete_with_progress_in_bytes(backend, make_file, size):
     reports: list[Progress] = []
     path = make_file(size)
     stored = backend.storage.put(path, "a.mp4", "video/mp4", Monitor(reports.append))
@@ -198,7 +198,7 @@ def test_many_at_once_are_all_published(backend, make_file):
     assert backend.traces() == 0
 
 
-def test_racing_writers_of_one_key_leave_one_whole_file(backend, make_file):
+def test_racing_writers_of_one_key_leave_one_complete_file(backend, make_file):
     files = [make_file(MEBIBYTE, b"%d" % k, f"{k}.mp4") for k in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda f: backend.storage.put(f, "a/b.mp4", "video/mp4", Monitor()), files))
@@ -206,7 +206,7 @@ def test_racing_writers_of_one_key_leave_one_whole_file(backend, make_file):
     assert backend.found()["a/b.mp4"] in [file.read_bytes() for file in files]
 
 
-def test_deleting_takes_the_file_away_and_nothing_else(backend, make_file):
+def test_deleting_removes_only_that_file(backend, make_file):
     for key in ("a/b.mp4", "a/b.mp4x", "c.mp4"):
         backend.storage.put(make_file(), key, "video/mp4", Monitor())
     backend.storage.delete("a/b.mp4")

@@ -162,7 +162,7 @@ def test_enhanced_results_and_copies_are_checked_as_well(running, speaker, voice
     ]  # fmt: skip
 
 
-def test_a_failed_task_is_retried_and_what_it_fails_with_is_raised(running, voice, capsys):
+def test_a_failed_task_is_retried_and_its_error_is_raised(running, voice, capsys):
     recording = {"upload": running.service.upload(voice)["id"]}
     body = {"video": {"url": "http://169.254.169.254/x.mp4"}, "audio": recording, "engines": ["passthrough"]}
     task = running.service.request("POST", "/v1/tasks", body)

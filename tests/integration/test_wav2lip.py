@@ -155,7 +155,7 @@ def loud_from(frames: list) -> int:
 
 
 @pytest.mark.parametrize("engine", ["wav2lip", "rewrite"])
-def test_the_mouth_comes_later_or_earlier_on_request(sync, tmp_path, make_audio, engine):
+def test_the_mouth_moves_later_or_earlier_on_request(sync, tmp_path, make_audio, engine):
     time = np.arange(16_000) / 16_000
     buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20)) * 6000
     recording = make_audio(tmp_path / "a.wav", np.concatenate([np.zeros(12_800), buzz]).astype(np.int16))
@@ -228,7 +228,7 @@ def test_ctrl_c_ends_it_without_a_file(models_dir, tmp_path, speaker, make_audio
     assert list(output.parent.iterdir()) == []
 
 
-def test_infer_takes_what_the_original_takes(infer, tmp_path):
+def test_infer_accepts_the_flags_of_the_original(infer, tmp_path):
     every = (
         *("--static", "False", "--fps", "25", "--pads", "0", "20", "0", "0", "--face_det_batch_size", "4"),
         *("--wav2lip_batch_size", "128", "--resize_factor", "1", "--crop", "0", "-1", "0", "-1"),
@@ -316,5 +316,5 @@ def test_ten_bits_and_odd_sizes(infer, tmp_path, save_photo, moved):
 
 
 @pytest.mark.parametrize("extra", [("--img_size", "288"), ("--resize_factor", "0")])
-def test_infer_refuses_what_makes_no_sense(infer, extra):
+def test_infer_refuses_invalid_flags(infer, extra):
     assert infer(*extra)[1]["error"]["code"] == "option_invalid"

@@ -109,7 +109,7 @@ def left(target: Path) -> list[str]:
     return sorted(path.name for path in target.parent.iterdir())
 
 
-def test_a_file_is_downloaded_whole_and_reported(web, limits, target):
+def test_a_file_is_downloaded_completely_and_reported(web, limits, target):
     reports: list[Progress] = []
     fetched = fetch(web.give(whole), target, limits, Monitor(reports.append), sha256=SHA256.upper())
     assert (fetched.path, fetched.bytes, fetched.sha256) == (target, len(CONTENT), SHA256)
@@ -131,7 +131,7 @@ def test_the_query_is_sent_and_never_shown(web, limits, target):
 
 
 @pytest.mark.parametrize("reply", [chunked(CONTENT[:5], CONTENT[5:]), lambda h: send(h, 200, CONTENT, -1)])
-def test_a_file_of_unknown_length_is_downloaded_whole(web, limits, target, reply):
+def test_a_file_of_unknown_length_is_downloaded_completely(web, limits, target, reply):
     reports: list[Progress] = []
     assert fetch(web.give(reply), target, limits, Monitor(reports.append)).sha256 == SHA256
     assert reports[-1].total is None
@@ -610,7 +610,7 @@ def test_a_redirect_from_https_to_http_is_refused(secure_web, web, limits, targe
     fetch(web.url(), target, limits, Monitor(), sha256=SHA256, transport=trusting(certificate))
 
 
-def test_an_encrypted_file_of_unknown_length_that_is_cut_is_not_whole(secure_web, limits, target, certificate):
+def test_an_encrypted_file_of_unknown_length_that_is_cut_is_incomplete(secure_web, limits, target, certificate):
     secure_web.give(lambda h: send(h, 200, CONTENT, -1))
     with pytest.raises(FetchFailed, match="the connection failed"):
         fetch(secure_web.url(scheme="https"), target, limits, Monitor(), transport=trusting(certificate))

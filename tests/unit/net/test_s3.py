@@ -68,7 +68,7 @@ CLOSED = Limits(idle_timeout=5.0)
 
 
 @pytest.mark.usefixtures("client")
-def test_an_object_is_downloaded_whole(transport, tmp_path):
+def test_an_object_is_downloaded_completely(transport, tmp_path):
     fetched = fetch(ADDRESS, tmp_path / "v.mp4", CLOSED, Monitor(), sha256=SHA256, transport=transport)
     assert (fetched.bytes, fetched.sha256, fetched.content_type) == (len(CONTENT), SHA256, "video/mp4")
     assert fetched.path.read_bytes() == CONTENT

@@ -129,7 +129,7 @@ SECRET = [
 
 
 @pytest.mark.parametrize("text", SECRET)
-def test_what_is_secret_is_never_shown(text):
+def test_secrets_are_never_shown(text):
     redacted = redact(text)
     assert "geheim" not in redacted
     assert redacted.isprintable()

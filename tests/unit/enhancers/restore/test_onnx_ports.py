@@ -81,7 +81,7 @@ def test_the_converter_copies_the_file_and_runs_it(save, tmp_path, fidelity):
     assert (tmp_path / "made" / NETWORK).read_bytes() == path.read_bytes()
 
 
-def test_any_number_of_faces_at_once_is_no_matter(save):
+def test_a_batch_of_any_size_is_accepted(save):
     assert input_signature(save(network(("n", 3, 256, 256), ("n", 3, 256, 256)))).side == 256
 
 
@@ -90,7 +90,7 @@ def test_weights_that_old_files_list_among_the_inputs_are_ignored(save):
     assert input_signature(save(network(fidelity=(1,), more=(listed,)))) == InputSignature(256, (1,))
 
 
-def test_what_comes_out_may_be_left_open(save):
+def test_the_output_shape_may_be_unspecified(save):
     assert input_signature(save(network(out=("n", "c", "h", "w")))).side == 256
 
 
