@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lipsync.cli.runtime import add_action, task_store
+from lipsync.cli.runtime import add_action, service_settings, task_store
 from lipsync.errors import OptionInvalid
 from lipsync.monitor import Monitor
 
@@ -79,13 +79,13 @@ def run_cancel(options: argparse.Namespace, monitor: Monitor) -> int:
 
 
 def run_prune(options: argparse.Namespace, monitor: Monitor) -> int:
-    from lipsync.bootstrap import now, open_storage, open_tasks
-    from lipsync.cli.runtime import service_settings
-    from lipsync.tasks.prune import prune
+    with service_settings() as settings:
+        from lipsync.bootstrap import now, open_storage, open_tasks
+        from lipsync.tasks.prune import prune
 
-    with service_settings() as settings, open_tasks(settings) as store, open_storage(settings) as storage:
-        days = settings.retention_days if options.days is None else options.days
-        count = prune(store, storage, settings.data_dir / "uploads", now() - timedelta(days=days))
+        with open_tasks(settings) as store, open_storage(settings) as storage:
+            days = settings.retention_days if options.days is None else options.days
+            count = prune(store, storage, settings.data_dir / "uploads", now() - timedelta(days=days))
     print(json.dumps({"pruned": count}) if options.json else f"deleted {count} tasks")
     return 0
 

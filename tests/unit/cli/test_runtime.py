@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lipsync.cli import main
-from lipsync.cli.runtime import JsonLines
+from lipsync.cli.runtime import MISSING_EXTRA, JsonLines
 from lipsync.pipeline.job import EnhanceStatus
 from lipsync.tasks.store import migrate, open_store
 from lipsync.tasks.task import NewTask, Source, TaskFailure
@@ -40,6 +42,19 @@ def test_an_invalid_setting_is_reported_on_one_line(monkeypatch, capsys):
     monkeypatch.setenv("LIPSYNC_PORT", "high")
     assert main(["settings"]) == 60
     assert capsys.readouterr().err.count("\n") == 1
+
+
+COMMANDS = ["serve", "worker", "settings", "keys list", "keys create ann", "tasks list", "tasks show x", "tasks prune"]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_without_the_service_extra_a_command_says_how_to_install_it(arguments):
+    missing = "pydantic", "pydantic_settings", "sqlalchemy", "alembic", "fastapi", "uvicorn", "celery", "psycopg"
+    code = f"import sys; sys.modules |= dict.fromkeys({missing}); from lipsync.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *arguments.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (43, "")
+    assert done.stderr == f"lipsync: {MISSING_EXTRA} [extra_missing]\n"
 
 
 def test_keys_are_created_listed_and_revoked(capsys):
