@@ -24,7 +24,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     monitor = Monitor()
     with _signals(monitor) as received:
         try:
-            return int(arguments.run(arguments, monitor))
+            with _no_alarm_after():
+                return int(arguments.run(arguments, monitor))
         except LipsyncError as error:
             return _failed(arguments, error.code, str(error), exit_code_of(type(error)))
         except Cancelled as stop:
@@ -64,10 +65,18 @@ def _signals(monitor: Monitor) -> Iterator[list[int]]:
     try:
         yield received
     finally:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _no_alarm_after() -> Iterator[None]:
+    """Disarm the timer of ``_signals`` at the end, so that it cannot interrupt the report of a stopped job."""
+    try:
+        yield
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _failed(arguments: argparse.Namespace, code: str, message: str, exit_status: int) -> int:
