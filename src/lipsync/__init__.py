@@ -137,7 +137,7 @@ def sync(
     static: use only the first frame of the video
     face_select: face to animate if there are several (largest, left, right, centre; default: largest)
     box: fixed face box: top, bottom, left, right (pixels; default: detect the face)
-    pads: padding of the face box: top, bottom, left, right (pixels; default: the engine's own)
+    pads: padding of the face box: top, bottom, left, right (-10000 to 10000 pixels; default: the engine's own)
     smooth: average face boxes over time (default: True)
     engine: engine that moves the mouth; repeatable, one result per engine. rewrite needs no weights and keeps the
         video's resolution; wav2lip generates a 96x96 mouth; wav2lip-gan generates a sharper 96x96 mouth; hybrid renders
@@ -155,7 +155,7 @@ def sync(
     preset: encoding speed: ultrafast to veryslow, or a preset of the encoder (default: set by encode)
     pixel_format: pixel format, such as yuv420p10le (default: 4:2:0 at the video's bit depth)
     audio_codec: audio encoder (aac, flac, pcm_s24le; default: set by encode)
-    audio_bitrate: audio bit rate (8000 or more bits/s; default: set by encode)
+    audio_bitrate: audio bit rate (8000 to 10000000 bits/s; default: set by encode)
     enhance: face restorer for the new mouth, with an optional strength from 0 to 1: gfpgan-1.4, codeformer,
         gpen-bfr-512, restoreformer-plus-plus (default: none)
     fidelity: CodeFormer fidelity: 1 = closest to the input, 0 = highest quality (0 to 1; default: 0.7)

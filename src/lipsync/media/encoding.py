@@ -8,7 +8,7 @@ from lipsync.errors import OptionInvalid
 
 DEFAULT_PRESET = "fast"
 AUDIO_CODECS = ("aac", "flac", "pcm_s24le")
-MIN_AUDIO_BITRATE = 8_000  # bits/s
+MIN_AUDIO_BITRATE, MAX_AUDIO_BITRATE = 8_000, 10_000_000  # bits/s
 X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 MAX_CRF = 51
 MAX_CRF_OF = {"libsvtav1": 63, "libvpx-vp9": 63}  # encoders with a wider scale

@@ -15,6 +15,7 @@ from typing import Any, Final
 from lipsync.errors import OptionInvalid
 
 MAX_TEXT = 4096  # characters of a text
+LINE_ENDS = frozenset("\n\r\0")  # they would break messages, or cut a name in FFmpeg
 MAX_VALUE_TEXT = 60  # characters of a refused value in an error
 
 
@@ -45,7 +46,7 @@ class Kind(StrEnum):
     INTEGER = "an integer"
     NUMBER = "a number"
     RATE = "a number or fraction"
-    TEXT = f"text of 1 to {MAX_TEXT} characters"
+    TEXT = f"one line of 1 to {MAX_TEXT} characters"
     PATH = "a path"
     INTEGERS = "integers"
     NAMES = "names"
@@ -192,7 +193,7 @@ def _converted(kind: Kind, value: Any) -> Any:
             return float(value)
         case Kind.RATE if isinstance(value, Real) and not isinstance(value, bool):
             return value if isinstance(value, Fraction) else Fraction(str(value))  # 29.97 is meant as decimal
-        case Kind.TEXT if isinstance(value, str) and 0 < len(value) <= MAX_TEXT:
+        case Kind.TEXT if isinstance(value, str) and 0 < len(value) <= MAX_TEXT and not LINE_ENDS & set(value):
             return value
         case Kind.PATH if isinstance(value, str | os.PathLike):
             return Path(value)

@@ -16,6 +16,7 @@ from lipsync.errors import OptionInvalid
 from lipsync.media.encoding import (
     AUDIO_CODECS,
     DEFAULT_PRESET,
+    MAX_AUDIO_BITRATE,
     MAX_CRF,
     MAX_CRF_OF,
     MIN_AUDIO_BITRATE,
@@ -25,6 +26,7 @@ from lipsync.media.encoding import (
 from lipsync.pipeline.option import LIBRARY, LOCAL, Door, Group, Kind, Option
 
 SIDES: Final = "top, bottom, left, right"
+MAX_PADDING: Final = 10_000  # pixels
 BY_ENCODE: Final = "set by encode"
 DEVICES: Final = ("auto", "cpu", "onnxruntime", "cuda", "tensorrt", "coreml", "directml", "ncnn", "vulkan")
 API_CODECS: Final = ("libx264", "libx265", "libsvtav1")
@@ -103,6 +105,8 @@ _TABLE: Final = (
         f"padding of the face box: {SIDES}",
         Group.FACE,
         LIBRARY,
+        minimum=-MAX_PADDING,
+        maximum=MAX_PADDING,
         length=(4, 4),
         unit="pixels",
         default_help="the engine's own",
@@ -217,6 +221,7 @@ _TABLE: Final = (
         Group.ENCODING,
         LOCAL,
         minimum=MIN_AUDIO_BITRATE,
+        maximum=MAX_AUDIO_BITRATE,
         unit="bits/s",
         metavar="N",
         default_help=BY_ENCODE,
