@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; failures are one line on standard error."""
+    _open_closed_streams()
     try:
         try:
             return _main(sys.argv[1:] if arguments is None else arguments)
@@ -39,11 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
 
 
+def _open_closed_streams() -> None:
+    """Discard what is written to a standard stream that the parent process has closed."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  open until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  open until the process ends
+
+
 def _flush_output() -> None:
     """Write what is buffered; the interpreter would do it too late to handle a failure."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -43,3 +43,14 @@ def test_output_that_cannot_be_written_is_one_line_and_a_failure():
         done = run(("--version",), full.fileno())
     assert done.returncode == NEGATIVE
     assert done.stderr == "lipsync: standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_command_runs_without_a_standard_stream(stream, speaker, voice, tmp_path):
+    output = tmp_path / "out.mp4"
+    files = f"--video {speaker} --audio {voice} -o {output} --engine passthrough"
+    command = f"{sys.executable} -m lipsync sync {files} {stream}>&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    assert output.stat().st_size
