@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # decord 0.6.0: frames of a video that is rotated on playback have the wrong shape and pixels.
 #
-# Phones record upright video as landscape frames and a 90 degree rotation in the track header. For an RGB video of this
-# kind, VideoReader[0] is an array (height, width, 4) instead of (height, width, 3): the bytes are those of three channels
-# without padding, read as four, so that colours shift from pixel to pixel and the last quarter is not video. get_batch()
-# raises DECORDError for the same file, because the sizes do not match. Without the rotation, the same stream is right.
+# Phones record upright video as landscape frames and a rotation by 90 degrees in the track header. Of such a video,
+# VideoReader[0] has the shape (height, width, 4) instead of (height, width, 3). The bytes are those of three channels, read as
+# four, so that colours shift from pixel to pixel, and the last quarter is not video. get_batch() raises DECORDError for the
+# same file, because the sizes do not match. Without the rotation, the same stream is right. Expected: (height, width, 3).
 # Our guard: PyAV decodes videos, and frames are rotated afterwards (lipsync.media.reader).
 set -euo pipefail
 folder=$(mktemp -d)

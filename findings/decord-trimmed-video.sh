@@ -10,7 +10,8 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check decord==0.6.0 opencv-python-headless==5.0.0.93 av==18.1.0 numpy==2.4.6
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
+    decord==0.6.0 opencv-python-headless==5.0.0.93 av==18.1.0 numpy==2.4.6
 cd "$folder"
 venv/bin/python - <<'PYTHON'
 from fractions import Fraction

@@ -26,8 +26,9 @@ for level in LEVELS:
         frame = next(container.decode(audio=0))
     as_float = segment.get_array_of_samples()[0] / 2**31
     seen[level] = round(as_float, 3)
-    print(f"written {level}; PyAV {frame.to_ndarray().flat[0]}; soundfile {soundfile.read('speech.wav')[0][0]}; pydub {as_float:.3f}")
-    assert frame.to_ndarray().flat[0] == soundfile.read("speech.wav")[0][0] == level
+    by_pyav, by_soundfile = frame.to_ndarray().flat[0], soundfile.read("speech.wav")[0][0]
+    print(f"written {level}; PyAV {by_pyav}; soundfile {by_soundfile}; pydub {as_float:.3f}")
+    assert by_pyav == by_soundfile == level
 expected = {level: round(int(np.float32(level).view(np.int32)) / 2**31, 3) for level in LEVELS}
 assert seen == expected and seen[0.25] == 0.488, expected
 PYTHON
