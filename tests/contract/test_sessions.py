@@ -318,7 +318,8 @@ def test_out_of_memory_is_reported_and_a_smaller_batch_works_afterwards(device, 
     model.write_bytes(network(nodes, ports[:1], ports[1:], w=np.ones((1, 1 << 16), np.float32)))
     command = [sys.executable, "-W", "error", "-c", OUT_OF_MEMORY, device, streams, str(model)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    complaints = [line for line in done.stderr.splitlines() if not line.startswith("hwloc/")]  # where /sys is missing
+    assert (done.returncode, done.stdout, complaints) == (0, "", [])
 
 
 def test_both_cpu_runtimes_agree(convolve, images):

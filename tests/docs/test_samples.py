@@ -31,6 +31,7 @@ PAGES = sorted(
 )
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 240
+SKIP = 77  # exit code of the stand-in for pip if a sample needs a package that is missing
 END = "kill $(jobs -p) 2>/dev/null || true; wait\n"
 PREAMBLE = """
 set -euo pipefail
@@ -125,6 +126,8 @@ def test_the_samples_of_a_page_run_in_order(page: Path, folder: Path) -> None:
             printed, _ = shell.communicate(script + END, SECONDS)
         finally:
             stop(shell.pid)
+    if shell.returncode == SKIP and "LIPSYNC_REQUIRE_SERVICES" not in os.environ:
+        pytest.skip(printed.splitlines()[-1])
     assert shell.returncode == 0, printed
 
 

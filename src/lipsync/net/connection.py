@@ -133,10 +133,16 @@ def connect(address: Address, ips: Sequence[str], tls: ssl.SSLContext | None, de
             connection = stack.enter_context(Connection(sock, deadline))
             deadline.restart()
             if address.scheme == "https":
-                connection.start_tls(tls or ssl.create_default_context(), address.host)
+                connection.start_tls(_strict(tls or ssl.create_default_context()), address.host)
             stack.pop_all()
             return connection
     raise error
+
+
+def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Raise an error if a connection ends without TLS's closing message; Python before 3.11.4 ignores that."""
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    return context
 
 
 def _connect_socket(ip: str, port: int, timeout: float, deadline: Deadline) -> socket.socket:
