@@ -18,7 +18,7 @@ def main() -> None:
         "lipsync --help": ["-m", "lipsync", "--help"],
     }
     walls: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(9):
+    for _ in range(25):
         for name, arguments in commands.items():
             walls[name].append(measured([sys.executable, *arguments]).wall)
     medians = {name: statistics.median(times) for name, times in walls.items()}

@@ -34,7 +34,7 @@ class EngineInfo:
     frames_per_second: float
     needs_weights: bool = False
     has_original: bool = False
-    accepts_box: bool = True
+    accepts_box: bool = False
 
 
 def _rewrite(options: EngineOptions, sessions: SessionCache, monitor: Monitor) -> Engine:
@@ -73,6 +73,7 @@ ENGINES: Mapping[str, EngineInfo] = MappingProxyType(
             frames_per_second=20.0,
             needs_weights=True,
             has_original=True,
+            accepts_box=True,
         ),
         "wav2lip-gan": EngineInfo(
             "generates a sharper 96x96 mouth",
@@ -81,6 +82,7 @@ ENGINES: Mapping[str, EngineInfo] = MappingProxyType(
             frames_per_second=20.0,
             needs_weights=True,
             has_original=True,
+            accepts_box=True,
         ),
         "hybrid": EngineInfo(
             "renders the shape of Wav2Lip's mouth at the video's resolution",
@@ -88,9 +90,8 @@ ENGINES: Mapping[str, EngineInfo] = MappingProxyType(
             _hybrid,
             frames_per_second=20.0,
             needs_weights=True,
-            accepts_box=False,
         ),
-        "passthrough": EngineInfo("changes nothing", FREE, _passthrough, frames_per_second=120.0),
+        "passthrough": EngineInfo("changes nothing", FREE, _passthrough, frames_per_second=120.0, accepts_box=True),
     }
 )
 

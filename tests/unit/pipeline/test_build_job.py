@@ -21,7 +21,7 @@ EXAMPLES = {
     "crop": ([1, 2, 3, 4], {}, lambda job: job.crop, (1, 2, 3, 4)),
     "static": (True, {}, lambda job: job.static, True),
     "face_select": ("left", {}, lambda job: job.face_select, "left"),
-    "box": ([1, 2, 3, 4], {}, lambda job: job.options.box, (1, 2, 3, 4)),
+    "box": ([1, 2, 3, 4], {"engine": "wav2lip"}, lambda job: job.options.box, (1, 2, 3, 4)),
     "pads": ([1, 2, 3, 4], {}, lambda job: job.options.pads, (1, 2, 3, 4)),
     "smooth": (False, {}, lambda job: job.options.smooth, False),
     "engine": (["passthrough", "rewrite"], {}, lambda job: job.engines, ("passthrough", "rewrite")),
@@ -66,6 +66,7 @@ def test_the_defaults_are_those_of_the_job():
     [
         ({"engine": "rewrite", "original": True}, "original"),
         ({"engine": "hybrid", "box": (0, 9, 0, 9)}, "box"),
+        ({"engine": "rewrite", "box": (0, 9, 0, 9)}, "box cannot be combined with the rewrite engine"),
         ({"engine": "rewrite", "checkpoint": "x"}, "checkpoint"),
         ({"engine": ("wav2lip", "wav2lip-gan"), "checkpoint": "x"}, "checkpoint"),
         ({"engine": "passthrough", "face_select": "nicest"}, "face_select"),
