@@ -188,7 +188,9 @@ With `LIPSYNC_LOG_FORMAT=json`, each record is one JSON object. Records about a 
 
 
 def rest_page() -> str:
-    document = openapi()
+    from lipsync.api.app import openapi_document
+
+    document = openapi_document()
     introduction = """
 `lipsync serve` serves this reference at `/docs` and the OpenAPI 3.1 description at `/openapi.json`. Send the API key as
 `Authorization: Bearer KEY`. Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457) with an additional
@@ -207,12 +209,6 @@ def rest_page() -> str:
         if parts:
             sections += [f"## {name.capitalize()}\n", tags.get(name, "") + "\n", *parts]
     return page("REST API", introduction, sections)
-
-
-def openapi() -> Mapping[str, Any]:
-    from lipsync.api.app import openapi_document
-
-    return openapi_document()
 
 
 def operation_section(method: str, path: str, operation: Mapping[str, Any]) -> str:

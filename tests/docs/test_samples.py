@@ -151,7 +151,7 @@ def test_console_blocks_are_for_what_cannot_run_here() -> None:
     assert unrun <= {"docker", "cp", "git", "lipsync", "LIPSYNC_API_KEY=lsk_..."}
 
 
-def test_extras_and_options_named_in_the_docs_exist() -> None:
+def test_extras_named_in_the_docs_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = set(re.findall(r'"\.\[([a-z0-9,]+)\]"', "".join(page.read_text(encoding="utf-8") for page in PAGES)))
     assert {extra for group in named for extra in group.split(",")} <= set(extras)
