@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import struct
 import zipfile
 import zlib
@@ -382,3 +383,15 @@ def random_weight(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         return (base + 0.1 * generator.standard_normal(shape)).astype(np.float32)
     fan_in = int(np.prod(shape[1:]))
     return (generator.standard_normal(shape) * np.sqrt(1.0 / fan_in)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a TCP port of 127.0.0.1 that nothing listens on."""
+
+    def find() -> int:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return int(listener.getsockname()[1])
+
+    return find

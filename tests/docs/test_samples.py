@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
@@ -100,14 +99,8 @@ def script_of(page: Path, port: int) -> str:
     return script.replace("lipsync smoke-test", f"lipsync smoke-test --url http://127.0.0.1:{port}")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.mark.parametrize("page", WITH_SAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_samples_of_a_page_run_in_order(page: Path, folder: Path) -> None:
+def test_the_samples_of_a_page_run_in_order(page: Path, folder: Path, free_port: Callable[[], int]) -> None:
     port = free_port()
     script = script_of(page, port)
     if "curl" in script and shutil.which("curl") is None and "LIPSYNC_REQUIRE_SERVICES" not in os.environ:

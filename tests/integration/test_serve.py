@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,12 +22,6 @@ import pytest
 
 from lipsync.media.probe import probe_video
 from lipsync.tasks.webhooks import sign_body
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @dataclass
@@ -94,7 +87,7 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path) -> Iterator[Service]:
+def service(tmp_path, free_port) -> Iterator[Service]:
     running = Service(tmp_path, free_port())
     running.start()
     key = json.loads(running.command("keys", "create", "tests", "--json"))

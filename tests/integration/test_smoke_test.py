@@ -6,13 +6,12 @@ import argparse
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,12 +35,6 @@ from lipsync.errors import (
     TransitionForbidden,
 )
 from lipsync.monitor import Monitor
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def run(*arguments: str) -> int:
@@ -101,7 +94,7 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Host]:
     running_host = Host(tmp_path_factory.mktemp("service"), free_port())
     try:
         running_host.start()
@@ -219,7 +212,7 @@ def test_a_refusal_does_not_reveal_the_key(running, voice, capsys):
     assert "lsk_wrong" not in "".join(capsys.readouterr())
 
 
-def test_an_absent_service_is_reported_at_once():
+def test_an_absent_service_is_reported_at_once(free_port):
     with pytest.raises(FetchFailed, match="no response"):
         run("--url", f"http://127.0.0.1:{free_port()}")
 
@@ -308,7 +301,7 @@ def test_a_wrong_result_is_detected(impostor, published, tmp_path, other, audio_
         check(impostor.output(published, **other), tmp_path, audio_seconds, frames)
 
 
-def test_a_dead_link_is_reported_without_its_signature(impostor, published, tmp_path):
+def test_a_dead_link_is_reported_without_its_signature(impostor, published, tmp_path, free_port):
     for address in ("file:///etc/passwd", f"http://127.0.0.1:{free_port()}/x?signature=hidden"):
         with pytest.raises(FetchFailed) as raised:
             check(impostor.output(published, url=address), tmp_path, None, None)
