@@ -46,7 +46,7 @@ class Animator:
         weight = influence(canonical)
         self._influence = weight[:, None]
         self._triangles = skin_triangles(open_lips(canonical, TRIANGULATION_GAP), weight)
-        self._stats = FootageStats(canonical)
+        self._stats = FootageStats(canonical, basis)
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         if face is not None:

@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 
 from lipsync.engines.reservoir import Reservoir
+from lipsync.engines.rewrite.closing import closed_mouth
 from lipsync.engines.rewrite.donors import DonorCollection
-from lipsync.engines.rewrite.shape import closed_mouth
 from lipsync.faces.geometry import MESH, fit_pose
+from lipsync.speech.motion import Basis
 from lipsync.types import Face, Float32, Frame
 
 SAMPLE_SIZE: Final = 500  # faces
@@ -21,8 +22,8 @@ CHEEKS: Final = (50, 101, 205, 280, 330, 425)
 class FootageStats:
     """Collects every frame of the first pass; memory does not grow with the video's length."""
 
-    def __init__(self, canonical: Float32) -> None:
-        self._canonical = canonical
+    def __init__(self, canonical: Float32, basis: Basis) -> None:
+        self._canonical, self._basis = canonical, basis
         self._faces: Reservoir[Float32] = Reservoir(SAMPLE_SIZE)
         self._skin_colours: deque[Float32] = deque(maxlen=SAMPLE_SIZE)
         self.donors = DonorCollection()
@@ -40,7 +41,7 @@ class FootageStats:
 
     def closed_mouth(self) -> Float32:
         """The speaker's closed mouth, (468, 3) in the face frame."""
-        return closed_mouth(np.stack(self._faces.items))
+        return closed_mouth(np.stack(self._faces.items), self._basis)
 
     def skin_colour(self) -> Float32:
         """The mean colour of the cheeks, (3,) Y'CbCr code values."""

@@ -1,4 +1,4 @@
-"""Shapes of the lower face: how far each point follows the motion, the closed mouth, and opened lips."""
+"""Shapes of the lower face: how far each point follows the motion, and opened lips."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, MESH, opening
+from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, MESH
 from lipsync.frames.blend import smoothstep
 from lipsync.types import Float32
 
 NOSE_BASE, CHIN_TIP = 2, 152
 FULL_MOTION_DISTANCE, NO_MOTION_DISTANCE = 0.10, 0.62  # eye distances from the lips
-UPPER_SHARE: Final = 0.3  # of the gap that the upper lip closes
 HALF_FOLLOW_DISTANCE: Final = 0.15  # eye distances from the lip at which the skin follows it by half
 UPPER_INNER, LOWER_INNER = LIPS_INNER[1:10], LIPS_INNER[:10:-1]
 
@@ -36,29 +35,6 @@ def influence(canonical: Float32) -> Float32:
     return np.asarray(weight, np.float32)
 
 
-def closed_mouth(faces: Float32, share: float = 0.2) -> Float32:
-    """The closed mouth (468, 3): the mean of the least open share of the face-frame meshes (n, >= 468, 3), shut."""
-    gaps = opening(faces)
-    least = np.argsort(gaps)[: max(3, int(len(gaps) * share))]
-    return close_lips(faces[least, :MESH].mean(0))
-
-
-def close_lips(face: Float32, gap: float = 0.002) -> Float32:
-    """Bring the inner lips of a mesh (468, 3) to within ``gap``; the lower lip moves farther than the upper one.
-
-    The skin around follows less with the distance from the lips, so that nothing folds over.
-    """
-    upper, lower = face[list(UPPER_INNER)], face[list(LOWER_INNER)]
-    across = lower - upper
-    width = np.linalg.norm(across, axis=1, keepdims=True)
-    excess = across * np.maximum(1 - gap / np.maximum(width, 1e-6), 0)
-    middle = np.interp(face[:, 0], upper[:, 0], (upper[:, 1] + lower[:, 1]) / 2)
-    above = face[:, 1] < middle
-    above[list(UPPER_INNER)], above[list(LOWER_INNER)] = True, False
-    down, up = _follow(face, upper, UPPER_SHARE * excess), _follow(face, lower, (UPPER_SHARE - 1) * excess)
-    return np.asarray(face + np.where(above[:, None], down, up), np.float32)
-
-
 def open_lips(face: Float32, gap: float) -> Float32:
     """A mesh (468, 3) with the lower lip lowered by an arch of height ``gap``."""
     lower = face[list(LOWER_INNER)]
@@ -67,14 +43,14 @@ def open_lips(face: Float32, gap: float) -> Float32:
     moved[:, 1] = gap * np.sqrt(1 - position**2)
     below = face[:, 1] > np.interp(face[:, 0], lower[:, 0], lower[:, 1]) - 1e-6
     below[list(UPPER_INNER)], below[list(LOWER_INNER)] = False, True
-    return np.asarray(face + np.where(below[:, None], _follow(face, lower, moved), 0), np.float32)
+    return np.asarray(face + np.where(below[:, None], follow(face, lower, moved), 0), np.float32)
 
 
-def _follow(face: Float32, edge: Float32, moved: Float32) -> Float32:
-    """The displacement of every mesh point when the points of a lip's ``edge`` (9, 3) are ``moved`` (9, 3).
+def follow(face: Float32, edge: Float32, moved: Float32) -> Float32:
+    """The displacement (468, 3) of a mesh's points when ``edge`` (n, 3), points of the lips, are ``moved`` (n, 3).
 
     Inverse distance weighting (Shepard, "A two-dimensional interpolation function for irregularly-spaced data", ACM
-    National Conference 1968), attenuated with the distance from the lip.
+    National Conference 1968), attenuated with the distance from the lips.
     """
     distance = np.linalg.norm(face[:, None, :2] - edge[None, :, :2], axis=-1)
     share = 1 / (1 + (distance.min(1) / HALF_FOLLOW_DISTANCE) ** 2)

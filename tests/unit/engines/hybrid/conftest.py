@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lipsync.engines.hybrid.mouth_reader import MouthReader
-from lipsync.engines.rewrite.shape import close_lips
+from lipsync.engines.rewrite.closing import close_lips
 from lipsync.engines.wav2lip.crop import aligned_crop
 from lipsync.faces.geometry import MESH, canonical_face, fit_pose
 from lipsync.speech.motion import load_basis

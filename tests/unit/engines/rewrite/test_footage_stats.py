@@ -13,16 +13,16 @@ def face(smile, landmarker) -> Face:
     return landmarker.find(smile)[0]
 
 
-def test_the_closed_mouth_is_closed_even_if_the_video_shows_none(smile, face, canonical):
-    stats = FootageStats(canonical)
+def test_the_closed_mouth_is_closed_even_if_the_video_shows_none(smile, face, canonical, basis):
+    stats = FootageStats(canonical, basis)
     for _ in range(3):
         stats.observe(smile, face)
     assert opening(stats.closed_mouth()[None])[0] < 0.006
     assert len(stats.donors.donors) == 1
 
 
-def test_the_skin_colour_is_measured_at_intervals(smile, face, canonical, copy_of):
-    stats, dark = FootageStats(canonical), copy_of(smile)
+def test_the_skin_colour_is_measured_at_intervals(smile, face, canonical, basis, copy_of):
+    stats, dark = FootageStats(canonical, basis), copy_of(smile)
     dark.y[:] = 16
     for k in range(2 * SKIN_INTERVAL):
         stats.observe(smile if k % SKIN_INTERVAL == 0 else dark, face)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lipsync.engines.rewrite.closing import close_lips
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips, warp_inside
-from lipsync.engines.rewrite.shape import close_lips, open_lips
+from lipsync.engines.rewrite.shape import open_lips
 from lipsync.frames.blend import outline_mask
 from lipsync.types import Box
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lipsync.engines.rewrite.closing import close_lips, close_mouth
 from lipsync.engines.rewrite.donors import DonorCollection
 from lipsync.engines.rewrite.render import WarpLayer, render_face
-from lipsync.engines.rewrite.shape import close_lips, influence, open_lips
+from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import MESH, fit_pose, opening
 
@@ -38,9 +39,10 @@ def measured_opening(frame, landmarker, canonical) -> float:
     return float(opening(fit_pose(points, canonical).to_face(points))[0])
 
 
-def test_a_smile_is_closed(reshape, smile, landmarker, canonical):
+def test_a_smile_is_closed(reshape, smile, landmarker, canonical, basis):
     assert measured_opening(smile, landmarker, canonical) > 0.08
-    assert measured_opening(reshape(close_lips), landmarker, canonical) < 0.04
+    shut = reshape(lambda own: close_mouth(own, basis))
+    assert measured_opening(shut, landmarker, canonical) < 0.04
 
 
 def test_a_mouth_is_opened(reshape, smile, landmarker, canonical):
