@@ -63,9 +63,12 @@ class SmoothedFaces:
         pose = Pose(run.pose.scale[k : k + 1], run.pose.rotation[k : k + 1], run.pose.shift[k : k + 1])
         return FrameFace(run.points[k, :, :2], run.meshes[k], pose, float(run.strength[k]))
 
-    def rotations(self, indices: Sequence[int]) -> Float32:
-        """Return the head rotations (n, 3, 3) of source frames; frames without the face take the nearest known one."""
-        return np.stack([self._run(index).pose.rotation[index % RUN_FRAMES] for index in indices])
+    def poses(self, indices: Sequence[int]) -> Pose:
+        """Return the head poses of source frames; frames without the face take the nearest known one."""
+        poses = [(self._run(index).pose, index % RUN_FRAMES) for index in indices]
+        return Pose(
+            *(np.stack([getattr(pose, part)[k] for pose, k in poses]) for part in ("scale", "rotation", "shift"))
+        )
 
     def _run(self, index: int) -> _Run:
         number = index // RUN_FRAMES

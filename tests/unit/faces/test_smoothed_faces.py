@@ -58,7 +58,7 @@ def test_edits_do_not_fade_at_a_cut(canonical):
             assert [faces.at(i).strength for i in (*range(15, 20), *range(35, 40))] == [1] * 10
 
 
-def test_frames_without_the_face_take_the_nearest_rotation(faces):
-    rotations = faces.rotations([39, 55, 70])
+def test_frames_without_the_face_take_the_nearest_pose(faces):
+    rotations = faces.poses([39, 55, 70]).rotation
     assert rotations.shape == (3, 3, 3)
     assert np.abs(rotations - np.eye(3)).max() < 0.02

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from lipsync.engines.base import Rendered
-from lipsync.engines.rewrite.donors import Donor, DonorSelector, mouth_descriptors
+from lipsync.engines.rewrite.donors import Donor, DonorSelector, conditions, mouth_descriptors
 from lipsync.engines.rewrite.footage_stats import FootageStats
 from lipsync.engines.rewrite.render import WarpLayer, render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
@@ -87,13 +87,15 @@ class Animator:
         first = 0
         for rows, count in runs:
             meshes = closed + self._basis.displacement(rows)
-            rotations = faces.rotations([ping_pong_index(first + k, faces.length) for k in range(len(rows))])
-            descriptors = mouth_descriptors(meshes, rotations)
-            chosen = selector.choose(meshes, descriptors, min(count + 1, len(rows)))
+            shown = [ping_pong_index(first + k, faces.length) for k in range(len(rows))]
+            pose, light = faces.poses(shown), self._stats.lights.smoothed(shown)
+            descriptors, filmed = mouth_descriptors(meshes, pose.rotation), conditions(light, pose.scale)
+            chosen = selector.choose(meshes, descriptors, filmed, min(count + 1, len(rows)))
             first += count
             for i in range(count):
                 weights = crossfade_weights(chosen, i, previous)
-                yield Target(meshes[i], tuple(WarpLayer(donors[k].mouth, weight) for k, weight in weights.items()))
+                layers = (WarpLayer(donors[k].mouth.lit(light[i]), weight) for k, weight in weights.items())
+                yield Target(meshes[i], tuple(layers))
                 previous = chosen[i]
 
     def _render(self, frame: Frame, target: Target, faces: SmoothedFaces, cavity: Float32) -> bool:

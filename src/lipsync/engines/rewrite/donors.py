@@ -3,7 +3,7 @@
 The collection is bounded at any length of the video. It keeps the most different mouths by the doubling algorithm of
 Charikar, Chekuri, Feder and Motwani, "Incremental Clustering and Dynamic Information Retrieval", STOC 1997: a mouth is
 kept if it is farther than a radius from all others, and the radius doubles when the collection is full. The selection
-minimises the sum of matching and switching costs over time (Viterbi, IEEE Transactions on Information Theory 13(2),
+minimises the sum of costs of matching and switching over time (Viterbi, IEEE Transactions on Information Theory 13(2),
 1967), as unit selection does in speech synthesis (Hunt and Black, ICASSP 1996).
 """
 
@@ -15,6 +15,8 @@ from typing import Final
 
 import numpy as np
 
+from lipsync.engines.rewrite.light import Light
+from lipsync.engines.rewrite.look import Look, measure_look
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUTER, Pose
 from lipsync.frames.patch import box_around, read_patch
@@ -31,18 +33,27 @@ STRETCH_COST: Final = 0.3  # per eye distance that the donor is less open than t
 TEAR_COST: Final = 3.0  # per eye distance that the target exceeds the donor's gap times TEAR_RATIO
 TEAR_RATIO: Final = 1.8
 TEAR_SLACK: Final = 0.02  # eye distances
+# Costs of a donor's look:
+FOCUS_COST, SHARP = 0.06, 0.95  # of a donor without any detail; the share of the typical focus that costs nothing
+LIPS_COST, LIPS_ALLOWED = 0.04, 0.25  # of a gap full of lips; the share of it that tongue and gums may have
+LIGHT_COST, LIGHT_SLACK = 0.03, 0.004  # per octave of difference in light; what the change of colour makes good
+SMALL_COST, SMALL_SLACK = 0.012, 0.003  # per octave that a donor has fewer pixels than the target
+LARGE_SHARE: Final = 0.25  # of that cost for a donor that has more pixels
+POOR, BETTER = 0.005, 0.003  # flaw from which a similar donor is sought; how much better it must be to take the place
+OPEN_PREFERENCE: Final = 0.1  # per eye distance of gap, when the collection is thinned out
 
 
 @dataclass(frozen=True, slots=True)
 class Donor:
     """One mouth. ``descriptor`` (21, 2): see ``mouth_descriptors``; ``gap``: the lips' distance in eye distances.
 
-    ``cost``: added to the matching cost wherever the donor is used.
+    ``look``: None if it has no flaws. ``cost``: added to the matching cost wherever the donor is used.
     """
 
     mouth: Mouth
     descriptor: Float32
     gap: float
+    look: Look | None = None
     cost: float = 0.0
 
 
@@ -62,45 +73,105 @@ def inner_gap(face: Float32) -> Float32:
     return np.asarray(np.linalg.norm(face[..., INNER_TOP, :] - face[..., INNER_BOTTOM, :], axis=-1), np.float32)
 
 
+def conditions(light: Float32, units: Float32) -> Float32:
+    """Under which conditions mouths were filmed, (n, 4), such that differences are costs.
+
+    ``light`` (n, 3): the skin's R'G'B'; ``units`` (n,): pixels per eye distance.
+    """
+    logarithms = np.log2(np.column_stack([light, units]))
+    return np.asarray(logarithms * (*[LIGHT_COST / 3] * 3, SMALL_COST), np.float32)
+
+
+def _conditions_of(donors: Sequence[Donor]) -> Float32:
+    """The ``conditions`` of donors; those of a drawn mouth are unknown, NaN."""
+    unknown = np.full(3, np.nan, np.float32)
+    lights = [unknown if donor.mouth.light is None else donor.mouth.light.rgb for donor in donors]
+    return conditions(np.stack(lights), np.array([donor.mouth.lips.unit for donor in donors], np.float32))
+
+
+def typical_focus(donors: Sequence[Donor]) -> float:
+    """The median focus of the donors."""
+    focus = sorted(donor.look.focus for donor in donors if donor.look is not None)
+    return focus[len(focus) // 2] if focus else 1.0
+
+
+def flaw(look: Look | None, typical: float) -> float:
+    """The cost of a look in a video with that ``typical_focus``."""
+    if look is None:
+        return 0.0
+    unsharp = max(SHARP - look.focus / max(typical, 1e-6), 0)
+    return FOCUS_COST * unsharp + LIPS_COST * max(look.lip_share - LIPS_ALLOWED, 0)
+
+
 class DonorCollection:
-    """The donors of one video."""
+    """The donors of one video: mouths that differ in shape or in the conditions under which they were filmed."""
 
     def __init__(self, limit: int = MAX_DONORS, limit_bytes: int = MAX_DONOR_BYTES) -> None:
         self._donors: list[Donor] = []
         self._limit, self._limit_bytes = limit, limit_bytes
         self._radius = INITIAL_RADIUS
-        self._descriptors = np.zeros((0, 0, 2), np.float32)
+        # Of the donors, in their order; the rows beyond are free.
+        self._descriptors, self._conditions = (
+            np.zeros((limit + 1, 21, 2), np.float32),
+            np.zeros((limit + 1, 4), np.float32),
+        )
+        self._typical = 1.0
 
     @property
     def donors(self) -> Sequence[Donor]:
         return tuple(self._donors)
 
-    def offer(self, frame: Frame, points: Float32, face: Float32, pose: Pose) -> None:
-        """Keep this mouth if it is new. ``points`` (468, 2) in pixels, ``face`` (468, 3) the same in the face frame."""
-        descriptor, eye_distance = mouth_descriptors(face[None], pose.rotation)[0], float(pose.scale[0])
-        if self._donors and float(_distances(self._descriptors, descriptor[None]).min()) < self._radius:
+    def offer(self, frame: Frame, points: Float32, face: Float32, pose: Pose, light: Light) -> None:
+        """Keep this mouth if it is new, or looks better than a similar one.
+
+        ``points`` (468, 2) in pixels, ``face`` (468, 3) the same in the face frame.
+        """
+        descriptor, unit = mouth_descriptors(face[None], pose.rotation)[0], float(pose.scale[0])
+        condition = conditions(light.rgb[None], pose.scale)[0]
+        slot = self._similar(descriptor, condition)
+        allowed = np.inf if slot is None else flaw(self._donors[slot].look, self._typical) - BETTER
+        if allowed < POOR - BETTER:
             return
-        box = box_around(points[list(LIPS_OUTER)], SKIN_MARGIN * eye_distance, frame)
+        box = box_around(points[list(LIPS_OUTER)], SKIN_MARGIN * unit, frame)
         if box is None:
             return
-        in_box = points - np.array([box.left, box.top], np.float32)
-        mouth = Mouth(read_patch(frame, box), measure_lips(in_box, eye_distance), in_box)
-        self._donors.append(Donor(mouth, descriptor, float(inner_gap(face))))
+        in_box, patch = points - np.array([box.left, box.top], np.float32), read_patch(frame, box)
+        look = measure_look(patch, in_box, unit)
+        if flaw(look, self._typical) > allowed:
+            return
+        mouth = Mouth(patch, measure_lips(in_box, unit), in_box, light)
+        slot = len(self._donors) if slot is None else slot
+        self._donors[slot : slot + 1] = [Donor(mouth, descriptor, float(inner_gap(face)), look)]
+        self._descriptors[slot], self._conditions[slot] = descriptor, condition
         while len(self._donors) > self._limit or self._bytes() > self._limit_bytes:
             self._thin_out()
-        self._descriptors = np.stack([donor.descriptor for donor in self._donors])
+        self._typical = typical_focus(self._donors)
+
+    def _similar(self, descriptor: Float32, condition: Float32) -> int | None:
+        """The number of the nearest donor if it is within the radius."""
+        count = len(self._donors)
+        if not count:
+            return None
+        distance = _distances(self._descriptors[:count], descriptor[None])[:, 0]
+        distance += np.abs(self._conditions[:count] - condition).sum(1)
+        nearest = int(distance.argmin())
+        return nearest if distance[nearest] < self._radius else None
 
     def _bytes(self) -> int:
         return sum(donor.mouth.patch.nbytes for donor in self._donors)
 
     def _thin_out(self) -> None:
         self._radius *= 2
-        kept: list[Donor] = []
-        for donor in sorted(self._donors, key=lambda donor: -donor.gap):
-            others = [other.descriptor for other in kept]
-            if not kept or _distances(np.stack(others), donor.descriptor[None]).min() >= self._radius:
-                kept.append(donor)
-        self._donors = kept
+        order = [flaw(donor.look, self._typical) - OPEN_PREFERENCE * donor.gap for donor in self._donors]
+        kept: list[int] = []
+        for k in np.argsort(order):
+            distance = _distances(self._descriptors[kept], self._descriptors[k : k + 1])[:, 0]
+            distance += np.abs(self._conditions[kept] - self._conditions[k]).sum(1)
+            if (distance >= self._radius).all():
+                kept.append(int(k))
+        self._donors = [self._donors[k] for k in kept]
+        self._descriptors[: len(kept)] = self._descriptors[kept]
+        self._conditions[: len(kept)] = self._conditions[kept]
 
 
 def _distances(a: Float32, b: Float32) -> Float32:
@@ -109,23 +180,25 @@ def _distances(a: Float32, b: Float32) -> Float32:
 
 
 class DonorSelector:
-    """Selects a donor for each frame: similar in shape, open enough, and steady over time."""
+    """Selects a donor for each frame: similar in shape, open enough, good in look, and steady over time."""
 
     def __init__(self, donors: Sequence[Donor]) -> None:
-        self._descriptors = np.stack([donor.descriptor for donor in donors])
+        self._descriptors, self._conditions = np.stack([donor.descriptor for donor in donors]), _conditions_of(donors)
         self._gaps = np.array([donor.gap for donor in donors], np.float32)
-        self._costs = np.array([donor.cost for donor in donors], np.float32)
+        typical = typical_focus(donors)
+        self._costs = np.array([donor.cost + flaw(donor.look, typical) for donor in donors], np.float32)
         distance = _distances(self._descriptors, self._descriptors)
         self._switch = SWITCH_COST * np.minimum(distance, MAX_SWITCH_DISTANCE) + SWITCH_BASE_COST * (distance > 0)
         self._last: int | None = None
 
-    def choose(self, faces: Float32, descriptors: Float32, count: int) -> list[int]:
+    def choose(self, faces: Float32, descriptors: Float32, conditions: Float32, count: int) -> list[int]:
         """Numbers of the donors for the first ``count`` of the target faces (n, 468, 3); the others are lookahead.
 
-        ``descriptors`` (n, 21, 2): those of the targets, on the heads of the frames that they are rendered on.
+        ``descriptors`` (n, 21, 2) and ``conditions`` (n, 4): those of the targets in the frames that they are rendered
+        on.
         """
         cost = _distances(descriptors, self._descriptors)
-        cost += self._opening_cost(inner_gap(faces)[:, None]) + self._costs
+        cost += self._opening_cost(inner_gap(faces)[:, None]) + self._costs + self._conditions_cost(conditions)
         total = cost[0] + (0 if self._last is None else self._switch[self._last])
         previous = np.zeros((len(cost), len(self._gaps)), np.int32)
         for t in range(1, len(cost)):
@@ -143,3 +216,10 @@ class DonorSelector:
         stretch = np.maximum(gap - self._gaps, 0)
         tear = np.maximum(gap - TEAR_RATIO * self._gaps - TEAR_SLACK, 0)
         return np.asarray(STRETCH_COST * stretch + TEAR_COST * tear, np.float32)
+
+    def _conditions_cost(self, conditions: Float32) -> Float32:
+        difference = np.nan_to_num(conditions[:, None] - self._conditions)
+        light = np.maximum(np.abs(difference[..., :3]).sum(-1) - LIGHT_SLACK, 0)
+        size = difference[..., 3]
+        size = np.maximum(size, 0) + LARGE_SHARE * np.maximum(-size, 0)
+        return np.asarray(light + np.maximum(size - SMALL_SLACK, 0), np.float32)

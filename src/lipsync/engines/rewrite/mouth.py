@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsync.engines.rewrite.light import Light, light_change, relit
 from lipsync.faces.geometry import LIPS_INNER
 from lipsync.frames.blend import smoothstep
 from lipsync.frames.patch import remap
@@ -64,12 +65,23 @@ def _curve(points: Float32, along: Float32, down: Float32, width: float) -> Floa
 class Mouth:
     """An image of a mouth. ``patch`` (h, w, 3): Y'CbCr code values; ``lips`` and ``points``: in pixels of the patch.
 
-    ``points`` (468, 2) is the mesh, or None if only the inside may be used.
+    ``points`` (468, 2) is the mesh, or None if only the inside may be used. ``light``: on the skin around, if known;
+    ``change``: what ``lit`` noted, to be applied to pixels of the patch with ``sample``.
     """
 
     patch: Plane
     lips: Lips
     points: Float32 | None
+    light: Light | None = None
+    change: Float32 | None = None
+
+    def lit(self, rgb: Float32) -> Mouth:
+        """The same mouth in the light of a frame in which the skin has the colour ``rgb`` (3,)."""
+        return self if self.light is None else replace(self, change=light_change(self.light, rgb))
+
+    def sample(self, coordinates: Float32) -> Float32:
+        """The image at ``coordinates`` (h, w, 2), x and y in pixels of the patch: (h, w, 3) Y'CbCr code values."""
+        return relit(np.asarray(remap(self.patch, coordinates), np.float32), self.change)
 
 
 def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Float32, float]:
@@ -97,11 +109,11 @@ def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     return np.asarray(inside * (1 - dark) + cavity * dark, np.float32), opacity
 
 
-def _sample(mouth: Mouth, position: Floats, row: Floats) -> Plane:
+def _sample(mouth: Mouth, position: Floats, row: Floats) -> Float32:
     lips = mouth.lips
     x = lips.origin[0] + position * lips.width * lips.along[0] + row * lips.down[0]
     y = lips.origin[1] + position * lips.width * lips.along[1] + row * lips.down[1]
-    return remap(mouth.patch, np.stack([x, y], -1).astype(np.float32))
+    return mouth.sample(np.stack([x, y], -1).astype(np.float32))
 
 
 def _hollow(lips: Lips, donor: Lips, share: Float32) -> Float32:

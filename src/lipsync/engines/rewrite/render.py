@@ -12,7 +12,7 @@ from lipsync.engines.rewrite.mouth import Lips, Mouth, measure_lips, warp_inside
 from lipsync.engines.rewrite.warp import STILL_PIXELS, Raster, Triangles, with_ring
 from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH
 from lipsync.frames.blend import colour_shift, outline_mask
-from lipsync.frames.patch import box_around, quantise, read_patch, remap, warp_frame, write_patch
+from lipsync.frames.patch import box_around, quantise, read_patch, warp_frame, write_patch
 from lipsync.types import Box, Float32, Frame
 
 INSIDE_FEATHER: Final = 0.006  # eye distances, between the lip and the inside
@@ -77,7 +77,7 @@ def _with_mouth(
         image = skin.copy()
         if layer.mouth.points is not None:
             source_map = raster.map_from(with_ring(layer.mouth.points))
-            donor = np.asarray(remap(layer.mouth.patch, source_map), np.float32)
+            donor = layer.mouth.sample(source_map)
             shift = colour_shift(skin, donor, lip_mask)
             image = skin + (donor + shift - skin) * lip_mask[..., None]
         if hole is not None:

@@ -46,7 +46,7 @@ def synthetic_donor(closed: Float32, skin: Float32, cavity: Float32, depth: int)
         PIXELS,
     )
     descriptor = mouth_descriptors(open_lips(closed, GAP)[None], np.eye(3, dtype=np.float32)[None])[0]
-    return Donor(Mouth(quantise(_draw(skin, cavity), depth), lips, None), descriptor, GAP, SYNTHETIC_COST)
+    return Donor(Mouth(quantise(_draw(skin, cavity), depth), lips, None), descriptor, GAP, cost=SYNTHETIC_COST)
 
 
 def width_pixels() -> int:

@@ -5,6 +5,7 @@ import pytest
 
 from lipsync.engines.rewrite.closing import close_lips, close_mouth
 from lipsync.engines.rewrite.donors import DonorCollection
+from lipsync.engines.rewrite.light import measure_light
 from lipsync.engines.rewrite.render import WarpLayer, render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.warp import skin_triangles
@@ -22,7 +23,7 @@ def reshape(smile, smile_points, canonical, copy_of):
         pose = fit_pose(smile_points[None], canonical)
         own = pose.to_face(smile_points[None])[0]
         collection = DonorCollection()
-        collection.offer(frame, smile_points[:, :2], own, pose)
+        collection.offer(frame, smile_points[:, :2], own, pose, measure_light(frame, smile_points))
         weight = influence(canonical)[:, None]
         mesh = (1 - weight) * own + weight * shape(own)
         target = pose.to_frame(mesh[None])[0, :, :2]
