@@ -14,7 +14,8 @@ import numpy as np
 from lipsync.engines.base import Rendered
 from lipsync.engines.rewrite.donors import Donor, DonorSelector, conditions, mouth_descriptors
 from lipsync.engines.rewrite.footage_stats import FootageStats
-from lipsync.engines.rewrite.render import WarpLayer, render_face
+from lipsync.engines.rewrite.mouth_layers import WarpLayer
+from lipsync.engines.rewrite.render import render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, synthetic_donor
 from lipsync.engines.rewrite.warp import skin_triangles

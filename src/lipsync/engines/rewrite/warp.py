@@ -7,7 +7,7 @@ smear into each other. Where nothing moves, the map is the identity and the pixe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from copy import copy
 from typing import Final
 
 import cv2
@@ -21,10 +21,8 @@ Triangles = NDArray[np.int32]  # (n, 3) point numbers
 
 SUBPIXEL_BITS: Final = 4  # of cv2.fillConvexPoly
 MIN_TRIANGLE_HEIGHT: Final = 1.0  # pixels; lower triangles are only translated, as their gradient would be extreme
-LIP_STEP: Final = 0.03  # mouth widths
 STILL_PIXELS: Final = 0.02  # a triangle that moves less stays in place
-_INNER_EDGES = tuple(pairwise((*LIPS_INNER, LIPS_INNER[0])))
-_JAW, _EDGES, _INNER = np.array(JAW), np.array(_INNER_EDGES), np.array(LIPS_INNER)
+_JAW = np.array(JAW)
 MIN_SPACING: Final = 0.035  # eye distances; the mesh's second ring inside the lips is closer and would fold over
 SPACING_SHARE: Final = 0.28  # spacing of the skin's points as a share of their distance from the lips
 FIXED_POINTS: Final = (1, 2, 4, 50, 101, 205, 280, 330, 425)  # the border of the moving skin
@@ -75,75 +73,80 @@ def _without_mouth(triangles: Triangles) -> Triangles:
 
 
 class Raster:
-    """Which triangle of the ``target`` mesh covers each pixel of ``box``, to map the pixels from any source mesh.
+    """Which triangle of the ``target`` mesh covers each node of a grid over ``box``, to map it from any source mesh.
 
-    ``target`` (k, 2): in pixels of the frame. ``moving`` (k,): the points that move; triangles without one are left
-    out. ``step``: pixels from one node of the map to the next; more than 1 suffices away from the lips.
+    ``target`` (k, 2): in pixels of the frame. ``triangles`` (n, 3): numbers of its points; later ones cover earlier
+    ones. ``step``: pixels from one node to the next; the map is interpolated linearly in between.
     """
 
-    def __init__(self, target: Float32, triangles: Triangles, moving: NDArray[np.bool_], box: Box, step: int) -> None:
-        self._target = target - np.array([box.left, box.top], np.float32)
-        chosen = triangles[moving[triangles].any(1)]
-        self._chosen = chosen[_inside(self._target[chosen], box)]
-        self._size, self._step = (box.width, box.height), step
+    def __init__(self, target: Float32, triangles: Triangles, box: Box, step: int) -> None:
+        self.box, self.step = box, step
+        self._target, self._triangles = target, triangles
+        self._basis = _affine_basis(target[triangles])
         self._numbers = np.zeros((-(-box.height // step), -(-box.width // step)), np.int32)
-        self._paint()
+        self._paint(0, len(triangles))
 
-    def _paint(self) -> None:
-        """Paint the mouth's inside first, in wedges that follow the nearest lip, then the skin over it."""
-        new = self._target
-        middle = np.broadcast_to(new[_INNER].mean(0), (len(_EDGES), 1, 2))
-        corners = np.concatenate([np.concatenate([new[_EDGES], middle], 1), new[self._chosen]])
-        nodes = (corners - (self._step - 1) / 2) / self._step
-        for number, triangle in enumerate(np.rint(nodes * (1 << SUBPIXEL_BITS)).astype(np.int32), 1):
+    def window(self, box: Box) -> Raster:
+        """The part of the raster in ``box``, whose left and top are whole steps away from those of the raster."""
+        part = copy(self)
+        left, top = (box.left - self.box.left) // self.step, (box.top - self.box.top) // self.step
+        part.box = box
+        part._numbers = self._numbers[top:, left:][: -(-box.height // self.step), : -(-box.width // self.step)]
+        return part
+
+    def covered_by(self, first: int, last: int) -> Raster:
+        """A copy in which the triangles ``first`` to ``last``, excluded, cover the others."""
+        other = copy(self)
+        other._numbers = np.ascontiguousarray(self._numbers).copy()
+        other._paint(first, last)
+        return other
+
+    def _paint(self, first: int, last: int) -> None:
+        offset = np.array([self.box.left, self.box.top]) + (self.step - 1) / 2
+        nodes = (self._target[self._triangles[first:last]] - offset) * ((1 << SUBPIXEL_BITS) / self.step)
+        for number, triangle in enumerate(np.rint(nodes).astype(np.int32), first + 1):
             cv2.fillConvexPoly(self._numbers, triangle, number, cv2.LINE_8, SUBPIXEL_BITS)
 
-    def map_from(self, source: Float32) -> Float32:
-        """The position of each pixel of the box in the source, (height, width, 2): x, then y. ``source`` (k, 2)."""
-        new, wedges = self._target, 1 + len(_EDGES)
-        shift = np.zeros((wedges + len(self._chosen), 6), np.float32)
-        edges = source[_EDGES] - new[_EDGES]
-        shift[1:wedges, [2, 5]] = (edges[:, 0] + edges[:, 1]) / 2 + _lip_steps(source)
-        shift[wedges:] = _affine_shift(new[self._chosen], source[self._chosen])
-        terms = shift[self._numbers]
-        x, y = (np.arange(n, dtype=np.float32) * self._step + (self._step - 1) / 2 for n in terms.shape[1::-1])
-        source_map = terms[..., 0::3] * x[None, :, None] + terms[..., 1::3] * y[:, None, None] + terms[..., 2::3]
-        if self._step > 1:
-            size = (terms.shape[1] * self._step, terms.shape[0] * self._step)
-            full = np.asarray(cv2.resize(source_map, size, interpolation=cv2.INTER_LINEAR), np.float32)
-            source_map = full[: self._size[1], : self._size[0]]
-        source_map[..., 0] += np.arange(self._size[0], dtype=np.float32)
-        source_map[..., 1] += np.arange(self._size[1], dtype=np.float32)[:, None]
-        return np.asarray(source_map, np.float32)
+    def grid(self) -> tuple[Float32, Float32]:
+        """The x (1, columns) and y (rows, 1) of the nodes in pixels of the frame."""
+        rows, columns = (np.arange(n, dtype=np.float32) * self.step + (self.step - 1) / 2 for n in self._numbers.shape)
+        return columns[None] + np.float32(self.box.left), rows[:, None] + np.float32(self.box.top)
+
+    def shifts_from(self, source: Float32) -> Float32:
+        """The distance of each node from its position in the source, (rows, columns, 2). ``source`` (k, 2)."""
+        shift = (source - self._target)[self._triangles]
+        coefficients = np.zeros((1 + len(shift), 6), np.float32)
+        coefficients[1:] = (self._basis @ shift).reshape(-1, 6)
+        terms, (x, y) = np.take(coefficients, self._numbers, axis=0), self.grid()
+        return np.asarray(terms[..., :2] * x[..., None] + terms[..., 2:4] * y[..., None] + terms[..., 4:], np.float32)
+
+    def full_map(self, shifts: Float32, origin: tuple[int, int] = (0, 0)) -> Float32:
+        """The position of each pixel in the source, (height, width, 2): x, then y. ``shifts``: those of the nodes.
+
+        ``origin``: the pixel of the frame at which the positions are (0, 0) where nothing is shifted.
+        """
+        width, height = self.box.width, self.box.height
+        if self.step > 1:
+            size = (shifts.shape[1] * self.step, shifts.shape[0] * self.step)
+            shifts = np.asarray(cv2.resize(shifts, size, interpolation=cv2.INTER_LINEAR)[:height, :width], np.float32)
+        x = np.arange(self.box.left - origin[0], self.box.right - origin[0], dtype=np.float32)
+        y = np.arange(self.box.top - origin[1], self.box.bottom - origin[1], dtype=np.float32)
+        source_map = np.empty((height, width, 2), np.float32)
+        np.add(shifts[..., 0], x, out=source_map[..., 0])
+        np.add(shifts[..., 1], y[:, None], out=source_map[..., 1])
+        return source_map
 
 
-def _lip_steps(source: Float32) -> Float32:
-    """For each inner lip edge (20, 2), a short step from the mouth's inside into that lip.
+def _affine_basis(corners: Float32) -> Float32:
+    """For triangles (n, 3, 2): the factors (n, 3, 3) of x, y and 1 in the weights of the corners at a point (x, y).
 
-    A landmark that is off by a pixel would otherwise show a line of teeth or cavity between closed lips.
+    Thin triangles weight their corners equally everywhere.
     """
-    along = source[LIPS_INNER[10]] - source[LIPS_INNER[0]]
-    down = np.array([-along[1], along[0]], np.float32) * LIP_STEP
-    return np.where(np.arange(len(_EDGES))[:, None] < len(_EDGES) // 2, -down, down)
-
-
-def _inside(corners: Float32, box: Box) -> NDArray[np.bool_]:
-    low, high = corners.min(1), corners.max(1)
-    size = np.array([box.width, box.height])
-    return np.asarray(((high > -1) & (low < size)).all(1))
-
-
-def _affine_shift(new: Float32, old: Float32) -> Float32:
-    """Coefficients (n, 6) of the affine map from (x, y, 1) in each new triangle to old - new; triangles (n, 3, 2)."""
-    (x1, y1), (x2, y2) = (new[:, 1] - new[:, 0]).T, (new[:, 2] - new[:, 0]).T
-    shift = old - new
-    first, second = shift[:, 1] - shift[:, 0], shift[:, 2] - shift[:, 0]
-    area = x1 * y2 - x2 * y1
-    longest = np.maximum(np.maximum(np.hypot(x1, y1), np.hypot(x2, y2)), np.hypot(x2 - x1, y2 - y1))
+    opposite = corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]]
+    area = opposite[:, 2, 0] * -opposite[:, 1, 1] + opposite[:, 1, 0] * opposite[:, 2, 1]
+    longest = np.sqrt((opposite**2).sum(-1).max(-1))
     thin = np.abs(area) < MIN_TRIANGLE_HEIGHT * longest
-    inverse = np.where(thin, 0, 1 / np.where(thin, 1, area))[:, None]
-    along_x = (first * y2[:, None] - second * y1[:, None]) * inverse
-    along_y = (second * x1[:, None] - first * x2[:, None]) * inverse
-    constant = shift[:, 0] - along_x * new[:, 0, :1] - along_y * new[:, 0, 1:]
-    constant[thin] = shift[thin].sum(1) / 3
-    return np.stack([along_x, along_y, constant], 2).reshape(-1, 6)
+    slopes = np.stack([-opposite[..., 1], opposite[..., 0]], 1) / np.where(thin, 1, area)[:, None, None]
+    slopes[thin] = 0
+    constant = np.float32(1 / 3) - (slopes * corners.mean(1)[..., None]).sum(1, keepdims=True)
+    return np.concatenate([slopes, constant], 1).astype(np.float32)

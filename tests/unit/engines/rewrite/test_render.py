@@ -6,7 +6,8 @@ import pytest
 from lipsync.engines.rewrite.closing import close_lips, close_mouth
 from lipsync.engines.rewrite.donors import DonorCollection
 from lipsync.engines.rewrite.light import measure_light
-from lipsync.engines.rewrite.render import WarpLayer, render_face
+from lipsync.engines.rewrite.mouth_layers import WarpLayer
+from lipsync.engines.rewrite.render import map_step, render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import MESH, fit_pose, opening
@@ -66,6 +67,22 @@ def test_the_current_shape_changes_almost_nothing(reshape, smile):
     change = np.abs(frame.y.astype(int) - smile.y)
     assert change.mean() < 0.02
     assert (change > 24).mean() < 1e-3
+
+
+def test_a_smile_that_closes_shows_no_teeth(reshape, smile, smile_points):
+    closed = reshape(close_lips)
+    left, right = (smile_points[k, 0] for k in (81, 311))
+    top, bottom = (smile_points[k, 1] for k in (13, 14))
+    mouth = slice(int(top), int(bottom)), slice(int(left), int(right))
+    assert (
+        np.abs(np.diff(closed.y[mouth].astype(int), 2, axis=1)).mean()
+        < 0.5 * np.abs(np.diff(smile.y[mouth].astype(int), 2, axis=1)).mean()
+    )
+
+
+@pytest.mark.parametrize(("unit", "step"), [(20, 1), (47, 2), (120, 4), (400, 8)])
+def test_maps_are_coarser_on_larger_faces(unit, step):
+    assert map_step(unit) == step
 
 
 def test_a_face_outside_the_frame_changes_nothing(smile, smile_points, copy_of):

@@ -9,7 +9,6 @@ from lipsync.faces.geometry import LIPS_INNER, MESH
 from lipsync.types import Box
 
 BOX = Box(0, 0, 200, 200)
-ALL_POINTS = np.ones(MESH + len(JAW), bool)
 
 
 @pytest.fixture
@@ -23,8 +22,13 @@ def placed(canonical):
     return with_ring((canonical[:, :2] - canonical[list(LIPS_INNER), :2].mean(0)) * 150 + 100).astype(np.float32)
 
 
+def mapped(target, triangles, source, step=1):
+    raster = Raster(target, triangles, BOX, step)
+    return raster.full_map(raster.shifts_from(source))
+
+
 def test_an_unchanged_mesh_maps_every_pixel_to_itself(placed, triangles):
-    where = Raster(placed, triangles, ALL_POINTS, BOX, step=1).map_from(placed)
+    where = mapped(placed, triangles, placed)
     outside_the_mouth = np.ones((200, 200), bool)
     outside_the_mouth[80:120, 50:150] = False
     y, x = np.mgrid[:200, :200]
@@ -33,7 +37,7 @@ def test_an_unchanged_mesh_maps_every_pixel_to_itself(placed, triangles):
 
 
 def test_a_shifted_mesh_is_read_from_its_old_position(placed, triangles):
-    where = Raster(placed + 7, triangles, ALL_POINTS, BOX, step=1).map_from(placed)
+    where = mapped(placed + 7, triangles, placed)
     chin = placed[JAW[10]] + 7 - (0, 6)
     column, row = np.rint(chin).astype(int)
     assert where[row, column] == pytest.approx([column - 7, row - 7], abs=0.01)
@@ -42,8 +46,8 @@ def test_a_shifted_mesh_is_read_from_its_old_position(placed, triangles):
 def test_a_coarser_map_is_almost_the_same(placed, triangles):
     moved = placed.copy()
     moved[:MESH, 1] += 5 * np.exp(-(((placed[:MESH] - (100, 150)) / 40) ** 2).sum(1))
-    fine = Raster(moved, triangles, ALL_POINTS, BOX, step=1).map_from(placed)
-    coarse = Raster(moved, triangles, ALL_POINTS, BOX, step=2).map_from(placed)
+    fine = mapped(moved, triangles, placed)
+    coarse = mapped(moved, triangles, placed, step=2)
     below_the_mouth = slice(135, 180), slice(70, 130)
     assert np.abs(fine - coarse)[below_the_mouth].max() < 0.3
 
@@ -57,7 +61,29 @@ def test_the_neck_around_the_jaw_is_covered(triangles):
     assert set(range(MESH, MESH + len(JAW))) <= set(triangles.ravel().tolist())
 
 
-def test_points_that_do_not_move_leave_the_map_alone(placed, triangles):
-    still = np.zeros(len(placed), bool)
-    where = Raster(placed, triangles, still, BOX, step=1).map_from(placed)
+def test_pixels_outside_all_triangles_keep_their_position(placed, triangles):
+    where = mapped(placed, triangles[:0], placed)
     assert where[5, 9] == pytest.approx([9, 5])
+
+
+def test_a_window_maps_as_the_whole(placed, triangles):
+    moved = placed.copy()
+    moved[:MESH, 1] += 5
+    raster = Raster(moved, triangles, BOX, 4)
+    part = raster.window(Box(40, 80, 140, 180))
+    whole, window = (r.full_map(r.shifts_from(placed)) for r in (raster, part))
+    inner = slice(4, 90), slice(4, 90)
+    assert window[inner] == pytest.approx(whole[80:180, 40:140][inner], abs=1e-3)
+
+
+def test_positions_count_from_the_origin(placed, triangles):
+    raster = Raster(placed, triangles, BOX, 1)
+    assert raster.full_map(raster.shifts_from(placed), (20, 10))[12, 21] == pytest.approx([1, 2], abs=1e-3)
+
+
+def test_triangles_on_top_cover_the_others(placed, triangles):
+    moved = placed + 7
+    raster = Raster(placed, triangles, BOX, 1)
+    plain, covered = (r.shifts_from(moved) for r in (raster, raster.covered_by(0, 1)))
+    assert plain[60:140, 60:140] == pytest.approx(covered[60:140, 60:140], abs=1e-3)
+    assert (raster.covered_by(0, 1)._numbers == 1).sum() >= (raster._numbers == 1).sum() > 0

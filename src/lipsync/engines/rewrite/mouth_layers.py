@@ -1,0 +1,134 @@
+"""The mouth in three layers: the upper lip with the skin above, the lower lip with the skin below, and the inside.
+
+Donors supply the pixels of all three. They are added with the weights of their mattes, so that edges between the layers
+are antialiased, and closed lips touch without a line of the inside between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from lipsync.engines.rewrite.lip_warp import FLAPS, LipSource, lip_map, with_flaps
+from lipsync.engines.rewrite.mattes import Mattes, layer_mattes, lip_contours
+from lipsync.engines.rewrite.mouth import Mouth, measure_lips, warp_inside
+from lipsync.engines.rewrite.warp import Raster
+from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
+from lipsync.frames.blend import colour_shift, outline_mask, smoothstep
+from lipsync.types import Box, Float32
+
+EDGE_SOFTNESS: Final = 0.006  # eye distances: sigma of the blur of the layers' edges
+LIP_MARGIN, LIP_FEATHER = 0.05, 0.045  # eye distances of skin around a donor's lips, and its feather
+MOUTH_MARGIN: Final = LIP_MARGIN + 2.5 * LIP_FEATHER  # eye distances around the lips that the layers reach
+MASK_GAIN: Final = 1.15  # the mask is 1 on all of the lips, in spite of its feather
+INSET: Final = 0.02  # eye distances: how far inside a lip that closes its edge is read
+INSET_GAPS: Final = 0.04  # eye distances by which the lips close from their donor's gap for the full inset
+
+
+@dataclass(frozen=True, slots=True)
+class WarpLayer:
+    """A donor's mouth and its weight; the weights of a frame sum to one."""
+
+    mouth: Mouth
+    weight: float
+
+
+class MouthPlace:
+    """Where the mouth goes: its ``box`` in the frame, the target's ``lips``, and the maps and mattes of the layers.
+
+    ``strip``: the rows of the box in which the layers meet.
+    ``raster``: of the box, first FLAP_TRIANGLES, then the skin's. ``target`` (468, 2): in pixels. ``unit``: the eye
+    distance in pixels.
+    """
+
+    def __init__(self, raster: Raster, target: Float32, unit: float) -> None:
+        self.box, self.unit = raster.box, unit
+        self.lips = measure_lips(target, unit)
+        self._rasters = raster.covered_by(0, FLAPS), raster.covered_by(FLAPS, 2 * FLAPS)
+        self._outline, self._inner = target[list(LIPS_OUTER)], target[list(LIPS_INNER)]
+        self._softness = max(0.5, EDGE_SOFTNESS * unit)
+        self.strip = self._strip()
+
+    def mask(self) -> Float32:
+        """How much of each pixel shows the mouth instead of the frame's skin, (h, w)."""
+        middle = self._outline.mean(0)
+        distance = np.linalg.norm(self._outline - middle, axis=1, keepdims=True)
+        outer = middle + (self._outline - middle) * (1 + LIP_MARGIN * self.unit / np.maximum(distance, 1))
+        feather = max(0.6, LIP_FEATHER * self.unit)
+        step = max(1, int(feather / 2))
+        width, height = -(-self.box.width // step), -(-self.box.height // step)
+        nodes = (outer - np.array([self.box.left, self.box.top], np.float32) + 0.5) / step - 0.5
+        mask = outline_mask(nodes, Box(0, 0, width, height), feather / step)
+        mask = np.minimum(mask * np.float32(MASK_GAIN), np.float32(1))
+        full = cv2.resize(mask, (width * step, height * step), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(full[: self.box.height, : self.box.width], np.float32)
+
+    def hole(self) -> Box:
+        """The box of the gap between the lips; its width or height may be negative."""
+        margin = 3 * self._softness
+        low, high = np.floor(self._inner.min(0) - margin).astype(int), np.ceil(self._inner.max(0) + margin).astype(int)
+        return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).intersection(self.box)
+
+    def _strip(self) -> Box:
+        """The rows of the box with pixels of both lips or of the gap; beyond the corners, both are the same skin."""
+        margin = 3 * self._softness
+        along = self.lips.along[1] / max(abs(float(self.lips.along[0])), 0.2)
+        ends = self.lips.origin[1] + (np.array([self.box.left, self.box.right]) - self.lips.origin[0]) * along
+        heights = np.concatenate([self._inner[:, 1], ends])
+        top, bottom = int(np.floor(heights.min() - margin)), int(np.ceil(heights.max() + margin))
+        top = min(max(top, self.box.top), self.box.bottom - 1)
+        return Box(self.box.left, top, self.box.right, min(max(bottom, top + 1), self.box.bottom))
+
+    def mattes(self, openness: float) -> Mattes:
+        """The mattes of the strip."""
+        return layer_mattes(lip_contours(self.lips, openness), self.strip, self._softness)
+
+    def lip_images(self, mouth: Mouth) -> tuple[Float32, Float32]:
+        """The upper layer from the top of the box to the end of the strip, and the lower one from the strip on."""
+        assert mouth.points is not None
+        closing = smoothstep((mouth.lips.gap - self.lips.gap) / INSET_GAPS)
+        inset = float(INSET * mouth.lips.unit * closing)
+        source = LipSource(with_flaps(mouth.points), lip_contours(mouth.lips), inset)
+        top, bottom = self.strip.top - self.box.top, self.strip.bottom - self.box.top
+        upper, lower = (lip_map(raster, source, lip) for lip, raster in enumerate(self._rasters))
+        return mouth.sample(upper[:bottom]), mouth.sample(lower[top:])
+
+
+def compose_mouth(
+    skin: Float32, place: MouthPlace, layers: Sequence[WarpLayer], own: Mouth | None, cavity: Float32, depth: int
+) -> Float32:
+    """The frame's ``skin`` (h, w, 3) with the mouth over it, Y'CbCr code values of ``depth`` bits.
+
+    ``own``: the frame's mouth before it was warped; it supplies the lips where a donor only has an inside. ``cavity``
+    (3,): the colour of the mouth's cavity.
+    """
+    mask, hole = place.mask(), place.hole()
+    visible = hole.width > 0 and hole.height > 0
+    insides = [warp_inside(layer.mouth, place.lips, hole, cavity) for layer in layers] if visible else []
+    openness = insides[0][1] if insides else 0.0
+    mattes, strip = place.mattes(openness), place.strip
+    mixed = np.zeros_like(skin)
+    for layer in layers:
+        mouth = own if layer.mouth.points is None else layer.mouth
+        if mouth is None:
+            mixed += layer.weight * skin
+            continue
+        lips = _join_lips(*place.lip_images(mouth), mattes, strip.within(place.box)[0])
+        mixed += layer.weight * (lips + colour_shift(skin, lips, mask, depth))
+    if openness > 0:
+        inside = sum(layer.weight * image for layer, (image, _) in zip(layers, insides, strict=True))
+        rows, columns = hole.within(place.box)
+        share = mattes.inside[hole.within(strip)][..., None]
+        mixed[rows, columns] += (inside - mixed[rows, columns]) * share
+    return np.asarray(cv2.blendLinear(mixed, skin, mask, 1 - mask), np.float32)
+
+
+def _join_lips(upper: Float32, lower: Float32, mattes: Mattes, rows: slice) -> Float32:
+    """The lips' layers in one image (h, w, 3), mixed in the ``rows`` that both cover."""
+    both = slice(rows.start, rows.stop), slice(0, rows.stop - rows.start)
+    joined = cv2.blendLinear(upper[both[0]], lower[both[1]], mattes.upper, mattes.lower)
+    return np.concatenate([upper[: rows.start], joined, lower[both[1].stop :]])
