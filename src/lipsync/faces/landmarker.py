@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
 from typing import Final
@@ -21,7 +21,7 @@ from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.faces.detector import SIDE, Detection, anchors, blend, decode, in_frame
 from lipsync.faces.region import Region, region_of
 from lipsync.frames.rgb import letterbox_rgb, warp_rgb
-from lipsync.models.session import Session
+from lipsync.models.session import Array, Running, Session, start
 from lipsync.models.session_cache import SessionCache
 from lipsync.types import Box, Face, Float32, Frame, Landmarks
 
@@ -40,7 +40,8 @@ class Landmarker:
     def __init__(self, detector: Session, mesh: Session) -> None:
         self._detector, self._mesh = detector, mesh
         self._anchors = anchors()
-        self._pool = ThreadPoolExecutor(PARALLEL_FRAMES, "landmarks")
+        self._pending: set[PendingFace] = set()
+        self._closed = False
 
     @classmethod
     @contextmanager
@@ -58,7 +59,7 @@ class Landmarker:
         try:
             yield landmarker
         finally:
-            landmarker._pool.shutdown(cancel_futures=True)
+            landmarker._close()
 
     def detect(self, frame: Frame, box: Box | None = None) -> list[Detection]:
         """Detect faces in the frame or in a box of it, best first.
@@ -73,18 +74,30 @@ class Landmarker:
     def landmarks(self, frame: Frame, region: Region) -> Face | None:
         """Return the face in a square of the frame, with landmarks in frame pixels; None without one."""
         matrix = region.matrix(MESH_SIDE)
-        face = self.in_view(warp_rgb(frame, matrix, (MESH_SIDE, MESH_SIDE)))
-        return None if face is None else Face(_to_frame(face.landmarks, matrix), face.score)
+        return _in_frame(self.in_view(warp_rgb(frame, matrix, (MESH_SIDE, MESH_SIDE))), matrix)
 
     def in_view(self, view: Float32) -> Face | None:
         """Return the face in an RGB view (256, 256, 3), 0..1, with landmarks in its pixels; None if there is none."""
-        points, presence = self._mesh.run([view[None]])[:2]
-        score = float(1 / (1 + np.exp(-np.clip(presence.ravel()[0], -80, 80))))
-        return None if score < MIN_SCORE else Face(points.reshape(-1, 3), score)
+        return _face_of(self._mesh.run([view[None]]))
 
-    def landmarks_later(self, frame: Frame, region: Region) -> Future[Face | None]:
-        """Run ``landmarks`` in the background; two frames at a time keep two cores busy."""
-        return self._pool.submit(self.landmarks, frame, region)
+    def landmarks_later(self, frame: Frame, region: Region) -> PendingFace:
+        """Begin ``landmarks`` in the background; two frames at a time keep two cores busy.
+
+        The network's own threads compute it, so that no thread of the interpreter waits for its lock.
+        """
+        if self._closed:
+            raise RuntimeError("the landmarker is closed")
+        matrix = region.matrix(MESH_SIDE)
+        view = warp_rgb(frame, matrix, (MESH_SIDE, MESH_SIDE))
+        pending = PendingFace(start(self._mesh, [view[None]]), matrix, self._pending.discard)
+        self._pending.add(pending)
+        return pending
+
+    def _close(self) -> None:
+        """Wait for the runs in the background."""
+        self._closed = True
+        for pending in tuple(self._pending):
+            pending.discard()
 
     def find(self, frame: Frame, thorough: bool = True) -> list[Face]:
         """Find all faces of the frame, largest first.
@@ -132,6 +145,32 @@ class Landmarker:
         return new
 
 
+class PendingFace:
+    """A face whose landmarks are being computed. ``on_end``: called when the computation is over."""
+
+    def __init__(self, running: Running, matrix: Float32, on_end: Callable[[PendingFace], None]) -> None:
+        self._running, self._matrix, self._on_end = running, matrix, on_end
+        self._face: Face | None = None
+        self._done = False
+
+    def result(self) -> Face | None:
+        """Wait for what ``landmarks`` returns. Raises InferenceFailed, OutOfMemory."""
+        if not self._done:
+            self._end()
+            self._face = _in_frame(_face_of(self._running.result()), self._matrix)
+        return self._face
+
+    def discard(self) -> None:
+        """Wait for the end of the computation and drop its result."""
+        if not self._done:
+            self._end()
+            self._running.discard()
+
+    def _end(self) -> None:
+        self._done = True
+        self._on_end(self)
+
+
 def tile_boxes(width: int, height: int, count: int) -> list[Box]:
     """Return overlapping square tiles that cover a frame; none if they would be too small.
 
@@ -160,6 +199,17 @@ def _starts(length: int, side: int) -> list[int]:
 def _same(one: Region, other: Region) -> bool:
     """Return whether two squares show one face: their centres are closer than those of two faces can be."""
     return bool(np.hypot(one.x - other.x, one.y - other.y) < 0.25 * max(one.side, other.side))
+
+
+def _face_of(outputs: Sequence[Array]) -> Face | None:
+    """The face that the landmark network found, in pixels of its view."""
+    points, presence = outputs[:2]
+    score = float(1 / (1 + np.exp(-np.clip(presence.ravel()[0], -80, 80))))
+    return None if score < MIN_SCORE else Face(points.reshape(-1, 3), score)
+
+
+def _in_frame(face: Face | None, matrix: Float32) -> Face | None:
+    return None if face is None else Face(_to_frame(face.landmarks, matrix), face.score)
 
 
 def _to_frame(points: Landmarks, matrix: Float32) -> Landmarks:

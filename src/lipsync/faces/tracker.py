@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
 from lipsync.faces.cuts import change, is_blank, is_cut_candidate, normalise_thumbnail
 from lipsync.faces.geometry import eye_distance
-from lipsync.faces.landmarker import PARALLEL_FRAMES, Landmarker
+from lipsync.faces.landmarker import PARALLEL_FRAMES, Landmarker, PendingFace
 from lipsync.faces.region import Region, region_of
 from lipsync.faces.selection import SAME_PERSON, STRANGER, Person, check_selection
 from lipsync.frames.rgb import luma_thumbnail
@@ -65,7 +64,7 @@ class _Pending:
     frame: Frame
     thumbnail: Float32
     region: Region | None = None
-    result: Future[Face | None] | None = None
+    result: PendingFace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class _Tracker:
     def cancel(self) -> None:
         for pending in self._queue:
             if pending.result is not None:
-                pending.result.cancel()
+                pending.result.discard()
         self._queue.clear()
 
     def next(self) -> TrackedFrame:

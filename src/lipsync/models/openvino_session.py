@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from queue import LifoQueue
+from queue import Empty, LifoQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +17,7 @@ import numpy as np
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, OutOfMemory
 from lipsync.files import scratch_errors
 from lipsync.models.oom import map_error
-from lipsync.models.session import Array, Session, SessionOptions, cast_inputs, is_tflite, label_of, shape_map
+from lipsync.models.session import Array, Running, Session, SessionOptions, cast_inputs, is_tflite, label_of, shape_map
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, Core, Model
@@ -56,9 +56,12 @@ class _OpenVinoSession:
         compiled = self._current()
         with suppress(OutOfMemory):
             return compiled.run(inputs)
-        self._retire(compiled)
+        self.retire(compiled)
         del compiled  # and its memory, unless another thread is running it
-        return self._run_recompiled(inputs)
+        return self.run_recompiled(inputs)
+
+    def start(self, inputs: Sequence[Array]) -> Running:
+        return _Running(self, self._current(), inputs)
 
     def _current(self) -> _Compiled:
         with self._lock:
@@ -66,18 +69,44 @@ class _OpenVinoSession:
                 self._compiled = _compile(self._model, self._options)
             return self._compiled
 
-    def _retire(self, compiled: _Compiled) -> None:
+    def retire(self, compiled: _Compiled) -> None:
+        """Drop a model that ran out of memory, unless it was replaced already."""
         with self._lock:
             if self._compiled is compiled:
                 self._compiled = None
 
-    def _run_recompiled(self, inputs: Sequence[Array]) -> list[Array]:
+    def run_recompiled(self, inputs: Sequence[Array]) -> list[Array]:
         """Run in a newly compiled model, so that a second failure is due to the size of the inputs."""
         with self._lock:
             fresh = _compile(self._model, self._options)
             results = fresh.run(inputs)
             self._compiled = fresh
             return results
+
+
+class _Running:
+    """One request in the background; ``_arrays`` keeps the memory that it reads."""
+
+    def __init__(self, session: _OpenVinoSession, compiled: _Compiled, inputs: Sequence[Array]) -> None:
+        self._session, self._inputs = session, inputs
+        self._compiled: _Compiled | None = compiled
+        self._arrays, self._request = compiled.start(inputs)
+
+    def result(self) -> list[Array]:
+        compiled, self._compiled = self._compiled, None
+        if compiled is None:
+            raise InferenceFailed("the result of this run was taken already")
+        with suppress(OutOfMemory):
+            return compiled.finish(self._request)
+        self._session.retire(compiled)
+        del compiled
+        return self._session.run_recompiled(self._inputs)
+
+    def discard(self) -> None:
+        compiled, self._compiled = self._compiled, None
+        if compiled is not None:
+            with suppress(InferenceFailed, OutOfMemory):
+                compiled.finish(self._request)
 
 
 class _Compiled:
@@ -88,16 +117,50 @@ class _Compiled:
         self.precision = next((ours for ours, theirs in _HINTS.items() if theirs == hint), hint)
         self._types = [port.element_type.to_dtype() for port in compiled.inputs]
         self._outputs = range(len(compiled.outputs))
+        self._create = compiled.create_infer_request
         self._free: LifoQueue[Any] = LifoQueue()
         for _ in range(streams):
-            self._free.put(compiled.create_infer_request())
+            self._free.put(self._create())
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         arrays = cast_inputs(inputs, self._types)
-        request = self._free.get()
-        try:
+        request = self._take()
+        with self._returned(request):
             request.infer(arrays, share_inputs=True, share_outputs=True)
-            return [_copy(request.get_output_tensor(i).data) for i in self._outputs]
+            return self._results(request)
+
+    def start(self, inputs: Sequence[Array]) -> tuple[list[Array], Any]:
+        """Begin a run; return the arrays that it reads, and its request."""
+        arrays = cast_inputs(inputs, self._types)
+        request = self._take()
+        try:
+            request.start_async(arrays, share_inputs=True)
+        except _FAILURES as exc:
+            self._free.put(request)
+            raise map_error(exc, InferenceFailed, "inference failed") from exc
+        return arrays, request
+
+    def finish(self, request: Any) -> list[Array]:
+        """Wait for a request of ``start``."""
+        with self._returned(request):
+            request.wait()
+            return self._results(request)
+
+    def _take(self) -> Any:
+        """A free request, or a new one, which waits for a free stream when it runs."""
+        try:
+            return self._free.get_nowait()
+        except Empty:
+            return self._create()
+
+    def _results(self, request: Any) -> list[Array]:
+        return [_copy(request.get_output_tensor(i).data) for i in self._outputs]
+
+    @contextmanager
+    def _returned(self, request: Any) -> Iterator[None]:
+        """Map the errors of a request and return it to the pool."""
+        try:
+            yield
         except _FAILURES as exc:
             raise map_error(exc, InferenceFailed, "inference failed") from exc
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,24 @@ class Session(Protocol):
         """
 
 
+class Running(Protocol):
+    """A run in the background, whose inputs stay in memory until it is over. Not thread-safe."""
+
+    def result(self) -> list[Array]:
+        """Wait for the outputs of ``Session.run``, once. Raises what it raises."""
+
+    def discard(self) -> None:
+        """Wait for the end of the run, if ``result`` was not called, and drop its outputs."""
+
+
+@runtime_checkable
+class BackgroundSession(Protocol):
+    """A session that runs without occupying a thread of the interpreter."""
+
+    def start(self, inputs: Sequence[Array]) -> Running:
+        """Begin what ``Session.run`` does. Thread-safe; any number of runs may wait for their turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunInfo:
     """How a model was run. ``batch``: the final maximum batch size, in frames.
@@ -57,6 +75,23 @@ class SessionOptions:
     threads: int | None = None
     streams: int = 1
     cache_dir: Path | None = None
+
+
+def start(session: Session, inputs: Sequence[Array]) -> Running:
+    """Begin a run in the background if the session can; otherwise ``Running.result`` runs it."""
+    return session.start(inputs) if isinstance(session, BackgroundSession) else _Deferred(session, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Deferred:
+    session: Session
+    inputs: Sequence[Array]
+
+    def result(self) -> list[Array]:
+        return self.session.run(self.inputs)
+
+    def discard(self) -> None:
+        """There is nothing to wait for."""
 
 
 def cast_inputs(inputs: Sequence[Array], types: Sequence[np.dtype[Any]]) -> list[Array]:

@@ -76,6 +76,24 @@ def test_tiles_overlap_and_cover_the_frame():
     assert np.median(covered) >= 2
 
 
+def test_landmarks_in_the_background_are_those_of_the_frame(landmarker, moved, to_frame):
+    frame = to_frame(moved(at=(100, 100)))
+    (face,) = landmarker.find(frame, thorough=False)
+    region = region_of(face.landmarks)
+    pending = landmarker.landmarks_later(frame, region)
+    known = landmarker.landmarks(frame, region)
+    for _ in range(2):
+        assert np.allclose(pending.result().landmarks, known.landmarks, atol=0.01)
+    assert landmarker.landmarks_later(to_frame(np.zeros((64, 64, 3), np.uint8)), Region(32, 32, 32, 0)).result() is None
+
+
+def test_closing_waits_for_the_background(to_frame):
+    frame = to_frame(np.zeros((64, 64, 3), np.uint8))
+    with Landmarker.open(SessionCache(), threads=1) as opened:
+        pending = [opened.landmarks_later(frame, Region(32, 32, 32, 0)) for _ in range(5)]
+    assert all(one.result() is None for one in pending)
+
+
 def test_a_closed_landmarker_rejects_work(to_frame):
     with Landmarker.open(SessionCache(), threads=1) as opened:
         pass

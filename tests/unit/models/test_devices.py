@@ -12,6 +12,7 @@ import pytest
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, ModelMissing, OptionInvalid
 from lipsync.models.devices import DEVICES, PRECISIONS, Runtime, choose_runtime, open_session
 from lipsync.models.openvino_session import shared_core
+from lipsync.models.session import start
 
 
 def field(number: int, content: bytes | int) -> bytes:
@@ -65,6 +66,45 @@ def test_many_threads_share_a_session(adder):
     assert [int(result[0][0, 0]) for result in results] == [2 * k for k in range(40)]
 
 
+def test_runs_in_the_background_give_the_same_results_in_any_order(adder):
+    session = open_session(adder, shapes={"a": (1, 2), "b": (1, 2)}, threads=2, streams=2)
+    running = [start(session, [np.full((1, 2), k, np.float32)] * 2) for k in range(9)]
+    assert np.array_equal(session.run([np.ones((1, 2), np.float32)] * 2)[0], [[2, 2]])
+    results = {k: running[k].result()[0] for k in reversed(range(9))}
+    assert all(np.array_equal(result, [[2 * k, 2 * k]]) for k, result in results.items())
+
+
+def test_a_run_in_the_background_may_be_discarded(adder):
+    session = open_session(adder, shapes={"a": (1, 2), "b": (1, 2)}, threads=1)
+    running = start(session, [np.ones((1, 2), np.float32)] * 2)
+    running.discard()
+    running.discard()
+    with pytest.raises(InferenceFailed):
+        running.result()
+    assert session.run([np.ones((1, 2), np.float32)] * 2)[0].shape == (1, 2)
+
+
+def test_wrong_inputs_fail_in_the_background_too(adder):
+    session = open_session(adder, shapes={"a": (1, 2), "b": (1, 2)}, threads=1)
+    with pytest.raises(InferenceFailed):
+        start(session, [np.ones((9, 9), np.float32)] * 2).result()
+    assert start(session, [np.ones((1, 2), np.float32)] * 2).result()[0].shape == (1, 2)
+
+
+def test_a_session_without_a_background_runs_when_its_result_is_asked_for():
+    class Plain:
+        device, precision, runs = "cpu", "fp32", 0
+
+        def run(self, inputs):
+            self.runs += 1
+            return [inputs[0] + 1]
+
+    session = Plain()
+    running = start(session, [np.ones(1)])
+    assert session.runs == 0
+    assert running.result()[0] == 2
+
+
 def test_tensorflow_lite_comes_from_bytes():
     bundle = resources.files("lipsync.faces").joinpath("data/face_landmarker.task")
     with bundle.open("rb") as file, ZipFile(file) as archive:
@@ -113,6 +153,7 @@ import sys
 import lipsync.faces.tracker, lipsync.models.devices
 assert not {"openvino", "onnxruntime"} & set(sys.modules)
 from lipsync.models.openvino_session import shared_core
+from lipsync.models.session import start
 shared_core()
 assert "openvino" in sys.modules
 assert not any(name.startswith("openvino_telemetry") for name in sys.modules)

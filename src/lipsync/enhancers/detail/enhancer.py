@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +11,12 @@ import numpy as np
 from lipsync.enhancers.base import EditedFrame
 from lipsync.enhancers.detail.transfer import TemporalState, transfer_detail
 from lipsync.enhancers.detail.warp import unit_of
-from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.landmarker import Landmarker, PendingFace
 from lipsync.faces.region import region_of
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.smoothing import local_fit
 from lipsync.models.session import RunInfo
-from lipsync.types import Face, Float32
+from lipsync.types import Float32
 
 RADIUS, ORDER = 2, 2  # frames on each side in a local fit of the mesh, and the degree of the polynomial
 NOISE = 0.008  # eye distances by which landmarks differ between a soft and a sharp image of one face
@@ -33,7 +32,7 @@ class _PendingFrame:
 
     edit: EditedFrame
     source_mesh: Float32 | None
-    face: Future[Face | None] | None
+    face: PendingFace | None
     run: int
 
     def displacement(self) -> Float32 | None:
@@ -84,8 +83,8 @@ class DetailTransfer:
             previous = current
             face = faces.at(index) if edit.edited and track.present[index] else None
             mesh = None if face is None else face.points
-            future = None if mesh is None else self._landmarker.landmarks_later(edit.after, region_of(mesh))
-            yield _PendingFrame(edit, mesh, future, run)
+            pending = None if mesh is None else self._landmarker.landmarks_later(edit.after, region_of(mesh))
+            yield _PendingFrame(edit, mesh, pending, run)
 
     def _finish(self, window: deque[_PendingFrame], position: int, run: _RunState) -> EditedFrame:
         pending = window[position]
