@@ -99,6 +99,7 @@ def sync(
     original: bool = False,
     checkpoint: str | None = None,
     detail: float = 1.0,
+    liveliness: float = 0.5,
     encode: str = "fast",
     codec: str | None = None,
     crf: int | None = None,
@@ -146,6 +147,7 @@ def sync(
     original: reproduce the original Wav2Lip step by step, faults included; for wav2lip and wav2lip-gan
     checkpoint: weights of the engine: a file, or a name from 'lipsync models list' (default: the engine's name)
     detail: share of the video's own texture given to the mouths of wav2lip and wav2lip-gan (0 to 1; default: 1)
+    liveliness: blinks and slight head motion of a photo; 0 keeps everything but the mouth still (0 to 1; default: 0.5)
     encode: named encoding; the other encoding options override its parts (fast, q17, q20, small, hevc, av1, prores,
         lossless, nvenc, hevc-nvenc, av1-nvenc, qsv, hevc-qsv, av1-qsv, amf, hevc-amf, videotoolbox, hevc-videotoolbox;
         default: fast)
@@ -198,6 +200,7 @@ def sync(
         original=original,
         checkpoint=checkpoint,
         detail=detail,
+        liveliness=liveliness,
         encode=encode,
         codec=codec,
         crf=crf,

@@ -80,6 +80,17 @@ def test_a_photo_speaks(sync, tmp_path, save_photo, moved):
     assert np.abs(frames[0].y[150:190].astype(int) - frames[8].y[150:190]).max() > 10
 
 
+@pytest.mark.parametrize(("liveliness", "moves"), [("0", False), ("1", True)])
+def test_the_eyes_of_a_photo_move_only_with_liveliness(sync, tmp_path, save_photo, moved, liveliness, moves):
+    photo = save_photo(tmp_path / "photo.png", moved((160, 120), 1.6))
+    code, _, err = sync("--liveliness", liveliness, "--encode", "lossless", video=photo, output=tmp_path / "out.mkv")
+    assert code == 0, err
+    frames = list(read(probe(tmp_path / "out.mkv")))
+    changes = [np.abs(frame.y[80:110].astype(int) - frames[0].y[80:110]).max() for frame in frames]
+    assert (max(changes) > 20) == moves
+    assert (max(changes) > 0) == moves
+
+
 def test_the_audio_may_be_that_of_a_video(sync, tmp_path, make_video):
     film = make_video(tmp_path / "film.mp4", frames=30, audio_samples=48_000)
     code, out, err = sync("--json", audio=film)

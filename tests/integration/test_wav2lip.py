@@ -107,7 +107,7 @@ def test_an_old_result_of_one_of_them_is_kept_without_overwrite(call, tmp_path, 
 
 def test_a_photo_speaks_and_stays_itself_elsewhere(sync, tmp_path, save_photo, moved):
     photo = save_photo(tmp_path / "photo.JPG", moved((161, 115), 1.6, size=(321, 241)))
-    code, report, err = sync(video=photo)
+    code, report, err = sync("--liveliness", "0", video=photo)
     assert (code, err) == (0, "")
     assert (report["frames"], report["padding"]) == (50, [1, 1])
     frames = frames_of(tmp_path / "out.mp4")

@@ -87,7 +87,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     if arguments.box is not None and arguments.box[0] != DETECT:
         given["box"] = arguments.box
-    fixed = {"engine": "wav2lip", "allow_clipped": True, "smooth": not arguments.nosmooth}
+    fixed = {"engine": "wav2lip", "allow_clipped": True, "liveliness": 0.0, "smooth": not arguments.nosmooth}
     return given_options(arguments) | given | fixed
 
 

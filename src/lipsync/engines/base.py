@@ -72,12 +72,14 @@ class FrameRules:
 
     ``loops``: a video that ends before the audio restarts, instead of playing backwards (ping-pong). ``nearest``: see
     ``FrameTransform``. ``transforms_photos``: photos are downscaled, rotated and cropped as videos are.
-    ``transfers_detail``: mouths are softer than the video and take its texture.
+    ``enlivens_photos``: the faces of photos may blink and move. ``transfers_detail``: mouths are softer than the video
+    and take its texture.
     """
 
     loops: bool = False
     nearest: bool = False
     transforms_photos: bool = True
+    enlivens_photos: bool = True
     transfers_detail: bool = False
 
 

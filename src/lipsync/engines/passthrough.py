@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from lipsync.engines.base import Engine, Rendered, Scene
+from lipsync.engines.base import Engine, FrameRules, Rendered, Scene
 from lipsync.models.session import RunInfo
 from lipsync.types import Face, Frame
 
@@ -13,6 +13,7 @@ class Passthrough(Engine):
     """Yields every frame unchanged; see ``engines.base.Engine``."""
 
     needs_faces = False
+    frame_rules = FrameRules(enlivens_photos=False)
 
     @property
     def run_info(self) -> RunInfo | None:

@@ -42,6 +42,7 @@ def build_job(video: Path, audio: Path, output: Path, **options: Any) -> Job:
         crop=values["crop"],
         static=values["static"],
         detail=values["detail"],
+        liveliness=values["liveliness"],
         enhancement=_enhancement(values),
         offset_copies=tuple(Fraction(offset, 1000) for offset in dict.fromkeys(values["offset_copies"])),
     )

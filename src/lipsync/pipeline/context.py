@@ -11,8 +11,10 @@ from lipsync.engines.base import Scene
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track
 from lipsync.frames.rgb import BT601, HD_LINES, UNSPECIFIED
+from lipsync.liveliness.photo import LivelyPhoto
 from lipsync.media.writer import Written, write
 from lipsync.models.session import RunInfo
+from lipsync.pipeline.enliven import prepare_photo
 from lipsync.pipeline.job import EngineResult, Enhanced, Job
 from lipsync.pipeline.plan import Plan
 from lipsync.pipeline.synthesise import EngineChain
@@ -56,6 +58,13 @@ class RenderContext:
     def frames(self) -> Generator[Frame, None, None]:
         """Read the source frames in the order of the output; each call reads them again."""
         return self.plan.frames(self.video, len(self.track))
+
+    def lively_photo(self) -> LivelyPhoto | None:
+        """The photo ready to blink and move; None for a video, or if the job wants it still.
+
+        Raises what ``enliven.prepare_photo`` raises.
+        """
+        return prepare_photo(self.video, self.faces, self.job.liveliness)
 
     def write(self, frame_sets: Iterable[Sequence[Frame]], outputs: Sequence[Path], factor: int = 1) -> list[Written]:
         """Encode frames that are ``factor`` times as large as the video's, one of each set for each output.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from lipsync.engines.base import Engine
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler
 from lipsync.enhancers.base import EditedFrame, EnhancerContext, FaceEnhancer, Upscaler
 from lipsync.errors import Cancelled, LipsyncError, OutOfMemory, TimedOut, unexpected
@@ -20,6 +21,7 @@ from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor, Progress
 from lipsync.pipeline.context import RenderContext
 from lipsync.pipeline.edit_spool import EditSpool
+from lipsync.pipeline.enliven import enliven
 from lipsync.pipeline.job import Enhanced, Enhancement, EnhanceStatus
 from lipsync.pipeline.model_registry import StoredWeights
 from lipsync.pipeline.synthesise import EngineChain
@@ -128,7 +130,7 @@ def enhance(
     if spool is None or deadline is None or (enhancers.upscaler is None and not spool.edited):
         return Enhanced(EnhanceStatus.SKIPPED, message="no frame was edited, so there is nothing to enhance"), None
     try:
-        written = _write(context, spool, enhancers, output, deadline, position)
+        written = _write(context, chain.engine, spool, enhancers, output, deadline, position)
     except Cancelled:
         raise
     except LipsyncError as error:
@@ -147,6 +149,7 @@ def _failed(error: LipsyncError) -> Enhanced:
 
 def _write(
     context: RenderContext,
+    engine: Engine,
     spool: EditSpool,
     enhancers: Enhancers,
     output: Path,
@@ -158,6 +161,9 @@ def _write(
         edits: Generator[EditedFrame, None, None] = stack.enter_context(closing(spool.replay(frames)))
         if enhancers.face is not None:
             edits = stack.enter_context(closing(enhancers.face.enhance(edits, context.faces)))
+        photo = context.lively_photo() if engine.frame_rules.enlivens_photos else None
+        if photo is not None:
+            edits = stack.enter_context(closing(enliven(edits, photo)))
         enlarged = stack.enter_context(closing(_enlarged(edits, enhancers.upscaler, context)))
         ready = stack.enter_context(prefetch(deadline.watched(enlarged, context.plan.frame_count, position)))
         factor = 1 if enhancers.upscaler is None else enhancers.upscaler.factor

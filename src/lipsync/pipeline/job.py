@@ -44,7 +44,8 @@ class Job:
     ``av_offset``: delay of the mouth against the audio in seconds; ``offset_copies``: the same for additional copies of
     each result. Frames are downscaled by ``resize_factor``, then rotated clockwise by 90 degrees if ``rotate``, then
     cut to ``crop`` (top, bottom, left, right; -1 is the far edge). ``static``: only the first frame is used.
-    ``detail`` 0..1: share of the video's texture given to softer mouths.
+    ``detail`` 0..1: share of the video's texture given to softer mouths. ``liveliness`` 0..1: of a photo's eyes
+    and head.
     """
 
     video: Path
@@ -62,6 +63,7 @@ class Job:
     crop: Sides = NO_CROP
     static: bool = False
     detail: float = 1.0
+    liveliness: float = 0.5
     enhancement: Enhancement | None = None
     offset_copies: tuple[Fraction, ...] = ()
 

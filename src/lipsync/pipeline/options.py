@@ -152,6 +152,16 @@ _TABLE: Final = (
         metavar="SHARE",
     ),
     Option(
+        "liveliness",
+        Kind.NUMBER,
+        0.5,
+        "blinks and slight head motion of a photo; 0 keeps everything but the mouth still",
+        Group.ENGINE,
+        minimum=0,
+        maximum=1,
+        metavar="SHARE",
+    ),
+    Option(
         "encode",
         Kind.TEXT,
         DEFAULT_PRESET,

@@ -18,7 +18,7 @@ def render(context: RenderContext, chains: Sequence[EngineChain], monitor: Monit
     job, counter = context.job, EditCounter(len(chains))
     with ExitStack() as stack:
         frames = stack.enter_context(prefetch(context.frames()))
-        frame_sets = stack.enter_context(closing(synthesise(frames, chains, context.scene)))
+        frame_sets = stack.enter_context(closing(synthesise(frames, chains, context.scene, context.lively_photo())))
         ready = stack.enter_context(prefetch(watched(frame_sets, monitor, "render", context.plan.frame_count)))
         files = context.write(counter.count(ready), job.plain_outputs)
     variant = FINAL_VARIANT if job.enhancement is None else PLAIN_VARIANT

@@ -28,6 +28,7 @@ EXAMPLES = {
     "original": (True, {"engine": "wav2lip"}, lambda job: job.options.original, True),
     "checkpoint": ("mine", {"engine": "wav2lip"}, lambda job: job.options.checkpoint, "mine"),
     "detail": (0.5, {}, lambda job: job.detail, 0.5),
+    "liveliness": (0.0, {}, lambda job: job.liveliness, 0.0),
     "encode": ("small", {}, lambda job: (job.encoding.crf, job.encoding.preset), (26, "medium")),
     "codec": ("libx265", {}, lambda job: job.encoding.codec, "libx265"),
     "crf": (20, {}, lambda job: job.encoding.crf, 20),

@@ -26,6 +26,7 @@ EXPECTED = {
     "face_select": ("nicest", "", 5),
     "engine": ((), ("rewrite", "rewrite"), "magic", (5,), 5, ([],)),
     "detail": (1.1, -0.1, float("nan")),
+    "liveliness": (1.1, -0.1, float("nan")),
     "encode": ("vhs", []),
     "crf": (-1, 64, 17.0, True),
     "codec": ("libx264\n", "libx264\0"),

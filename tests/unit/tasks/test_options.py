@@ -51,8 +51,8 @@ def test_engines_and_options_that_exclude_each_other_are_refused():
 def test_every_option_of_a_task_reaches_its_job(waiting, tmp_path):
     values = {
         "photo_rate": 50, "allow_clipped": True, "av_offset": 40, "resize_factor": 2, "face_select": "left",
-        "original": True, "detail": 0.5, "encode": "prores", "codec": "libx265", "crf": 30, "preset": "slow",
-        "enhance": "codeformer:0.4", "fidelity": 0.1, "upscale": "2:lanczos", "offset_copies": [80],
+        "original": True, "detail": 0.5, "liveliness": 0.2, "encode": "prores", "codec": "libx265", "crf": 30,
+        "preset": "slow", "enhance": "codeformer:0.4", "fidelity": 0.1, "upscale": "2:lanczos", "offset_copies": [80],
     }  # fmt: skip
     assert set(values) == set(DEFAULTS)
     task = waiting(engines=("wav2lip",), options=values)

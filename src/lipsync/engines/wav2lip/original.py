@@ -40,7 +40,7 @@ Bgr = NDArray[np.uint8]  # (h, w, 3)
 class OriginalWav2Lip(Engine):
     """An engine for one job; see ``engines.base.Engine``."""
 
-    frame_rules = FrameRules(loops=True, nearest=True, transforms_photos=False)
+    frame_rules = FrameRules(loops=True, nearest=True, transforms_photos=False, enlivens_photos=False)
 
     def __init__(self, generator: GeneratorRunner, options: EngineOptions, batch: int) -> None:
         self._generator, self._options = generator, options

@@ -1,0 +1,1 @@
+"""A photo that lives: blinks and slight head motion, made from the photo's own pixels."""

@@ -1,0 +1,162 @@
+"""Move the head of a photo a little: one smooth warp of head, neck and the background around them.
+
+The head turns about the neck as a body with depth; towards the shoulders and the background the motion fades out over
+a wide ring, so that nothing tears and straight lines bend imperceptibly. The displacement is linear in the motion: one
+field per kind of motion, on a coarse grid, computed once per photo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsync.faces.geometry import Pose
+from lipsync.faces.smoothed_faces import FrameFace
+from lipsync.frames.patch import NO_SECOND_MAP, remap
+from lipsync.liveliness.sway import EXCURSION
+from lipsync.types import Box, Float32, Frame
+
+# In eye distances, in the face frame.
+NECK: Final = (0.0, 2.0, 0.75)  # the point about which the head turns
+SKULL_MIDDLE, SKULL_RADII = (0.0, 0.0, 0.75), (1.05, 1.5)  # the head's outline: an ellipse at the depth of the ears
+HEAD_MIDDLE, HEAD_RADII = (0.0, 0.1, 0.4), (1.2, 1.75)  # an ellipse that moves as one, with hair and ears
+FADE_RADIUS: Final = 2.0  # radii of that ellipse at which the motion has faded out
+EDGE_FADE: Final = 0.9  # over which motion across a side of the picture fades out towards it
+DEPTH_SOFTNESS: Final = 0.15  # radius over which the depth of the mesh is averaged
+NODES_PER_UNIT: Final = 12  # of the grid, per eye distance
+MAX_STRAIN: Final = 0.2  # largest change of length in the picture
+STILL_PIXELS: Final = 0.02  # a smaller displacement does not show
+MESH_STEP: Final = 3  # every third point suffices for the depth
+
+
+@dataclass(frozen=True, slots=True)
+class HeadWarp:
+    """The displacement of a photo's pixels by the motion of the head.
+
+    ``box``: the part of the picture that moves, even. ``fields`` (5, rows, columns, 2): displacement in pixels per unit
+    of each motion in ``sway.EXCURSION``, at the nodes of a grid of ``step`` pixels whose first node is half a step
+    outside ``box``.
+    """
+
+    box: Box
+    fields: Float32
+    step: int
+
+    def apply(self, frame: Frame, motion: Float32) -> None:
+        """Move the head by ``motion`` (5,), in place."""
+        luma, chroma = self.source_maps(motion)
+        samples = frame.y[self.box.luma]
+        samples[:] = remap(samples, luma)
+        for plane in (frame.u, frame.v):
+            samples = plane[self.box.chroma]
+            samples[:] = cv2.remap(samples, chroma, NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def source_maps(self, motion: Float32) -> tuple[Float32, Float32]:
+        """The positions in the box's planes from which its luma and chroma come: (h, w, 2) each, x, then y."""
+        shift = np.asarray(np.tensordot(motion, self.fields, 1), np.float32)
+        source = _node_positions(shift.shape[:2], self.step) - shift
+        size = self.box.width, self.box.height
+        halved = np.asarray((source - 0.5) / 2, np.float32)
+        return _at_pixels(source, self.step, size), _at_pixels(halved, self.step // 2, (size[0] // 2, size[1] // 2))
+
+
+def head_warp(face: FrameFace, width: int, height: int) -> HeadWarp | None:
+    """Measure how the head of ``face`` moves in a picture of this size; None if too little of it can."""
+    unit = float(face.pose.scale[0])
+    step = max(2, round(unit / NODES_PER_UNIT / 2) * 2)
+    box = _reach(face.pose, unit, width, height)
+    if box.width < 4 * step or box.height < 4 * step:
+        return None
+    rows, columns = (-(-n // step) + 2 for n in (box.height, box.width))
+    nodes = _node_positions((rows, columns), step) + np.array([box.left, box.top], np.float32)
+    depth = _depth(face, nodes.reshape(-1, 2)).reshape(rows, columns)
+    fields = (
+        _fields(face.pose, nodes, depth) * _fade(face.pose, nodes)[..., None] * _edge_fade(nodes, unit, width, height)
+    )
+    strain = max_strain(fields, step)
+    return HeadWarp(box, np.asarray(fields * min(1.0, MAX_STRAIN / max(strain, 1e-6)), np.float32), step)
+
+
+def max_strain(fields: Float32, step: int) -> float:
+    """The largest change of length that the ``fields`` (5, rows, columns, 2) can cause."""
+    down, across = np.gradient(fields, step, axis=(1, 2))
+    excursion = np.array(EXCURSION)[:, None, None, None]
+    strains = (np.abs(gradient * excursion).sum(0).max() for gradient in (down, across))
+    return float(max(strains))
+
+
+def _reach(pose: Pose, unit: float, width: int, height: int) -> Box:
+    """The even box around all that moves."""
+    middle = pose.to_frame(np.array([HEAD_MIDDLE], np.float32))[0, 0]
+    across, along = FADE_RADIUS * HEAD_RADII[0] * unit, FADE_RADIUS * HEAD_RADII[1] * unit
+    turn = np.abs(pose.rotation[0, :2, :2])
+    half = turn @ [across, along]
+    low, high = np.floor(middle[:2] - half).astype(int), np.ceil(middle[:2] + half).astype(int)
+    whole = Box(0, 0, width // 2 * 2, height // 2 * 2)
+    return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).even().intersection(whole)
+
+
+def _fields(pose: Pose, nodes: Float32, depth: Float32) -> Float32:
+    """Displacement (5, rows, columns, 2) of the nodes, as if all of the picture were part of the head."""
+    neck = pose.to_frame(np.array([NECK], np.float32))[0, 0]
+    arm = np.concatenate([nodes, depth[..., None]], -1) - neck
+    across, down, away = pose.rotation[0].T
+    unit = pose.scale[0]
+    turns = [np.cross(axis, arm)[..., :2] for axis in (down, across, away)]
+    shifts = [np.broadcast_to(axis[:2] * unit, nodes.shape) for axis in (across, down)]
+    return np.asarray(np.stack([*turns, *shifts]), np.float32)
+
+
+def _depth(face: FrameFace, positions: Float32) -> Float32:
+    """Depth in pixels at ``positions`` (n, 2): that of the mesh, and of the head's outline and all outside it.
+
+    Inverse distance weighting (Shepard, "A two-dimensional interpolation function for irregularly-spaced data", ACM
+    National Conference, 1968), smooth at the points.
+    """
+    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    circle = np.stack([np.cos(angles) * SKULL_RADII[0], np.sin(angles) * SKULL_RADII[1], np.zeros(48)], 1)
+    rings = [np.array(SKULL_MIDDLE) + circle * share for share in (1.0, 1.5, 2.2)]
+    points = np.concatenate([face.mesh[::MESH_STEP], *rings]).astype(np.float32)
+    known = face.pose.to_frame(points)[0]
+    softness = (DEPTH_SOFTNESS * float(face.pose.scale[0])) ** 2
+    squared = (positions[:, :1] - known[:, 0]) ** 2 + (positions[:, 1:] - known[:, 1]) ** 2
+    weights = 1 / np.square(squared + softness)
+    return np.asarray(weights @ known[:, 2] / weights.sum(1), np.float32)
+
+
+def _fade(pose: Pose, nodes: Float32) -> Float32:
+    """How much each node moves with the head: 1 on it, 0 far away."""
+    middle = pose.to_frame(np.array([HEAD_MIDDLE], np.float32))[0, 0, :2]
+    upright = pose.rotation[0, :2, 1] / np.linalg.norm(pose.rotation[0, :2, 1])
+    offset = (nodes - middle) / pose.scale[0]
+    along, across = offset @ upright, offset @ np.array([upright[1], -upright[0]], np.float32)
+    radius = np.hypot(across / HEAD_RADII[0], along / HEAD_RADII[1])
+    return _smootherstep((FADE_RADIUS - radius) / (FADE_RADIUS - 1))
+
+
+def _edge_fade(nodes: Float32, unit: float, width: int, height: int) -> Float32:
+    """How much of the motion across a side of the picture is left near it: (rows, columns, 2), for x and y."""
+    distance = np.minimum(nodes, np.array([width - 1, height - 1], np.float32) - nodes)
+    return _smootherstep(distance / (EDGE_FADE * unit))
+
+
+def _smootherstep(x: NDArray[np.floating]) -> Float32:
+    x = np.clip(x, 0, 1)
+    return np.asarray(x**3 * (x * (6 * x - 15) + 10), np.float32)
+
+
+def _node_positions(shape: tuple[int, ...], step: int) -> Float32:
+    """Positions (rows, columns, 2) of a grid's nodes, the first half a step outside the origin."""
+    rows, columns = ((np.arange(n, dtype=np.float32) - 0.5) * step - 0.5 for n in shape[:2])
+    return np.stack(np.broadcast_arrays(columns[None], rows[:, None]), -1)
+
+
+def _at_pixels(nodes: Float32, step: int, size: tuple[int, int]) -> Float32:
+    """Interpolate values at nodes (rows, columns, 2) to the pixels of a box of ``size`` (width, height)."""
+    rows, columns = nodes.shape[:2]
+    full = cv2.resize(nodes, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(full[step : step + size[1], step : step + size[0]], np.float32)

@@ -1,0 +1,71 @@
+"""One photo with its blinks and head motion, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count
+from typing import Final
+
+import numpy as np
+
+from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.liveliness.blink_times import lid_closures
+from lipsync.liveliness.eyelids import Eye, close_eye, find_eyes
+from lipsync.liveliness.head import HeadWarp, head_warp
+from lipsync.liveliness.sway import Sway
+from lipsync.types import Float32, Frame
+
+FULL_BLINKS: Final = 0.25  # liveliness from which blinks close the eyes
+STILL: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One frame of a photo that moves. ``closure``: of the eyes, 0..1. ``motion`` (5,): see ``sway.EXCURSION``."""
+
+    closure: float
+    motion: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class LivelyPhoto:
+    """A photo that can move. ``eyes``: those that blink. ``warp``: moves the head; None if it fills the picture."""
+
+    eyes: tuple[Eye, ...]
+    warp: HeadWarp | None
+    liveliness: float
+    seed: int
+    rate: Fraction
+
+    def moments(self) -> Iterator[Moment]:
+        """The moments of the frames, from the first one on, without end."""
+        sway, share = Sway(self.seed), min(1.0, self.liveliness / FULL_BLINKS)
+        for number, closure in zip(count(), lid_closures(self.seed, self.rate), strict=False):
+            yield Moment(share * closure, self.liveliness * sway.at(float(number / self.rate)))
+
+    def show(self, frame: Frame, moment: Moment) -> bool:
+        """Change a frame of the photo to a moment, in place. Returns whether anything changed."""
+        blinks = moment.closure > 0 and bool(self.eyes)
+        moves = self.warp is not None and float(np.abs(moment.motion).max()) > STILL
+        if blinks:
+            for eye in self.eyes:
+                close_eye(frame, eye, moment.closure)
+        if self.warp is not None and moves:
+            self.warp.apply(frame, moment.motion)
+        return blinks or moves
+
+
+def lively_photo(
+    faces: SmoothedFaces, size: tuple[int, int], rate: Fraction, liveliness: float, seed: int
+) -> LivelyPhoto | None:
+    """Prepare a photo of ``size`` (width, height) for a video of ``rate`` frames/s; None without a face.
+
+    ``liveliness``: 0..1, the extent of the motion. ``seed``: equal seeds give equal motion.
+    """
+    face = faces.at(0) if faces.track.present[0] else None
+    if face is None:
+        return None
+    eyes = find_eyes(faces.track.landmarks(0, 1)[0])
+    return LivelyPhoto(eyes, head_warp(face, *size), liveliness, seed, rate)

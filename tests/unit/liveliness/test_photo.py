@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.faces.track import TrackBuilder
+from lipsync.frames.planes import writable_copy
+from lipsync.liveliness.photo import Moment, lively_photo
+from lipsync.liveliness.sway import EXCURSION
+
+RATE = Fraction(25)
+
+
+@pytest.fixture(scope="module")
+def frame(photo, to_frame):
+    return to_frame(photo)
+
+
+@pytest.fixture(scope="module")
+def faces(frame, landmarker):
+    with TrackBuilder() as builder:
+        builder.add(landmarker.find(frame)[0], False)
+        with builder.finish(RATE) as track:
+            yield SmoothedFaces(track)
+
+
+def photo_of(faces, liveliness=1.0, seed=1):
+    photo = lively_photo(faces, (512, 512), RATE, liveliness, seed)
+    assert photo is not None
+    return photo
+
+
+def shown(photo, frame, count):
+    frames = []
+    for moment in islice(photo.moments(), count):
+        frames.append(writable_copy(frame))
+        photo.show(frames[-1], moment)
+    return frames
+
+
+def test_the_first_frame_is_the_photo_and_later_ones_move(frame, faces):
+    first, *_, last = shown(photo_of(faces), frame, 50)
+    assert np.array_equal(first.y, frame.y)
+    assert np.abs(last.y.astype(int) - frame.y).mean() > 0.3
+
+
+def test_the_same_seed_gives_the_same_frames(frame, faces):
+    again, first = (shown(photo_of(faces, seed=7), frame, 40)[-1] for _ in range(2))
+    other = shown(photo_of(faces, seed=8), frame, 40)[-1]
+    assert np.array_equal(first.y, again.y)
+    assert np.array_equal(first.u, again.u)
+    assert not np.array_equal(first.y, other.y)
+
+
+def test_motion_grows_with_liveliness_and_blinks_close_the_eyes_from_a_quarter_on(faces):
+    def moments(liveliness):
+        return list(islice(photo_of(faces, liveliness).moments(), 500))
+
+    half, full = moments(0.5), moments(1.0)
+    assert all(np.allclose(2 * a.motion, b.motion) for a, b in zip(half, full, strict=True))
+    for liveliness, closure in ((0.1, 0.4), (0.25, 1), (0.5, 1), (1.0, 1)):
+        assert max(moment.closure for moment in moments(liveliness)) == pytest.approx(closure)
+
+
+def test_eyes_blink_before_the_head_moves(frame, faces):
+    photo = photo_of(faces)
+    motion = np.array(EXCURSION, np.float32)
+    both, step_by_step = writable_copy(frame), writable_copy(frame)
+    assert photo.show(both, Moment(1.0, motion))
+    photo.show(step_by_step, Moment(1.0, np.zeros(5, np.float32)))
+    photo.show(step_by_step, Moment(0.0, motion))
+    assert np.array_equal(both.y, step_by_step.y)
+
+
+def test_a_moment_of_rest_changes_nothing(frame, faces):
+    copy = writable_copy(frame)
+    assert not photo_of(faces).show(copy, Moment(0.0, np.zeros(5, np.float32)))
+    assert np.array_equal(copy.y, frame.y)
+
+
+def test_a_photo_without_a_face_stays_still():
+    with TrackBuilder() as builder:
+        builder.add(None, False)
+        with builder.finish(RATE, faceless=True) as track:
+            assert lively_photo(SmoothedFaces(track), (512, 512), RATE, 1.0, 1) is None

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lipsync.engines.base import FrameRules, Rendered, Scene
+from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.faces.track import TrackBuilder
+from lipsync.files import scratch_file
+from lipsync.frames.planes import writable_copy
+from lipsync.media.probe import probe_video
+from lipsync.pipeline.edit_spool import EditSpool
+from lipsync.pipeline.enliven import prepare_photo
+from lipsync.pipeline.synthesise import EngineChain, synthesise
+from lipsync.types import Frame
+
+COUNT = 50
+
+
+class Dimmer:
+    """An engine that darkens one pixel."""
+
+    def __init__(self, rules: FrameRules | None = None) -> None:
+        self.frame_rules = rules or FrameRules()
+
+    def synthesise(self, frames: Iterable[Frame], scene: Scene):
+        for frame in frames:
+            frame.y[300, 300] = 0
+            yield Rendered(frame, edited=frame.index == 0)
+
+
+@pytest.fixture(scope="module")
+def clip(photo, save_photo, tmp_path_factory):
+    return probe_video(save_photo(tmp_path_factory.mktemp("photo") / "photo.png", photo), photo_rate=Fraction(25))
+
+
+@pytest.fixture(scope="module")
+def frame(photo, to_frame):
+    return to_frame(photo)
+
+
+@pytest.fixture(scope="module")
+def faces(frame, landmarker):
+    with TrackBuilder() as builder:
+        builder.add(landmarker.find(frame)[0], False)
+        with builder.finish(Fraction(25)) as track:
+            yield SmoothedFaces(track)
+
+
+def rendered(frame, chains, photo):
+    frames = (writable_copy(frame) for _ in range(COUNT))
+    return list(synthesise(frames, chains, None, photo))
+
+
+def test_a_photo_moves_and_counts_as_edited(clip, frame, faces):
+    photo = prepare_photo(clip, faces, 1.0)
+    sets = rendered(frame, [EngineChain(Dimmer())], photo)
+    assert all(one.edited for (one,) in sets)
+    last = sets[-1][0].after
+    assert np.abs(last.y.astype(int) - frame.y).mean() > 0.3
+
+
+def test_without_liveliness_only_the_engine_changes_the_photo(clip, frame, faces):
+    assert prepare_photo(clip, faces, 0.0) is None
+    for (one,) in rendered(frame, [EngineChain(Dimmer())], None):
+        expected = writable_copy(frame)
+        expected.y[300, 300] = 0
+        assert np.array_equal(one.after.y, expected.y)
+        assert np.array_equal(one.after.u, frame.u)
+
+
+def test_a_video_does_not_move(clip, faces):
+    assert prepare_photo(replace(clip, still=False), faces, 1.0) is None
+
+
+def test_an_engine_may_keep_the_photo_still(clip, frame, faces):
+    photo = prepare_photo(clip, faces, 1.0)
+    chains = [EngineChain(Dimmer(FrameRules(enlivens_photos=False))), EngineChain(Dimmer())]
+    still, lively = rendered(frame, chains, photo)[-1]
+    assert (still.after.y != frame.y).sum() == 1
+    assert (lively.after.y != frame.y).sum() > 1000
+
+
+def test_the_kept_edits_are_those_of_the_engine_alone(clip, frame, faces):
+    photo = prepare_photo(clip, faces, 1.0)
+    with scratch_file() as file:
+        spool = EditSpool(file)
+        rendered(frame, [EngineChain(Dimmer(), spool=spool)], photo)
+        edits = list(spool.replay(writable_copy(frame) for _ in range(COUNT)))
+    assert (edits[-1].after.y != frame.y).sum() == 1
+
+
+def test_the_same_photo_always_moves_in_the_same_way(clip, frame, faces):
+    one, other = (rendered(frame, [EngineChain(Dimmer())], prepare_photo(clip, faces, 1.0))[-1][0] for _ in range(2))
+    assert np.array_equal(one.after.y, other.after.y)
+    assert np.array_equal(one.after.v, other.after.v)
