@@ -6,18 +6,19 @@ Each frame keeps its own skin, which a mesh only moves. Donor images from elsewh
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from lipsync.engines.base import Rendered
 from lipsync.engines.rewrite.donors import Donor, DonorSelector, conditions, mouth_descriptors
+from lipsync.engines.rewrite.drawn_mouth import DrawnMouth
 from lipsync.engines.rewrite.footage_stats import FootageStats
 from lipsync.engines.rewrite.mouth_layers import WarpLayer
 from lipsync.engines.rewrite.render import render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
-from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, synthetic_donor
+from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, drawn_donor, teeth_colour
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import canonical_face
 from lipsync.faces.smoothed_faces import SmoothedFaces
@@ -68,17 +69,19 @@ class Animator:
 
         Each frame is read after its row of motion, at most ``lookahead`` rows and one chunk later.
         """
-        donors, cavity = self._donors()
+        drawn, donors = self._drawn_mouth(), self._stats.donors.donors
+        donors = [*donors, drawn_donor(donors, self._stats.closed_mouth(), self._stats.typical_light())]
         targets = self._targets(_with_lookahead(motion, lookahead), donors, faces)
         for target, frame in zip(targets, frames, strict=True):
-            yield Rendered(frame, self._render(frame, target, faces, cavity))
+            yield Rendered(frame, self._render(frame, target, faces, drawn))
 
-    def _donors(self) -> tuple[list[Donor], Float32]:
-        """The donors, the synthetic one last, and the colour of the mouth's cavity."""
+    def _drawn_mouth(self) -> DrawnMouth:
+        """The drawn inside of the mouth, in the footage's colours, for what the donors do not show."""
         stats = self._stats
-        donors = stats.donors.donors
-        cavity = cavity_colour(donors, stats.depth)
-        return [*donors, synthetic_donor(stats.closed_mouth(), stats.skin_colour(), cavity, stats.depth)], cavity
+        look, donors = stats.appearance(), stats.donors.donors
+        teeth = teeth_colour(donors, look.lips, stats.depth)
+        look = look if teeth is None else replace(look, enamel=teeth)
+        return DrawnMouth(stats.closed_mouth(), look, cavity_colour(donors, look.lips, stats.depth), stats.depth)
 
     def _targets(
         self, runs: Iterator[tuple[Float32, int]], donors: list[Donor], faces: SmoothedFaces
@@ -99,7 +102,7 @@ class Animator:
                 yield Target(meshes[i], tuple(layers))
                 previous = chosen[i]
 
-    def _render(self, frame: Frame, target: Target, faces: SmoothedFaces, cavity: Float32) -> bool:
+    def _render(self, frame: Frame, target: Target, faces: SmoothedFaces, drawn: DrawnMouth) -> bool:
         face = faces.at(frame.index)
         if face is None:
             return False
@@ -107,7 +110,12 @@ class Animator:
         mesh = (1 - weight) * face.mesh + weight * target.mesh
         points = face.pose.to_frame(mesh[None])[0, :, :2]
         eye_distance = float(face.pose.scale[0])
-        return render_face(frame, face.points, points, eye_distance, self._triangles, target.layers, cavity)
+        posed = drawn.posed(face.pose, mesh, frame.index)
+        layers = tuple(
+            replace(layer, mouth=replace(layer.mouth, drawing=posed)) if layer.mouth.points is None else layer
+            for layer in target.layers
+        )
+        return render_face(frame, face.points, points, eye_distance, self._triangles, layers, drawn.cavity)
 
 
 def crossfade_weights(chosen: Sequence[int], index: int, previous: int | None) -> dict[int, float]:

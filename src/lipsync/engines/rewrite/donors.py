@@ -47,7 +47,8 @@ OPEN_PREFERENCE: Final = 0.1  # per eye distance of gap, when the collection is 
 class Donor:
     """One mouth. ``descriptor`` (21, 2): see ``mouth_descriptors``; ``gap``: the lips' distance in eye distances.
 
-    ``look``: None if it has no flaws. ``cost``: added to the matching cost wherever the donor is used.
+    A descriptor of NaN matches every target, and an infinite gap is wide enough for all. ``look``: None if it has no
+    flaws. ``cost``: added to the matching cost wherever the donor is used.
     """
 
     mouth: Mouth
@@ -84,9 +85,11 @@ def conditions(light: Float32, units: Float32) -> Float32:
 
 def _conditions_of(donors: Sequence[Donor]) -> Float32:
     """The ``conditions`` of donors; those of a drawn mouth are unknown, NaN."""
-    unknown = np.full(3, np.nan, np.float32)
-    lights = [unknown if donor.mouth.light is None else donor.mouth.light.rgb for donor in donors]
-    return conditions(np.stack(lights), np.array([donor.mouth.lips.unit for donor in donors], np.float32))
+    known = [donor.mouth.light is not None and donor.mouth.points is not None for donor in donors]
+    lights = [donor.mouth.light.rgb if donor.mouth.light is not None else np.ones(3) for donor in donors]
+    result = conditions(np.stack(lights), np.array([donor.mouth.lips.unit for donor in donors], np.float32))
+    result[~np.array(known)] = np.nan
+    return result
 
 
 def typical_focus(donors: Sequence[Donor]) -> float:
@@ -187,7 +190,7 @@ class DonorSelector:
         self._gaps = np.array([donor.gap for donor in donors], np.float32)
         typical = typical_focus(donors)
         self._costs = np.array([donor.cost + flaw(donor.look, typical) for donor in donors], np.float32)
-        distance = _distances(self._descriptors, self._descriptors)
+        distance = np.nan_to_num(_distances(self._descriptors, self._descriptors))
         self._switch = SWITCH_COST * np.minimum(distance, MAX_SWITCH_DISTANCE) + SWITCH_BASE_COST * (distance > 0)
         self._last: int | None = None
 
@@ -197,7 +200,7 @@ class DonorSelector:
         ``descriptors`` (n, 21, 2) and ``conditions`` (n, 4): those of the targets in the frames that they are rendered
         on.
         """
-        cost = _distances(descriptors, self._descriptors)
+        cost = np.nan_to_num(_distances(descriptors, self._descriptors))
         cost += self._opening_cost(inner_gap(faces)[:, None]) + self._costs + self._conditions_cost(conditions)
         total = cost[0] + (0 if self._last is None else self._switch[self._last])
         previous = np.zeros((len(cost), len(self._gaps)), np.int32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,8 @@ class Mouth:
     """An image of a mouth. ``patch`` (h, w, 3): Y'CbCr code values; ``lips`` and ``points``: in pixels of the patch.
 
     ``points`` (468, 2) is the mesh, or None if only the inside may be used. ``light``: on the skin around, if known;
-    ``change``: what ``lit`` noted, to be applied to pixels of the patch with ``sample``.
+    ``change``: what ``lit`` noted, to be applied to pixels of the patch with ``sample``. ``drawing``: draws the inside
+    instead.
     """
 
     patch: Plane
@@ -74,6 +75,7 @@ class Mouth:
     points: Float32 | None
     light: Light | None = None
     change: Float32 | None = None
+    drawing: Drawing | None = None
 
     def lit(self, rgb: Float32) -> Mouth:
         """The same mouth in the light of a frame in which the skin has the colour ``rgb`` (3,)."""
@@ -84,6 +86,13 @@ class Mouth:
         return relit(np.asarray(remap(self.patch, coordinates), np.float32), self.change)
 
 
+class Drawing(Protocol):
+    """Draws the inside of a mouth for one frame."""
+
+    def draw(self, lips: Lips, box: Box) -> Float32:
+        """The pixels of ``box`` between and behind ``lips``, (h, w, 3) Y'CbCr code values."""
+
+
 def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Float32, float]:
     """The donor's inside warped between the target's lips, (h, w, 3), and its opacity in 0..1.
 
@@ -91,6 +100,9 @@ def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     tongue), and those between are stretched. The ``cavity`` colour (3,) fills what the donor does not cover, and gaps
     too narrow for light.
     """
+    opacity = float(np.clip((lips.gap - CLOSED_GAP) / (OPEN_GAP - CLOSED_GAP), 0, 1))
+    if mouth.drawing is not None:
+        return relit(mouth.drawing.draw(lips, box), mouth.change), opacity
     donor = mouth.lips
     position, height, upper, lower = _coordinates(lips, box)
     scale = donor.unit / lips.unit
@@ -105,7 +117,6 @@ def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     inside = _sample(mouth, position, row)
     dark = np.maximum(_hollow(lips, donor, share), _uncovered(row, top, bottom, donor.unit))
     dark = np.maximum(dark, _narrow(gap / donor.unit))[..., None].astype(np.float32)
-    opacity = float(np.clip((lips.gap - CLOSED_GAP) / (OPEN_GAP - CLOSED_GAP), 0, 1))
     return np.asarray(inside * (1 - dark) + cavity * dark, np.float32), opacity
 
 

@@ -1,87 +1,74 @@
-"""A synthetic mouth for videos that never show an open one: a dark cavity, a band of upper teeth, a tongue."""
+"""The donor for what the footage does not show: a drawn inside of the mouth, which fits any pose and opening."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
+import cv2
 import numpy as np
 
-from lipsync.engines.rewrite.donors import Donor, mouth_descriptors
-from lipsync.engines.rewrite.mouth import Lips, Mouth
-from lipsync.engines.rewrite.shape import open_lips
-from lipsync.frames.blend import smoothstep
-from lipsync.frames.patch import quantise
+from lipsync.engines.rewrite.appearance import BLACK
+from lipsync.engines.rewrite.donors import Donor
+from lipsync.engines.rewrite.light import Light
+from lipsync.engines.rewrite.mouth import Mouth, measure_lips
+from lipsync.faces.geometry import LIPS_INNER
 from lipsync.types import Float32
 
-WIDTH, GAP, MARGIN = 0.5, 0.24, 0.05  # eye distances
-PIXELS: Final = 320.0  # per eye distance
-UPPER_SHARE: Final = 0.35  # of the gap: how far the upper lip rises above the line between the corners
-SYNTHETIC_COST: Final = 0.03  # of using the synthetic mouth where a real one would do
-TEETH_LENGTH: Final = 0.085  # eye distances below the upper lip
-TEETH_CURVE: Final = 0.035  # eye distances by which the teeth are shorter at the corners
-DEFAULT_CAVITY: Final = (30, 122, 136)  # Y'CbCr in 8 bits: a dark, warm brown
+OPEN_DONOR: Final = 0.06  # eye distances from which a donor shows the inside of the mouth
+# Of the drawn mouth against a real one, in a donor's costs: where the footage never shows the inside, or else does.
+UNSEEN_COST, SEEN_COST = 0.0, 0.15
+CAVITY_LIGHT: Final = 0.15  # of the lips
+TEETH_PERCENTILE: Final = 85  # of the luma between open lips
+TEETH_REDNESS: Final = 0.75  # of the lips; redder pixels are tongue or lips
 
 
-def cavity_colour(donors: Sequence[Donor], depth: int) -> Float32:
-    """The colour of the mouth's cavity, (3,) Y'CbCr code values: the darkest 4 % of open donors, or else a default."""
-    unit = float(1 << (depth - 8))
-    open_mouths = [donor.mouth.patch.reshape(-1, 3) for donor in donors if donor.gap > 0.06]
+def drawn_donor(donors: Sequence[Donor], closed: Float32, light: Light) -> Donor:
+    """The donor that stands for the drawn mouth. It has no shape, so that it matches every target alike.
+
+    ``closed`` (468, 3): the closed mouth in the face frame. ``light``: that in which its colours were measured.
+    """
+    seen = any(donor.gap > OPEN_DONOR for donor in donors)
+    lips = measure_lips(np.asarray(closed[:, :2], np.float32), 1.0)
+    mouth = Mouth(np.zeros((0, 0, 3), np.uint8), lips, None, light)
+    descriptor = np.full((len(LIPS_INNER) + 1, 2), np.nan, np.float32)
+    return Donor(mouth, descriptor, np.inf, cost=SEEN_COST if seen else UNSEEN_COST)
+
+
+def cavity_colour(donors: Sequence[Donor], lips: Float32, depth: int) -> Float32:
+    """The colour of the mouth's cavity, (3,) Y'CbCr: the darkest 4 % of open donors, or else that of the lips, dark."""
+    unit, black = float(1 << (depth - 8)), _black(depth)
+    open_mouths = [donor.mouth.patch.reshape(-1, 3) for donor in donors if donor.gap > OPEN_DONOR]
     if not open_mouths:
-        return np.array(DEFAULT_CAVITY, np.float32) * unit
+        return np.asarray(black + (lips - black) * CAVITY_LIGHT, np.float32)
     pixels = np.concatenate(open_mouths).astype(np.float32)
     dark = pixels[pixels[:, 0] <= np.percentile(pixels[:, 0], 4)].mean(0)
     dark[0] = np.clip(dark[0], 20 * unit, 64 * unit)
     return np.asarray(dark, np.float32)
 
 
-def synthetic_donor(closed: Float32, skin: Float32, cavity: Float32, depth: int) -> Donor:
-    """A synthetic open mouth for the speaker's ``closed`` mesh (468, 3); ``skin`` and ``cavity`` (3,) are Y'CbCr."""
-    lips = Lips(
-        np.array([width_pixels() / 2 - WIDTH / 2 * PIXELS, MARGIN * PIXELS], np.float32),
-        np.array([1, 0], np.float32),
-        np.array([0, 1], np.float32),
-        WIDTH * PIXELS,
-        *_lip_curves(),
-        PIXELS,
-    )
-    descriptor = mouth_descriptors(open_lips(closed, GAP)[None], np.eye(3, dtype=np.float32)[None])[0]
-    return Donor(Mouth(quantise(_draw(skin, cavity), depth), lips, None), descriptor, GAP, cost=SYNTHETIC_COST)
+def teeth_colour(donors: Sequence[Donor], lips: Float32, depth: int) -> Float32 | None:
+    """The colour of the teeth that open donors show, (3,) Y'CbCr; None if they show none."""
+    found = [colour for donor in donors if donor.gap > OPEN_DONOR if (colour := _brightest(donor)) is not None]
+    if not found:
+        return None
+    brightest = max(found, key=lambda colour: float(colour[0]))
+    middle = _black(depth)[2]
+    teeth = brightest[2] - middle < TEETH_REDNESS * (lips[2] - middle) and brightest[0] > lips[0]
+    return brightest if teeth else None
 
 
-def width_pixels() -> int:
-    return int(PIXELS * (WIDTH + 2 * MARGIN))
+def _brightest(donor: Donor) -> Float32 | None:
+    points, patch = donor.mouth.points, donor.mouth.patch
+    if points is None:
+        return None
+    mask = np.zeros(patch.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.rint(points[list(LIPS_INNER)] * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+    inside = np.asarray(patch[mask > 0], np.float32)
+    if len(inside) < 12:
+        return None
+    return np.asarray(inside[inside[:, 0] >= np.percentile(inside[:, 0], TEETH_PERCENTILE)].mean(0), np.float32)
 
 
-def _draw(skin: Float32, cavity: Float32) -> Float32:
-    """The mouth, (h, w, 3) Y'CbCr code values. Coordinates are in eye distances."""
-    height, width = int(PIXELS * (GAP + 2 * MARGIN)), width_pixels()
-    across = (np.arange(width) - width / 2)[None] / PIXELS
-    down = np.arange(height)[:, None] / PIXELS - MARGIN
-    along = np.clip(np.abs(across) / (WIDTH / 2), 0, 1)  # 0 in the middle, 1 at the corners
-    upper_lip = UPPER_SHARE * GAP * (1 - np.sqrt(1 - along**2))
-    image = np.broadcast_to(cavity, (height, width, 3)).astype(np.float32).copy()
-    tongue = smoothstep((down - (0.62 * GAP + 0.25 * GAP * along**2)) / 0.05) * smoothstep((0.8 - along) / 0.25)
-    image += 0.55 * tongue[..., None] * (_tinted(skin, 0.62, 0, 16) - image)
-    edge = upper_lip + TEETH_LENGTH - TEETH_CURVE * along**2 + 0.004 * np.abs(np.sin(across * 2 * np.pi / 0.17))
-    teeth = smoothstep((edge - down) / 0.012) * smoothstep((0.92 - along) / 0.3)
-    seams = 1 - 0.10 * np.exp(-((np.sin(across * np.pi / 0.085)) ** 2) / 0.02)
-    light = (0.72 + 0.28 * smoothstep((down - upper_lip) / 0.06)) * (1 - 0.5 * along**2) * seams
-    enamel = _tinted(skin, 1.0, 0.35, -4) * np.stack([light, np.ones_like(light), np.ones_like(light)], -1)
-    image += teeth[..., None] * (enamel - image)
-    return image
-
-
-def _lip_curves() -> tuple[Float32, Float32]:
-    position = np.linspace(0, 1, 11, dtype=np.float32)
-    arch = np.sqrt(np.clip(1 - (2 * position - 1) ** 2, 0, 1))
-    upper = UPPER_SHARE * GAP * (1 - arch) * PIXELS
-    lower = GAP * (UPPER_SHARE + (1 - UPPER_SHARE) * arch) * PIXELS
-    return np.stack([position, upper], 1).astype(np.float32), np.stack([position, lower], 1).astype(np.float32)
-
-
-def _tinted(skin: Float32, light: float, neutral: float, red: float) -> Float32:
-    """The skin's colour with its luma scaled by ``light``, its chroma reduced by ``neutral`` and shifted to ``red``."""
-    middle = 128.0 if skin.max() < 300 else 512.0
-    chroma = middle + (skin[1:] - middle) * (1 - neutral) + np.array([0, red]) * middle / 128
-    return np.asarray([skin[0] * light, *chroma], np.float32)
+def _black(depth: int) -> Float32:
+    return np.array([BLACK, 128, 128], np.float32) * np.float32(1 << (depth - 8))

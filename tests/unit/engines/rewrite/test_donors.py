@@ -11,7 +11,6 @@ from lipsync.engines.rewrite.light import Light
 from lipsync.engines.rewrite.look import Look
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.shape import open_lips
-from lipsync.engines.rewrite.synthetic_mouth import MARGIN, PIXELS, cavity_colour, synthetic_donor
 from lipsync.faces.geometry import Pose
 
 AHEAD = np.eye(3, dtype=np.float32)[None]
@@ -115,15 +114,6 @@ def test_a_flicker_of_the_target_does_not_change_the_donor(canonical, mouths):
     assert len(set(chosen)) == 1
 
 
-def test_a_synthetic_mouth_is_the_last_resort(canonical, mouths):
-    synthetic = synthetic_donor(
-        canonical, np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32), 8
-    )
-    wide = targets(canonical, [0.2] * 4)
-    assert set(DonorSelector([*mouths(0.18), synthetic]).choose(*wide, 4)) == {0}
-    assert set(DonorSelector([*mouths(0.004), synthetic]).choose(*wide, 4)) == {1}
-
-
 @pytest.mark.parametrize(
     "poor", [Look(0.4, 0.0), Look(1.0, 0.9)], ids=["out of focus", "with a gap that shows the lips"]
 )
@@ -163,31 +153,7 @@ def test_a_donor_less_open_than_the_target_costs_more_than_its_shape(canonical, 
     assert DonorSelector([narrow, costly]).choose(meshes, descriptors, filmed, 4) == [0] * 4
 
 
-def test_a_synthetic_mouth_shows_teeth_below_the_upper_lip_and_the_cavity_below_them(canonical):
-    skin, cavity = np.array([150, 110, 150], np.float32), np.array([30, 122, 136], np.float32)
-    patch = synthetic_donor(canonical, skin, cavity, 8).mouth.patch
-    column = patch[:, patch.shape[1] // 2, 0].astype(int)
-    upper_lip = round(MARGIN * PIXELS)
-    teeth = column[upper_lip + 4 : upper_lip + 20]
-    assert teeth.min() > 90
-    assert column[upper_lip + 32 : upper_lip + 40].max() < 45
-
-
 def test_lookahead_frames_are_not_returned_and_the_next_run_continues(canonical, mouths):
     selector = DonorSelector(mouths(0.0, 0.2))
     assert selector.choose(*targets(canonical, [0.2] * 6), 4) == [1] * 4
     assert selector.choose(*targets(canonical, [0.2] * 3), 3) == [1] * 3
-
-
-def test_the_cavity_colour_is_taken_from_open_mouths(canonical, mouths):
-    assert cavity_colour([], 8)[0] < 64
-    black = mouths(0.2)[0]
-    assert cavity_colour([black], 8)[0] == 20
-
-
-def test_a_synthetic_mouth_stays_within_ten_bits(canonical):
-    synthetic = synthetic_donor(
-        canonical, np.array([600, 450, 600], np.float32), np.array([120, 490, 540], np.float32), 10
-    )
-    assert synthetic.mouth.patch.dtype == np.uint16
-    assert synthetic.mouth.patch.max() < 1024

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.footage_stats import SKIN_INTERVAL, FootageStats, cheek_colour
+from lipsync.engines.rewrite.footage_stats import APPEARANCE_INTERVAL, FootageStats
 from lipsync.faces.geometry import opening
 from lipsync.types import Face
 
@@ -21,9 +20,12 @@ def test_the_closed_mouth_is_closed_even_if_the_video_shows_none(smile, face, ca
     assert len(stats.donors.donors) == 1
 
 
-def test_the_skin_colour_is_measured_at_intervals(smile, face, canonical, basis, copy_of):
+def test_the_appearance_is_measured_at_intervals(smile, face, canonical, basis, copy_of):
     stats, dark = FootageStats(canonical, basis), copy_of(smile)
     dark.y[:] = 16
-    for k in range(2 * SKIN_INTERVAL):
-        stats.observe(smile if k % SKIN_INTERVAL == 0 else dark, face)
-    assert np.allclose(stats.skin_colour(), cheek_colour(smile, face.landmarks), atol=0.01)
+    for k in range(2 * APPEARANCE_INTERVAL):
+        stats.observe(smile if k % APPEARANCE_INTERVAL == 0 else dark, face)
+    once = FootageStats(canonical, basis)
+    once.observe(smile, face)
+    assert stats.appearance().skin == pytest.approx(once.appearance().skin, abs=0.01)
+    assert stats.typical_light().rgb == pytest.approx(once.typical_light().rgb, abs=0.01)
