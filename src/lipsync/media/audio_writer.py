@@ -1,9 +1,10 @@
-"""Encode the audio of a result, step by step with its video."""
+"""Encode the audio of a result beside its video."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
@@ -13,9 +14,11 @@ from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.packet import Packet
 
 from lipsync.media.audio_reader import resampled
 from lipsync.media.encoding import Encoding
+from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import audio_of
 from lipsync.types import AudioInfo, Clip
 
@@ -23,14 +26,16 @@ from lipsync.types import AudioInfo, Clip
 DEFAULT_LAYOUTS = ("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1")
 OTHER_AAC_LAYOUTS = ("3.0", "4.0", "5.0(side)", "5.1(side)", "7.1(wide)")
 FALLBACK_RATE = 48_000
+RUN_SECONDS = 1
 FLAC_FORMAT = "s32"  # keeps 24 bits; FLAC's default would keep 16
 
 
 class AudioEncoder:
     """Encode the first audio stream of ``clip`` at its own rate and layout, else at 48 kHz or in stereo.
 
-    ``shift``: seconds by which the audio plays earlier; its beginning is cut off and silence is appended. If negative,
-    it plays later: silence is inserted before it and its end is cut off.
+    A thread of its own encodes it in runs, ahead of the video, so that the video's encoder never waits for the many
+    small steps of the audio's. ``shift``: seconds by which the audio plays earlier; its beginning is cut off and
+    silence is appended. If negative, it plays later: silence is inserted before it and its end is cut off.
     """
 
     def __init__(
@@ -50,32 +55,56 @@ class AudioEncoder:
             context.format = FLAC_FORMAT
         frames = resampled(clip, context.format or "fltp", context.layout, context.sample_rate)
         self._frames = _shifted(frames, self._stream, round(shift * self._rate)) if shift else frames
-        self._samples = 0
-        self._ended = False
+        self._thread = ExitStack()
+        self._runs: Iterator[_Run] | None = None
+        self._samples: int | None = 0
 
     def close(self) -> None:
-        """Close the source file."""
+        """Stop the thread and close the source file. Safe to call more than once."""
+        self._thread.close()
         self._frames.close()
 
     def encode_until(self, time: Fraction) -> None:
-        """Encode the audio up to ``time`` seconds. Raises MediaTruncated."""
-        while not self._ended and Fraction(self._samples, self._rate) < time:
-            self._encode_next()
+        """Add the audio up to ``time`` seconds, or somewhat more, to the container. Raises MediaTruncated.
+
+        Call it first when the container's encoding has started.
+        """
+        while self._samples is not None and Fraction(self._samples, self._rate) < time:
+            self._add_next()
 
     def finish(self) -> None:
-        """Encode the remaining audio and flush the encoder."""
-        while not self._ended:
-            self._encode_next()
+        """Add the remaining audio."""
+        while self._samples is not None:
+            self._add_next()
 
-    def _encode_next(self) -> None:
-        frame = next(self._frames, None)
-        if frame is None:
-            self._ended = True
-            self._container.mux(self._stream.encode(None))
-            return
-        frame.pts, frame.time_base = self._samples, Fraction(1, self._rate)
-        self._samples += frame.samples
-        self._container.mux(self._stream.encode(frame))
+    def _add_next(self) -> None:
+        if self._runs is None:
+            self._runs = self._thread.enter_context(prefetch(self._encoded(), depth=2))
+        run = next(self._runs, None)
+        self._samples = None if run is None else run.end
+        if run is not None:
+            self._container.mux(run.packets)
+
+    def _encoded(self) -> Generator[_Run, None, None]:
+        """The packets of the whole audio, in runs of about RUN_SECONDS."""
+        packets: list[Packet[AudioStream]] = []
+        samples = since = 0
+        for frame in self._frames:
+            frame.pts, frame.time_base = samples, Fraction(1, self._rate)
+            samples += frame.samples
+            packets += self._stream.encode(frame)
+            if samples - since >= RUN_SECONDS * self._rate:
+                yield _Run(packets, samples)
+                packets, since = [], samples
+        yield _Run([*packets, *self._stream.encode(None)], samples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Encoded audio up to the sample ``end``, excluded."""
+
+    packets: Sequence[Packet[AudioStream]]
+    end: int
 
 
 def _rate(info: AudioInfo, codec: str) -> int:

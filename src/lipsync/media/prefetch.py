@@ -1,75 +1,92 @@
-"""Read ahead in a background thread through a bounded queue."""
+"""Read ahead in a background thread; items change hands in runs, because every hand-over wakes a thread."""
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-STOP_POLL_INTERVAL = 0.05  # seconds between checks whether the reader has left
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class _Item(Generic[T]):
-    value: T
-
 
 @contextmanager
-def prefetch(items: Iterable[T], depth: int = 4) -> Iterator[Iterator[T]]:
+def prefetch(items: Iterable[T], depth: int = 6) -> Iterator[Iterator[T]]:
     """Read ``items`` in a thread, at most ``depth`` ahead; the source's errors are raised in the reader.
 
-    On exit, the thread is stopped and joined, and the source is closed if it is a generator.
+    The reader takes up to half of them at a time. On exit, the thread is stopped and joined, and the source is closed
+    if it is a generator.
     """
-    ready: queue.Queue[_Item[T] | _Failure | None] = queue.Queue(depth)
-    stopped = threading.Event()
-    thread = threading.Thread(target=_fill, args=(items, ready, stopped), name="prefetch", daemon=True)
+    buffer: _Buffer[T] = _Buffer(max(1, depth // 2))
+    thread = threading.Thread(target=_fill, args=(items, buffer), name="prefetch", daemon=True)
     thread.start()
     try:
-        yield _drain(ready)
+        yield buffer.drain()
     finally:
-        stopped.set()
+        buffer.stop()
         thread.join()
 
 
-def _fill(items: Iterable[T], ready: queue.Queue[_Item[T] | _Failure | None], stopped: threading.Event) -> None:
+class _Buffer(Generic[T]):
+    """Up to ``size`` items between two threads; the reader takes them when they are complete or the last ones."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._ended = self._stopped = False
+        self._error: BaseException | None = None
+
+    def put(self, item: T) -> bool:
+        """Add an item as soon as there is space; return False if the reader has left."""
+        with self._changed:
+            self._items.append(item)
+            if len(self._items) >= self._size:
+                self._changed.notify()
+                self._changed.wait_for(lambda: self._stopped or len(self._items) < self._size)
+            return not self._stopped
+
+    def end(self, error: BaseException | None) -> None:
+        """Let the reader take the remaining items and raise ``error``."""
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def drain(self) -> Iterator[T]:
+        while run := self._take():
+            while run:
+                yield run.popleft()
+        if self._error is not None:
+            raise self._error
+
+    def _take(self) -> deque[T]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or len(self._items) >= self._size)
+            run, self._items = self._items, deque()
+            self._changed.notify()
+            return run
+
+
+def _fill(items: Iterable[T], buffer: _Buffer[T]) -> None:
+    error: BaseException | None = None
     try:
-        for item in items:
-            if not _put(_Item(item), ready, stopped):
-                break
-        else:
-            _put(None, ready, stopped)
-    except BaseException as error:  # noqa: BLE001 - raised again in the reader
-        _put(_Failure(error), ready, stopped)
-    finally:
+        _move(items, buffer)
+    except BaseException as exc:  # noqa: BLE001 - raised again in the reader
+        error = exc
+    buffer.end(error)
+
+
+def _move(items: Iterable[T], buffer: _Buffer[T]) -> None:
+    with ExitStack() as stack:
         close = getattr(items, "close", None)
         if close is not None:
-            close()
-
-
-def _put(
-    entry: _Item[T] | _Failure | None, ready: queue.Queue[_Item[T] | _Failure | None], stopped: threading.Event
-) -> bool:
-    while not stopped.is_set():
-        try:
-            ready.put(entry, timeout=STOP_POLL_INTERVAL)
-        except queue.Full:
-            continue
-        return True
-    return False
-
-
-def _drain(ready: queue.Queue[_Item[T] | _Failure | None]) -> Iterator[T]:
-    while (entry := ready.get()) is not None:
-        if isinstance(entry, _Failure):
-            raise entry.error
-        yield entry.value
+            stack.callback(close)
+        for item in items:
+            if not buffer.put(item):
+                return

@@ -61,3 +61,50 @@ def test_leaving_early_stops_the_source_and_closes_it():
         assert next(items) == 0
     assert closed.is_set()
     assert not workers()
+
+
+def test_what_the_source_gave_before_its_error_arrives_first():
+    def source() -> Iterator[int]:
+        yield from range(4)
+        raise KeyError("broken")
+
+    with prefetch(source(), depth=6) as items:
+        received = [next(items) for _ in range(4)]
+        with pytest.raises(KeyError):
+            next(items)
+    assert received == [0, 1, 2, 3]
+
+
+def test_an_error_while_the_source_closes_is_raised_too():
+    class Source:
+        def __iter__(self) -> Iterator[int]:
+            return iter([1])
+
+        def close(self) -> None:
+            raise OSError("cannot close")
+
+    with prefetch(Source()) as items:
+        assert next(items) == 1
+        with pytest.raises(OSError, match="cannot close"):
+            next(items)
+
+
+def test_the_reader_takes_a_run_of_items_at_a_time():
+    ready = threading.Semaphore(0)
+
+    def source() -> Iterator[int]:
+        for k in range(4):
+            ready.acquire()
+            yield k
+
+    received = []
+    with prefetch(source(), depth=4) as items:
+        reader = threading.Thread(target=lambda: received.extend(items))
+        reader.start()
+        ready.release()
+        time.sleep(0.05)
+        assert received == []
+        for _ in range(3):
+            ready.release()
+        reader.join()
+    assert received == [0, 1, 2, 3]

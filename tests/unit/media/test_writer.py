@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -137,6 +138,20 @@ def test_an_existing_result_is_replaced_only_by_a_complete_one(tmp_path, make_vi
         write(failing(), [output], video=clip, audio=audio, frame_count=30, encoding=Encoding())
     assert output.read_bytes() == b"the existing one"
     assert leftovers(tmp_path) == ["out.mp4"]
+
+
+def test_the_thread_of_the_audio_ends_with_the_video_even_after_a_failure(tmp_path, make_video, tone):
+    clip, audio = probe(make_video(tmp_path / "a.mp4")), tone(30)
+
+    def failing() -> Iterator:
+        yield from zip(read(clip, stop=3), strict=True)
+        assert any(thread.name == "prefetch" for thread in threading.enumerate())
+        raise KeyError("no more")
+
+    with pytest.raises(KeyError):
+        write(failing(), [tmp_path / "out.mp4"], video=clip, audio=audio, frame_count=750, encoding=Encoding())
+    assert not any(thread.name == "prefetch" for thread in threading.enumerate())
+    assert leftovers(tmp_path) == []
 
 
 def test_too_few_frames_are_a_failure(tmp_path, make_video, tone):
