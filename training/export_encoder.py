@@ -1,6 +1,6 @@
 """Build encoder.onnx from Whisper base's first blocks.
 
-    python training/export_encoder.py WHISPER.xml OUT.onnx [--blocks 1 2]
+    python training/export_encoder.py WHISPER.xml OUT.onnx [--blocks 2 3]
 
 WHISPER.xml is an OpenVINO model of the encoder's first blocks, with its .bin file beside it. The result computes the
 same for windows of ``lipsync.speech.encoder``: the scales and shifts of its layer norms and the scale of its attention
@@ -159,7 +159,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("whisper", type=Path, help="OpenVINO model (.xml)")
     parser.add_argument("out", type=Path, help="file to write")
-    parser.add_argument("--blocks", type=int, nargs="+", default=[1, 2], help="blocks to output (default: 1 2)")
+    parser.add_argument("--blocks", type=int, nargs="+", default=[2, 3], help="blocks to output (default: 2 3)")
     args = parser.parse_args()
     onnx.save(to_onnx(read(args.whisper), args.blocks), args.out)
     return 0
