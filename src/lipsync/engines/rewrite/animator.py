@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from lipsync.engines.base import Rendered
+from lipsync.engines.rewrite.contact import Gap, contact_shade
 from lipsync.engines.rewrite.donors import Donor, DonorSelector, conditions, mouth_descriptors
 from lipsync.engines.rewrite.drawn_mouth import DrawnMouth
 from lipsync.engines.rewrite.footage_stats import FootageStats
@@ -71,9 +72,10 @@ class Animator:
         """
         drawn, donors = self._drawn_mouth(), self._stats.donors.donors
         donors = [*donors, drawn_donor(donors, self._stats.closed_mouth(), self._stats.typical_light())]
+        gap = Gap(drawn.cavity, contact_shade([donor.mouth for donor in donors]))
         targets = self._targets(_with_lookahead(motion, lookahead), donors, faces)
         for target, frame in zip(targets, frames, strict=True):
-            yield Rendered(frame, self._render(frame, target, faces, drawn))
+            yield Rendered(frame, self._render(frame, target, faces, drawn, gap))
 
     def _drawn_mouth(self) -> DrawnMouth:
         """The drawn inside of the mouth, in the footage's colours, for what the donors do not show."""
@@ -102,7 +104,7 @@ class Animator:
                 yield Target(meshes[i], tuple(layers))
                 previous = chosen[i]
 
-    def _render(self, frame: Frame, target: Target, faces: SmoothedFaces, drawn: DrawnMouth) -> bool:
+    def _render(self, frame: Frame, target: Target, faces: SmoothedFaces, drawn: DrawnMouth, gap: Gap) -> bool:
         face = faces.at(frame.index)
         if face is None:
             return False
@@ -115,7 +117,7 @@ class Animator:
             replace(layer, mouth=replace(layer.mouth, drawing=posed)) if layer.mouth.points is None else layer
             for layer in target.layers
         )
-        return render_face(frame, face.points, points, eye_distance, self._triangles, layers, drawn.cavity)
+        return render_face(frame, face.points, points, eye_distance, self._triangles, layers, gap)
 
 
 def crossfade_weights(chosen: Sequence[int], index: int, previous: int | None) -> dict[int, float]:

@@ -18,6 +18,9 @@ from lipsync.frames.blend import smoothstep
 from lipsync.types import Box, Float32
 
 SAMPLES: Final = 64  # of a contour, from corner to corner
+CONTACT_GAP, APART_GAP = 0.015, 0.045  # eye distances: lips closer than this touch; wider ones have no contact
+CONTACT_REACH: Final = 0.014  # eye distances from the edges at which the shade of the contact has faded to 1/e
+CONTACT_END: Final = 0.05  # mouth widths beyond the corners over which the contact ends
 RAMP_PER_SIGMA: Final = 4.47  # width of a smoothstep edge that is as soft as a Gaussian of sigma 1 (equal variance)
 
 
@@ -47,11 +50,15 @@ def lip_contours(lips: Lips, openness: float = 1.0) -> Contours:
 
 @dataclass(frozen=True, slots=True)
 class Mattes:
-    """The weights of the layers in a box, each (h, w), 0..1; they add up to 1 at each pixel."""
+    """The weights of the layers in a box, each (h, w), 0..1; they add up to 1 at each pixel.
+
+    ``contact`` (h, w): 1 where the lips touch, 0 where they are apart or far away.
+    """
 
     upper: Float32
     inside: Float32
     lower: Float32
+    contact: Float32
 
 
 def layer_mattes(contours: Contours, box: Box, softness: float) -> Mattes:
@@ -67,7 +74,21 @@ def layer_mattes(contours: Contours, box: Box, softness: float) -> Mattes:
     below_top = smoothstep((height - top) * top_scale + np.float32(0.5))
     below_bottom = smoothstep((height - bottom) * bottom_scale + np.float32(0.5))
     below_bottom = np.minimum(below_bottom, below_top)
-    return Mattes(1 - below_top, below_top - below_bottom, below_bottom)
+    distance = np.maximum(top - height, height - bottom)
+    reach = float(np.hypot(CONTACT_REACH * lips.unit, softness))
+    contact = _contact(position, (bottom - top) / np.float32(lips.unit), distance / np.float32(reach))
+    return Mattes(1 - below_top, below_top - below_bottom, below_bottom, contact)
+
+
+def _contact(position: Float32, gap: Float32, distance: Float32) -> Float32:
+    """How much the lips touch at positions along the mouth.
+
+    ``gap``: in eye distances; ``distance``: from the lips' edges, in units of the shade's reach.
+    """
+    touching = smoothstep((APART_GAP - gap) / (APART_GAP - CONTACT_GAP))
+    between = smoothstep(1 - np.maximum(np.abs(position - 0.5) - 0.5, 0) / CONTACT_END)
+    near = np.exp(-(np.maximum(distance, 0) ** 2))
+    return np.asarray(touching * between * near, np.float32)
 
 
 def lip_coordinates(lips: Lips, box: Box) -> tuple[Float32, Float32]:

@@ -13,6 +13,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from lipsync.engines.rewrite.contact import Gap
 from lipsync.engines.rewrite.lip_warp import FLAPS, LipSource, lip_map, with_flaps
 from lipsync.engines.rewrite.mattes import Mattes, layer_mattes, lip_contours
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips, warp_inside
@@ -26,7 +27,8 @@ LIP_MARGIN, LIP_FEATHER = 0.05, 0.045  # eye distances of skin around a donor's 
 MOUTH_MARGIN: Final = LIP_MARGIN + 2.5 * LIP_FEATHER  # eye distances around the lips that the layers reach
 MASK_GAIN: Final = 1.15  # the mask is 1 on all of the lips, in spite of its feather
 INSET: Final = 0.02  # eye distances: how far inside a lip that closes its edge is read
-INSET_GAPS: Final = 0.04  # eye distances by which the lips close from their donor's gap for the full inset
+INSET_PIXELS: Final = 1.0  # more, because colour is coarser than brightness
+CLOSING_RANGE: Final = 0.04  # eye distances by which the lips close from their donor's gap for the full inset
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,14 @@ class MouthPlace:
         """The mattes of the strip."""
         return layer_mattes(lip_contours(self.lips, openness), self.strip, self._softness)
 
+    def closing(self, mouth: Mouth) -> float:
+        """How much the lips close from those of a donor: 0 if they stay or open."""
+        return float(smoothstep((mouth.lips.gap - self.lips.gap) / CLOSING_RANGE))
+
     def lip_images(self, mouth: Mouth) -> tuple[Float32, Float32]:
         """The upper layer from the top of the box to the end of the strip, and the lower one from the strip on."""
         assert mouth.points is not None
-        closing = smoothstep((mouth.lips.gap - self.lips.gap) / INSET_GAPS)
-        inset = float(INSET * mouth.lips.unit * closing)
+        inset = self.closing(mouth) * (INSET * mouth.lips.unit + INSET_PIXELS)
         source = LipSource(with_flaps(mouth.points), lip_contours(mouth.lips), inset)
         top, bottom = self.strip.top - self.box.top, self.strip.bottom - self.box.top
         upper, lower = (lip_map(raster, source, lip) for lip, raster in enumerate(self._rasters))
@@ -99,36 +104,37 @@ class MouthPlace:
 
 
 def compose_mouth(
-    skin: Float32, place: MouthPlace, layers: Sequence[WarpLayer], own: Mouth | None, cavity: Float32, depth: int
+    skin: Float32, place: MouthPlace, layers: Sequence[WarpLayer], own: Mouth | None, gap: Gap, depth: int
 ) -> Float32:
     """The frame's ``skin`` (h, w, 3) with the mouth over it, Y'CbCr code values of ``depth`` bits.
 
-    ``own``: the frame's mouth before it was warped; it supplies the lips where a donor only has an inside. ``cavity``
-    (3,): the colour of the mouth's cavity.
+    ``own``: the frame's mouth before it was warped; it supplies the lips where a donor only has an inside.
     """
     mask, hole = place.mask(), place.hole()
     visible = hole.width > 0 and hole.height > 0
-    insides = [warp_inside(layer.mouth, place.lips, hole, cavity) for layer in layers] if visible else []
+    insides = [warp_inside(layer.mouth, place.lips, hole, gap.cavity) for layer in layers] if visible else []
     openness = insides[0][1] if insides else 0.0
-    mattes, strip = place.mattes(openness), place.strip
+    mattes, strip = place.mattes(openness), place.strip.within(place.box)
     mixed = np.zeros_like(skin)
     for layer in layers:
         mouth = own if layer.mouth.points is None else layer.mouth
-        if mouth is None:
-            mixed += layer.weight * skin
-            continue
-        lips = _join_lips(*place.lip_images(mouth), mattes, strip.within(place.box)[0])
-        mixed += layer.weight * (lips + colour_shift(skin, lips, mask, depth))
+        lips = skin if mouth is None else _join_lips(*place.lip_images(mouth), mattes, strip[0])
+        shift = 0 if mouth is None else colour_shift(skin, lips, mask, depth)
+        mixed += layer.weight * (lips + shift)
+    closing = sum(layer.weight * place.closing(layer.mouth) for layer in layers)
+    mixed[strip][..., 0] *= 1 - gap.shade * closing * mattes.contact
     if openness > 0:
         inside = sum(layer.weight * image for layer, (image, _) in zip(layers, insides, strict=True))
+        within = hole.within(place.strip)
+        share = mattes.inside[within] * (1 - mattes.contact[within])
         rows, columns = hole.within(place.box)
-        share = mattes.inside[hole.within(strip)][..., None]
-        mixed[rows, columns] += (inside - mixed[rows, columns]) * share
+        mixed[rows, columns] += (inside - mixed[rows, columns]) * share[..., None]
     return np.asarray(cv2.blendLinear(mixed, skin, mask, 1 - mask), np.float32)
 
 
 def _join_lips(upper: Float32, lower: Float32, mattes: Mattes, rows: slice) -> Float32:
-    """The lips' layers in one image (h, w, 3), mixed in the ``rows`` that both cover."""
-    both = slice(rows.start, rows.stop), slice(0, rows.stop - rows.start)
-    joined = cv2.blendLinear(upper[both[0]], lower[both[1]], mattes.upper, mattes.lower)
-    return np.concatenate([upper[: rows.start], joined, lower[both[1].stop :]])
+    """The lips' layers in one image (h, w, 3), mixed in the ``rows`` that both cover; half of each in the gap."""
+    first, last = rows.start, rows.stop
+    half = mattes.inside / 2
+    joined = cv2.blendLinear(upper[first:last], lower[: last - first], mattes.upper + half, mattes.lower + half)
+    return np.concatenate([upper[:first], joined, lower[last - first :]])

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from lipsync.engines.rewrite.contact import Gap
 from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, with_flaps
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.mouth_layers import MOUTH_MARGIN, MouthPlace, WarpLayer, compose_mouth
@@ -29,12 +30,11 @@ def render_face(
     unit: float,
     triangles: Triangles,
     layers: Sequence[WarpLayer],
-    cavity: Float32,
+    gap: Gap,
 ) -> bool:
     """Move the mesh from ``source`` to ``target`` (468, 2), in pixels, in place. Returns whether anything changed.
 
-    ``unit``: the eye distance in pixels. ``triangles``: point numbers of the mesh and its outer ring. ``cavity`` (3,):
-    Y'CbCr code values.
+    ``unit``: the eye distance in pixels. ``triangles``: point numbers of the mesh and its outer ring.
     """
     old, new = with_flaps(source), with_flaps(target)
     ring = slice(MESH, MESH + len(JAW))
@@ -48,7 +48,7 @@ def render_face(
     own = _own_mouth(frame, source, unit) if any(layer.mouth.points is None for layer in layers) else None
     raster = Raster(new, np.concatenate([FLAP_TRIANGLES, triangles]), box, map_step(unit))
     warp_frame(frame, box, raster.full_map(raster.shifts_from(old), (box.left, box.top)))
-    _add_mouth(frame, raster, target, unit, layers, own, cavity)
+    _add_mouth(frame, raster, target, unit, layers, own, gap)
     return True
 
 
@@ -73,7 +73,7 @@ def _add_mouth(
     unit: float,
     layers: Sequence[WarpLayer],
     own: Mouth | None,
-    cavity: Float32,
+    gap: Gap,
 ) -> None:
     box = box_around(target[list(LIPS_OUTER)], MOUTH_MARGIN * unit, frame)
     if box is None:
@@ -85,5 +85,5 @@ def _add_mouth(
         return
     skin = read_patch(frame, box)
     place = MouthPlace(raster.window(box), target, unit)
-    mouth = compose_mouth(np.asarray(skin, np.float32), place, layers, own, cavity, frame.depth)
+    mouth = compose_mouth(np.asarray(skin, np.float32), place, layers, own, gap, frame.depth)
     write_patch(frame, box, skin, quantise(mouth, frame.depth))

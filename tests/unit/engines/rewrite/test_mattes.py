@@ -60,3 +60,14 @@ def test_the_inside_covers_as_much_as_the_gap(lips):
     contours = lip_contours(lips(0.1))
     covered = layer_mattes(contours, BOX, 1.0).inside.sum()
     assert covered == pytest.approx(float(contours.gaps.mean()) * contours.lips.width, rel=0.05)
+
+
+def test_closed_lips_touch_along_the_mouth_and_no_farther(lips):
+    contact = layer_mattes(lip_contours(lips(0.0)), BOX, 1.0).contact
+    assert contact[44:56, 100].max() == pytest.approx(1, abs=0.05)
+    assert contact[:, 100].sum() < 0.06 * UNIT
+    assert contact[:, :20].max() == 0
+
+
+def test_lips_that_are_apart_do_not_touch(lips):
+    assert layer_mattes(lip_contours(lips(0.1)), BOX, 1.0).contact[:, 80:120].max() == 0
