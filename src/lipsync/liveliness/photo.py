@@ -12,7 +12,8 @@ import numpy as np
 
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.liveliness.blink_times import lid_closures
-from lipsync.liveliness.eyelids import Eye, close_eye, find_eyes
+from lipsync.liveliness.eyelids import close_eye
+from lipsync.liveliness.eyes import Eye, find_eyes
 from lipsync.liveliness.head import HeadWarp, head_warp
 from lipsync.liveliness.sway import Sway
 from lipsync.types import Float32, Frame
@@ -58,14 +59,15 @@ class LivelyPhoto:
 
 
 def lively_photo(
-    faces: SmoothedFaces, size: tuple[int, int], rate: Fraction, liveliness: float, seed: int
+    frame: Frame, faces: SmoothedFaces, rate: Fraction, liveliness: float, seed: int
 ) -> LivelyPhoto | None:
-    """Prepare a photo of ``size`` (width, height) for a video of ``rate`` frames/s; None without a face.
+    """Prepare a photo, shown by ``frame``, for a video of ``rate`` frames/s; None without a face.
 
     ``liveliness``: 0..1, the extent of the motion. ``seed``: equal seeds give equal motion.
     """
     face = faces.at(0) if faces.track.present[0] else None
     if face is None:
         return None
-    eyes = find_eyes(faces.track.landmarks(0, 1)[0])
-    return LivelyPhoto(eyes, head_warp(face, *size), liveliness, seed, rate)
+    height, width = frame.y.shape
+    eyes = find_eyes(frame, faces.track.landmarks(0, 1)[0])
+    return LivelyPhoto(eyes, head_warp(face, width, height), liveliness, seed, rate)

@@ -13,20 +13,22 @@ from lipsync.enhancers.base import EditedFrame
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.files import read_errors, sha256_of
 from lipsync.liveliness.photo import LivelyPhoto, lively_photo
+from lipsync.media.reader import read
 from lipsync.types import VideoClip
 
 
 def prepare_photo(video: VideoClip, faces: SmoothedFaces, liveliness: float) -> LivelyPhoto | None:
     """Return the photo ready to move; None for a video, without a tracked face, or for a ``liveliness`` of 0.
 
-    The same file always moves in the same way. Raises FileMissing, NotAFile or FileUnreadable if it was removed.
+    The same file always moves in the same way. Raises FileMissing, NotAFile, FileUnreadable, and what
+    ``media.reader.read`` raises.
     """
     if not video.still or not liveliness:
         return None
     with read_errors(video.path):
         checksum = video.sha256 or sha256_of(video.path)
-    info = video.video
-    return lively_photo(faces, (info.width, info.height), info.rate, liveliness, int(checksum[:16], 16))
+    (frame,) = read(video, stop=1, read_only=True)
+    return lively_photo(frame, faces, video.video.rate, liveliness, int(checksum[:16], 16))
 
 
 def enliven(edits: Iterable[EditedFrame], photo: LivelyPhoto) -> Generator[EditedFrame, None, None]:

@@ -28,8 +28,8 @@ def faces(frame, landmarker):
             yield SmoothedFaces(track)
 
 
-def photo_of(faces, liveliness=1.0, seed=1):
-    photo = lively_photo(faces, (512, 512), RATE, liveliness, seed)
+def photo_of(frame, faces, liveliness=1.0, seed=1):
+    photo = lively_photo(frame, faces, RATE, liveliness, seed)
     assert photo is not None
     return photo
 
@@ -43,22 +43,22 @@ def shown(photo, frame, count):
 
 
 def test_the_first_frame_is_the_photo_and_later_ones_move(frame, faces):
-    first, *_, last = shown(photo_of(faces), frame, 50)
+    first, *_, last = shown(photo_of(frame, faces), frame, 50)
     assert np.array_equal(first.y, frame.y)
     assert np.abs(last.y.astype(int) - frame.y).mean() > 0.3
 
 
 def test_the_same_seed_gives_the_same_frames(frame, faces):
-    again, first = (shown(photo_of(faces, seed=7), frame, 40)[-1] for _ in range(2))
-    other = shown(photo_of(faces, seed=8), frame, 40)[-1]
+    again, first = (shown(photo_of(frame, faces, seed=7), frame, 40)[-1] for _ in range(2))
+    other = shown(photo_of(frame, faces, seed=8), frame, 40)[-1]
     assert np.array_equal(first.y, again.y)
     assert np.array_equal(first.u, again.u)
     assert not np.array_equal(first.y, other.y)
 
 
-def test_motion_grows_with_liveliness_and_blinks_close_the_eyes_from_a_quarter_on(faces):
+def test_motion_grows_with_liveliness_and_blinks_close_the_eyes_from_a_quarter_on(frame, faces):
     def moments(liveliness):
-        return list(islice(photo_of(faces, liveliness).moments(), 500))
+        return list(islice(photo_of(frame, faces, liveliness).moments(), 500))
 
     half, full = moments(0.5), moments(1.0)
     assert all(np.allclose(2 * a.motion, b.motion) for a, b in zip(half, full, strict=True))
@@ -67,7 +67,7 @@ def test_motion_grows_with_liveliness_and_blinks_close_the_eyes_from_a_quarter_o
 
 
 def test_eyes_blink_before_the_head_moves(frame, faces):
-    photo = photo_of(faces)
+    photo = photo_of(frame, faces)
     motion = np.array(EXCURSION, np.float32)
     both, step_by_step = writable_copy(frame), writable_copy(frame)
     assert photo.show(both, Moment(1.0, motion))
@@ -78,12 +78,12 @@ def test_eyes_blink_before_the_head_moves(frame, faces):
 
 def test_a_moment_of_rest_changes_nothing(frame, faces):
     copy = writable_copy(frame)
-    assert not photo_of(faces).show(copy, Moment(0.0, np.zeros(5, np.float32)))
+    assert not photo_of(frame, faces).show(copy, Moment(0.0, np.zeros(5, np.float32)))
     assert np.array_equal(copy.y, frame.y)
 
 
-def test_a_photo_without_a_face_stays_still():
+def test_a_photo_without_a_face_stays_still(frame):
     with TrackBuilder() as builder:
         builder.add(None, False)
         with builder.finish(RATE, faceless=True) as track:
-            assert lively_photo(SmoothedFaces(track), (512, 512), RATE, 1.0, 1) is None
+            assert lively_photo(frame, SmoothedFaces(track), RATE, 1.0, 1) is None
