@@ -70,9 +70,9 @@ class Animator:
 
         Each frame is read after its row of motion, at most ``lookahead`` rows and one chunk later.
         """
-        drawn, donors = self._drawn_mouth(), self._stats.donors.donors
-        donors = [*donors, drawn_donor(donors, self._stats.closed_mouth(), self._stats.typical_light())]
-        gap = Gap(drawn.cavity, contact_shade([donor.mouth for donor in donors]))
+        drawn, filmed = self._drawn_mouth(), self._stats.donors.donors
+        gap = Gap(drawn.cavity, contact_shade([donor.mouth for donor in filmed]))
+        donors = [*filmed, drawn_donor(filmed, self._stats.closed_mouth(), self._stats.typical_light())]
         targets = self._targets(_with_lookahead(motion, lookahead), donors, faces)
         for target, frame in zip(targets, frames, strict=True):
             yield Rendered(frame, self._render(frame, target, faces, drawn, gap))

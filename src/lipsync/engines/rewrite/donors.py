@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from lipsync.engines.rewrite.light import Light
+from lipsync.engines.rewrite.lip_edges import lip_errors
 from lipsync.engines.rewrite.look import Look, measure_look
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUTER, Pose
@@ -142,7 +143,7 @@ class DonorCollection:
         look = measure_look(patch, in_box, unit)
         if flaw(look, self._typical) > allowed:
             return
-        mouth = Mouth(patch, measure_lips(in_box, unit), in_box, light)
+        mouth = Mouth(patch, measure_lips(in_box, unit), in_box, light, lip_errors=lip_errors(patch, in_box))
         slot = len(self._donors) if slot is None else slot
         self._donors[slot : slot + 1] = [Donor(mouth, descriptor, float(inner_gap(face)), look)]
         self._descriptors[slot], self._conditions[slot] = descriptor, condition

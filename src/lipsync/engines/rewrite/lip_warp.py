@@ -48,17 +48,20 @@ FLAP_TRIANGLES: Final = np.array(_flaps(UPPER, _FIRST_FLAP) + _flaps(LOWER, _FIR
 
 @dataclass(frozen=True, slots=True)
 class LipSource:
-    """Where the pixels of a layer come from. ``points`` (511, 2): see ``with_flaps``; ``inset``: pixels."""
+    """Where the pixels of a layer come from. ``points`` (511, 2): see ``with_flaps``.
+
+    ``insets`` (2, SAMPLES + 1): how far inside the upper and the lower lip its edge is read, in pixels.
+    """
 
     points: Float32
     contours: Contours
-    inset: float
+    insets: Float32
 
 
 def lip_map(raster: Raster, source: LipSource, lip: int) -> Float32:
     """The position of each pixel of the layer in the source, (height, width, 2). ``lip``: 0 is the upper one."""
     shifts = raster.shifts_from(source.points)
-    if source.inset > 0:
+    if source.insets.max() > 0:
         x, y = raster.grid()
         shifts += _into_the_lip(shifts[..., 0] + x, shifts[..., 1] + y, source, lip)
     return raster.full_map(shifts)
@@ -73,7 +76,7 @@ def _into_the_lip(x: Float32, y: Float32, source: LipSource, lip: int) -> Float3
     sign = np.float32(2 * lip - 1)
     inward = sign * (x * lips.down[0] + y * lips.down[1] - edge)
     beyond = np.maximum(np.abs(position - 0.5) - 0.5, 0)
-    inset = source.inset * smoothstep(1 - beyond / CORNER_REACH)
+    inset = np.interp(position, STEPS, source.insets[lip]) * smoothstep(1 - beyond / CORNER_REACH)
     moved = (np.sqrt(inward**2 + 4 * inset**2) - inward) / 2
     moved *= inset > 0
     return np.asarray((sign * moved)[..., None] * lips.down, np.float32)

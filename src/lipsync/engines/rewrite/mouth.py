@@ -67,7 +67,7 @@ class Mouth:
 
     ``points`` (468, 2) is the mesh, or None if only the inside may be used. ``light``: on the skin around, if known;
     ``change``: what ``lit`` noted, to be applied to pixels of the patch with ``sample``. ``drawing``: draws the inside
-    instead.
+    instead. ``lip_errors``: see ``lip_edges``.
     """
 
     patch: Plane
@@ -76,6 +76,7 @@ class Mouth:
     light: Light | None = None
     change: Float32 | None = None
     drawing: Drawing | None = None
+    lip_errors: Float32 | None = None
 
     def lit(self, rgb: Float32) -> Mouth:
         """The same mouth in the light of a frame in which the skin has the colour ``rgb`` (3,)."""

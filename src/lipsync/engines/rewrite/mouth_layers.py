@@ -15,7 +15,7 @@ import numpy as np
 
 from lipsync.engines.rewrite.contact import Gap
 from lipsync.engines.rewrite.lip_warp import FLAPS, LipSource, lip_map, with_flaps
-from lipsync.engines.rewrite.mattes import Mattes, layer_mattes, lip_contours
+from lipsync.engines.rewrite.mattes import SAMPLES, Mattes, layer_mattes, lip_contours
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips, warp_inside
 from lipsync.engines.rewrite.warp import Raster
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
@@ -96,8 +96,9 @@ class MouthPlace:
     def lip_images(self, mouth: Mouth) -> tuple[Float32, Float32]:
         """The upper layer from the top of the box to the end of the strip, and the lower one from the strip on."""
         assert mouth.points is not None
-        inset = self.closing(mouth) * (INSET * mouth.lips.unit + INSET_PIXELS)
-        source = LipSource(with_flaps(mouth.points), lip_contours(mouth.lips), inset)
+        errors = np.zeros((2, SAMPLES + 1), np.float32) if mouth.lip_errors is None else mouth.lip_errors
+        insets = self.closing(mouth) * (errors + np.float32(INSET * mouth.lips.unit + INSET_PIXELS))
+        source = LipSource(with_flaps(mouth.points), lip_contours(mouth.lips), insets)
         top, bottom = self.strip.top - self.box.top, self.strip.bottom - self.box.top
         upper, lower = (lip_map(raster, source, lip) for lip, raster in enumerate(self._rasters))
         return mouth.sample(upper[:bottom]), mouth.sample(lower[top:])

@@ -5,7 +5,7 @@ import pytest
 
 from lipsync.engines.rewrite.closing import close_lips
 from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, FLAPS, LipSource, lip_map, with_flaps
-from lipsync.engines.rewrite.mattes import lip_contours
+from lipsync.engines.rewrite.mattes import SAMPLES, lip_contours
 from lipsync.engines.rewrite.mouth import LOWER, UPPER, measure_lips
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.warp import Raster, skin_triangles
@@ -34,7 +34,8 @@ def maps(canonical, place):
     def pair(gap, source_gap, inset):
         raster = Raster(with_flaps(place(gap)), triangles, BOX, 1)
         points = place(source_gap)
-        source = LipSource(with_flaps(points), lip_contours(measure_lips(points, UNIT)), inset)
+        insets = np.full((2, SAMPLES + 1), inset, np.float32)
+        source = LipSource(with_flaps(points), lip_contours(measure_lips(points, UNIT)), insets)
         return [lip_map(raster.covered_by(lip * FLAPS, (lip + 1) * FLAPS), source, lip) for lip in (0, 1)]
 
     return pair
