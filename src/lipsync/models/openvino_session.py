@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from queue import Empty, LifoQueue
 from threading import Lock
@@ -16,6 +18,7 @@ import numpy as np
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, OutOfMemory
 from lipsync.files import scratch_errors
+from lipsync.models.compiled_cache import CompiledCache, cache_folder
 from lipsync.models.oom import map_error
 from lipsync.models.session import Array, Running, Session, SessionOptions, cast_inputs, is_tflite, label_of, shape_map
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from openvino import CompiledModel, Core, Model
 
 _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_CONVERTER: Final = ("openvino.tools.ovc", "openvino_telemetry")
 _FAILURES: Final = (RuntimeError, TypeError, ValueError, MemoryError)
 
 
@@ -174,14 +178,50 @@ def _copy(shared: Array) -> Array:
 
 def _compile(model: bytes | Path, options: SessionOptions) -> _Compiled:
     """Raises ModelCorrupt, OutOfMemory."""
+    if isinstance(model, bytes) and options.cache_dir is None:
+        return _Compiled(_load_bundled(model, options), options.streams)
+    return _Compiled(_compile_anew(model, options), options.streams)
+
+
+def _compile_anew(model: bytes | Path, options: SessionOptions) -> CompiledModel:
     core = shared_core()
     network = _read(core, model)
     try:
         if options.shapes is not None:
             network.reshape(shape_map(options.shapes, [port.any_name for port in network.inputs]))
-        return _Compiled(core.compile_model(network, "CPU", _properties(options)), options.streams)
+        return core.compile_model(network, "CPU", _properties(options))
     except _FAILURES as exc:
         raise map_error(exc, ModelCorrupt, f"cannot load model {label_of(model)}") from exc
+
+
+def _load_bundled(model: bytes, options: SessionOptions) -> CompiledModel:
+    """Load a network from the cache of compiled ones; compile and keep it if it is not there."""
+    cache, key = CompiledCache(cache_folder()), _cache_key(model, options)
+    known = cache.find(key)
+    if known is not None:
+        with suppress(*_FAILURES):
+            return shared_core().import_model(BytesIO(known), "CPU", _properties(options))
+        cache.discard(key)
+    compiled = _compile_anew(model, options)
+    with suppress(*_FAILURES):
+        cache.keep(key, lambda: _exported(compiled))
+    return compiled
+
+
+def _exported(compiled: CompiledModel) -> bytes:
+    content = BytesIO()
+    compiled.export_model(content)
+    return content.getvalue()
+
+
+def _cache_key(model: bytes, options: SessionOptions) -> str:
+    """The inputs of a compilation: the network, its shapes and options, the runtime and the processor."""
+    import openvino
+
+    core = shared_core()
+    processor = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    parts = (hashlib.sha256(model).hexdigest(), options.shapes, _properties(options), openvino.__version__, processor)
+    return repr(parts)
 
 
 def _properties(options: SessionOptions) -> dict[str, Any]:
@@ -222,23 +262,23 @@ def shared_core() -> Core:
     A Core installs an alternate signal stack for the thread and removes it in its destructor. If two are destroyed in
     the order of their creation, the thread keeps a freed stack, and the next signal (Ctrl-C) kills the process.
     """
-    with _without_telemetry():
+    with _without_converter():
         import openvino
     return openvino.Core()
 
 
 @contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Hide openvino_telemetry during the import of openvino.
+def _without_converter() -> Iterator[None]:
+    """Hide the converter of other frameworks' models, and its telemetry, during the import of openvino.
 
-    Otherwise the import reports to Google Analytics and writes an identifier into the home folder.
+    Otherwise the import takes three times as long, reports to Google Analytics and writes an identifier into the home
+    folder.
     """
-    name = "openvino_telemetry"
-    if "openvino" in sys.modules or name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]
+    hidden = [] if "openvino" in sys.modules else [name for name in _CONVERTER if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        del sys.modules[name]
+        for name in hidden:
+            del sys.modules[name]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, ModelMissing, OptionInvalid
+from lipsync.models import openvino_session
 from lipsync.models.devices import DEVICES, PRECISIONS, Runtime, choose_runtime, open_session
 from lipsync.models.openvino_session import shared_core
 from lipsync.models.session import start
@@ -119,6 +121,43 @@ def test_a_cache_keeps_compiled_networks(adder, tmp_path):
     assert list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def compiled(tmp_path, monkeypatch):
+    """The folder of compiled networks."""
+    monkeypatch.setattr(openvino_session, "cache_folder", lambda: tmp_path / "compiled")
+    return tmp_path / "compiled"
+
+
+def opened(network: bytes, **options):
+    session = open_session(network, shapes={"a": (1, 2), "b": (1, 2)}, threads=1, **options)
+    assert np.array_equal(session.run([np.ones((1, 2), np.float32)] * 2)[0], [[2, 2]])
+
+
+def test_a_network_given_as_bytes_is_compiled_once(adder, compiled, monkeypatch):
+    opened(adder)
+    opened(adder, streams=2)
+    assert len(list(compiled.iterdir())) == 2
+    monkeypatch.setattr(openvino_session, "_read", None)
+    opened(adder)
+    opened(adder, streams=2)
+
+
+def test_a_compiled_network_of_no_use_is_replaced(adder, compiled):
+    opened(adder)
+    (path,) = compiled.iterdir()
+    useless = b"not a network"
+    path.write_bytes(hashlib.sha256(useless).digest() + useless)
+    opened(adder)
+    assert len(path.read_bytes()) > 100
+    path.write_bytes(path.read_bytes()[:-1])
+    opened(adder)
+
+
+def test_a_network_is_compiled_where_nothing_can_be_kept(adder, compiled):
+    compiled.write_bytes(b"a file where the folder should be")
+    opened(adder)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelMissing, match=r"gone\.onnx"):
         open_session(tmp_path / "gone.onnx")
@@ -153,7 +192,6 @@ import sys
 import lipsync.faces.tracker, lipsync.models.devices
 assert not {"openvino", "onnxruntime"} & set(sys.modules)
 from lipsync.models.openvino_session import shared_core
-from lipsync.models.session import start
 shared_core()
 assert "openvino" in sys.modules
 assert not any(name.startswith("openvino_telemetry") for name in sys.modules)
