@@ -12,7 +12,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from lipsync.frames.blend import smoothstep
 from lipsync.types import Float32
@@ -79,16 +78,11 @@ class Wall:
 
 @dataclass(frozen=True, slots=True)
 class WallView:
-    """The view of a wall at each pixel, all (h, w): ``light``, ``enamel`` and ``coverage`` in 0..1.
-
-    ``depth``: eye distances behind the front teeth; ``normal`` (h, w, 3): in the frame.
-    """
+    """The view of a wall at each pixel, all (h, w): ``light``, ``enamel`` and ``coverage`` in 0..1."""
 
     light: Float32
     enamel: Float32
     coverage: Float32
-    depth: Float32
-    normal: Float32
 
 
 def build_wall(row: Row) -> Wall:
@@ -136,30 +130,29 @@ def paint(row: Row) -> Float32:
     return np.stack([light, enamel, coverage], -1).astype(np.float32)
 
 
-def view_wall(wall: Wall, rotation: Float32, origin: Float32, scale: float, x: Float32, y: Float32) -> WallView:
+def view_wall(
+    wall: Wall, rotation: Float32, origin: Float32, scale: float, light: Float32, x: Float32, y: Float32
+) -> WallView:
     """A wall seen at pixels ``x`` and ``y`` (h, w), by a head with ``rotation`` (3, 3) and ``scale`` pixels per unit.
 
-    ``origin`` (2,): where the middle of the edges is, in pixels.
+    ``origin`` (2,): where the middle of the edges is, in pixels. ``light`` (COLUMNS,): on each place of the curve.
     """
     down = rotation[:2, 1]
-    length = max(float(np.linalg.norm(down)), 0.2)
+    shortening = max(float(np.linalg.norm(down)), 0.2)
     down = down / max(float(np.linalg.norm(down)), 1e-6)
     side = np.array([down[1], -down[0]], np.float32)
-    u = ((x - origin[0]) * side[0] + (y - origin[1]) * side[1]) / scale
-    v = ((x - origin[0]) * down[0] + (y - origin[1]) * down[1]) / scale
-    flat, normals = wall.curve @ rotation[:2].T, wall.normals @ rotation.T
-    front = _facing(normals[:, 2])
+    flat = wall.curve @ rotation[:2].T
+    front = _facing(wall.normals @ rotation[2])
     at_side = np.maximum.accumulate(flat[front] @ side)
-    column = np.interp(u, at_side, np.arange(len(at_side))).astype(np.float32)
-    table = np.concatenate(
-        [(flat @ down)[front, None], wall.arc[front, None], wall.curve[front, 2:], normals[front]], 1
-    ).astype(np.float32)
-    line, arc, depth, *normal = np.moveaxis(_look_up(table, column), -1, 0)
-    towards_gum = (v - line) / length * wall.row.gum_side
-    light, enamel, coverage = np.moveaxis(_sample(wall, arc, -towards_gum, scale), -1, 0)
-    outside = np.maximum(at_side[0] - u, u - at_side[-1])
-    coverage = coverage * smoothstep(1 - outside * scale)
-    return WallView(light, enamel, coverage, depth, np.stack(normal, -1))
+    across = ((x - origin[0]) * side[0] + (y - origin[1]) * side[1]) / np.float32(scale)
+    height = ((x - origin[0]) * down[0] + (y - origin[1]) * down[1]) / np.float32(scale)
+    column = np.interp(across, at_side, np.arange(len(at_side), dtype=np.float32)).astype(np.float32)
+    table = np.stack([flat[front] @ down, wall.arc[front], light[front]], 1).astype(np.float32)
+    line, arc, bright = _look_up(table, column)
+    from_edge = (height - line) * np.float32(-wall.row.gum_side / shortening)
+    shade, enamel, coverage = _sample(wall, arc, from_edge, scale)
+    outside = np.maximum(at_side[0] - across, across - at_side[-1])
+    return WallView(shade * bright, enamel, coverage * smoothstep(1 - outside * np.float32(scale)))
 
 
 def _facing(toward: Float32) -> slice:
@@ -171,19 +164,19 @@ def _facing(toward: Float32) -> slice:
     return slice(int(first), int(max(last, first + 2)))
 
 
-def _look_up(table: Float32, column: Float32) -> Float32:
-    left = np.clip(column.astype(np.int32), 0, len(table) - 2)
-    share = (column - left)[..., None]
-    return np.asarray(table[left] * (1 - share) + table[left + 1] * share, np.float32)
+def _look_up(table: Float32, column: Float32) -> tuple[Float32, Float32, Float32]:
+    """The values of ``table`` (n, 3) at ``column`` (h, w), interpolated."""
+    looked_up = cv2.remap(table[None], column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    first, second, third = cv2.split(looked_up)
+    return np.asarray(first, np.float32), np.asarray(second, np.float32), np.asarray(third, np.float32)
 
 
-def _sample(wall: Wall, arc: NDArray[np.floating], down: NDArray[np.floating], scale: float) -> Float32:
+def _sample(wall: Wall, arc: Float32, down: Float32, scale: float) -> tuple[Float32, Float32, Float32]:
     level = int(np.clip(np.floor(np.log2(TEXTURE_SCALE / max(scale, 1.0))), 0, LEVELS - 1))
     texture = wall.textures[level]
     height, width = texture.shape[:2]
-    length = sum(wall.row.widths)
-    columns = (arc / (2 * length) + 0.5) * width - 0.5
-    rows = (down + ABOVE) / (ABOVE + BELOW) * height - 0.5
-    columns, rows = columns.astype(np.float32), rows.astype(np.float32)
+    columns = arc * np.float32(width / (2 * sum(wall.row.widths))) + np.float32(width / 2 - 0.5)
+    rows = down * np.float32(height / (ABOVE + BELOW)) + np.float32(ABOVE * height / (ABOVE + BELOW) - 0.5)
     mapped = cv2.remap(texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(mapped, np.float32)
+    light, enamel, coverage = cv2.split(mapped)
+    return np.asarray(light, np.float32), np.asarray(enamel, np.float32), np.asarray(coverage, np.float32)

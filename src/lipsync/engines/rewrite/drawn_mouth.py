@@ -33,11 +33,13 @@ DEPTH_FADE: Final = 0.35  # eye distances behind the front teeth at which the li
 LIP_SHADOW, LIP_SHADOW_REACH = 0.35, 0.045  # how much less light falls right below the upper lip, and how far down
 LOWER_SHADOW, LOWER_REACH = 0.2, 0.03
 TONGUE_LIGHT: Final = 0.6
+TONGUE_CHROMA: Final = 1.5  # of the gums
 LOWER_LIGHT: Final = 0.82  # of the lower teeth
 BOUNCE: Final = 0.5  # of the lips' colour in the shade
 NARROW_GAP: Final = 0.035  # eye distances below which hardly any light falls between the lips
 CONTACT_LIGHT: Final = 0.45  # of the lips where they touch
 CONTACT_SHARE: Final = 0.9
+COARSE_BLUR: Final = 1.3  # pixels of blur from which every second pixel suffices
 
 
 class DrawnMouth:
@@ -57,28 +59,35 @@ class DrawnMouth:
 
     def draw(self, posed: PosedMouth, lips: Lips, box: Box) -> Float32:
         """The inside of the mouth in the pixels of ``box``, (h, w, 3) Y'CbCr code values."""
-        x, y = np.meshgrid(
-            np.arange(box.left, box.right, dtype=np.float32), np.arange(box.top, box.bottom, dtype=np.float32)
-        )
+        blur = max(0.4, self._look.blur * lips.unit)
+        step = 2 if blur > COARSE_BLUR else 1
+        x, y = np.meshgrid(_nodes(box.left, box.width, step), _nodes(box.top, box.height, step))
+        image = self._picture(posed, lips, x, y)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), blur / step), np.float32)
+        if step > 1:
+            size = (x.shape[1] * step, x.shape[0] * step)
+            image = np.asarray(cv2.resize(image, size)[: box.height, : box.width], np.float32)
+        if self._look.grain > 0:
+            noise = np.random.default_rng(posed.number).standard_normal(image.shape[:2], np.float32)
+            image[..., 0] += np.float32(self._look.grain) * noise
+        return image
+
+    def _picture(self, posed: PosedMouth, lips: Lips, x: Float32, y: Float32) -> Float32:
+        """The picture at pixels ``x`` and ``y`` (h, w), without blur and grain."""
         lower_edge = self._edge + LOWER_EDGE + posed.drop * np.array([0, 1, DROP_BACK], np.float32)
         image = np.broadcast_to(self.cavity, (*x.shape, 3)).astype(np.float32)
         image = self._with_tongue(image, posed, lower_edge + TONGUE, x, y)
+        rotation = posed.pose.rotation[0]
         for wall, edge, light in ((self._lower, lower_edge, LOWER_LIGHT), (self._upper, self._edge, 1.0)):
-            view = view_wall(wall, posed.pose.rotation[0], posed.place(edge), posed.scale, x, y)
-            image = self._with_teeth(image, view, light)
-        image = self._shadowed(image, lips, x, y)
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), max(0.4, self._look.blur * lips.unit)), np.float32)
-        if self._look.grain > 0:
-            noise = np.random.default_rng(posed.number).standard_normal(x.shape, np.float32)
-            image[..., 0] += self._look.grain * noise
-        return image
+            fade = light * np.exp(-wall.curve[:, 2] / DEPTH_FADE)
+            bright = fade * shading(self._look.light, wall.normals @ rotation.T)
+            image = self._with_teeth(image, view_wall(wall, rotation, posed.place(edge), posed.scale, bright, x, y))
+        return self._shadowed(image, lips, x, y)
 
-    def _with_teeth(self, image: Float32, view: WallView, light: float) -> Float32:
-        fade = np.exp(-np.maximum(view.depth, 0) / DEPTH_FADE)
-        bright = light * view.light * fade * shading(self._look.light, view.normal)
+    def _with_teeth(self, image: Float32, view: WallView) -> Float32:
         gum = self._gum()
         colour = gum + view.enamel[..., None] * (self._look.enamel - gum)
-        return np.asarray(image + view.coverage[..., None] * (self._lit(colour, bright) - image), np.float32)
+        return np.asarray(image + view.coverage[..., None] * (self._lit(colour, view.light) - image), np.float32)
 
     def _with_tongue(self, image: Float32, posed: PosedMouth, centre: Float32, x: Float32, y: Float32) -> Float32:
         middle = posed.place(centre)
@@ -90,21 +99,27 @@ class DrawnMouth:
         normal = np.stack([right, below, -bulge], -1)
         bright = TONGUE_LIGHT * (0.6 + 0.4 * bulge) * shading(self._look.light, normal)
         cover = smoothstep((1 - radius) / 0.35)
-        return np.asarray(image + cover[..., None] * (self._lit(self._gum(), bright) - image), np.float32)
+        return np.asarray(image + cover[..., None] * (self._lit(self._tongue(), bright) - image), np.float32)
 
     def _shadowed(self, image: Float32, lips: Lips, x: Float32, y: Float32) -> Float32:
         """The image in the shadow of the lips, and in their colour where they touch."""
         from_right = (x - lips.origin[0]) * lips.along[0] + (y - lips.origin[1]) * lips.along[1]
         height = (x - lips.origin[0]) * lips.down[0] + (y - lips.origin[1]) * lips.down[1]
-        position = np.clip(from_right / lips.width, 0, 1)
-        upper = np.interp(position, lips.upper[:, 0], lips.upper[:, 1])
-        lower = np.interp(position, lips.lower[:, 0], lips.lower[:, 1])
-        below, above, gap = (height - upper) / lips.unit, (lower - height) / lips.unit, (lower - upper) / lips.unit
+        position = np.clip(from_right / np.float32(lips.width), 0, 1)
+        upper = np.interp(position, lips.upper[:, 0], lips.upper[:, 1] / lips.unit).astype(np.float32)
+        lower = np.interp(position, lips.lower[:, 0], lips.lower[:, 1] / lips.unit).astype(np.float32)
+        height = height / np.float32(lips.unit)
+        below, above, gap = height - upper, lower - height, lower - upper
         light = 1 - LIP_SHADOW * (1 - smoothstep(below / LIP_SHADOW_REACH))
         light = light * (1 - LOWER_SHADOW * (1 - smoothstep(above / LOWER_REACH)))
         contact = CONTACT_SHARE * smoothstep(1 - gap / NARROW_GAP)[..., None]
         touching = self._lit(self._look.lips, np.float32(CONTACT_LIGHT))
         return np.asarray(self._lit(image, light) * (1 - contact) + contact * touching, np.float32)
+
+    def _tongue(self) -> Float32:
+        gum = self._gum()
+        neutral = np.array([gum[0], 128 * self._code, 128 * self._code], np.float32)
+        return np.asarray(neutral + (gum - neutral) * TONGUE_CHROMA, np.float32)
 
     def _gum(self) -> Float32:
         return np.asarray((2 * self._look.lips + self._look.skin) / 3, np.float32)
@@ -115,6 +130,11 @@ class DrawnMouth:
         black = np.array([BLACK, 128, 128], np.float32) * self._code
         tint = (self._look.lips - black) * np.array([0, BOUNCE, BOUNCE], np.float32)
         return np.asarray(black + (colour - black) * light + tint * light * np.maximum(1 - light, 0), np.float32)
+
+
+def _nodes(first: int, count: int, step: int) -> Float32:
+    """Middles of groups of ``step`` pixels that cover ``count`` pixels from ``first`` on."""
+    return np.asarray(first + (step - 1) / 2 + np.arange(0, count, step), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.dental_arch import ABOVE, LOWER_ROW, TEXTURE_SCALE, UPPER_ROW, build_wall, paint, view_wall
+from lipsync.engines.rewrite.dental_arch import (
+    ABOVE,
+    COLUMNS,
+    LOWER_ROW,
+    TEXTURE_SCALE,
+    UPPER_ROW,
+    build_wall,
+    paint,
+    view_wall,
+)
 
 SCALE = 200.0
 
@@ -13,10 +22,11 @@ def turned(yaw: float, pitch: float = 0.0):
     return cv2.Rodrigues(np.array([pitch, 0.0, 0.0]))[0] @ cv2.Rodrigues(np.array([0.0, yaw, 0.0]))[0]
 
 
-def view(row, rotation, scale: float = SCALE):
+def view(row, rotation, scale: float = SCALE, light=None):
+    light = np.ones(COLUMNS, np.float32) if light is None else light
     half = int(0.5 * scale)
     x, y = np.meshgrid(np.arange(-half, half, dtype=np.float32), np.arange(-half, half, dtype=np.float32))
-    return view_wall(build_wall(row), rotation.astype(np.float32), np.zeros(2, np.float32), scale, x, y)
+    return view_wall(build_wall(row), rotation.astype(np.float32), np.zeros(2, np.float32), scale, light, x, y)
 
 
 def extent(seen) -> tuple[int, int]:
@@ -42,7 +52,9 @@ def test_a_turned_head_shows_more_of_one_side_and_no_teeth_that_face_away():
     seen = view(UPPER_ROW, turned(np.radians(35)))
     left, right = extent(seen)
     assert abs(left + right) > 0.08 * SCALE
-    assert seen.normal[..., 2][seen.coverage > 0.5].max() < 0.03
+    away = (build_wall(UPPER_ROW).normals @ turned(np.radians(35))[2] > 0.03).astype(np.float32)
+    lit = view(UPPER_ROW, turned(np.radians(35)), light=away)
+    assert lit.light[lit.coverage > 0.5].max() < 0.1
 
 
 def test_there_is_a_tooth_of_each_width_on_both_sides():
@@ -52,9 +64,13 @@ def test_there_is_a_tooth_of_each_width_on_both_sides():
     assert np.sort(np.concatenate([-borders, [0], borders])) == pytest.approx(gaps, abs=0.012)
 
 
-def test_teeth_farther_from_the_viewer_are_known_to_be_so():
-    seen = view(UPPER_ROW, turned(np.radians(30)))
-    assert np.ptp(seen.depth[seen.coverage > 0.5]) > 0.1
+def test_the_light_on_a_place_of_the_arch_is_seen_there():
+    light = np.zeros(COLUMNS, np.float32)
+    light[: COLUMNS // 2] = 1
+    seen = view(UPPER_ROW, np.eye(3), light=light)
+    middle = seen.light.shape[1] // 2
+    assert seen.light[:, : middle - 4][seen.coverage[:, : middle - 4] > 0.9].min() > 0.4
+    assert seen.light[:, middle + 4 :].max() < 0.01
 
 
 def test_small_faces_get_smoothed_teeth():
