@@ -6,7 +6,7 @@ between the upper lid's edge and the brow stretches; the edge itself keeps its s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -35,60 +35,83 @@ EASE: Final = 0.5  # of the stretch: 0 is even, 1 begins and ends gently
 EDGE_PIXELS: Final = 1.5  # width of the edges of the lids
 
 
-def close_eye(frame: Frame, eye: Eye, closure: float) -> None:
-    """Close an eye of the frame, in place. ``closure``: 0 as in the photo, 1 closed."""
-    box = _box(eye, frame)
-    if closure <= 0 or box is None:
-        return
-    before = read_patch(frame, box)
-    after = np.asarray(before, np.float32)
-    for coverage, source in _lids(eye, box, closure):
-        moved = np.asarray(remap(before, source), np.float32)
-        after = after + coverage[..., None] * (moved - after)
-    write_patch(frame, box, before, quantise(after, frame.depth))
+@dataclass(frozen=True, slots=True)
+class Eyelids:
+    """The lids of one eye, ready to close. Maps are (h, w), for the pixels of ``box``; lengths are widths of the eye.
 
-
-def _box(eye: Eye, frame: Frame) -> Box | None:
-    corners = np.array([[x, y] for x in (-SIDES, 1 + SIDES) for y in (-MAX_REACH - 0.5, 0.9)], np.float32)
-    return box_around(eye.origin + corners @ eye.axes, 2, frame)
-
-
-def _lids(eye: Eye, box: Box, closure: float) -> Iterator[tuple[Float32, Float32]]:
-    """The lower lid, then the upper one, at ``closure``.
-
-    Each has its coverage of each pixel (h, w), and where its pixels come from (h, w, 2).
+    ``positions`` (h, w, 2): of the pixels in the box. ``down`` (2,): the eye's own direction down, in pixels per width
+    of the eye. ``above``, ``below``: height above the edge of the upper lid, depth below that of the lower one.
+    ``gap``: how far the edge of the upper lid comes down. ``calm_gap``: the same without kinks at the corners, for the
+    skin away from the edge. ``rise``: how far the lower lid comes up. ``beside``: 1 outside the outer corner, 0 well
+    inside it. ``reach``: how far above the upper lid skin stretches.
     """
-    inverse = eye.axes.T / eye.width**2
-    columns, rows = np.meshgrid(np.arange(box.left, box.right), np.arange(box.top, box.bottom))
-    local = (np.stack([columns, rows], -1).astype(np.float32) - eye.origin) @ inverse
-    base = np.stack([columns - box.left, rows - box.top], -1)
-    for coverage, shift in (_lower_lid(eye, local, closure), _upper_lid(eye, local, closure)):
-        yield coverage, np.asarray(base + shift[..., None] * eye.axes[1], np.float32)
+
+    box: Box
+    positions: Float32
+    down: Float32
+    above: Float32
+    below: Float32
+    gap: Float32
+    calm_gap: Float32
+    rise: Float32
+    beside: Float32
+    reach: Float32
+
+    def close(self, frame: Frame, closure: float) -> None:
+        """Close the eye of the frame, in place. ``closure``: 0 as in the photo, 1 closed."""
+        before = read_patch(frame, self.box)
+        after = np.asarray(before, np.float32)
+        for coverage, shift in (self._lower(closure), self._upper(closure)):
+            moved = np.asarray(remap(before, self.positions + shift[..., None] * self.down), np.float32)
+            after = after + coverage[..., None] * (moved - after)
+        write_patch(frame, self.box, before, quantise(after, frame.depth))
+
+    @property
+    def _edge_width(self) -> float:
+        return EDGE_PIXELS / float(np.linalg.norm(self.down))
+
+    def _lower(self, closure: float) -> tuple[Float32, Float32]:
+        """The coverage of the lower lid, and how far below each position its skin comes from."""
+        rise = closure * self.rise
+        below = self.below + rise
+        coverage = smoothstep(below / self._edge_width + 0.5)
+        return coverage, rise * smoothstep(1 - (below - LASHES) / LOWER_REACH)
+
+    def _upper(self, closure: float) -> tuple[Float32, Float32]:
+        """The coverage of the upper lid, and how far below each position its skin comes from."""
+        fall = closure * self.gap
+        above = self.above + fall
+        calm = np.maximum(self.beside, smoothstep(above / CALM_HEIGHT))
+        skin_fall = fall + calm * (closure * self.calm_gap - fall)
+        lashes = MARGIN * np.minimum(1, fall / 0.1) + BESIDE_SHARE * self.beside * (skin_fall - fall)
+        coverage = smoothstep((above + lashes) / (self._edge_width + BESIDE_SOFTNESS * self.beside) + 0.5)
+        rigid = LASHES + BESIDE_LASHES * self.beside
+        return coverage, skin_fall * (_stretch(above - rigid, skin_fall, self.reach - rigid) - 1)
 
 
-def _lower_lid(eye: Eye, local: Float32, closure: float) -> tuple[Float32, Float32]:
-    """The coverage of the lower lid, and how far below each position in the eye's frame its skin comes from."""
-    x, y = local[..., 0], local[..., 1]
-    rise = closure * LOWER_SHARE * np.maximum(lid_edge(eye.lower, x), 0)
-    below = y - lid_edge(eye.lower, x) + rise
-    coverage = smoothstep(below * eye.width / EDGE_PIXELS + 0.5)
-    return coverage, np.asarray(rise * smoothstep(1 - (below - LASHES) / LOWER_REACH), np.float32)
-
-
-def _upper_lid(eye: Eye, local: Float32, closure: float) -> tuple[Float32, Float32]:
-    """The coverage of the upper lid, and how far below each position in the eye's frame its skin comes from."""
-    x, y = local[..., 0], local[..., 1]
-    fall = closure * _gap(eye, x)
-    above = lid_edge(eye.upper, x) + fall - y
-    beside = smoothstep(1 - x / BESIDE)
-    calm = np.maximum(beside, smoothstep(above / CALM_HEIGHT))
-    skin_fall = fall + calm * (closure * _calm_gap(eye, x + BESIDE_SHIFT * beside) - fall)
-    lashes = MARGIN * np.minimum(1, fall / 0.1) + BESIDE_SHARE * beside * (skin_fall - fall)
-    softness = EDGE_PIXELS / eye.width + BESIDE_SOFTNESS * beside
-    coverage = smoothstep((above + lashes) / softness + 0.5)
-    rigid = LASHES + BESIDE_LASHES * beside
-    stretch = _stretch(above - rigid, skin_fall, np.interp(x, COLUMNS, eye.reach) - rigid)
-    return coverage, np.asarray(skin_fall * (stretch - 1), np.float32)
+def eyelids_of(frame: Frame, eye: Eye) -> Eyelids | None:
+    """Measure how the eye closes in frames of the size of ``frame``; None if it is outside the picture."""
+    corners = np.array([[x, y] for x in (-SIDES, 1 + SIDES) for y in (-MAX_REACH - 0.5, 0.9)], np.float32)
+    box = box_around(eye.origin + corners @ eye.axes, 2, frame)
+    if box is None:
+        return None
+    columns, rows = np.meshgrid(np.arange(box.width, dtype=np.float32), np.arange(box.height, dtype=np.float32))
+    positions = np.stack([columns, rows], -1)
+    offset = positions + np.array([box.left, box.top], np.float32) - eye.origin
+    x, y = np.moveaxis(np.asarray(offset @ (eye.axes.T / eye.width**2), np.float32), -1, 0)
+    beside, lower = smoothstep(1 - x / BESIDE), lid_edge(eye.lower, x)
+    return Eyelids(
+        box,
+        positions,
+        eye.axes[1],
+        above=lid_edge(eye.upper, x) - y,
+        below=y - lower,
+        gap=_gap(eye, x),
+        calm_gap=_calm_gap(eye, x + BESIDE_SHIFT * beside),
+        rise=np.maximum(LOWER_SHARE * lower, 0),
+        beside=beside,
+        reach=np.asarray(np.interp(x, COLUMNS, eye.reach), np.float32),
+    )
 
 
 def _gap(eye: Eye, x: Float32) -> Float32:

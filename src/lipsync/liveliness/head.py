@@ -7,6 +7,7 @@ field per kind of motion, on a coarse grid, computed once per photo.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +30,8 @@ EDGE_FADE: Final = 0.9  # over which motion across a side of the picture fades o
 DEPTH_SOFTNESS: Final = 0.15  # radius over which the depth of the mesh is averaged
 NODES_PER_UNIT: Final = 12  # of the grid, per eye distance
 MAX_STRAIN: Final = 0.2  # largest change of length in the picture
-STILL_PIXELS: Final = 0.02  # a smaller displacement does not show
+BAND_ROWS: Final = 8  # of the grid that are warped at once
+STILL_PIXELS: Final = 0.05  # a smaller displacement does not show
 MESH_STEP: Final = 3  # every third point suffices for the depth
 
 
@@ -39,18 +41,21 @@ class HeadWarp:
 
     ``box``: the part of the picture that moves, even. ``fields`` (5, rows, columns, 2): displacement in pixels per unit
     of each motion in ``sway.EXCURSION``, at the nodes of a grid of ``step`` pixels whose first node is half a step
-    outside ``box``.
+    outside ``box``. ``bands``: the parts of ``box`` that move visibly.
     """
 
     box: Box
     fields: Float32
     step: int
+    bands: tuple[Box, ...]
 
     def apply(self, frame: Frame, motion: Float32) -> None:
         """Move the head by ``motion`` (5,), in place."""
         luma, chroma = self.source_maps(motion)
         samples = frame.y[self.box.luma]
-        samples[:] = remap(samples, luma)
+        moved = [remap(samples, luma[band.luma]) for band in self.bands]
+        for band, pixels in zip(self.bands, moved, strict=True):
+            samples[band.luma] = pixels
         for plane in (frame.u, frame.v):
             samples = plane[self.box.chroma]
             samples[:] = cv2.remap(samples, chroma, NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -77,8 +82,8 @@ def head_warp(face: FrameFace, width: int, height: int) -> HeadWarp | None:
     fields = (
         _fields(face.pose, nodes, depth) * _fade(face.pose, nodes)[..., None] * _edge_fade(nodes, unit, width, height)
     )
-    strain = max_strain(fields, step)
-    return HeadWarp(box, np.asarray(fields * min(1.0, MAX_STRAIN / max(strain, 1e-6)), np.float32), step)
+    fields = np.asarray(fields * min(1.0, MAX_STRAIN / max(max_strain(fields, step), 1e-6)), np.float32)
+    return HeadWarp(box, fields, step, tuple(_bands(fields, step, box)))
 
 
 def max_strain(fields: Float32, step: int) -> float:
@@ -87,6 +92,18 @@ def max_strain(fields: Float32, step: int) -> float:
     excursion = np.array(EXCURSION)[:, None, None, None]
     strains = (np.abs(gradient * excursion).sum(0).max() for gradient in (down, across))
     return float(max(strains))
+
+
+def _bands(fields: Float32, step: int, box: Box) -> Iterator[Box]:
+    """Rectangles in ``box``, one below the other, around all nodes of ``fields`` that move visibly."""
+    excursion = np.array(EXCURSION, np.float32)[:, None, None, None]
+    moves = (np.abs(fields) * excursion).sum(0).max(-1) > STILL_PIXELS
+    inside = Box(0, 0, box.width, box.height)
+    for first in range(0, len(moves), BAND_ROWS):
+        columns = np.flatnonzero(moves[max(first - 1, 0) : first + BAND_ROWS + 1].any(0))
+        top, bottom = (first - 1) * step, (first - 1 + BAND_ROWS) * step
+        if len(columns) and top < box.height:
+            yield Box((columns[0] - 2) * step, top, (columns[-1] + 1) * step, bottom).intersection(inside)
 
 
 def _reach(pose: Pose, unit: float, width: int, height: int) -> Box:

@@ -12,8 +12,8 @@ import numpy as np
 
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.liveliness.blink_times import lid_closures
-from lipsync.liveliness.eyelids import close_eye
-from lipsync.liveliness.eyes import Eye, find_eyes
+from lipsync.liveliness.eyelids import Eyelids, eyelids_of
+from lipsync.liveliness.eyes import find_eyes
 from lipsync.liveliness.head import HeadWarp, head_warp
 from lipsync.liveliness.sway import Sway
 from lipsync.types import Float32, Frame
@@ -34,7 +34,7 @@ class Moment:
 class LivelyPhoto:
     """A photo that can move. ``eyes``: those that blink. ``warp``: moves the head; None if it fills the picture."""
 
-    eyes: tuple[Eye, ...]
+    eyes: tuple[Eyelids, ...]
     warp: HeadWarp | None
     liveliness: float
     seed: int
@@ -52,7 +52,7 @@ class LivelyPhoto:
         moves = self.warp is not None and float(np.abs(moment.motion).max()) > STILL
         if blinks:
             for eye in self.eyes:
-                close_eye(frame, eye, moment.closure)
+                eye.close(frame, moment.closure)
         if self.warp is not None and moves:
             self.warp.apply(frame, moment.motion)
         return blinks or moves
@@ -69,5 +69,7 @@ def lively_photo(
     if face is None:
         return None
     height, width = frame.y.shape
-    eyes = find_eyes(frame, faces.track.landmarks(0, 1)[0])
-    return LivelyPhoto(eyes, head_warp(face, width, height), liveliness, seed, rate)
+    eyes = (eyelids_of(frame, eye) for eye in find_eyes(frame, faces.track.landmarks(0, 1)[0]))
+    return LivelyPhoto(
+        tuple(eye for eye in eyes if eye is not None), head_warp(face, width, height), liveliness, seed, rate
+    )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lipsync.frames.planes import writable_copy
-from lipsync.liveliness.eyelids import close_eye
+from lipsync.liveliness.eyelids import eyelids_of
 from lipsync.liveliness.eyes import find_eyes
 from lipsync.types import Face
 
@@ -21,7 +21,7 @@ def closeup(photo, moved, to_frame, landmarker):
 def closed(frame, face: Face, closure: float):
     result = writable_copy(frame)
     for eye in find_eyes(frame, face.landmarks):
-        close_eye(result, eye, closure)
+        eyelids_of(frame, eye).close(result, closure)
     return result
 
 

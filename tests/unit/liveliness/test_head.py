@@ -113,3 +113,16 @@ def test_the_moved_head_stays_sharp(picture):
         moved = writable_copy(frame)
         warp.apply(moved, LIMITS * np.float32(share))
         assert sharpness(moved.y) > 0.85 * sharpness(frame.y)
+
+
+def test_the_bands_hold_all_visible_motion_without_overlap(cut):
+    _, _, warp = cut
+    covered = np.zeros((warp.box.height, warp.box.width), np.uint8)
+    for band in warp.bands:
+        covered[band.luma] += 1
+    assert covered.max() == 1
+    rows, columns = np.mgrid[: warp.box.height, : warp.box.width]
+    for signs in ((1, 1, 1, 1, 1), (1, -1, 1, -1, 1)):
+        luma, _ = warp.source_maps(np.asarray(LIMITS * signs, np.float32))
+        shift = np.abs(luma - np.stack([columns, rows], -1)).max(-1)
+        assert shift[covered == 0].max(initial=0) < 0.1
