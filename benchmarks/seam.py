@@ -44,7 +44,7 @@ ENDS = 0.04  # of the seam's length left out at each corner
 CLOSES = 0.05  # eye distances: a source whose 5th percentile is higher never closes
 OPEN = 0.06  # eye distances
 MIN_FRAMES = 3
-SEAM_TO_LIPS, INSIDE_TO_LIPS = 0.6, 2.5  # medians over real talking clips
+SEAM_TO_LIPS, INSIDE_TO_LIPS = 0.8, 2.9  # medians over real talking clips
 MAX_SEAM, INSIDE_RANGE = 1.2, (0.8, 1.2)
 
 

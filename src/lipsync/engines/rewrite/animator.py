@@ -16,13 +16,15 @@ from lipsync.engines.rewrite.contact import Gap, contact_shade
 from lipsync.engines.rewrite.donors import Donor, DonorSelector, conditions, mouth_descriptors
 from lipsync.engines.rewrite.drawn_mouth import DrawnMouth
 from lipsync.engines.rewrite.footage_stats import FootageStats
+from lipsync.engines.rewrite.hold_out import hold_out
 from lipsync.engines.rewrite.mouth_layers import WarpLayer
+from lipsync.engines.rewrite.occlusion import Occlusion
 from lipsync.engines.rewrite.render import render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, drawn_donor, teeth_colour
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import canonical_face
-from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.faces.smoothed_faces import FrameFace, SmoothedFaces
 from lipsync.frames.order import ping_pong_index
 from lipsync.speech.motion import Basis
 from lipsync.types import Face, Float32, Frame
@@ -50,6 +52,7 @@ class Animator:
         self._influence = weight[:, None]
         self._triangles = skin_triangles(open_lips(canonical, TRIANGULATION_GAP), weight)
         self._stats = FootageStats(canonical, basis)
+        self.covered_frames = 0  # left unchanged because something covers the mouth
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         if face is not None:
@@ -70,17 +73,27 @@ class Animator:
 
         Each frame is read after its row of motion, at most ``lookahead`` rows and one chunk later.
         """
-        drawn, filmed = self._drawn_mouth(), self._stats.donors.donors
+        stats = self._stats
+        filmed = self._uncovered_donors(faces)
+        drawn = self._drawn_mouth(filmed)
         gap = Gap(drawn.cavity, contact_shade([donor.mouth for donor in filmed]))
-        donors = [*filmed, drawn_donor(filmed, self._stats.closed_mouth(), self._stats.typical_light())]
+        donors = [*filmed, drawn_donor(filmed, stats.closed_mouth(), stats.typical_light())]
         targets = self._targets(_with_lookahead(motion, lookahead), donors, faces)
-        for target, frame in zip(targets, frames, strict=True):
-            yield Rendered(frame, self._render(frame, target, faces, drawn, gap))
+        pairs = ((frame, target) for target, frame in zip(targets, frames, strict=True))
+        for frame, target, occlusion in stats.occluders.follow(pairs, faces):
+            face = faces.at(frame.index)
+            edited = face is not None and self._render_behind(occlusion, frame, face, target, drawn, gap)
+            yield Rendered(frame, edited)
 
-    def _drawn_mouth(self) -> DrawnMouth:
+    def _uncovered_donors(self, faces: SmoothedFaces) -> Sequence[Donor]:
+        """The donors whose mouth nothing covers; all if it is covered in each."""
+        donors, occluders = self._stats.donors.donors, self._stats.occluders
+        return [donor for donor in donors if not occluders.hides_mouth(donor.colours, faces)] or donors
+
+    def _drawn_mouth(self, donors: Sequence[Donor]) -> DrawnMouth:
         """The drawn inside of the mouth, in the footage's colours, for what the donors do not show."""
         stats = self._stats
-        look, donors = stats.appearance(), stats.donors.donors
+        look = stats.appearance()
         teeth = teeth_colour(donors, look.lips, stats.depth)
         look = look if teeth is None else replace(look, enamel=teeth)
         return DrawnMouth(stats.closed_mouth(), look, cavity_colour(donors, look.lips, stats.depth), stats.depth)
@@ -104,10 +117,30 @@ class Animator:
                 yield Target(meshes[i], tuple(layers))
                 previous = chosen[i]
 
-    def _render(self, frame: Frame, target: Target, faces: SmoothedFaces, drawn: DrawnMouth, gap: Gap) -> bool:
-        face = faces.at(frame.index)
-        if face is None:
+    def _render_behind(
+        self,
+        occlusion: Occlusion | None,
+        frame: Frame,
+        face: FrameFace,
+        target: Target,
+        drawn: DrawnMouth,
+        gap: Gap,
+    ) -> bool:
+        """Render behind what covers the face; a frame whose mouth is covered stays unchanged."""
+        if occlusion is None:
+            return self._render(frame, face, target, drawn, gap)
+        if occlusion.strength == 0:
+            self.covered_frames += 1
             return False
+        unit = float(face.pose.scale[0])
+        kept = hold_out(frame, face.points, occlusion.matte, occlusion.behind, self._stats.occluders.grid, unit)
+        weakened = replace(face, strength=face.strength * occlusion.strength)
+        edited = self._render(frame, weakened, target, drawn, gap)
+        if kept is not None:
+            kept.restore(frame)
+        return edited
+
+    def _render(self, frame: Frame, face: FrameFace, target: Target, drawn: DrawnMouth, gap: Gap) -> bool:
         weight = self._influence * face.strength
         mesh = (1 - weight) * face.mesh + weight * target.mesh
         points = face.pose.to_frame(mesh[None])[0, :, :2]

@@ -9,12 +9,13 @@ minimises the sum of costs of matching and switching over time (Viterbi, IEEE Tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from lipsync.engines.rewrite.face_grid import FaceColours
 from lipsync.engines.rewrite.light import Light
 from lipsync.engines.rewrite.lip_edges import lip_errors
 from lipsync.engines.rewrite.look import Look, measure_look
@@ -49,13 +50,15 @@ class Donor:
     """One mouth. ``descriptor`` (21, 2): see ``mouth_descriptors``; ``gap``: the lips' distance in eye distances.
 
     A descriptor of NaN matches every target, and an infinite gap is wide enough for all. ``look``: None if it has no
-    flaws. ``cost``: added to the matching cost wherever the donor is used.
+    flaws. ``colours``: of the whole face, to recognise what covers it. ``cost``: added to the matching cost wherever
+    the donor is used.
     """
 
     mouth: Mouth
     descriptor: Float32
     gap: float
     look: Look | None = None
+    colours: FaceColours | None = None
     cost: float = 0.0
 
 
@@ -125,10 +128,18 @@ class DonorCollection:
     def donors(self) -> Sequence[Donor]:
         return tuple(self._donors)
 
-    def offer(self, frame: Frame, points: Float32, face: Float32, pose: Pose, light: Light) -> None:
+    def offer(
+        self,
+        frame: Frame,
+        points: Float32,
+        face: Float32,
+        pose: Pose,
+        light: Light,
+        colours: Callable[[], FaceColours | None] = lambda: None,
+    ) -> None:
         """Keep this mouth if it is new, or looks better than a similar one.
 
-        ``points`` (468, 2) in pixels, ``face`` (468, 3) the same in the face frame.
+        ``points`` (468, 2) in pixels, ``face`` (468, 3) the same in the face frame. ``colours``: of the face.
         """
         descriptor, unit = mouth_descriptors(face[None], pose.rotation)[0], float(pose.scale[0])
         condition = conditions(light.rgb[None], pose.scale)[0]
@@ -145,7 +156,7 @@ class DonorCollection:
             return
         mouth = Mouth(patch, measure_lips(in_box, unit), in_box, light, lip_errors=lip_errors(patch, in_box))
         slot = len(self._donors) if slot is None else slot
-        self._donors[slot : slot + 1] = [Donor(mouth, descriptor, float(inner_gap(face)), look)]
+        self._donors[slot : slot + 1] = [Donor(mouth, descriptor, float(inner_gap(face)), look, colours())]
         self._descriptors[slot], self._conditions[slot] = descriptor, condition
         while len(self._donors) > self._limit or self._bytes() > self._limit_bytes:
             self._thin_out()

@@ -33,7 +33,9 @@ class Rewrite(Engine):
 
     @property
     def run_info(self) -> RunInfo:
-        return RunInfo("cpu", "fp32", 1, weights=(("motion", motion_checksum()),))
+        covered = self._animator.covered_frames
+        notes = (f"something covers the mouth in {covered} frames, which are copied unchanged",) if covered else ()
+        return RunInfo("cpu", "fp32", 1, notes, (("motion", motion_checksum()),))
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         self._animator.observe(frame, face)

@@ -13,6 +13,7 @@ from lipsync.engines.rewrite.appearance import Appearance, mean_appearance, meas
 from lipsync.engines.rewrite.closing import closed_mouth
 from lipsync.engines.rewrite.donors import DonorCollection
 from lipsync.engines.rewrite.light import Light, LightTrack, measure_light
+from lipsync.engines.rewrite.occlusion import Occluders
 from lipsync.faces.geometry import MESH, fit_pose
 from lipsync.speech.motion import Basis
 from lipsync.types import Face, Float32, Frame
@@ -31,7 +32,7 @@ class FootageStats:
         self._normals = vertex_normals(canonical, basis.triangles)
         self._appearances: deque[Appearance] = deque(maxlen=APPEARANCES)
         self._typical_lights: deque[Light] = deque(maxlen=APPEARANCES)
-        self.donors, self.lights = DonorCollection(), LightTrack()
+        self.donors, self.lights, self.occluders = DonorCollection(), LightTrack(), Occluders(canonical)
         self.depth = 8
 
     def observe(self, frame: Frame, face: Face) -> None:
@@ -45,7 +46,8 @@ class FootageStats:
         self._faces.offer(lambda: mesh)
         self.depth = frame.depth
         self.lights.add(frame.index, light.rgb)
-        self.donors.offer(frame, points[:, :2], mesh, pose, light)
+        self.occluders.observe(frame, points)
+        self.donors.offer(frame, points[:, :2], mesh, pose, light, lambda: self.occluders.grid.sample(frame, points))
 
     def closed_mouth(self) -> Float32:
         """The speaker's closed mouth, (468, 3) in the face frame."""

@@ -1,0 +1,207 @@
+"""Keep what is in front of the mouth: hands, microphones, captions.
+
+Cells of the face whose colour differs from the person's usual one, from the edge of the lower face inwards, belong to
+something in front of it. A matte of them holds the source's pixels out of the edit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsync.engines.reservoir import Reservoir
+from lipsync.engines.rewrite.face_grid import SIDE, FaceColours, FaceGrid
+from lipsync.engines.rewrite.usual_look import LightFit, UsualLook, usual_look
+from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.frames.blend import smoothstep
+from lipsync.types import Float32, Frame
+
+T = TypeVar("T")
+
+SAMPLE_SIZE: Final = 240  # faces of the whole video
+SHOT_SAMPLES: Final = 48  # of one shot that its look is computed from
+NOISE_SIGMA: Final = 0.7  # cells
+DIFFERENT, CLEARLY_DIFFERENT = 2.0, 3.0  # standard deviations
+MIN_SHARE: Final = 0.02  # of the lower face's cells that differ clearly
+MIN_FURTHER: Final = 8  # such cells of a part that does not reach the edge, beside one that does
+LARGE_SHARE: Final = 0.2  # of them that differ at all: then no part needs to reach the edge
+GAP_CELLS: Final = 15  # up to which cells between parts belong to the same thing
+MAX_COVERED: Final = 0.5  # of the mouth, from which a frame is not edited
+MAX_HIDDEN: Final = 0.02  # of the mouth of a donor
+NOTHING: Final = np.zeros((SIDE, SIDE), np.float32)
+FADE_FRAMES: Final = 3  # over which the edit fades towards such frames
+
+
+@dataclass(frozen=True, slots=True)
+class Occlusion:
+    """``matte`` (SIDE, SIDE): 0..1, how much of a cell something covers. ``covered``: share of the mouth.
+
+    ``behind`` (SIDE, SIDE, 3): the face's usual Y'CbCr in the frame's light, 8-bit code values.
+    ``strength``: 0..1, how much of the edit to show.
+    """
+
+    matte: Float32
+    covered: float
+    behind: Float32 | None = None
+    strength: float = 1.0
+
+
+class Occluders:
+    """Learns the look of the face in the first pass, and finds what covers it in the second."""
+
+    def __init__(self, canonical: Float32) -> None:
+        self.grid = FaceGrid(canonical)
+        self._samples: Reservoir[FaceColours | None] = Reservoir(SAMPLE_SIZE)
+        self._looks: dict[int, UsualLook | None] | None = None
+        self._lights: dict[int, LightFit] = {}  # of the last frame, by its shot
+
+    def observe(self, frame: Frame, points: Float32) -> None:
+        """Learn from a frame with the face at ``points`` (468, >= 2) in pixels."""
+        self._samples.offer(lambda: self.grid.sample(frame, points))
+
+    def hides_mouth(self, colours: FaceColours | None, faces: SmoothedFaces) -> bool:
+        """Whether something covers a part of the mouth in a frame of the first pass."""
+        look = None if colours is None else self._look(faces.track.shot_number(colours.index), faces)
+        if colours is None or look is None:
+            return False
+        found = covering(look.difference(colours)[0], self.grid)
+        return found is not None and _mouth_share(found, self.grid) > MAX_HIDDEN
+
+    def follow(
+        self, frames: Iterable[tuple[Frame, T]], faces: SmoothedFaces
+    ) -> Iterator[tuple[Frame, T, Occlusion | None]]:
+        """Each frame, what came with it, and what covers its face, FADE_FRAMES behind the source."""
+        window: deque[tuple[Frame, T]] = deque()
+        found: deque[_Found] = deque()
+        past: deque[_Found] = deque(maxlen=FADE_FRAMES)
+        for frame, item, seen in self._examined(frames, faces):
+            window.append((frame, item))
+            found.append(seen)
+            if len(window) > FADE_FRAMES:
+                yield *window.popleft(), _settled(found, past)
+        while window:
+            yield *window.popleft(), _settled(found, past)
+
+    def _examined(self, frames: Iterable[tuple[Frame, T]], faces: SmoothedFaces) -> Iterator[tuple[Frame, T, _Found]]:
+        """Examine every other frame, and those between only if a neighbour shows something."""
+        waiting: tuple[Frame, T, int] | None = None
+        last: _Found | None = None
+        for frame, item in frames:
+            shot = faces.track.shot_number(frame.index)
+            if waiting is None and last is not None and last.shot == shot:
+                waiting = frame, item, shot
+                continue
+            found = _Found(shot, self._find(frame, shot, faces))
+            if waiting is not None:
+                covered = (last is not None and last.occlusion is not None) or found.occlusion is not None
+                yield self._between(*waiting, covered, faces)
+            waiting, last = None, found
+            yield frame, item, found
+        if waiting is not None:
+            yield self._between(*waiting, True, faces)
+
+    def _between(
+        self, frame: Frame, item: T, shot: int, covered: bool, faces: SmoothedFaces
+    ) -> tuple[Frame, T, _Found]:
+        return frame, item, _Found(shot, self._find(frame, shot, faces) if covered else None)
+
+    def _find(self, frame: Frame, shot: int, faces: SmoothedFaces) -> Occlusion | None:
+        face, look = faces.at(frame.index), self._look(shot, faces)
+        colours = None if face is None or look is None else self.grid.sample(frame, face.points)
+        if colours is None or look is None:
+            return None
+        difference, light = look.difference(colours, self._lights.get(shot))
+        self._lights = {shot: light}
+        found = covering(difference, self.grid)
+        return (
+            None
+            if found is None
+            else Occlusion(found, _mouth_share(found, self.grid), look.lit(light).reshape(-1, 3)[self.grid.nearest])
+        )
+
+    def _look(self, shot: int, faces: SmoothedFaces) -> UsualLook | None:
+        if self._looks is None:
+            self._looks = {}
+            of_shot: dict[int, list[FaceColours]] = {}
+            for colours in self._samples.items:
+                if colours is not None:
+                    of_shot.setdefault(faces.track.shot_number(colours.index), []).append(colours)
+            for number, samples in of_shot.items():
+                self._looks[number] = usual_look(samples[:: -(-len(samples) // SHOT_SAMPLES)], self.grid)
+        return self._looks.get(shot)
+
+
+def _mouth_share(matte: Float32, grid: FaceGrid) -> float:
+    return float(matte[grid.mouth].mean())
+
+
+def covering(difference: Float32, grid: FaceGrid) -> Float32 | None:
+    """The matte (SIDE, SIDE) of what covers the face, from the cells' difference; None if nothing does."""
+    smooth = np.asarray(cv2.GaussianBlur(difference.reshape(-1)[grid.nearest], (0, 0), NOISE_SIGMA), np.float32)
+    clear, different = ((smooth > limit) & grid.skin for limit in (CLEARLY_DIFFERENT, DIFFERENT))
+    cells = int(grid.lower.sum())
+    if max((clear & grid.lower).sum() / MIN_SHARE, (different & grid.lower).sum() / LARGE_SHARE) < cells:
+        return None
+    count, parts = cv2.connectedComponents(different.astype(np.uint8), connectivity=8)
+    size, sizes = (np.bincount(parts[some & grid.lower], minlength=count) for some in (different, clear))
+    reaching = np.bincount(parts[grid.edge], minlength=count) > 0
+    main = (sizes >= MIN_SHARE * cells) & reaching
+    if different[grid.lower].mean() > LARGE_SHARE:
+        main |= size >= MIN_SHARE * cells
+    main[0] = False
+    if not main.any():
+        return None
+    kept = main | (sizes >= MIN_FURTHER)
+    kept[0] = False
+    mask = kept[parts].astype(np.uint8)
+    whole = _joined(mask, grid)
+    near = cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
+    soft = np.maximum(whole, smoothstep((smooth - DIFFERENT / 2) / (DIFFERENT / 2)) * near)
+    return np.asarray(np.maximum(soft.reshape(-1)[grid.nearest], whole), np.float32)
+
+
+def _joined(mask: NDArray[np.uint8], grid: FaceGrid) -> NDArray[np.uint8]:
+    """Fill the gaps (SIDE, SIDE) between parts, and what is between parts above and below the mouth."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP_CELLS, GAP_CELLS))
+    padded = cv2.copyMakeBorder(mask, *(4 * (GAP_CELLS,)), cv2.BORDER_REPLICATE)
+    inner = slice(GAP_CELLS, -GAP_CELLS)
+    closed = np.asarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)[inner, inner], np.uint8)
+    rows = np.flatnonzero((closed > 0)[:, grid.mouth.any(0)].any(1))
+    mouth = np.flatnonzero(grid.mouth.any(1))
+    if len(rows) and rows[0] <= mouth[0] and rows[-1] > mouth[-1]:
+        parts = np.argwhere(closed)[:, ::-1].astype(np.int32)
+        cv2.fillConvexPoly(closed, cv2.convexHull(parts), 1)
+    return closed
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    shot: int
+    occlusion: Occlusion | None
+
+
+def _settled(found: deque[_Found], past: deque[_Found]) -> Occlusion | None:
+    """Take the oldest frame, and decide on it with those before and after it in its shot."""
+    now = found.popleft()
+    before = [other.occlusion for other in reversed(past) if other.shot == now.shot]
+    after = [other.occlusion for other in found if other.shot == now.shot]
+    past.append(now)
+    occlusion = now.occlusion
+    if not any(other is not None for other in (*before[:1], *after[:1])):
+        occlusion = None  # a single frame: noise
+    earlier, later = ([k for k, other in enumerate(others, 1) if _blocked(other)] for others in (before, after))
+    nearest = 0 if _blocked(occlusion) or (earlier and later) else min([*earlier, *later, FADE_FRAMES + 1])
+    strength = min(nearest / (FADE_FRAMES + 1), 1.0)
+    if occlusion is not None:
+        return replace(occlusion, strength=strength)
+    return None if strength == 1 else Occlusion(NOTHING, 0.0, strength=strength)
+
+
+def _blocked(found: Occlusion | None) -> bool:
+    return found is not None and found.covered > MAX_COVERED

@@ -1,0 +1,213 @@
+"""Things in front of the mouth are found and held out of the edit."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lipsync.engines.rewrite.face_grid import FaceGrid
+from lipsync.engines.rewrite.hold_out import guided_filter, hold_out
+from lipsync.engines.rewrite.occlusion import FADE_FRAMES, Occluders
+from lipsync.engines.rewrite.usual_look import MIN_SAMPLES, usual_look
+from lipsync.faces.geometry import MESH
+from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.faces.track import POINTS, TrackBuilder
+from lipsync.types import Colour, Face, Float32, Frame
+
+SIDE, UNIT = 256, 100  # pixels of the frame, and per eye distance
+COUNT = 40
+
+
+@pytest.fixture(scope="module")
+def points(canonical) -> Float32:
+    """A face that fills the frame, (478, 3) in pixels."""
+    placed = canonical * UNIT + np.array([SIDE / 2, 60, 0], np.float32)
+    return np.concatenate([placed, placed[: POINTS - MESH]]).astype(np.float32)
+
+
+def portrait(index: int, light: float = 1.0) -> Frame:
+    """Skin with a slow change of tone and a little noise, in some light."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    random = np.random.default_rng(index)
+    luma = (120 + 0.2 * x + 10 * np.sin(y / 20) + random.normal(0, 2, (SIDE, SIDE))) * light
+    half = np.ones((SIDE // 2, SIDE // 2))
+    u, v = (128 + tint * light * half + random.normal(0, 1, half.shape) for tint in (-12, 22))
+    return Frame(index, *(np.rint(plane).astype(np.uint8) for plane in (luma, u, v)), 8, Colour())
+
+
+def paint(frame: Frame, top: int, left: int, right: int) -> Frame:
+    """Something lighter and bluer that comes from below, up to row ``top``."""
+    frame.y[top:, left:right] = np.minimum(frame.y[top:, left:right].astype(int) + 60, 235)
+    frame.u[top // 2 :, left // 2 : right // 2] = 140
+    frame.v[top // 2 :, left // 2 : right // 2] = 118
+    return frame
+
+
+@pytest.fixture
+def followed(canonical, points):
+    """Occlusions found in frames that ``make`` gives for each index."""
+
+    def follow(make, cuts=()):
+        occluders = Occluders(canonical)
+        with TrackBuilder() as builder:
+            for index in range(COUNT):
+                builder.add(Face(points, 1.0), index in cuts)
+                occluders.observe(make(index), points[:MESH])
+            with builder.finish(Fraction(25)) as track:
+                frames = ((make(index), index) for index in range(COUNT))
+                return [found for _, _, found in occluders.follow(frames, SmoothedFaces(track))]
+
+    return follow
+
+
+def chin(points: Float32) -> int:
+    return int(points[152, 1])
+
+
+def test_a_free_face_is_free_in_any_light(followed):
+    assert followed(lambda k: portrait(k, light=1 - 0.7 * k / COUNT)) == [None] * COUNT
+
+
+def test_what_comes_over_the_chin_is_held_out_and_the_edit_goes_on(followed, points):
+    hand = range(10, 16)
+    found = followed(lambda k: paint(portrait(k), chin(points) - 20, 90, 170) if k in hand else portrait(k))
+    assert [k for k in range(COUNT) if found[k] is not None] == list(hand)
+    for k in hand:
+        assert found[k].covered < 0.1
+        assert found[k].strength == 1
+        assert found[k].matte.max() == 1
+
+
+def test_a_covered_mouth_passes_through_with_a_fade(followed, points):
+    hand = range(12, 18)
+    found = followed(lambda k: paint(portrait(k), int(points[2, 1]), 40, 216) if k in hand else portrait(k))
+    strengths = [1.0 if f is None else f.strength for f in found]
+    assert [k for k in range(COUNT) if strengths[k] == 0] == list(hand)
+    ramp = [k / (FADE_FRAMES + 1) for k in range(1, FADE_FRAMES + 1)]
+    assert strengths[18 : 18 + FADE_FRAMES] == ramp
+    assert strengths[12 - FADE_FRAMES : 12] == ramp[::-1]
+
+
+def test_a_moment_without_evidence_between_covered_frames_stays_covered(followed, points):
+    hand = set(range(12, 22)) - {16}
+    found = followed(lambda k: paint(portrait(k), int(points[2, 1]), 40, 216) if k in hand else portrait(k))
+    assert found[16].strength == 0
+
+
+def test_a_single_odd_frame_is_noise(followed, points):
+    assert not any(followed(lambda k: paint(portrait(k), chin(points) - 20, 90, 170) if k == 14 else portrait(k)))
+
+
+def test_a_spot_inside_the_face_is_part_of_it(followed, points):
+    """A tongue or a shadow under the lip does not come from outside."""
+
+    def make(k: int) -> Frame:
+        frame = portrait(k)
+        if 10 <= k < 16:
+            below = int(points[17, 1]) + 2
+            frame.y[below : below + 12, 110:146] -= 60
+        return frame
+
+    assert not any(followed(make))
+
+
+def test_another_shot_of_other_colours_is_no_occlusion(followed):
+    assert not any(followed(lambda k: portrait(k, light=1.0 if k < 20 else 0.5), cuts={20}))
+
+
+def test_a_short_shot_is_not_judged(followed, points):
+    """Nobody knows what a face looks like from a few frames of which half show something else."""
+    first = COUNT - MIN_SAMPLES + 1
+    hand = range(first + 2, COUNT)
+    found = followed(
+        lambda k: paint(portrait(k), int(points[2, 1]), 40, 216) if k in hand else portrait(k), cuts={first}
+    )
+    assert not any(found)
+
+
+def test_a_donor_behind_a_hand_is_recognised(canonical, points):
+    occluders = Occluders(canonical)
+    covered = occluders.grid.sample(paint(portrait(30), int(points[0, 1]), 60, 200), points[:MESH])
+    free = occluders.grid.sample(portrait(31), points[:MESH])
+    with TrackBuilder() as builder:
+        for index in range(COUNT):
+            builder.add(Face(points, 1.0), False)
+            occluders.observe(portrait(index), points[:MESH])
+        with builder.finish(Fraction(25)) as track:
+            faces = SmoothedFaces(track)
+            assert occluders.hides_mouth(covered, faces)
+            assert not occluders.hides_mouth(free, faces)
+            assert not occluders.hides_mouth(None, faces)
+
+
+def test_the_look_ignores_what_covers_the_face_in_a_third_of_the_frames(canonical, points):
+    grid = FaceGrid(canonical)
+
+    def sample(k: int, top: int):
+        colours = grid.sample(paint(portrait(k), top, 40, 216) if k % 3 == 0 else portrait(k), points[:MESH])
+        assert colours is not None
+        return colours
+
+    look = usual_look([sample(k, int(points[2, 1])) for k in range(24)], grid)
+    assert look is not None
+    difference, _ = look.difference(sample(25, 0))
+    assert difference[grid.lower].max() < 2
+
+
+def test_cells_of_a_cheek_that_turns_away_are_not_visible(canonical, points):
+    turned = points[:MESH].copy()
+    angle = np.radians(55)
+    turned[:, 0] = SIDE / 2 + (canonical[:, 0] * np.cos(angle) - canonical[:, 2] * np.sin(angle)) * UNIT
+    grid = FaceGrid(canonical)
+    colours = grid.sample(portrait(0), turned)
+    assert colours is not None
+    left, right = colours.visible[:, :24], colours.visible[:, 24:]
+    assert abs(int(left.sum()) - int(right.sum())) > 100
+
+
+def test_a_face_outside_the_frame_has_no_colours(canonical, points):
+    assert FaceGrid(canonical).sample(portrait(0), points[:MESH] + 1000) is None
+
+
+def test_held_out_pixels_return_exactly_and_the_others_keep_the_edit(canonical, points):
+    grid, frame = FaceGrid(canonical), portrait(0)
+    matte = np.zeros((48, 48), np.float32)
+    matte[:, :16] = 1
+    before = frame.y.copy(), frame.u.copy(), frame.v.copy()
+    held = hold_out(frame, points[:MESH, :2], matte, None, grid, UNIT)
+    assert held is not None
+    for plane in (frame.y, frame.u, frame.v):
+        plane[:] = 50
+    held.restore(frame)
+    mouth = int(points[13, 1])
+    assert (frame.y[mouth : mouth + 20, 75:85] == before[0][mouth : mouth + 20, 75:85]).all()
+    assert (frame.v[mouth // 2 : mouth // 2 + 10, 38:42] == before[2][mouth // 2 : mouth // 2 + 10, 38:42]).all()
+    assert (frame.y[mouth : mouth + 20, 150:180] == 50).all()
+
+
+def test_the_face_is_painted_behind_what_is_held_out_before_the_edit(canonical, points):
+    grid, frame = FaceGrid(canonical), portrait(0)
+    matte = np.zeros((48, 48), np.float32)
+    matte[:, :16] = 1
+    before = frame.y.copy()
+    held = hold_out(frame, points[:MESH, :2], matte, np.full((48, 48, 3), 77, np.float32), grid, UNIT)
+    mouth = int(points[13, 1])
+    assert (frame.y[mouth : mouth + 20, 75:85] == 77).all()
+    assert (frame.u[mouth // 2 : mouth // 2 + 10, 38:42] == 77).all()
+    assert (frame.y[mouth : mouth + 20, 150:180] == before[mouth : mouth + 20, 150:180]).all()
+    assert held is not None
+    held.restore(frame)
+    assert (frame.y[mouth : mouth + 20, 75:85] == before[mouth : mouth + 20, 75:85]).all()
+
+
+def test_the_matte_moves_to_an_edge_of_the_picture():
+    guide = np.zeros((60, 60), np.float32)
+    guide[:, 33:] = 0.5
+    coarse = np.zeros((60, 60), np.float32)
+    coarse[:, 30:] = 1
+    fitted = guided_filter(guide, coarse, 8)
+    assert fitted[30, 34:].min() > 0.75
+    assert fitted[30, :20].max() < 0.1
+    assert np.abs(np.diff(fitted[30])).argmax() == 32
