@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count, repeat
 from typing import Final
 
 import numpy as np
 
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.liveliness.blink_times import lid_closures
+from lipsync.liveliness.emphasis import emphasis
 from lipsync.liveliness.eyelids import Eyelids, eyelids_of
 from lipsync.liveliness.eyes import find_eyes
 from lipsync.liveliness.head import HeadWarp, head_warp
@@ -32,19 +33,24 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class LivelyPhoto:
-    """A photo that can move. ``eyes``: those that blink. ``warp``: moves the head; None if it fills the picture."""
+    """A photo that can move. ``eyes``: those that blink. ``warp``: moves the head; None if it fills the picture.
+
+    ``emphasis`` (n,): of the voice in the first n frames, see ``emphasis.emphasis``; later ones have none.
+    """
 
     eyes: tuple[Eyelids, ...]
     warp: HeadWarp | None
     liveliness: float
     seed: int
     rate: Fraction
+    emphasis: Float32
 
     def moments(self) -> Iterator[Moment]:
         """The moments of the frames, from the first one on, without end."""
         sway, share = Sway(self.seed), min(1.0, self.liveliness / FULL_BLINKS)
-        for number, closure in zip(count(), lid_closures(self.seed, self.rate), strict=False):
-            yield Moment(share * closure, self.liveliness * sway.at(float(number / self.rate)))
+        stresses = chain(map(float, self.emphasis), repeat(0.0))
+        for number, closure, stress in zip(count(), lid_closures(self.seed, self.rate), stresses, strict=False):
+            yield Moment(share * closure, self.liveliness * sway.at(float(number / self.rate), stress))
 
     def show(self, frame: Frame, moment: Moment) -> bool:
         """Change a frame of the photo to a moment, in place. Returns whether anything changed."""
@@ -59,17 +65,17 @@ class LivelyPhoto:
 
 
 def lively_photo(
-    frame: Frame, faces: SmoothedFaces, rate: Fraction, liveliness: float, seed: int
+    frame: Frame, faces: SmoothedFaces, rate: Fraction, liveliness: float, seed: int, voice: Iterable[Float32] = ()
 ) -> LivelyPhoto | None:
     """Prepare a photo, shown by ``frame``, for a video of ``rate`` frames/s; None without a face.
 
-    ``liveliness``: 0..1, the extent of the motion. ``seed``: equal seeds give equal motion.
+    ``liveliness``: 0..1, the extent of the motion. ``seed``: equal seeds give equal motion. ``voice``: mono
+    samples at 16 kHz, -1..1, on whose stressed syllables the head nods.
     """
     face = faces.at(0) if faces.track.present[0] else None
     if face is None:
         return None
     height, width = frame.y.shape
     eyes = (eyelids_of(frame, eye) for eye in find_eyes(frame, faces.track.landmarks(0, 1)[0]))
-    return LivelyPhoto(
-        tuple(eye for eye in eyes if eye is not None), head_warp(face, width, height), liveliness, seed, rate
-    )
+    visible = tuple(eye for eye in eyes if eye is not None)
+    return LivelyPhoto(visible, head_warp(face, width, height), liveliness, seed, rate, emphasis(voice, rate))

@@ -1,4 +1,4 @@
-"""How the head moves over time: a slow sway, nod and tilt.
+"""How the head moves over time: a slow sway, nod and tilt, and a nod on stressed syllables.
 
 Each motion is a sum of sinusoids of incommensurate low frequencies, so that it is smooth, bounded and never repeats
 noticeably. Heads of listeners and speakers move mostly below 1 Hz (Hadar et al., "Kinematics of head movements
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from lipsync.types import Float32
 
-# Largest excursion of each motion: yaw, pitch and roll in radians, then right and down in eye distances.
+# Largest excursion of each motion: yaw, pitch (down) and roll in radians, then right and down in eye distances.
 EXCURSION: Final = (0.055, 0.035, 0.022, 0.035, 0.022)
 FREQUENCIES: Final = (0.09, 0.17, 0.29, 0.47)  # Hz, each varied by up to a tenth
+PITCH, NOD = 1, 0.6  # the motion that follows the voice, and its extent in the unit of ``EXTENT``
 EXTENT: Final = 0.7  # root mean square of a motion, before the limit, as a share of its largest excursion
 ONSET_SECONDS: Final = 1.5  # the head starts from where the photo shows it
 
@@ -33,9 +34,13 @@ class Sway:
         weights = 1 / self._speeds
         self._weights = EXTENT * weights / np.sqrt((weights**2).sum(1, keepdims=True) / 2)
 
-    def at(self, seconds: float) -> Float32:
-        """The head's excursion (5,) as ``EXCURSION`` lists it, which it never exceeds; zero at the start."""
+    def at(self, seconds: float, emphasis: float = 0.0) -> Float32:
+        """The head's excursion (5,) as ``EXCURSION`` lists it, which it never exceeds; zero at the start.
+
+        ``emphasis``: of the voice, -1..1; the head nods on it.
+        """
         waves: NDArray[np.float64] = (self._weights * np.sin(self._speeds * seconds + self._phases)).sum(1)
+        waves[PITCH] += NOD * emphasis
         values = np.array(EXCURSION) * np.tanh(waves)  # the limit is soft, so that no motion stops abruptly
         onset = min(seconds / ONSET_SECONDS, 1.0)
         return np.asarray(values * (onset**3 * (onset * (6 * onset - 15) + 10)), np.float32)

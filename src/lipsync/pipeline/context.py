@@ -64,7 +64,8 @@ class RenderContext:
 
         Raises what ``enliven.prepare_photo`` raises.
         """
-        return prepare_photo(self.video, self.faces, self.job.liveliness)
+        voice = self.speech.blocks(self.job.av_offset)
+        return prepare_photo(self.video, self.faces, self.job.liveliness, voice)
 
     def write(self, frame_sets: Iterable[Sequence[Frame]], outputs: Sequence[Path], factor: int = 1) -> list[Written]:
         """Encode frames that are ``factor`` times as large as the video's, one of each set for each output.

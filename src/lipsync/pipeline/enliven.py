@@ -14,21 +14,23 @@ from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.files import read_errors, sha256_of
 from lipsync.liveliness.photo import LivelyPhoto, lively_photo
 from lipsync.media.reader import read
-from lipsync.types import VideoClip
+from lipsync.types import Float32, VideoClip
 
 
-def prepare_photo(video: VideoClip, faces: SmoothedFaces, liveliness: float) -> LivelyPhoto | None:
+def prepare_photo(
+    video: VideoClip, faces: SmoothedFaces, liveliness: float, voice: Iterable[Float32] = ()
+) -> LivelyPhoto | None:
     """Return the photo ready to move; None for a video, without a tracked face, or for a ``liveliness`` of 0.
 
-    The same file always moves in the same way. Raises FileMissing, NotAFile, FileUnreadable, and what
-    ``media.reader.read`` raises.
+    The same file with the same ``voice``, mono samples at 16 kHz, always moves in the same way. Raises FileMissing,
+    NotAFile, FileUnreadable, and what ``media.reader.read`` raises.
     """
     if not video.still or not liveliness:
         return None
     with read_errors(video.path):
         checksum = video.sha256 or sha256_of(video.path)
     (frame,) = read(video, stop=1, read_only=True)
-    return lively_photo(frame, faces, video.video.rate, liveliness, int(checksum[:16], 16))
+    return lively_photo(frame, faces, video.video.rate, liveliness, int(checksum[:16], 16), voice)
 
 
 def enliven(edits: Iterable[EditedFrame], photo: LivelyPhoto) -> Generator[EditedFrame, None, None]:

@@ -126,3 +126,11 @@ def test_the_bands_hold_all_visible_motion_without_overlap(cut):
         luma, _ = warp.source_maps(np.asarray(LIMITS * signs, np.float32))
         shift = np.abs(luma - np.stack([columns, rows], -1)).max(-1)
         assert shift[covered == 0].max(initial=0) < 0.1
+
+
+def test_a_nod_lowers_the_face(picture):
+    frame, face = picture
+    warp = warp_of(frame, face)
+    luma, _ = warp.source_maps(np.asarray(LIMITS * [0, 1, 0, 0, 0], np.float32))
+    nose = np.rint(face.points[1]).astype(int) - [warp.box.left, warp.box.top]
+    assert luma[nose[1], nose[0], 1] < nose[1] - 0.5

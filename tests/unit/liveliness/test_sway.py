@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lipsync.liveliness.sway import EXCURSION, ONSET_SECONDS, Sway
+from lipsync.liveliness.sway import EXCURSION, ONSET_SECONDS, PITCH, Sway
 
 STEP = 1 / 25
 
@@ -33,3 +33,11 @@ def test_the_motion_is_smooth():
     spectrum = np.abs(np.fft.rfft(settled * np.hanning(len(settled))[:, None], axis=0))
     frequencies = np.fft.rfftfreq(len(settled), STEP)
     assert (spectrum[frequencies > 2] ** 2).sum() < 1e-3 * (spectrum**2).sum()
+
+
+def test_the_head_nods_on_stress_within_the_same_limits():
+    sway = Sway(1)
+    calm, stressed = sway.at(10), sway.at(10, 1.0)
+    assert stressed[PITCH] > calm[PITCH] + 0.1 * EXCURSION[PITCH]
+    assert np.array_equal(np.delete(stressed, PITCH), np.delete(calm, PITCH))
+    assert all(abs(sway.at(t, 1.0)[PITCH]) < EXCURSION[PITCH] for t in np.arange(0, 60, 0.5))
