@@ -32,7 +32,9 @@ TONGUE_HALF: Final = (0.19, 0.1)  # half its width and height
 DEPTH_FADE: Final = 0.35  # eye distances behind the front teeth at which the light has fallen to 1 / e
 LIP_SHADOW, LIP_SHADOW_REACH = 0.35, 0.045  # how much less light falls right below the upper lip, and how far down
 LOWER_SHADOW, LOWER_REACH = 0.2, 0.03
-TONGUE_LIGHT: Final = 0.6
+TONGUE_LIGHT: Final = 0.7
+TONGUE_BACK: Final = 0.35  # of that light, at its far end
+GROOVE, GROOVE_WIDTH = 0.15, 0.15  # depth of the shade along its middle, and its width in half widths
 TONGUE_CHROMA: Final = 1.5  # of the gums
 LOWER_LIGHT: Final = 0.82  # of the lower teeth
 BOUNCE: Final = 0.5  # of the lips' colour in the shade
@@ -97,8 +99,10 @@ class DrawnMouth:
         radius = right**2 + below**2
         bulge = np.sqrt(np.maximum(1 - radius, 0))
         normal = np.stack([right, below, -bulge], -1)
-        bright = TONGUE_LIGHT * (0.6 + 0.4 * bulge) * shading(self._look.light, normal)
-        cover = smoothstep((1 - radius) / 0.35)
+        groove = 1 - GROOVE * np.exp(-((right / GROOVE_WIDTH) ** 2))
+        towards_back = TONGUE_BACK + (1 - TONGUE_BACK) * smoothstep((below + 1) / 1.2)
+        bright = TONGUE_LIGHT * groove * towards_back * (0.6 + 0.4 * bulge) * shading(self._look.light, normal)
+        cover = smoothstep((1 - radius) / 0.5)
         return np.asarray(image + cover[..., None] * (self._lit(self._tongue(), bright) - image), np.float32)
 
     def _shadowed(self, image: Float32, lips: Lips, x: Float32, y: Float32) -> Float32:
