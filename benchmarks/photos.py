@@ -35,8 +35,8 @@ from lipsync.media.reader import read
 from lipsync.types import Float32, Frame
 
 TILE = 132  # pixels
-EXTENT = 1.15  # eye distances shown by a tile
-BELOW_LIPS = 0.06  # eye distances from the middle of the lips to that of the tile
+EXTENT = 0.95  # eye distances shown by a tile
+BELOW_LIPS = 0.04  # eye distances from the middle of the lips to that of the tile
 QUALITY = 82
 Rgb = NDArray[np.uint8]
 
