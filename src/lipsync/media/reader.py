@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
@@ -116,8 +117,10 @@ def _numbered(clip: VideoClip, start: int) -> Generator[tuple[int, VideoFrame], 
 
 
 def _threaded_stream(container: InputContainer, clip: VideoClip) -> VideoStream:
+    """The video stream, decoded by half of the cores: the rest of the job needs the others."""
     stream = video_stream(clip.path, container)
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = max(1, (os.cpu_count() or 1) // 2)
     return stream
 
 

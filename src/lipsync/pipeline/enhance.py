@@ -23,7 +23,6 @@ from lipsync.pipeline.context import RenderContext
 from lipsync.pipeline.edit_spool import EditSpool
 from lipsync.pipeline.enliven import enliven
 from lipsync.pipeline.job import Enhanced, Enhancement, EnhanceStatus
-from lipsync.pipeline.model_registry import StoredWeights
 from lipsync.pipeline.synthesise import EngineChain
 from lipsync.types import Frame
 
@@ -98,6 +97,8 @@ def load_enhancers(enhancement: Enhancement | None, sessions: SessionCache, moni
     if enhancement is None:
         return None
     options, restorer, factor = enhancement.options, enhancement.restorer, enhancement.factor
+    from lipsync.pipeline.model_registry import StoredWeights  # imports every converter
+
     weights, deadline = StoredWeights(options.models_dir, monitor), EnhanceDeadline(monitor, enhancement.seconds)
     context = EnhancerContext(options, sessions, deadline, weights)
     face, upscaler, note, names = None, None, None, dict[str, str]()

@@ -10,7 +10,6 @@ from itertools import tee
 
 from lipsync.engines.base import Engine, Rendered, Scene
 from lipsync.enhancers.base import EditedFrame, FaceEnhancer
-from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.faces.landmarker import Landmarker
 from lipsync.files import scratch_file
 from lipsync.frames.planes import writable_copy
@@ -50,6 +49,8 @@ def open_chains(
         def chain(engine: Engine) -> EngineChain:
             post_filter = spool = None
             if detail and engine.frame_rules.transfers_detail:
+                from lipsync.enhancers.detail.enhancer import DetailTransfer
+
                 post_filter = DetailTransfer(stack.enter_context(Landmarker.open(sessions)), detail)
             if spooled:
                 spool = EditSpool(stack.enter_context(scratch_file()))

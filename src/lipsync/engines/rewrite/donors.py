@@ -10,7 +10,7 @@ minimises the sum of costs of matching and switching over time (Viterbi, IEEE Tr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -126,6 +126,8 @@ class DonorCollection:
 
     @property
     def donors(self) -> Sequence[Donor]:
+        """The donors so far, with the errors of their lips' edges."""
+        self._donors = [_measured(donor) for donor in self._donors]
         return tuple(self._donors)
 
     def offer(
@@ -154,7 +156,7 @@ class DonorCollection:
         look = measure_look(patch, in_box, unit)
         if flaw(look, self._typical) > allowed:
             return
-        mouth = Mouth(patch, measure_lips(in_box, unit), in_box, light, lip_errors=lip_errors(patch, in_box))
+        mouth = Mouth(patch, measure_lips(in_box, unit), in_box, light)
         slot = len(self._donors) if slot is None else slot
         self._donors[slot : slot + 1] = [Donor(mouth, descriptor, float(inner_gap(face)), look, colours())]
         self._descriptors[slot], self._conditions[slot] = descriptor, condition
@@ -187,6 +189,14 @@ class DonorCollection:
         self._donors = [self._donors[k] for k in kept]
         self._descriptors[: len(kept)] = self._descriptors[kept]
         self._conditions[: len(kept)] = self._conditions[kept]
+
+
+def _measured(donor: Donor) -> Donor:
+    """The donor with its ``lip_errors``, which are not worth their time for one that does not stay."""
+    mouth = donor.mouth
+    if mouth.points is None or mouth.lip_errors is not None:
+        return donor
+    return replace(donor, mouth=replace(mouth, lip_errors=lip_errors(mouth.patch, mouth.points)))
 
 
 def _distances(a: Float32, b: Float32) -> Float32:
