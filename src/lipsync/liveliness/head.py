@@ -32,6 +32,8 @@ NODES_PER_UNIT: Final = 12  # of the grid, per eye distance
 MAX_STRAIN: Final = 0.2  # largest change of length in the picture
 BAND_ROWS: Final = 8  # of the grid that are warped at once
 STILL_PIXELS: Final = 0.05  # a smaller displacement does not show
+BLACK: Final = (28, 12)  # largest luma of black bars, in limited and in full range, at 8 bits
+BAR_SPECKS: Final = 0.01  # share of their pixels that may be brighter
 MESH_STEP: Final = 3  # every third point suffices for the depth
 
 
@@ -69,19 +71,18 @@ class HeadWarp:
         return _at_pixels(source, self.step, size), _at_pixels(halved, self.step // 2, (size[0] // 2, size[1] // 2))
 
 
-def head_warp(face: FrameFace, width: int, height: int) -> HeadWarp | None:
-    """Measure how the head of ``face`` moves in a picture of this size; None if too little of it can."""
+def head_warp(frame: Frame, face: FrameFace) -> HeadWarp | None:
+    """Measure how the head of ``face`` moves in the picture of ``frame``; None if too little of it can."""
     unit = float(face.pose.scale[0])
     step = max(2, round(unit / NODES_PER_UNIT / 2) * 2)
-    box = _reach(face.pose, unit, width, height)
+    picture = picture_box(frame)
+    box = _reach(face.pose, unit, picture)
     if box.width < 4 * step or box.height < 4 * step:
         return None
     rows, columns = (-(-n // step) + 2 for n in (box.height, box.width))
     nodes = _node_positions((rows, columns), step) + np.array([box.left, box.top], np.float32)
     depth = _depth(face, nodes.reshape(-1, 2)).reshape(rows, columns)
-    fields = (
-        _fields(face.pose, nodes, depth) * _fade(face.pose, nodes)[..., None] * _edge_fade(nodes, unit, width, height)
-    )
+    fields = _fields(face.pose, nodes, depth) * _fade(face.pose, nodes)[..., None] * _edge_fade(nodes, unit, picture)
     fields = np.asarray(fields * min(1.0, MAX_STRAIN / max(max_strain(fields, step), 1e-6)), np.float32)
     return HeadWarp(box, fields, step, tuple(_bands(fields, step, box)))
 
@@ -103,18 +104,30 @@ def _bands(fields: Float32, step: int, box: Box) -> Iterator[Box]:
         columns = np.flatnonzero(moves[max(first - 1, 0) : first + BAND_ROWS + 1].any(0))
         top, bottom = (first - 1) * step, (first - 1 + BAND_ROWS) * step
         if len(columns) and top < box.height:
-            yield Box((columns[0] - 2) * step, top, (columns[-1] + 1) * step, bottom).intersection(inside)
+            left, right = (int(columns[0]) - 2) * step, (int(columns[-1]) + 1) * step
+            yield Box(left, top, right, bottom).intersection(inside)
 
 
-def _reach(pose: Pose, unit: float, width: int, height: int) -> Box:
+def picture_box(frame: Frame) -> Box:
+    """The part of the frame inside black bars."""
+    height, width = frame.y.shape
+    black = BLACK[frame.colour.full_range] << (frame.depth - 8)
+    columns = np.flatnonzero((frame.y > black).mean(0) > BAR_SPECKS)
+    rows = np.flatnonzero((frame.y > black).mean(1) > BAR_SPECKS)
+    if not len(columns) or not len(rows):
+        return Box(0, 0, width, height)
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+def _reach(pose: Pose, unit: float, picture: Box) -> Box:
     """The even box around all that moves."""
     middle = pose.to_frame(np.array([HEAD_MIDDLE], np.float32))[0, 0]
     across, along = FADE_RADIUS * HEAD_RADII[0] * unit, FADE_RADIUS * HEAD_RADII[1] * unit
     turn = np.abs(pose.rotation[0, :2, :2])
     half = turn @ [across, along]
     low, high = np.floor(middle[:2] - half).astype(int), np.ceil(middle[:2] + half).astype(int)
-    whole = Box(0, 0, width // 2 * 2, height // 2 * 2)
-    return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).even().intersection(whole)
+    inside = Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).intersection(picture)
+    return Box((inside.left + 1) // 2 * 2, (inside.top + 1) // 2 * 2, inside.right // 2 * 2, inside.bottom // 2 * 2)
 
 
 def _fields(pose: Pose, nodes: Float32, depth: Float32) -> Float32:
@@ -155,9 +168,10 @@ def _fade(pose: Pose, nodes: Float32) -> Float32:
     return _smootherstep((FADE_RADIUS - radius) / (FADE_RADIUS - 1))
 
 
-def _edge_fade(nodes: Float32, unit: float, width: int, height: int) -> Float32:
+def _edge_fade(nodes: Float32, unit: float, picture: Box) -> Float32:
     """How much of the motion across a side of the picture is left near it: (rows, columns, 2), for x and y."""
-    distance = np.minimum(nodes, np.array([width - 1, height - 1], np.float32) - nodes)
+    first, last = (picture.left, picture.top), (picture.right - 1, picture.bottom - 1)
+    distance = np.minimum(nodes - np.array(first, np.float32), np.array(last, np.float32) - nodes)
     return _smootherstep(distance / (EDGE_FADE * unit))
 
 

@@ -75,7 +75,6 @@ def lively_photo(
     face = faces.at(0) if faces.track.present[0] else None
     if face is None:
         return None
-    height, width = frame.y.shape
     eyes = (eyelids_of(frame, eye) for eye in find_eyes(frame, faces.track.landmarks(0, 1)[0]))
     visible = tuple(eye for eye in eyes if eye is not None)
-    return LivelyPhoto(visible, head_warp(face, width, height), liveliness, seed, rate, emphasis(voice, rate))
+    return LivelyPhoto(visible, head_warp(frame, face), liveliness, seed, rate, emphasis(voice, rate))

@@ -6,13 +6,14 @@ landmarks stay right for them. The head moves as the last step before the frames
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 
+from lipsync.engines.base import Engine
 from lipsync.enhancers.base import EditedFrame
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.files import read_errors, sha256_of
-from lipsync.liveliness.photo import LivelyPhoto, lively_photo
+from lipsync.liveliness.photo import LivelyPhoto, Moment, lively_photo
 from lipsync.media.reader import read
 from lipsync.types import Float32, VideoClip
 
@@ -36,5 +37,20 @@ def prepare_photo(
 def enliven(edits: Iterable[EditedFrame], photo: LivelyPhoto) -> Generator[EditedFrame, None, None]:
     """Yield all frames of a photo with ``after`` moved in place."""
     for edit, moment in zip(edits, photo.moments(), strict=False):
-        changed = photo.show(edit.after, moment)
-        yield replace(edit, edited=edit.edited or changed)
+        yield _moved(edit, photo, moment)
+
+
+def enliven_sets(
+    frame_sets: Iterable[Sequence[EditedFrame]], photo: LivelyPhoto, engines: Sequence[Engine]
+) -> Generator[tuple[EditedFrame, ...], None, None]:
+    """Do the same for sets of one frame of each engine, unless the engine wants photos to be still."""
+    movable = [engine.frame_rules.enlivens_photos for engine in engines]
+    for frame_set, moment in zip(frame_sets, photo.moments(), strict=False):
+        yield tuple(
+            _moved(edit, photo, moment) if moves else edit for edit, moves in zip(frame_set, movable, strict=True)
+        )
+
+
+def _moved(edit: EditedFrame, photo: LivelyPhoto, moment: Moment) -> EditedFrame:
+    changed = photo.show(edit.after, moment)
+    return replace(edit, edited=edit.edited or changed)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from lipsync.media.prefetch import prefetch
 from lipsync.monitor import Monitor, watched
 from lipsync.pipeline.context import JobOutcome, RenderContext
+from lipsync.pipeline.enliven import enliven_sets
 from lipsync.pipeline.job import FINAL_VARIANT, PLAIN_VARIANT
 from lipsync.pipeline.synthesise import EngineChain, FrameSet, synthesise
 from lipsync.types import Frame
@@ -18,7 +19,12 @@ def render(context: RenderContext, chains: Sequence[EngineChain], monitor: Monit
     job, counter = context.job, EditCounter(len(chains))
     with ExitStack() as stack:
         frames = stack.enter_context(prefetch(context.frames()))
-        frame_sets = stack.enter_context(closing(synthesise(frames, chains, context.scene, context.lively_photo())))
+        frame_sets = stack.enter_context(closing(synthesise(frames, chains, context.scene)))
+        photo = context.lively_photo()
+        if photo is not None:  # its motion takes as long as a mouth, so that it has a thread of its own
+            engines = [chain.engine for chain in chains]
+            still = stack.enter_context(prefetch(frame_sets))
+            frame_sets = stack.enter_context(closing(enliven_sets(still, photo, engines)))
         ready = stack.enter_context(prefetch(watched(frame_sets, monitor, "render", context.plan.frame_count)))
         files = context.write(counter.count(ready), job.plain_outputs)
     variant = FINAL_VARIANT if job.enhancement is None else PLAIN_VARIANT

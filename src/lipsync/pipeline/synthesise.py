@@ -13,10 +13,8 @@ from lipsync.enhancers.base import EditedFrame, FaceEnhancer
 from lipsync.faces.landmarker import Landmarker
 from lipsync.files import scratch_file
 from lipsync.frames.planes import writable_copy
-from lipsync.liveliness.photo import LivelyPhoto
 from lipsync.models.session_cache import SessionCache
 from lipsync.pipeline.edit_spool import EditSpool
-from lipsync.pipeline.enliven import enliven
 from lipsync.types import Frame
 
 FrameSet = tuple[EditedFrame, ...]  # one frame of each engine, all at the same time
@@ -59,32 +57,21 @@ def open_chains(
         yield [chain(engine) for engine in engines]
 
 
-def synthesise(
-    frames: Iterable[Frame], chains: Sequence[EngineChain], scene: Scene, photo: LivelyPhoto | None = None
-) -> Generator[FrameSet, None, None]:
-    """Yield the finished frames of all chains for each of ``frames``, which are read once.
-
-    ``photo``: blinks and moves in the frames of engines that allow it.
-    """
+def synthesise(frames: Iterable[Frame], chains: Sequence[EngineChain], scene: Scene) -> Generator[FrameSet, None, None]:
+    """Yield the finished frames of all chains for each of ``frames``, which are read once."""
     comparing = sum(chain.needs_source for chain in chains)
     with ExitStack() as stack:
         copies = tee_frames(frames, len(chains) + bool(comparing))
         sources = iter(tee(copies.pop(), comparing) if comparing else ())
         finished = [
-            stack.enter_context(
-                closing(_finished(chain, copy, next(sources) if chain.needs_source else None, scene, photo))
-            )
+            stack.enter_context(closing(_finished(chain, copy, next(sources) if chain.needs_source else None, scene)))
             for chain, copy in zip(chains, copies, strict=True)
         ]
         yield from zip(*finished, strict=True)
 
 
 def _finished(
-    chain: EngineChain,
-    frames: Iterator[Frame],
-    sources: Iterator[Frame] | None,
-    scene: Scene,
-    photo: LivelyPhoto | None,
+    chain: EngineChain, frames: Iterator[Frame], sources: Iterator[Frame] | None, scene: Scene
 ) -> Generator[EditedFrame, None, None]:
     with ExitStack() as stack:
         rendered = stack.enter_context(closing(chain.engine.synthesise(frames, scene)))
@@ -93,8 +80,6 @@ def _finished(
             edits = stack.enter_context(closing(chain.post_filter.enhance(edits, scene.faces)))
         if chain.spool is not None:
             edits = stack.enter_context(closing(chain.spool.record(edits)))
-        if photo is not None and chain.engine.frame_rules.enlivens_photos:
-            edits = stack.enter_context(closing(enliven(edits, photo)))
         yield from edits
 
 

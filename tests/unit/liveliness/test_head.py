@@ -9,8 +9,9 @@ import pytest
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import TrackBuilder
 from lipsync.frames.planes import writable_copy
-from lipsync.liveliness.head import head_warp
+from lipsync.liveliness.head import head_warp, picture_box
 from lipsync.liveliness.sway import EXCURSION
+from lipsync.types import Box
 
 LIMITS = np.array(EXCURSION, np.float32)
 
@@ -26,7 +27,7 @@ def picture(photo, to_frame, landmarker):
 
 
 def warp_of(frame, face):
-    warp = head_warp(face, frame.y.shape[1], frame.y.shape[0])
+    warp = head_warp(frame, face)
     assert warp is not None
     return warp
 
@@ -134,3 +135,23 @@ def test_a_nod_lowers_the_face(picture):
     luma, _ = warp.source_maps(np.asarray(LIMITS * [0, 1, 0, 0, 0], np.float32))
     nose = np.rint(face.points[1]).astype(int) - [warp.box.left, warp.box.top]
     assert luma[nose[1], nose[0], 1] < nose[1] - 0.5
+
+
+def test_black_bars_stay_straight(picture):
+    frame, face = picture
+    barred = writable_copy(frame)
+    barred.y[:, :120], barred.y[-40:] = 16, 17
+    assert picture_box(frame) == Box(0, 0, 512, 512)
+    assert picture_box(barred) == Box(120, 0, 512, 472)
+    warp, moved = warp_of(barred, face), writable_copy(barred)
+    warp.apply(moved, LIMITS)
+    assert np.array_equal(moved.y[:, :120], barred.y[:, :120])
+    assert np.abs(moved.y[:, 120].astype(int) - barred.y[:, 120]).mean() < 12
+    assert warp.box.left >= 120
+    assert picture_box(to_black(frame)) == Box(0, 0, 512, 512)
+
+
+def to_black(frame):
+    black = writable_copy(frame)
+    black.y[:] = 16
+    return black

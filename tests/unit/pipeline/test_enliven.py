@@ -14,7 +14,7 @@ from lipsync.files import scratch_file
 from lipsync.frames.planes import writable_copy
 from lipsync.media.probe import probe_video
 from lipsync.pipeline.edit_spool import EditSpool
-from lipsync.pipeline.enliven import prepare_photo
+from lipsync.pipeline.enliven import enliven, enliven_sets, prepare_photo
 from lipsync.pipeline.synthesise import EngineChain, synthesise
 from lipsync.types import Frame
 
@@ -53,7 +53,8 @@ def faces(frame, landmarker):
 
 def rendered(frame, chains, photo):
     frames = (writable_copy(frame) for _ in range(COUNT))
-    return list(synthesise(frames, chains, None, photo))
+    frame_sets = synthesise(frames, chains, None)
+    return list(frame_sets if photo is None else enliven_sets(frame_sets, photo, [chain.engine for chain in chains]))
 
 
 def test_a_photo_moves_and_counts_as_edited(clip, frame, faces):
@@ -91,7 +92,10 @@ def test_the_kept_edits_are_those_of_the_engine_alone(clip, frame, faces):
         spool = EditSpool(file)
         rendered(frame, [EngineChain(Dimmer(), spool=spool)], photo)
         edits = list(spool.replay(writable_copy(frame) for _ in range(COUNT)))
+        moved = list(enliven(spool.replay(writable_copy(frame) for _ in range(COUNT)), photo))
     assert (edits[-1].after.y != frame.y).sum() == 1
+    (expected,) = rendered(frame, [EngineChain(Dimmer())], photo)[-1]
+    assert np.array_equal(moved[-1].after.y, expected.after.y)
 
 
 def test_the_same_photo_always_moves_in_the_same_way(clip, frame, faces):
