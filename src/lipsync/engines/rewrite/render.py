@@ -15,6 +15,7 @@ from lipsync.engines.rewrite.contact import Gap
 from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, with_flaps
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.mouth_layers import MOUTH_MARGIN, MouthPlace, WarpLayer, compose_mouth
+from lipsync.engines.rewrite.plate import clean_plate
 from lipsync.engines.rewrite.warp import STILL_PIXELS, Raster, Triangles
 from lipsync.faces.geometry import JAW, LIPS, LIPS_OUTER, MESH
 from lipsync.frames.patch import box_around, quantise, read_patch, warp_frame, write_patch
@@ -46,6 +47,7 @@ def render_face(
     if box is None:
         return False
     own = _own_mouth(frame, source, unit) if any(layer.mouth.points is None for layer in layers) else None
+    clean_plate(frame, source, target, unit)
     raster = Raster(new, np.concatenate([FLAP_TRIANGLES, triangles]), box, map_step(unit))
     warp_frame(frame, box, raster.full_map(raster.shifts_from(old), (box.left, box.top)))
     _add_mouth(frame, raster, target, unit, layers, own, gap)
