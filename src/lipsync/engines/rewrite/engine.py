@@ -34,7 +34,7 @@ class Rewrite(Engine):
     @property
     def run_info(self) -> RunInfo:
         covered = self._animator.covered_frames
-        notes = (f"something covers the mouth in {covered} frames, which are copied unchanged",) if covered else ()
+        notes = (f"frames copied unchanged because something covers the mouth: {covered}",) if covered else ()
         return RunInfo("cpu", "fp32", 1, notes, (("motion", motion_checksum()),))
 
     def observe(self, frame: Frame, face: Face | None) -> None:

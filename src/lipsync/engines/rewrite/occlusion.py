@@ -29,7 +29,7 @@ SHOT_SAMPLES: Final = 48  # of one shot that its look is computed from
 NOISE_SIGMA: Final = 0.7  # cells
 DIFFERENT, CLEARLY_DIFFERENT = 2.0, 3.0  # standard deviations
 MIN_SHARE: Final = 0.02  # of the lower face's cells that differ clearly
-MIN_FURTHER: Final = 8  # such cells of a part that does not reach the edge, beside one that does
+MIN_FURTHER: Final = 16  # such cells of a part that does not reach the edge, beside one that does
 LARGE_SHARE: Final = 0.2  # of them that differ at all: then no part needs to reach the edge
 GAP_CELLS: Final = 15  # up to which cells between parts belong to the same thing
 MAX_COVERED: Final = 0.5  # of the mouth, from which a frame is not edited
@@ -167,16 +167,18 @@ def covering(difference: Float32, grid: FaceGrid) -> Float32 | None:
 
 
 def _joined(mask: NDArray[np.uint8], grid: FaceGrid) -> NDArray[np.uint8]:
-    """Fill the gaps (SIDE, SIDE) between parts, and what is between parts above and below the mouth."""
+    """Fill the gaps (SIDE, SIDE) between parts, and the hull of what reaches from above the mouth to below it."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP_CELLS, GAP_CELLS))
     padded = cv2.copyMakeBorder(mask, *(4 * (GAP_CELLS,)), cv2.BORDER_REPLICATE)
     inner = slice(GAP_CELLS, -GAP_CELLS)
     closed = np.asarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)[inner, inner], np.uint8)
-    rows = np.flatnonzero((closed > 0)[:, grid.mouth.any(0)].any(1))
-    mouth = np.flatnonzero(grid.mouth.any(1))
-    if len(rows) and rows[0] <= mouth[0] and rows[-1] > mouth[-1]:
-        parts = np.argwhere(closed)[:, ::-1].astype(np.int32)
-        cv2.fillConvexPoly(closed, cv2.convexHull(parts), 1)
+    columns, mouth = grid.mouth.any(0), np.flatnonzero(grid.mouth.any(1))
+    count, parts = cv2.connectedComponents(closed, connectivity=8)
+    for number in range(1, count):
+        rows = np.flatnonzero((parts == number)[:, columns].any(1))
+        if len(rows) and rows[0] <= mouth[0] and rows[-1] > mouth[-1]:
+            cells = np.argwhere(parts == number)[:, ::-1].astype(np.int32)
+            cv2.fillConvexPoly(closed, cv2.convexHull(cells), 1)
     return closed
 
 

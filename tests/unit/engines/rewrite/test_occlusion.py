@@ -80,6 +80,16 @@ def test_what_comes_over_the_chin_is_held_out_and_the_edit_goes_on(followed, poi
         assert found[k].matte.max() == 1
 
 
+def test_hands_on_both_sides_leave_the_mouth_between_them_free(followed, points):
+    top = int(points[2, 1])
+
+    def make(k: int) -> Frame:
+        return paint(paint(portrait(k), top, 40, 88), top, 168, 216) if 10 <= k < 16 else portrait(k)
+
+    found = followed(make)
+    assert all(found[k] is not None and found[k].covered < 0.1 for k in range(10, 16))
+
+
 def test_a_covered_mouth_passes_through_with_a_fade(followed, points):
     hand = range(12, 18)
     found = followed(lambda k: paint(portrait(k), int(points[2, 1]), 40, 216) if k in hand else portrait(k))
