@@ -38,9 +38,10 @@ GROOVE, GROOVE_WIDTH = 0.15, 0.15  # depth of the shade along its middle, and it
 TONGUE_CHROMA: Final = 1.5  # of the gums
 LOWER_LIGHT: Final = 0.82  # of the lower teeth
 BOUNCE: Final = 0.5  # of the lips' colour in the shade
-NARROW_GAP: Final = 0.035  # eye distances below which hardly any light falls between the lips
+TOUCHING_GAP, NARROW_GAP = 0.015, 0.045  # eye distances between which light begins to fall between the lips
 CONTACT_LIGHT: Final = 0.45  # of the lips where they touch
-CONTACT_SHARE: Final = 0.9
+CONTACT_SHARE: Final = 0.95
+SOFTNESS: Final = 1.45  # blur of the inside over that of the sharpest edges: what is deep in the mouth is softer
 COARSE_BLUR: Final = 1.3  # pixels of blur from which every second pixel suffices
 
 
@@ -61,7 +62,7 @@ class DrawnMouth:
 
     def draw(self, posed: PosedMouth, lips: Lips, box: Box) -> Float32:
         """The inside of the mouth in the pixels of ``box``, (h, w, 3) Y'CbCr code values."""
-        blur = max(0.4, self._look.blur * lips.unit)
+        blur = max(0.4, SOFTNESS * self._look.blur * lips.unit)
         step = 2 if blur > COARSE_BLUR else 1
         x, y = np.meshgrid(_nodes(box.left, box.width, step), _nodes(box.top, box.height, step))
         image = self._picture(posed, lips, x, y)
@@ -116,7 +117,7 @@ class DrawnMouth:
         below, above, gap = height - upper, lower - height, lower - upper
         light = 1 - LIP_SHADOW * (1 - smoothstep(below / LIP_SHADOW_REACH))
         light = light * (1 - LOWER_SHADOW * (1 - smoothstep(above / LOWER_REACH)))
-        contact = CONTACT_SHARE * smoothstep(1 - gap / NARROW_GAP)[..., None]
+        contact = CONTACT_SHARE * smoothstep((NARROW_GAP - gap) / (NARROW_GAP - TOUCHING_GAP))[..., None]
         touching = self._lit(self._look.lips, np.float32(CONTACT_LIGHT))
         return np.asarray(self._lit(image, light) * (1 - contact) + contact * touching, np.float32)
 
