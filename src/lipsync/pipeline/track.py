@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 
 from lipsync.engines.base import Engine
 from lipsync.errors import NoFrames
@@ -30,7 +30,8 @@ def track_faces(
     with ExitStack() as stack:
         frames = stack.enter_context(prefetch(read(video, stop=limit, read_only=True)))
         builder = stack.enter_context(TrackBuilder())
-        tracked = stack.enter_context(closing(_tracked(frames, select if needs_faces else None, sessions)))
+        found = _tracked(frames, select if needs_faces else None, sessions)
+        tracked = stack.enter_context(prefetch(found))  # the engines study one frame while the next ones are tracked
         for item in watched(tracked, monitor, "track", min(limit, info.frame_count)):
             for engine in engines:
                 engine.observe(item.frame, item.face if engine.needs_faces else None)
