@@ -47,7 +47,7 @@ class FootageStats:
         self.depth = frame.depth
         self.lights.add(frame.index, light.rgb)
         self.occluders.observe(frame, points)
-        self.donors.offer(frame, points[:, :2], mesh, pose, light, lambda: self.occluders.grid.sample(frame, points))
+        self.donors.offer(frame, points[:, :2], mesh, pose, light, lambda: self.occluders.colours(frame, points))
 
     def closed_mouth(self) -> Float32:
         """The speaker's closed mouth, (468, 3) in the face frame."""

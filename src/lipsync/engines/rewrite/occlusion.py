@@ -25,6 +25,7 @@ from lipsync.types import Float32, Frame
 T = TypeVar("T")
 
 SAMPLE_SIZE: Final = 240  # faces of the whole video
+SAMPLE_INTERVAL: Final = 2  # frames between two of them, which differ more than neighbours do
 SHOT_SAMPLES: Final = 48  # of one shot that its look is computed from
 NOISE_SIGMA: Final = 0.7  # cells
 DIFFERENT, CLEARLY_DIFFERENT = 2.0, 3.0  # standard deviations
@@ -58,12 +59,20 @@ class Occluders:
     def __init__(self, canonical: Float32) -> None:
         self.grid = FaceGrid(canonical)
         self._samples: Reservoir[FaceColours | None] = Reservoir(SAMPLE_SIZE)
+        self._latest: tuple[int, FaceColours | None] | None = None
         self._looks: dict[int, UsualLook | None] | None = None
         self._lights: dict[int, LightFit] = {}  # of the last frame, by its shot
 
     def observe(self, frame: Frame, points: Float32) -> None:
         """Learn from a frame with the face at ``points`` (468, >= 2) in pixels."""
-        self._samples.offer(lambda: self.grid.sample(frame, points))
+        if frame.index % SAMPLE_INTERVAL == 0:
+            self._samples.offer(lambda: self.colours(frame, points))
+
+    def colours(self, frame: Frame, points: Float32) -> FaceColours | None:
+        """The cells of a frame of the first pass; see ``FaceGrid.sample``. Computed once for each frame."""
+        if self._latest is None or self._latest[0] != frame.index:
+            self._latest = frame.index, self.grid.sample(frame, points)
+        return self._latest[1]
 
     def hides_mouth(self, colours: FaceColours | None, faces: SmoothedFaces) -> bool:
         """Whether something covers a part of the mouth in a frame of the first pass."""
