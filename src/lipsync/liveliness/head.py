@@ -7,9 +7,9 @@ field per kind of motion, on a coarse grid, computed once per photo.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import cv2
 import numpy as np
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from lipsync.faces.geometry import Pose
 from lipsync.faces.smoothed_faces import FrameFace
-from lipsync.frames.patch import NO_SECOND_MAP, remap
+from lipsync.frames.patch import NO_SECOND_MAP
 from lipsync.liveliness.sway import EXCURSION
-from lipsync.types import Box, Float32, Frame
+from lipsync.types import Box, Float32, Frame, Plane
 
 # In eye distances, in the face frame.
 NECK: Final = (0.0, 2.0, 0.75)  # the point about which the head turns
@@ -53,22 +53,40 @@ class HeadWarp:
 
     def apply(self, frame: Frame, motion: Float32) -> None:
         """Move the head by ``motion`` (5,), in place."""
-        luma, chroma = self.source_maps(motion)
-        samples = frame.y[self.box.luma]
-        moved = [remap(samples, luma[band.luma]) for band in self.bands]
-        for band, pixels in zip(self.bands, moved, strict=True):
-            samples[band.luma] = pixels
-        for plane in (frame.u, frame.v):
-            samples = plane[self.box.chroma]
-            samples[:] = cv2.remap(samples, chroma, NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        nodes = self._nodes(motion)
+        self._move([frame.y[self.box.luma]], nodes, 1, cv2.INTER_CUBIC)
+        self._move([plane[self.box.chroma] for plane in (frame.u, frame.v)], nodes, 2, cv2.INTER_LINEAR)
 
     def source_maps(self, motion: Float32) -> tuple[Float32, Float32]:
         """The positions in the box's planes from which its luma and chroma come: (h, w, 2) each, x, then y."""
-        shift = np.asarray(np.tensordot(motion, self.fields, 1), np.float32)
-        source = _node_positions(shift.shape[:2], self.step) - shift
-        size = self.box.width, self.box.height
-        halved = np.asarray((source - 0.5) / 2, np.float32)
-        return _at_pixels(source, self.step, size), _at_pixels(halved, self.step // 2, (size[0] // 2, size[1] // 2))
+        nodes, whole = self._nodes(motion), Box(0, 0, self.box.width, self.box.height)
+        return self._map(nodes, whole, 1), self._map(nodes, whole, 2)
+
+    def _move(self, planes: Sequence[Plane], nodes: Float32, scale: int, interpolation: int) -> None:
+        """Move planes whose samples are ``scale`` pixels apart, in place; band by band, as maps take much memory."""
+        moved: list[tuple[Plane, Plane]] = []
+        for band in self.bands:
+            source = self._map(nodes, band, scale)
+            for plane in planes:
+                pixels = cv2.remap(plane, source, NO_SECOND_MAP, interpolation, None, cv2.BORDER_REPLICATE)
+                moved.append((plane[band.luma if scale == 1 else band.chroma], cast(Plane, pixels)))
+        for place, pixels in moved:
+            place[:] = pixels
+
+    def _nodes(self, motion: Float32) -> Float32:
+        """The position in the box from which each node comes: (rows, columns, 2)."""
+        shift = np.tensordot(motion, self.fields, 1)
+        return np.asarray(_node_positions(shift.shape, self.step) - shift, np.float32)
+
+    def _map(self, nodes: Float32, band: Box, scale: int) -> Float32:
+        """Interpolate ``nodes`` to the samples of a band: their positions in the plane, (h, w, 2)."""
+        rows, columns = ((band.top, band.bottom), (band.left, band.right))
+        part = nodes[tuple(slice(low // self.step, -(-high // self.step) + 2) for low, high in (rows, columns))]
+        if scale > 1:
+            part = np.asarray((part - (scale - 1) / 2) / scale, np.float32)
+        step, size = self.step // scale, (band.height // scale, band.width // scale)
+        full = cv2.resize(part, (part.shape[1] * step, part.shape[0] * step), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(full[step : step + size[0], step : step + size[1]], np.float32)
 
 
 def head_warp(frame: Frame, face: FrameFace) -> HeadWarp | None:
@@ -184,10 +202,3 @@ def _node_positions(shape: tuple[int, ...], step: int) -> Float32:
     """Positions (rows, columns, 2) of a grid's nodes, the first half a step outside the origin."""
     rows, columns = ((np.arange(n, dtype=np.float32) - 0.5) * step - 0.5 for n in shape[:2])
     return np.stack(np.broadcast_arrays(columns[None], rows[:, None]), -1)
-
-
-def _at_pixels(nodes: Float32, step: int, size: tuple[int, int]) -> Float32:
-    """Interpolate values at nodes (rows, columns, 2) to the pixels of a box of ``size`` (width, height)."""
-    rows, columns = nodes.shape[:2]
-    full = cv2.resize(nodes, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(full[step : step + size[1], step : step + size[0]], np.float32)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -155,3 +156,27 @@ def to_black(frame):
     black = writable_copy(frame)
     black.y[:] = 16
     return black
+
+
+def test_each_pixel_of_the_bands_comes_from_its_place_in_the_map(cut):
+    frame, _, warp = cut
+    moved = writable_copy(frame)
+    warp.apply(moved, LIMITS)
+    luma, chroma = warp.source_maps(LIMITS)
+    for plane, before, source, lines, method in (
+        (moved.y[warp.box.luma], frame.y[warp.box.luma], luma, 1, cv2.INTER_CUBIC),
+        (moved.u[warp.box.chroma], frame.u[warp.box.chroma], chroma, 2, cv2.INTER_LINEAR),
+    ):
+        expected = cv2.remap(before, source, None, method, borderMode=cv2.BORDER_REPLICATE)
+        for band in warp.bands:
+            area = band.luma if lines == 1 else band.chroma
+            assert np.abs(plane[area].astype(int) - expected[area]).max() <= 2
+
+
+def test_frames_of_ten_bits_move_alike(picture):
+    frame, face = picture
+    deep = replace(frame, **{n: getattr(frame, n).astype(np.uint16) * 4 for n in "yuv"}, depth=10)
+    moved = writable_copy(frame)
+    warp_of(frame, face).apply(moved, LIMITS)
+    warp_of(deep, face).apply(deep, LIMITS)
+    assert np.abs(deep.y / 4 - moved.y).max() <= 1
