@@ -94,9 +94,9 @@ class Animator:
         """The drawn inside of the mouth, in the footage's colours, for what the donors do not show."""
         stats = self._stats
         look = stats.appearance()
-        teeth = teeth_colour(donors, look.lips, stats.depth)
+        teeth = teeth_colour(donors, look.lips, look.black)
         look = look if teeth is None else replace(look, enamel=teeth)
-        return DrawnMouth(stats.closed_mouth(), look, cavity_colour(donors, look.lips, stats.depth), stats.depth)
+        return DrawnMouth(stats.closed_mouth(), look, cavity_colour(donors, look.lips, look.black))
 
     def _targets(
         self, runs: Iterator[tuple[Float32, int]], donors: list[Donor], faces: SmoothedFaces

@@ -27,7 +27,6 @@ WHITE_PERCENTILE: Final = 92  # of the luma between the eyelids: the white of th
 EYE_TO_ENAMEL, SKIN_TO_ENAMEL = 1.2, 1.02  # the luma of teeth in the same light, from that of eyes and skin
 ENAMEL_CHROMA: Final = 0.55  # share of the skin's chroma that teeth have, as the light's colour tints both
 MAX_ENAMEL: Final = 225.0  # code value at 8 bits
-BLACK: Final = 16.0  # code value at 8 bits
 LIGHT_RIDGE: Final = 8.0  # points' worth of belief in even light
 MAX_GRADIENT: Final = 0.6  # of the light over a turn of the surface by one radian
 REBLUR: Final = 1.5  # pixels
@@ -37,7 +36,7 @@ MIN_BLUR, MAX_BLUR = 0.5, 6.0  # pixels
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """``skin``, ``lips`` and ``enamel`` (3,): Y'CbCr code values. ``light`` (3,): see ``light_gradient``.
+    """``skin``, ``lips``, ``enamel`` and ``black`` (3,): Y'CbCr code values. ``light`` (3,): see ``light_gradient``.
 
     ``blur``: sigma of the sharpest edges, in eye distances. ``grain``: standard deviation of the luma's noise.
     """
@@ -45,6 +44,7 @@ class Appearance:
     skin: Float32
     lips: Float32
     enamel: Float32
+    black: Float32
     light: Float32
     blur: float
     grain: float
@@ -72,35 +72,38 @@ def measure_appearance(frame: Frame, points: Float32, pose: Pose, normals: Float
         return []
     patch = read_patch(frame, box)
     own = points[:MESH, :2] - np.array([box.left, box.top], np.float32)
-    unit, code = float(pose.scale[0]), float(1 << (frame.depth - 8))
+    unit, black = float(pose.scale[0]), black_of(frame)
     skin, lips = _mean_at(patch, own, CHEEKS), _lip_colour(patch, own)
     luma = cast(Plane, np.ascontiguousarray(patch[..., 0]))
     blur, grain = blur_and_grain(luma, own, unit)
-    enamel = enamel_colour(skin, _white(luma, own), frame.depth)
-    light = light_gradient(_at(luma, own[_SKIN]) - BLACK * code, (normals @ pose.rotation[0].T)[_SKIN])
-    return [Appearance(skin, lips, enamel, light, blur / unit, grain)]
+    enamel = enamel_colour(skin, _white(luma, own), black)
+    light = light_gradient(_at(luma, own[_SKIN]) - black[0], (normals @ pose.rotation[0].T)[_SKIN])
+    return [Appearance(skin, lips, enamel, black, light, blur / unit, grain)]
 
 
 def mean_appearance(measured: Sequence[Appearance]) -> Appearance:
     """The median of several measurements of one video."""
-    skin, lips, enamel, light = (
+    skin, lips, enamel, black, light = (
         np.asarray(np.median(np.stack([getattr(one, part) for one in measured]), 0), np.float32)
-        for part in ("skin", "lips", "enamel", "light")
+        for part in ("skin", "lips", "enamel", "black", "light")
     )
     blur, grain = (float(np.median([getattr(one, part) for one in measured])) for part in ("blur", "grain"))
-    return Appearance(skin, lips, enamel, light, blur, grain)
+    return Appearance(skin, lips, enamel, black, light, blur, grain)
 
 
-def enamel_colour(skin: Float32, white: float, depth: int) -> Float32:
+def black_of(frame: Frame) -> Float32:
+    """The code values (3,) of black in a frame: no luma and no chroma."""
+    return np.array([0 if frame.colour.full_range else 16, 128, 128], np.float32) * np.float32(1 << (frame.depth - 8))
+
+
+def enamel_colour(skin: Float32, white: float, black: Float32) -> Float32:
     """The colour of teeth, (3,), beside ``skin`` (3,) and eyes whose white has the luma ``white``.
 
-    Teeth and eyes are white, so they share the light's tint; skin that is darker than the eyes tells less about it.
+    Teeth and eyes are white, so they share the light's tint; skin that is darker than the eyes says less about it.
     """
-    code, middle = float(1 << (depth - 8)), float(1 << (depth - 1))
-    black = BLACK * code
-    luma = black + max(EYE_TO_ENAMEL * (white - black), SKIN_TO_ENAMEL * (float(skin[0]) - black))
-    chroma = middle + (skin[1:] - middle) * ENAMEL_CHROMA
-    return np.array([min(luma, MAX_ENAMEL * code), *chroma], np.float32)
+    luma = black[0] + max(EYE_TO_ENAMEL * (white - black[0]), SKIN_TO_ENAMEL * float(skin[0] - black[0]))
+    chroma = black[1:] + (skin[1:] - black[1:]) * ENAMEL_CHROMA
+    return np.array([min(float(luma), MAX_ENAMEL * float(black[1]) / 128), *chroma], np.float32)
 
 
 def light_gradient(values: Float32, normals: Float32) -> Float32:

@@ -13,7 +13,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from lipsync.engines.rewrite.appearance import BLACK, Appearance, shading
+from lipsync.engines.rewrite.appearance import Appearance, shading
 from lipsync.engines.rewrite.dental_arch import LOWER_ROW, UPPER_ROW, WallView, build_wall, view_wall
 from lipsync.engines.rewrite.mouth import Lips
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, Pose
@@ -48,8 +48,8 @@ COARSE_BLUR: Final = 1.3  # pixels of blur from which every second pixel suffice
 class DrawnMouth:
     """Draws the inside of one speaker's mouth. ``closed`` (468, 3): the closed mouth in the face frame."""
 
-    def __init__(self, closed: Float32, appearance: Appearance, cavity: Float32, depth: int) -> None:
-        self._look, self.cavity, self._code = appearance, cavity, float(1 << (depth - 8))
+    def __init__(self, closed: Float32, appearance: Appearance, cavity: Float32) -> None:
+        self._look, self.cavity = appearance, cavity
         self._upper, self._lower = build_wall(UPPER_ROW), build_wall(LOWER_ROW)
         seam = (closed[INNER_TOP] + closed[INNER_BOTTOM]) / 2
         self._edge = seam + np.array([0, EDGE_BELOW_SEAM, EDGE_BEHIND_SEAM], np.float32)
@@ -123,7 +123,7 @@ class DrawnMouth:
 
     def _tongue(self) -> Float32:
         gum = self._gum()
-        neutral = np.array([gum[0], 128 * self._code, 128 * self._code], np.float32)
+        neutral = np.array([gum[0], *self._look.black[1:]], np.float32)
         return np.asarray(neutral + (gum - neutral) * TONGUE_CHROMA, np.float32)
 
     def _gum(self) -> Float32:
@@ -132,7 +132,7 @@ class DrawnMouth:
     def _lit(self, colour: Float32, light: Float32 | np.float32) -> Float32:
         """Colours (..., 3) in less light (...): all of Y'CbCr scales about black, and the lips tint what is shaded."""
         light = np.asarray(light)[..., None]
-        black = np.array([BLACK, 128, 128], np.float32) * self._code
+        black = self._look.black
         tint = (self._look.lips - black) * np.array([0, BOUNCE, BOUNCE], np.float32)
         return np.asarray(black + (colour - black) * light + tint * light * np.maximum(1 - light, 0), np.float32)
 

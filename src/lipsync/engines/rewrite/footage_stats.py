@@ -33,7 +33,6 @@ class FootageStats:
         self._appearances: deque[Appearance] = deque(maxlen=APPEARANCES)
         self._typical_lights: deque[Light] = deque(maxlen=APPEARANCES)
         self.donors, self.lights, self.occluders = DonorCollection(), LightTrack(), Occluders(canonical)
-        self.depth = 8
 
     def observe(self, frame: Frame, face: Face) -> None:
         points = face.landmarks[:MESH]
@@ -44,7 +43,6 @@ class FootageStats:
             self._appearances.extend(measure_appearance(frame, points, pose, self._normals))
             self._typical_lights.append(light)
         self._faces.offer(lambda: mesh)
-        self.depth = frame.depth
         self.lights.add(frame.index, light.rgb)
         self.occluders.observe(frame, points)
         self.donors.offer(frame, points[:, :2], mesh, pose, light, lambda: self.occluders.colours(frame, points))

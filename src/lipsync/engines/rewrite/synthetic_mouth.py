@@ -8,7 +8,6 @@ from typing import Final
 import cv2
 import numpy as np
 
-from lipsync.engines.rewrite.appearance import BLACK
 from lipsync.engines.rewrite.donors import Donor
 from lipsync.engines.rewrite.light import Light
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
@@ -35,9 +34,12 @@ def drawn_donor(donors: Sequence[Donor], closed: Float32, light: Light) -> Donor
     return Donor(mouth, descriptor, np.inf, cost=SEEN_COST if seen else UNSEEN_COST)
 
 
-def cavity_colour(donors: Sequence[Donor], lips: Float32, depth: int) -> Float32:
-    """The colour of the mouth's cavity, (3,) Y'CbCr: the darkest 4 % of open donors, or else that of the lips, dark."""
-    unit, black = float(1 << (depth - 8)), _black(depth)
+def cavity_colour(donors: Sequence[Donor], lips: Float32, black: Float32) -> Float32:
+    """The colour of the mouth's cavity, (3,) Y'CbCr: the darkest 4 % of open donors, or else that of the lips, dark.
+
+    ``lips`` and ``black`` (3,): see ``Appearance``.
+    """
+    unit = float(black[1]) / 128
     open_mouths = [donor.mouth.patch.reshape(-1, 3) for donor in donors if donor.gap > OPEN_DONOR]
     if not open_mouths:
         return np.asarray(black + (lips - black) * CAVITY_LIGHT, np.float32)
@@ -47,13 +49,13 @@ def cavity_colour(donors: Sequence[Donor], lips: Float32, depth: int) -> Float32
     return np.asarray(dark, np.float32)
 
 
-def teeth_colour(donors: Sequence[Donor], lips: Float32, depth: int) -> Float32 | None:
+def teeth_colour(donors: Sequence[Donor], lips: Float32, black: Float32) -> Float32 | None:
     """The colour of the teeth that open donors show, (3,) Y'CbCr; None if they show none."""
     found = [colour for donor in donors if donor.gap > OPEN_DONOR if (colour := _brightest(donor)) is not None]
     if not found:
         return None
     brightest = max(found, key=lambda colour: float(colour[0]))
-    middle = _black(depth)[2]
+    middle = black[2]
     teeth = brightest[2] - middle < TEETH_REDNESS * (lips[2] - middle) and brightest[0] > lips[0]
     return brightest if teeth else None
 
@@ -68,7 +70,3 @@ def _brightest(donor: Donor) -> Float32 | None:
     if len(inside) < 12:
         return None
     return np.asarray(inside[inside[:, 0] >= np.percentile(inside[:, 0], TEETH_PERCENTILE)].mean(0), np.float32)
-
-
-def _black(depth: int) -> Float32:
-    return np.array([BLACK, 128, 128], np.float32) * np.float32(1 << (depth - 8))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from lipsync.engines.rewrite.appearance import (
+    black_of,
     blur_and_grain,
     enamel_colour,
     light_gradient,
@@ -71,6 +74,13 @@ def test_blur_and_grain_are_measured(smile_points, sigma):
 
 def test_teeth_beside_dark_skin_are_as_bright_as_the_eyes_suggest():
     dark, light = np.array([80, 114, 145], np.float32), np.array([180, 118, 143], np.float32)
-    assert enamel_colour(dark, 120, 8)[0] > 125
-    assert enamel_colour(light, 60, 8)[0] > 175
-    assert enamel_colour(light * 4, 600, 10) == pytest.approx(enamel_colour(light, 150, 8) * 4, rel=1e-5)
+    black = np.array([16, 128, 128], np.float32)
+    assert enamel_colour(dark, 120, black)[0] > 125
+    assert enamel_colour(light, 60, black)[0] > 175
+    assert enamel_colour(light * 4, 600, black * 4) == pytest.approx(enamel_colour(light, 150, black) * 4, rel=1e-5)
+
+
+def test_black_depends_on_the_range_and_the_depth(smile):
+    full = replace(smile, depth=10, colour=replace(smile.colour, full_range=True))
+    assert black_of(smile) == pytest.approx([16, 128, 128])
+    assert black_of(full) == pytest.approx([0, 512, 512])

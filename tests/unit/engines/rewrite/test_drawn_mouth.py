@@ -14,6 +14,7 @@ LOOK = Appearance(
     np.array([180, 118, 143], np.float32),
     np.array([130, 116, 160], np.float32),
     np.array([185, 122, 136], np.float32),
+    np.array([16, 128, 128], np.float32),
     np.zeros(3, np.float32),
     0.004,
     0.0,
@@ -25,7 +26,7 @@ CAVITY = np.array([35, 122, 136], np.float32)
 def draw(canonical, basis):
     """Draw the mouth that a vowel opens ``wide`` on a head with ``yaw``: the picture, its box and the inner lips."""
 
-    def drawn(wide: float, yaw: float = 0.0, scale: float = 200.0, look: Appearance = LOOK, depth: int = 8):
+    def drawn(wide: float, yaw: float = 0.0, scale: float = 200.0, look: Appearance = LOOK):
         coefficients = basis.neutral + np.eye(1, len(basis.sd), dtype=np.float32)[0] * wide
         mesh = canonical + basis.displacement(coefficients[None])[0]
         rotation = cv2.Rodrigues(np.array([0, yaw, 0], np.float32))[0].astype(np.float32)
@@ -35,7 +36,7 @@ def draw(canonical, basis):
         low, high = np.floor(inner.min(0)).astype(int) - 2, np.ceil(inner.max(0)).astype(int) + 2
         box = Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
         image = (
-            DrawnMouth(canonical, look, CAVITY * (1 << (depth - 8)), depth)
+            DrawnMouth(canonical, look, CAVITY * look.black[1] / 128)
             .posed(pose, mesh, 3)
             .draw(measure_lips(points, scale), box)
         )
@@ -90,8 +91,8 @@ def test_the_teeth_are_as_soft_as_the_footage_and_as_grainy(draw):
     def detail(image):
         return float(np.abs(cv2.Laplacian(np.ascontiguousarray(image[..., 0]), cv2.CV_32F)).mean())
 
-    blurred = Appearance(LOOK.skin, LOOK.lips, LOOK.enamel, LOOK.light, 0.02, 0.0)
-    grainy = Appearance(LOOK.skin, LOOK.lips, LOOK.enamel, LOOK.light, 0.004, 4.0)
+    blurred = Appearance(LOOK.skin, LOOK.lips, LOOK.enamel, LOOK.black, LOOK.light, 0.02, 0.0)
+    grainy = Appearance(LOOK.skin, LOOK.lips, LOOK.enamel, LOOK.black, LOOK.light, 0.004, 4.0)
     assert detail(draw(3.0, look=blurred)[0]) < 0.5 * detail(draw(3.0)[0])
     noise = draw(3.0, look=grainy)[0] - draw(3.0)[0]
     assert noise[..., 0].std() == pytest.approx(4.0, rel=0.1)
@@ -99,6 +100,6 @@ def test_the_teeth_are_as_soft_as_the_footage_and_as_grainy(draw):
 
 
 def test_ten_bits_give_the_same_picture(draw):
-    deep = Appearance(LOOK.skin * 4, LOOK.lips * 4, LOOK.enamel * 4, LOOK.light, LOOK.blur, 0.0)
-    image, _, _ = draw(3.0, look=deep, depth=10)
+    deep = Appearance(LOOK.skin * 4, LOOK.lips * 4, LOOK.enamel * 4, LOOK.black * 4, LOOK.light, LOOK.blur, 0.0)
+    image, _, _ = draw(3.0, look=deep)
     assert np.abs(image - 4 * draw(3.0)[0]).max() < 0.1

@@ -13,6 +13,7 @@ from lipsync.faces.geometry import LIPS_INNER
 
 LIGHT = Light(np.array([0.7, 0.5, 0.45], np.float32), 16, 128)
 LIPS_COLOUR = np.array([120, 116, 160], np.float32)
+BLACK = np.array([16, 128, 128], np.float32)
 
 
 @pytest.fixture
@@ -39,18 +40,18 @@ TEETH, DARK, TONGUE = (190, 122, 136), (30, 122, 136), (135, 117, 160)
 
 def test_teeth_and_cavity_have_the_colours_that_open_donors_show(donor):
     donors = [donor(0.2, TEETH, DARK), donor(0.01, LIPS_COLOUR, LIPS_COLOUR)]
-    assert teeth_colour(donors, LIPS_COLOUR, 8) == pytest.approx(TEETH, abs=4)
-    assert cavity_colour(donors, LIPS_COLOUR, 8) == pytest.approx(DARK, abs=4)
+    assert teeth_colour(donors, LIPS_COLOUR, BLACK) == pytest.approx(TEETH, abs=4)
+    assert cavity_colour(donors, LIPS_COLOUR, BLACK) == pytest.approx(DARK, abs=4)
 
 
 def test_a_tongue_is_no_tooth(donor):
-    assert teeth_colour([donor(0.2, TONGUE, DARK)], LIPS_COLOUR, 8) is None
+    assert teeth_colour([donor(0.2, TONGUE, DARK)], LIPS_COLOUR, BLACK) is None
 
 
 def test_footage_without_an_open_mouth_gets_a_dark_cavity_in_the_tint_of_the_lips(donor):
     donors = [donor(0.01, LIPS_COLOUR, LIPS_COLOUR)]
-    assert teeth_colour(donors, LIPS_COLOUR, 8) is None
-    cavity = cavity_colour(donors, LIPS_COLOUR, 8)
+    assert teeth_colour(donors, LIPS_COLOUR, BLACK) is None
+    cavity = cavity_colour(donors, LIPS_COLOUR, BLACK)
     assert cavity[0] < 50
     assert cavity[2] > 128
 
