@@ -13,11 +13,14 @@ import numpy as np
 
 from lipsync.engines.base import Rendered
 from lipsync.engines.rewrite.contact import Gap, contact_shade
-from lipsync.engines.rewrite.donors import Donor, DonorSelector, conditions, mouth_descriptors
+from lipsync.engines.rewrite.donor_choice import DonorSelector, InsideSelector
+from lipsync.engines.rewrite.donors import Donor, conditions, mouth_descriptors
 from lipsync.engines.rewrite.drawn_mouth import DrawnMouth
 from lipsync.engines.rewrite.footage_stats import FootageStats
 from lipsync.engines.rewrite.hold_out import hold_out
-from lipsync.engines.rewrite.mouth_layers import WarpLayer
+from lipsync.engines.rewrite.jaws import Jaws, measure_jaws
+from lipsync.engines.rewrite.mouth import Drawing, Mouth
+from lipsync.engines.rewrite.mouth_layers import MouthLayers, WarpLayer
 from lipsync.engines.rewrite.occlusion import Occlusion
 from lipsync.engines.rewrite.render import render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
@@ -39,7 +42,7 @@ class Target:
     """One output frame's lower face: its ``mesh`` (468, 3) in the face frame, and the donors that fill its mouth."""
 
     mesh: Float32
-    layers: tuple[WarpLayer, ...]
+    layers: MouthLayers
 
 
 class Animator:
@@ -87,7 +90,7 @@ class Animator:
 
     def _uncovered_donors(self, faces: SmoothedFaces) -> Sequence[Donor]:
         """The donors whose mouth nothing covers; all if it is covered in each."""
-        donors, occluders = self._stats.donors.donors, self._stats.occluders
+        donors, occluders = self._stats.filmed_donors(), self._stats.occluders
         return [donor for donor in donors if not occluders.hides_mouth(donor.colours, faces)] or donors
 
     def _drawn_mouth(self, donors: Sequence[Donor]) -> DrawnMouth:
@@ -101,21 +104,21 @@ class Animator:
     def _targets(
         self, runs: Iterator[tuple[Float32, int]], donors: list[Donor], faces: SmoothedFaces
     ) -> Iterator[Target]:
-        closed, selector = self._stats.closed_mouth(), DonorSelector(donors)
-        previous: int | None = None
+        closed, selectors = self._stats.closed_mouth(), (DonorSelector(donors), InsideSelector(donors))
+        previous: list[int | None] = [None, None]
         first = 0
         for rows, count in runs:
             meshes = closed + self._basis.displacement(rows)
             shown = [ping_pong_index(first + k, faces.length) for k in range(len(rows))]
             pose, light = faces.poses(shown), self._stats.lights.smoothed(shown)
             descriptors, filmed = mouth_descriptors(meshes, pose.rotation), conditions(light, pose.scale)
-            chosen = selector.choose(meshes, descriptors, filmed, min(count + 1, len(rows)))
+            ahead = min(count + 1, len(rows))
+            chosen = [selector.choose(meshes, descriptors, filmed, ahead) for selector in selectors]
             first += count
             for i in range(count):
-                weights = crossfade_weights(chosen, i, previous)
-                layers = (WarpLayer(donors[k].mouth.lit(light[i]), weight) for k, weight in weights.items())
-                yield Target(meshes[i], tuple(layers))
-                previous = chosen[i]
+                mixes = [crossfade_weights(path, i, last) for path, last in zip(chosen, previous, strict=True)]
+                yield Target(meshes[i], MouthLayers(*(_layers(donors, mix, light[i]) for mix in mixes)))
+                previous = [path[i] for path in chosen]
 
     def _render_behind(
         self,
@@ -145,12 +148,20 @@ class Animator:
         mesh = (1 - weight) * face.mesh + weight * target.mesh
         points = face.pose.to_frame(mesh[None])[0, :, :2]
         eye_distance = float(face.pose.scale[0])
+        jaws = measure_jaws(face.pose, mesh)
         posed = drawn.posed(face.pose, mesh, frame.index)
-        layers = tuple(
-            replace(layer, mouth=replace(layer.mouth, drawing=posed)) if layer.mouth.points is None else layer
-            for layer in target.layers
-        )
+        inside = tuple(replace(layer, mouth=_in_head(layer.mouth, jaws, posed)) for layer in target.layers.inside)
+        layers = replace(target.layers, inside=inside)
         return render_face(frame, face.points, points, eye_distance, self._triangles, layers, gap)
+
+
+def _in_head(mouth: Mouth, jaws: Jaws, posed: Drawing) -> Mouth:
+    """The mouth placed in a head; if it has no image, it is drawn."""
+    return replace(mouth, drawing=posed) if mouth.points is None else mouth.placed(jaws)
+
+
+def _layers(donors: Sequence[Donor], weights: dict[int, float], light: Float32) -> tuple[WarpLayer, ...]:
+    return tuple(WarpLayer(donors[k].mouth.lit(light), weight) for k, weight in weights.items())
 
 
 def crossfade_weights(chosen: Sequence[int], index: int, previous: int | None) -> dict[int, float]:

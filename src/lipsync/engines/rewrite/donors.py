@@ -1,10 +1,8 @@
-"""Donors: images of the speaker's open mouth, collected in the first pass and selected for each output frame.
+"""Donors: images of the speaker's open mouth, collected in the first pass.
 
 The collection is bounded at any length of the video. It keeps the most different mouths by the doubling algorithm of
 Charikar, Chekuri, Feder and Motwani, "Incremental Clustering and Dynamic Information Retrieval", STOC 1997: a mouth is
-kept if it is farther than a radius from all others, and the radius doubles when the collection is full. The selection
-minimises the sum of costs of matching and switching over time (Viterbi, IEEE Transactions on Information Theory 13(2),
-1967), as unit selection does in speech synthesis (Hunt and Black, ICASSP 1996).
+kept if it is farther than a radius from all others, and the radius doubles when the collection is full.
 """
 
 from __future__ import annotations
@@ -16,6 +14,8 @@ from typing import Final
 import numpy as np
 
 from lipsync.engines.rewrite.face_grid import FaceColours
+from lipsync.engines.rewrite.inside import with_teeth_edge
+from lipsync.engines.rewrite.jaws import measure_jaws
 from lipsync.engines.rewrite.light import Light
 from lipsync.engines.rewrite.lip_edges import lip_errors
 from lipsync.engines.rewrite.look import Look, measure_look
@@ -28,19 +28,11 @@ MAX_DONORS, MAX_DONOR_BYTES = 160, 96 << 20
 INITIAL_RADIUS: Final = 0.004  # eye distances, mean over the inner lips
 SKIN_MARGIN: Final = 0.14  # eye distances of skin kept around the lips
 TURN_WEIGHT: Final = 0.1  # eye distances of lip shape that one radian of head turn counts as
-# Costs, comparable to a mean distance between lip points in eye distances:
-SWITCH_COST, MAX_SWITCH_DISTANCE = 0.6, 0.05  # of another donor, per eye distance of difference up to a maximum
-SWITCH_BASE_COST: Final = 0.006  # of any other donor
-STRETCH_COST: Final = 0.3  # per eye distance that the donor is less open than the target
-TEAR_COST: Final = 3.0  # per eye distance that the target exceeds the donor's gap times TEAR_RATIO
-TEAR_RATIO: Final = 1.8
-TEAR_SLACK: Final = 0.02  # eye distances
-# Costs of a donor's look:
+# Costs of a donor's look, comparable to a mean distance between lip points in eye distances:
 FOCUS_COST, SHARP = 0.06, 0.95  # of a donor without any detail; the share of the typical focus that costs nothing
 LIPS_COST, LIPS_ALLOWED = 0.04, 0.25  # of a gap full of lips; the share of it that tongue and gums may have
-LIGHT_COST, LIGHT_SLACK = 0.03, 0.004  # per octave of difference in light; what the change of colour makes good
-SMALL_COST, SMALL_SLACK = 0.012, 0.003  # per octave that a donor has fewer pixels than the target
-LARGE_SHARE: Final = 0.25  # of that cost for a donor that has more pixels
+LIGHT_COST: Final = 0.03  # per octave of difference in light
+SIZE_COST: Final = 0.03  # per octave of difference in size
 POOR, BETTER = 0.005, 0.003  # flaw from which a similar donor is sought; how much better it must be to take the place
 OPEN_PREFERENCE: Final = 0.1  # per eye distance of gap, when the collection is thinned out
 
@@ -84,10 +76,10 @@ def conditions(light: Float32, units: Float32) -> Float32:
     ``light`` (n, 3): the skin's R'G'B'; ``units`` (n,): pixels per eye distance.
     """
     logarithms = np.log2(np.column_stack([light, units]))
-    return np.asarray(logarithms * (*[LIGHT_COST / 3] * 3, SMALL_COST), np.float32)
+    return np.asarray(logarithms * (*[LIGHT_COST / 3] * 3, SIZE_COST), np.float32)
 
 
-def _conditions_of(donors: Sequence[Donor]) -> Float32:
+def donor_conditions(donors: Sequence[Donor]) -> Float32:
     """The ``conditions`` of donors; those of a drawn mouth are unknown, NaN."""
     known = [donor.mouth.light is not None and donor.mouth.points is not None for donor in donors]
     lights = [donor.mouth.light.rgb if donor.mouth.light is not None else np.ones(3) for donor in donors]
@@ -156,7 +148,8 @@ class DonorCollection:
         look = measure_look(patch, in_box, unit)
         if flaw(look, self._typical) > allowed:
             return
-        mouth = Mouth(patch, measure_lips(in_box, unit), in_box, light)
+        jaws = measure_jaws(pose, face, box.left, box.top)
+        mouth = Mouth(patch, measure_lips(in_box, unit), in_box, light, jaws=jaws)
         slot = len(self._donors) if slot is None else slot
         self._donors[slot : slot + 1] = [Donor(mouth, descriptor, float(inner_gap(face)), look, colours())]
         self._descriptors[slot], self._conditions[slot] = descriptor, condition
@@ -169,7 +162,7 @@ class DonorCollection:
         count = len(self._donors)
         if not count:
             return None
-        distance = _distances(self._descriptors[:count], descriptor[None])[:, 0]
+        distance = descriptor_distances(self._descriptors[:count], descriptor[None])[:, 0]
         distance += np.abs(self._conditions[:count] - condition).sum(1)
         nearest = int(distance.argmin())
         return nearest if distance[nearest] < self._radius else None
@@ -182,7 +175,7 @@ class DonorCollection:
         order = [flaw(donor.look, self._typical) - OPEN_PREFERENCE * donor.gap for donor in self._donors]
         kept: list[int] = []
         for k in np.argsort(order):
-            distance = _distances(self._descriptors[kept], self._descriptors[k : k + 1])[:, 0]
+            distance = descriptor_distances(self._descriptors[kept], self._descriptors[k : k + 1])[:, 0]
             distance += np.abs(self._conditions[kept] - self._conditions[k]).sum(1)
             if (distance >= self._radius).all():
                 kept.append(int(k))
@@ -192,59 +185,13 @@ class DonorCollection:
 
 
 def _measured(donor: Donor) -> Donor:
-    """The donor with its ``lip_errors``, which are not worth their time for one that does not stay."""
+    """The donor with its ``lip_errors`` and the edge of its teeth, not worth their time for one that does not stay."""
     mouth = donor.mouth
     if mouth.points is None or mouth.lip_errors is not None:
         return donor
-    return replace(donor, mouth=replace(mouth, lip_errors=lip_errors(mouth.patch, mouth.points)))
+    return replace(donor, mouth=with_teeth_edge(replace(mouth, lip_errors=lip_errors(mouth.patch, mouth.points))))
 
 
-def _distances(a: Float32, b: Float32) -> Float32:
+def descriptor_distances(a: Float32, b: Float32) -> Float32:
     """Mean point distances (n, m) between descriptors (n, 21, 2) and (m, 21, 2)."""
     return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=-1).mean(-1), np.float32)
-
-
-class DonorSelector:
-    """Selects a donor for each frame: similar in shape, open enough, good in look, and steady over time."""
-
-    def __init__(self, donors: Sequence[Donor]) -> None:
-        self._descriptors, self._conditions = np.stack([donor.descriptor for donor in donors]), _conditions_of(donors)
-        self._gaps = np.array([donor.gap for donor in donors], np.float32)
-        typical = typical_focus(donors)
-        self._costs = np.array([donor.cost + flaw(donor.look, typical) for donor in donors], np.float32)
-        distance = np.nan_to_num(_distances(self._descriptors, self._descriptors))
-        self._switch = SWITCH_COST * np.minimum(distance, MAX_SWITCH_DISTANCE) + SWITCH_BASE_COST * (distance > 0)
-        self._last: int | None = None
-
-    def choose(self, faces: Float32, descriptors: Float32, conditions: Float32, count: int) -> list[int]:
-        """Numbers of the donors for the first ``count`` of the target faces (n, 468, 3); the others are lookahead.
-
-        ``descriptors`` (n, 21, 2) and ``conditions`` (n, 4): those of the targets in the frames that they are rendered
-        on.
-        """
-        cost = np.nan_to_num(_distances(descriptors, self._descriptors))
-        cost += self._opening_cost(inner_gap(faces)[:, None]) + self._costs + self._conditions_cost(conditions)
-        total = cost[0] + (0 if self._last is None else self._switch[self._last])
-        previous = np.zeros((len(cost), len(self._gaps)), np.int32)
-        for t in range(1, len(cost)):
-            candidates = total[:, None] + self._switch
-            previous[t] = candidates.argmin(0)
-            total = candidates[previous[t], np.arange(len(total))] + cost[t]
-        path = [int(total.argmin())]
-        for row in previous[:0:-1]:
-            path.append(int(row[path[-1]]))
-        path = path[::-1][:count]
-        self._last = path[-1]
-        return path
-
-    def _opening_cost(self, gap: Float32) -> Float32:
-        stretch = np.maximum(gap - self._gaps, 0)
-        tear = np.maximum(gap - TEAR_RATIO * self._gaps - TEAR_SLACK, 0)
-        return np.asarray(STRETCH_COST * stretch + TEAR_COST * tear, np.float32)
-
-    def _conditions_cost(self, conditions: Float32) -> Float32:
-        difference = np.nan_to_num(conditions[:, None] - self._conditions)
-        light = np.maximum(np.abs(difference[..., :3]).sum(-1) - LIGHT_SLACK, 0)
-        size = difference[..., 3]
-        size = np.maximum(size, 0) + LARGE_SHARE * np.maximum(-size, 0)
-        return np.asarray(light + np.maximum(size - SMALL_SLACK, 0), np.float32)

@@ -11,7 +11,8 @@ import numpy as np
 from lipsync.engines.reservoir import Reservoir
 from lipsync.engines.rewrite.appearance import Appearance, mean_appearance, measure_appearance, vertex_normals
 from lipsync.engines.rewrite.closing import closed_mouth
-from lipsync.engines.rewrite.donors import DonorCollection
+from lipsync.engines.rewrite.donors import Donor, DonorCollection
+from lipsync.engines.rewrite.inside import with_common_edge
 from lipsync.engines.rewrite.light import Light, LightTrack, measure_light
 from lipsync.engines.rewrite.occlusion import Occluders
 from lipsync.faces.geometry import MESH, fit_pose
@@ -50,6 +51,12 @@ class FootageStats:
     def closed_mouth(self) -> Float32:
         """The speaker's closed mouth, (468, 3) in the face frame."""
         return closed_mouth(np.stack(self._faces.items), self._basis)
+
+    def filmed_donors(self) -> list[Donor]:
+        """The donors that the footage gave, with one edge of the upper teeth."""
+        donors = self.donors.donors
+        mouths = with_common_edge([donor.mouth for donor in donors], self.closed_mouth())
+        return [replace(donor, mouth=mouth) for donor, mouth in zip(donors, mouths, strict=True)]
 
     def appearance(self) -> Appearance:
         """How the footage shows this face."""

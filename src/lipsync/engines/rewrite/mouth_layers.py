@@ -6,7 +6,6 @@ are antialiased, and closed lips touch without a line of the inside between them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,9 +13,10 @@ import cv2
 import numpy as np
 
 from lipsync.engines.rewrite.contact import Gap
+from lipsync.engines.rewrite.inside import warp_inside
 from lipsync.engines.rewrite.lip_warp import FLAPS, LipSource, lip_map, with_flaps
 from lipsync.engines.rewrite.mattes import SAMPLES, Mattes, layer_mattes, lip_contours
-from lipsync.engines.rewrite.mouth import Mouth, measure_lips, warp_inside
+from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.warp import Raster
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
 from lipsync.frames.blend import colour_shift, outline_mask, smoothstep
@@ -37,6 +37,14 @@ class WarpLayer:
 
     mouth: Mouth
     weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class MouthLayers:
+    """The donors of a frame's ``lips`` and those of the ``inside`` of its mouth."""
+
+    lips: tuple[WarpLayer, ...]
+    inside: tuple[WarpLayer, ...]
 
 
 class MouthPlace:
@@ -105,7 +113,7 @@ class MouthPlace:
 
 
 def compose_mouth(
-    skin: Float32, place: MouthPlace, layers: Sequence[WarpLayer], own: Mouth | None, gap: Gap, depth: int
+    skin: Float32, place: MouthPlace, layers: MouthLayers, own: Mouth | None, gap: Gap, depth: int
 ) -> Float32:
     """The frame's ``skin`` (h, w, 3) with the mouth over it, Y'CbCr code values of ``depth`` bits.
 
@@ -113,19 +121,19 @@ def compose_mouth(
     """
     mask, hole = place.mask(), place.hole()
     visible = hole.width > 0 and hole.height > 0
-    insides = [warp_inside(layer.mouth, place.lips, hole, gap.cavity) for layer in layers] if visible else []
+    insides = [warp_inside(layer.mouth, place.lips, hole, gap.cavity) for layer in layers.inside] if visible else []
     openness = insides[0][1] if insides else 0.0
     mattes, strip = place.mattes(openness), place.strip.within(place.box)
     mixed = np.zeros_like(skin)
-    for layer in layers:
+    for layer in layers.lips:
         mouth = own if layer.mouth.points is None else layer.mouth
         lips = skin if mouth is None else _join_lips(*place.lip_images(mouth), mattes, strip[0])
         shift = 0 if mouth is None else colour_shift(skin, lips, mask, depth)
         mixed += layer.weight * (lips + shift)
-    closing = sum(layer.weight * place.closing(layer.mouth) for layer in layers)
+    closing = sum(layer.weight * place.closing(layer.mouth) for layer in layers.lips)
     mixed[strip][..., 0] *= 1 - gap.shade * closing * mattes.contact
     if openness > 0:
-        inside = sum(layer.weight * image for layer, (image, _) in zip(layers, insides, strict=True))
+        inside = sum(layer.weight * image for layer, (image, _) in zip(layers.inside, insides, strict=True))
         within = hole.within(place.strip)
         share = mattes.inside[within] * (1 - mattes.contact[within])
         rows, columns = hole.within(place.box)

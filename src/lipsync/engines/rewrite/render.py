@@ -6,7 +6,6 @@ pixels come from donors; their mattes follow the target's lips.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from lipsync.engines.rewrite.contact import Gap
 from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, with_flaps
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
-from lipsync.engines.rewrite.mouth_layers import MOUTH_MARGIN, MouthPlace, WarpLayer, compose_mouth
+from lipsync.engines.rewrite.mouth_layers import MOUTH_MARGIN, MouthLayers, MouthPlace, compose_mouth
 from lipsync.engines.rewrite.plate import clean_plate
 from lipsync.engines.rewrite.warp import STILL_PIXELS, Raster, Triangles
 from lipsync.faces.geometry import JAW, LIPS, LIPS_OUTER, MESH
@@ -30,7 +29,7 @@ def render_face(
     target: Float32,
     unit: float,
     triangles: Triangles,
-    layers: Sequence[WarpLayer],
+    layers: MouthLayers,
     gap: Gap,
 ) -> bool:
     """Move the mesh from ``source`` to ``target`` (468, 2), in pixels, in place. Returns whether anything changed.
@@ -46,7 +45,7 @@ def render_face(
     box = box_around(np.concatenate([new[moving], old[moving], new[ring]]), 2, frame)
     if box is None:
         return False
-    own = _own_mouth(frame, source, unit) if any(layer.mouth.points is None for layer in layers) else None
+    own = _own_mouth(frame, source, unit) if any(layer.mouth.points is None for layer in layers.lips) else None
     clean_plate(frame, source, target, unit)
     raster = Raster(new, np.concatenate([FLAP_TRIANGLES, triangles]), box, map_step(unit))
     warp_frame(frame, box, raster.full_map(raster.shifts_from(old), (box.left, box.top)))
@@ -73,7 +72,7 @@ def _add_mouth(
     raster: Raster,
     target: Float32,
     unit: float,
-    layers: Sequence[WarpLayer],
+    layers: MouthLayers,
     own: Mouth | None,
     gap: Gap,
 ) -> None:

@@ -7,7 +7,7 @@ from lipsync.engines.rewrite.closing import close_lips, close_mouth
 from lipsync.engines.rewrite.contact import Gap
 from lipsync.engines.rewrite.donors import DonorCollection
 from lipsync.engines.rewrite.light import measure_light
-from lipsync.engines.rewrite.mouth_layers import WarpLayer
+from lipsync.engines.rewrite.mouth_layers import MouthLayers, WarpLayer
 from lipsync.engines.rewrite.render import map_step, render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.warp import skin_triangles
@@ -29,7 +29,8 @@ def reshape(smile, smile_points, canonical, copy_of):
         weight = influence(canonical)[:, None]
         mesh = (1 - weight) * own + weight * shape(own)
         target = pose.to_frame(mesh[None])[0, :, :2]
-        layers = [WarpLayer(collection.donors[0].mouth, 1.0)]
+        layer = (WarpLayer(collection.donors[0].mouth, 1.0),)
+        layers = MouthLayers(layer, layer)
         triangles = skin_triangles(open_lips(canonical, 0.2), influence(canonical))
         render_face(frame, smile_points[:, :2], target, float(pose.scale[0]), triangles, layers, GAP)
         return frame
@@ -89,5 +90,5 @@ def test_maps_are_coarser_on_larger_faces(unit, step):
 def test_a_face_outside_the_frame_changes_nothing(smile, smile_points, copy_of):
     frame = copy_of(smile)
     away = smile_points[:, :2] + 5000
-    assert not render_face(frame, away, away + 3, 60.0, np.zeros((0, 3), np.int32), [], GAP)
+    assert not render_face(frame, away, away + 3, 60.0, np.zeros((0, 3), np.int32), MouthLayers((), ()), GAP)
     assert (frame.y == smile.y).all()

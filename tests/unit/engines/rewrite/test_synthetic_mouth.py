@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.donors import Donor, DonorSelector, mouth_descriptors
+from lipsync.engines.rewrite.donor_choice import DonorSelector, InsideSelector
+from lipsync.engines.rewrite.donors import Donor, mouth_descriptors
 from lipsync.engines.rewrite.light import Light
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.shape import open_lips
@@ -64,7 +65,8 @@ def test_closed_footage_opens_with_the_drawn_mouth_on_any_head(donor, canonical,
     rotation = cv2.Rodrigues(np.array([0, yaw, 0], np.float32))[0]
     descriptors = mouth_descriptors(faces, np.repeat(rotation[None], 4, 0))
     unknown = np.full((4, 4), np.nan, np.float32)
-    assert DonorSelector(donors).choose(faces, descriptors, unknown, 4) == [1, 1, 1, 1]
+    for selector in (DonorSelector(donors), InsideSelector(donors)):
+        assert selector.choose(faces, descriptors, unknown, 4) == [1, 1, 1, 1]
 
 
 def test_footage_with_an_open_mouth_keeps_its_own_teeth(donor, canonical):
@@ -73,4 +75,5 @@ def test_footage_with_an_open_mouth_keeps_its_own_teeth(donor, canonical):
     faces = np.stack([open_lips(canonical, gap) for gap in (0.15, 0.08, 0.04, 0.12)])
     descriptors = mouth_descriptors(faces, np.repeat(np.eye(3)[None], 4, 0))
     unknown = np.full((4, 4), np.nan, np.float32)
-    assert DonorSelector(donors).choose(faces, descriptors, unknown, 4) == [0, 0, 0, 0]
+    for selector in (DonorSelector(donors), InsideSelector(donors)):
+        assert selector.choose(faces, descriptors, unknown, 4) == [0, 0, 0, 0]

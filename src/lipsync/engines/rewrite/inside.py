@@ -1,0 +1,167 @@
+"""The inside of the mouth: teeth, tongue and cavity of a donor between the target's lips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from lipsync.engines.rewrite.jaws import JawMaps
+from lipsync.engines.rewrite.light import relit
+from lipsync.engines.rewrite.mouth import LOWER_SIDE, UPPER_SIDE, Floats, Lips, Mouth
+from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP
+from lipsync.frames.blend import smoothstep
+from lipsync.frames.patch import remap
+from lipsync.types import Box, Float32
+
+CLOSED_GAP, OPEN_GAP = 0.008, 0.016  # eye distances between which the inside fades in
+NARROW_GAP: Final = 0.03  # eye distances below which the inside darkens, because little light falls in
+NARROW_DARKNESS: Final = 0.85
+BETWEEN: Final = 0.04  # eye distances below the upper teeth over which the lower jaw's map takes over, at least
+COVER_EDGE: Final = 0.012  # eye distances of the donor's inside along its lips that are not used
+COVER_SLACK, COVER_FADE = (
+    0.02,
+    0.06,
+)  # eye distances beyond what the donor shows until the cavity fades in, and its fade
+CENTRE: Final = (0.3, 0.4, 0.5, 0.6, 0.7)  # positions along the mouth where the donor must show what the target does
+PART_START, PART_RANGE = 0.015, 0.04  # eye distances that the jaws part until the cavity fades in there, and its fade
+PART_EDGES: Final = (4.0, 1.6)  # steepness of that cavity's upper and lower edge
+LEAST_BETWEEN: Final = 0.15  # of BETWEEN or more, at the corners
+EDGE_COLUMNS, EDGE_ROWS = 9, 24  # samples of the inside that tell where the upper teeth end
+EDGE_SHARES: Final = (0.25, 0.92)  # of the gap; an edge elsewhere is that of a lip
+MIN_EDGES, EDGE_TOLERANCE, EDGE_BELOW_SEAM = 3, 0.02, 0.02  # mouths that show an edge; eye distances
+EDGE_CONTRAST: Final = 0.12  # by which the teeth are brighter than what is below, of their luma, at least
+
+
+def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Float32, float]:
+    """The donor's inside between the target's lips, (h, w, 3), and its opacity in 0..1.
+
+    The upper teeth stay where they are in the skull, and the lower teeth and the tongue follow the lower jaw. Only what
+    is between them stretches, or hides behind the upper teeth. The ``cavity`` colour (3,) fills what the donor does not
+    show, and gaps too narrow for light.
+    """
+    opacity = float(np.clip((lips.gap - CLOSED_GAP) / (OPEN_GAP - CLOSED_GAP), 0, 1))
+    if mouth.drawing is not None:
+        return relit(mouth.drawing.draw(lips, box), mouth.change), opacity
+    donor = mouth.lips
+    maps = _covering(mouth.maps or _maps_of_lips(donor, lips), donor, lips)
+    gaps = _gaps(lips, box)
+    places, torn = _places(maps, box, donor, lips, gaps)
+    places, missing = _covered(donor, places)
+    dark = np.maximum(torn, smoothstep((missing / donor.unit - COVER_SLACK) / COVER_FADE))
+    dark = np.maximum(dark, _narrow(gaps))[..., None]
+    inside = mouth.sample(places)
+    return np.asarray(inside + (cavity - inside) * dark, np.float32), opacity
+
+
+def with_teeth_edge(mouth: Mouth) -> Mouth:
+    """The mouth with the edge of its upper teeth in ``jaws``, where the image shows one.
+
+    The edge is the row that best parts a brighter inside from a darker one below: Otsu, "A threshold selection method
+    from gray-level histograms", IEEE Transactions on Systems, Man, and Cybernetics 9(1), 1979.
+    """
+    if mouth.jaws is None:
+        return mouth
+    lips = mouth.lips
+    position = np.linspace(CENTRE[0], CENTRE[-1], EDGE_COLUMNS)
+    share = (np.arange(EDGE_ROWS) + 0.5)[:, None] / EDGE_ROWS
+    top, bottom = lips.height(position, UPPER_SIDE), lips.height(position, LOWER_SIDE)
+    places = lips.points(position, top + share * (bottom - top))
+    luma = np.asarray(remap(mouth.patch, places)[..., 0], np.float32).mean(1)
+    rows = np.arange(1, EDGE_ROWS)
+    above = np.cumsum(luma)[:-1] / rows
+    below = np.cumsum(luma[::-1])[::-1][1:] / (EDGE_ROWS - rows)
+    score = rows * (EDGE_ROWS - rows) * np.maximum(above - below, 0) ** 2
+    best = int(score.argmax())
+    clear = above[best] - below[best] >= EDGE_CONTRAST * above[best]
+    if not clear or not EDGE_SHARES[0] <= rows[best] / EDGE_ROWS <= EDGE_SHARES[1]:
+        return mouth
+    edge = float(mouth.jaws.height(places[best : best + 2].reshape(-1, 2)).mean())
+    return replace(mouth, jaws=replace(mouth.jaws, edge=edge, parted=True))
+
+
+def with_common_edge(mouths: Sequence[Mouth], closed: Float32) -> list[Mouth]:
+    """The mouths of one speaker, all with an edge of the upper teeth, as that is fixed to the skull.
+
+    Where the image shows none, or one far from the others, it is the median; where too few show one, it is just below
+    the line at which the lips of the ``closed`` mesh (468, 3) meet.
+    """
+    edges = [mouth.jaws.edge for mouth in mouths if mouth.jaws is not None and np.isfinite(mouth.jaws.edge)]
+    seam = float(closed[[INNER_TOP, INNER_BOTTOM], 1].mean())
+    common = float(np.median(edges)) if len(edges) >= MIN_EDGES else seam + EDGE_BELOW_SEAM
+    return [
+        mouth
+        if mouth.jaws is None or abs(mouth.jaws.edge - common) < EDGE_TOLERANCE
+        else replace(mouth, jaws=replace(mouth.jaws, edge=common))
+        for mouth in mouths
+    ]
+
+
+def _maps_of_lips(donor: Lips, target: Lips) -> JawMaps:
+    """The maps that keep both jaws at their lips, for a donor or a target whose pose is unknown."""
+    scale = donor.unit / target.unit
+    turn = scale * (np.outer(donor.along, target.along) + np.outer(donor.down, target.down))
+    maps, middle = [], np.zeros(2, np.float32)
+    for side in (UPPER_SIDE, LOWER_SIDE):
+        ours, theirs = (lips.points(0.5, lips.height(0.5, side)) for lips in (donor, target))
+        maps.append(np.column_stack([turn, ours - turn @ theirs]).astype(np.float32))
+        middle += theirs / 2
+    below = np.append(target.down, -target.down @ middle) / target.unit
+    return JawMaps(maps[0], maps[1], below.astype(np.float32))
+
+
+def _covering(maps: JawMaps, donor: Lips, target: Lips) -> JawMaps:
+    """The maps, moved so that the donor's lips cover nothing of the middle of the target's mouth."""
+    position, moved = np.array(CENTRE), []
+    for side, jaw, sign in ((UPPER_SIDE, maps.upper, 1), (LOWER_SIDE, maps.lower, -1)):
+        places = target.points(position, target.height(position, side)) @ jaw[:, :2].T + jaw[:, 2]
+        along, row = donor.coordinates(places)
+        hidden = max(float((sign * (donor.height(along, side) - row)).max()), 0.0)
+        moved.append(np.column_stack([jaw[:, :2], jaw[:, 2] + sign * hidden * donor.down]).astype(np.float32))
+    return JawMaps(moved[0], moved[1], maps.below)
+
+
+def _places(maps: JawMaps, box: Box, donor: Lips, lips: Lips, gaps: Float32) -> tuple[Float32, Float32]:
+    """Places (h, w, 2) in the donor of the pixels of ``box``, and the darkness (h, w) where the jaws part.
+
+    The map of the upper jaw holds down to the edge of the teeth, then that of the lower one takes over, the sooner the
+    narrower the ``gaps`` (h, w) between the target's ``lips`` are there.
+    """
+    x = np.arange(box.left, box.right, dtype=np.float32)[None]
+    y = np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
+    rest, lowest = maps.lower - maps.upper, np.append(lips.points(0.5, lips.height(0.5, LOWER_SIDE)), 1)
+    lowered = float(-donor.down @ (rest @ lowest)) / donor.unit
+    between = (BETWEEN + max(lowered, 0)) * np.clip(gaps / max(lips.gap, 1e-3), LEAST_BETWEEN, 1)
+    depth = (x * maps.below[0] + y * maps.below[1] + maps.below[2]) / between
+    share = smoothstep(depth)
+    upper = x[..., None] * maps.upper[:, 0] + (y[..., None] * maps.upper[:, 1] + maps.upper[:, 2])
+    rest = x[..., None] * rest[:, 0] + (y[..., None] * rest[:, 1] + rest[:, 2])
+    torn = smoothstep(depth * PART_EDGES[0]) * smoothstep((1 - depth) * PART_EDGES[1])
+    torn *= smoothstep((lowered - PART_START) / PART_RANGE)
+    return np.asarray(upper + share[..., None] * rest, np.float32), torn
+
+
+def _covered(donor: Lips, places: Float32) -> tuple[Float32, Float32]:
+    """Places (h, w, 2) moved to between the donor's lips, and how far each was from there (h, w), in pixels."""
+    position, row = donor.coordinates(places)
+    top, bottom = donor.height(position, UPPER_SIDE), donor.height(position, LOWER_SIDE)
+    edge = np.minimum(COVER_EDGE * donor.unit, (bottom - top) / 2)
+    down = np.clip(row, top + edge, bottom - edge) - row
+    aside = np.abs(position - np.clip(position, 0, 1)) * donor.width
+    return np.asarray(places + down[..., None] * donor.down, np.float32), np.asarray(np.abs(down) + aside, np.float32)
+
+
+def _narrow(gap: Floats) -> Float32:
+    """The darkness of narrow gaps, in eye distances."""
+    return np.asarray(NARROW_DARKNESS * smoothstep((NARROW_GAP - gap) / NARROW_GAP), np.float32)
+
+
+def _gaps(lips: Lips, box: Box) -> Float32:
+    """The gap between the lips at each pixel, (h, w), in eye distances."""
+    x = np.arange(box.left, box.right, dtype=np.float32)[None] - lips.origin[0]
+    y = np.arange(box.top, box.bottom, dtype=np.float32)[:, None] - lips.origin[1]
+    position = (x * lips.along[0] + y * lips.along[1]) / lips.width
+    gap = lips.height(position, LOWER_SIDE) - lips.height(position, UPPER_SIDE)
+    return np.asarray(np.maximum(gap, 1e-3) / lips.unit, np.float32)
