@@ -98,6 +98,8 @@ def sync(
     engine: str | Sequence[str] = "rewrite",
     original: bool = False,
     checkpoint: str | None = None,
+    adapt: Literal["auto", "off"] = "auto",
+    reference: str | Path | None = None,
     detail: float = 1.0,
     liveliness: float = 0.5,
     encode: str = "fast",
@@ -146,6 +148,9 @@ def sync(
         wav2lip-gan, hybrid, passthrough; default: rewrite)
     original: reproduce the original Wav2Lip step by step, faults included; for wav2lip and wav2lip-gan
     checkpoint: weights of the engine: a file, or a name from 'lipsync models list' (default: the engine's name)
+    adapt: let rewrite learn from the video how the person's mouth moves, if the person talks in it (auto, off; default:
+        auto)
+    reference: another video in which the same person talks, for rewrite to learn from (default: the video alone)
     detail: share of the video's own texture given to the mouths of wav2lip and wav2lip-gan (0 to 1; default: 1)
     liveliness: blinks and slight head motion of a photo; 0 keeps everything but the mouth still (0 to 1; default: 0.5)
     encode: named encoding; the other encoding options override its parts (fast, q17, q20, small, hevc, av1, prores,
@@ -199,6 +204,8 @@ def sync(
         engine=engine,
         original=original,
         checkpoint=checkpoint,
+        adapt=adapt,
+        reference=reference,
         detail=detail,
         liveliness=liveliness,
         encode=encode,

@@ -58,6 +58,10 @@ class TaskRequest(BaseModel):
     )
     video: FromUrl | FromUpload = Field(description="Video or photo of a face.")
     audio: FromUrl | FromUpload = Field(description="Audio file, or video with audio.")
+    reference: FromUrl | FromUpload | None = Field(
+        default=None,
+        description="Another video in which the same person talks, for the engine `rewrite` to learn from.",
+    )
     engines: Engines = Field(default_factory=default_engines, description="Engines; the task has one result of each.")
     options: Options = Field(default_factory=Options, description="Options of the task.")
     webhook: WebAddress | None = Field(
@@ -91,6 +95,7 @@ def new_task(request: TaskRequest, uploads: UploadStore, key_id: str | None, now
         options=options,
         key_id=key_id,
         webhook=request.webhook,
+        reference=None if request.reference is None else source(request.reference, uploads, key_id, now),
     )
 
 

@@ -28,6 +28,14 @@ class SourceView(BaseModel):
     bytes: int | None = Field(default=None, description="Size in bytes, once known.")
 
 
+class AdaptedView(BaseModel):
+    """The adaptation to the person: its footage, and how much closer the motion came to the person's own motion."""
+
+    seconds: float = Field(description="Seconds of speech that it learnt from.")
+    opening_gain: float = Field(description="Gain in Pearson's r of the lip opening, on footage left out.")
+    width_gain: float = Field(description="Gain in Pearson's r of the mouth's width, on footage left out.")
+
+
 class OutputView(BaseModel):
     """A published result."""
 
@@ -43,6 +51,9 @@ class OutputView(BaseModel):
     width: int = Field(description="Width in pixels.")
     height: int = Field(description="Height in pixels.")
     duration: float = Field(description="Duration in seconds.")
+    adapted: AdaptedView | None = Field(
+        default=None, description="What the engine learnt about the person; null if nothing."
+    )
 
 
 class ProgressView(BaseModel):
@@ -98,6 +109,7 @@ class TaskView(BaseModel):
     status: Status = Field(description="The task's status.")
     video: SourceView = Field(description="The video or photo.")
     audio: SourceView = Field(description="The audio.")
+    reference: SourceView | None = Field(description="Another video of the person; null if there is none.")
     engines: list[str] = Field(description="The requested engines.", examples=[["rewrite"]])
     options: dict[str, Any] = Field(description="The options, with defaults filled in.")
     webhook: str | None = Field(description="Webhook URL, without credentials and query.")
@@ -180,6 +192,7 @@ def to_view(task: Task, storage: Storage) -> TaskView:
     fields |= {
         "video": source_view(task.video),
         "audio": source_view(task.audio),
+        "reference": None if task.reference is None else source_view(task.reference),
         "engines": list(task.engines),
         "options": dict(task.options),
         "timings": dict(task.timings),

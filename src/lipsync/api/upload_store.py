@@ -181,7 +181,7 @@ class UploadStore:
 
     def touch_inputs(self, task: Task) -> None:
         """Restart the retention period of a task's uploads. Raises ApiError if one has been deleted."""
-        for source in (task.video, task.audio):
+        for source in task.inputs.values():
             if source.kind == "upload":
                 try:
                     os.utime(self.folder / source.location)

@@ -14,6 +14,7 @@ LINE_INTERVAL = 10.0  # seconds, elsewhere
 BAR_CHARS = 24
 STAGES = {
     "analyse": "analysing audio",
+    "study": "studying the person",
     "track": "tracking faces",
     "render": "rendering",
     "enhance": "enhancing",

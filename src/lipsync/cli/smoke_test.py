@@ -182,7 +182,7 @@ def rerun_task(task_id: str, service: ServiceClient, report: Report) -> dict[str
     path = f"/v1/tasks/{quote(task_id, safe='')}"
     task = service.request("GET", path)
     if task["status"] == "completed":
-        body = {name: _input_of(task[name]) for name in ("video", "audio")}
+        body = {name: _input_of(task[name]) for name in ("video", "audio", "reference") if task[name] is not None}
         return create_task(body | {"engines": task["engines"], "options": task["options"]}, service, report)
     if task["status"] in FINAL_STATUSES:
         report.ok("retried", f"task {task['id']}, which was {task['status']}")

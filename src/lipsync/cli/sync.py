@@ -70,11 +70,11 @@ def _check_files(job: Job, arguments: argparse.Namespace) -> None:
     if manifest is not None:
         if any(manifest.resolve() == output.resolve() for output in outputs):
             raise OptionInvalid(f"{manifest}: used by a result; choose another name for the manifest")
-        check_writable(manifest, (job.video, job.audio))
+        check_writable(manifest, job.inputs)
         outputs.append(manifest)
     for output in outputs:
         if output.is_file() and not arguments.overwrite:
-            check_not_input(output, (job.video, job.audio))  # not merely an old result
+            check_not_input(output, job.inputs)  # not merely an old result
             raise OutputExists(f"{output}: file exists; use --overwrite to replace it")
 
 
@@ -133,6 +133,8 @@ def _report(result: Result, arguments: argparse.Namespace) -> None:
         rate = result.frames / seconds if seconds else 0.0
         frames = f"{result.frames} frames, {result.faces} with the face"
         names = ", ".join(str(output.output) for output in result.outputs)
+        for line in result.adaptations:
+            print(f"lipsync: {line}", file=sys.stderr)
         print(f"{names}: {frames}, {seconds:.1f} s, {rate:.0f} frames/s")
 
 
@@ -145,6 +147,7 @@ def result_as_json(result: Result) -> dict[str, Any]:
         "frames": result.frames,
         "faces": result.faces,
         "edited": result.edited,
+        "adapted": None if result.adapted is None else asdict(result.adapted),
         "width": result.width,
         "height": result.height,
         "rate": str(result.rate),

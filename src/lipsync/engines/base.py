@@ -11,8 +11,9 @@ from typing import Protocol
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track
 from lipsync.models.session import RunInfo
+from lipsync.monitor import Monitor
 from lipsync.speech.audio import SpeechAudio
-from lipsync.types import Face, Frame, Sides
+from lipsync.types import Face, Float32, Frame, Sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,26 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnSound:
+    """The sound of footage in which a person talks.
+
+    ``delay``: of the sound's first sample after the first frame, in seconds. ``seconds``: how much of the footage, from
+    its first frame, it covers. ``monitor``: cancels the work on it.
+    """
+
+    speech: SpeechAudio
+    delay: Fraction
+    seconds: Fraction
+    monitor: Monitor
+
+    def blocks(self) -> Generator[Float32, None, None]:
+        """Yield mono samples (n,), 16 kHz, -1..1, from the time of the first frame. Raises DiskFull, Cancelled."""
+        for block in self.speech.blocks(self.delay):
+            self.monitor.check()
+            yield block
+
+
+@dataclass(frozen=True, slots=True)
 class Rendered:
     """An output frame of an engine; ``edited`` is False if it is an unchanged frame of the video."""
 
@@ -86,10 +107,12 @@ class FrameRules:
 class Engine(Protocol):
     """An engine for one job: ``observe`` receives all source frames in order, then ``synthesise`` runs once.
 
-    ``needs_faces``: whether a face must be tracked; if not, ``observe`` receives None for each face.
+    ``needs_faces``: whether a face must be tracked; if not, ``observe`` receives None for each face. ``adapts``:
+    whether the engine adapts to the person, from what ``listen`` and ``study`` receive.
     """
 
     needs_faces: bool
+    adapts: bool = False
     frame_rules: FrameRules = FrameRules()
 
     @property
@@ -102,6 +125,17 @@ class Engine(Protocol):
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         """Study a source frame during the first pass, without changing it."""
+
+    def listen(self, sound: OwnSound) -> None:
+        """Hear the sound of a clip in which the person talks, in another thread while its faces are tracked.
+
+        ``study`` follows, unless the clip is the video itself and is being observed. By default, nothing is learnt.
+        """
+        return
+
+    def study(self, faces: SmoothedFaces) -> None:
+        """Study the faces of the clip that was listened to, before the first pass. By default, nothing is learnt."""
+        return
 
     def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
         """Yield ``scene.frame_count`` output frames, one for each of ``frames``, which are in output order."""

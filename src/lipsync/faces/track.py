@@ -26,14 +26,14 @@ MAX_GAP_SECONDS = 0.5  # shorter gaps are bridged
 class Track:
     """The tracked face, frame by frame; a context manager that owns the file with its landmarks.
 
-    ``shots``: the runs between cuts; together they cover all frames. ``detected`` (n,): frames in which the face was
-    found. ``present`` (n,): frames in which it was found, or that lie in a gap of less than half a second within one
-    shot.
+    ``rate``: frames per second. ``shots``: the runs between cuts; together they cover all frames. ``detected`` (n,):
+    frames in which the face was found. ``present`` (n,): frames in which it was found, or that lie in a gap of less
+    than half a second within one shot.
     """
 
     def __init__(self, file: IO[bytes], detected: NDArray[np.bool_], shots: tuple[Shot, ...], rate: Fraction) -> None:
         self._file = file
-        self._rate = rate
+        self.rate = rate
         self.detected = detected
         self.shots = shots
         self._row = np.cumsum(detected, dtype=np.int64) - 1
@@ -69,7 +69,7 @@ class Track:
             from_, to = max(low, start), min(high, stop)
             if self.present[low]:
                 first, last = max(low, from_ - 2 * self._reach), min(high, to + 2 * self._reach)
-                smoothed = smooth(self._interpolated(first, last), self._reference, self._rate)
+                smoothed = smooth(self._interpolated(first, last), self._reference, self.rate)
                 result[from_ - start : to - start] = smoothed[from_ - first : to - first]
             else:
                 for frame in range(from_, to):
@@ -134,7 +134,7 @@ class Track:
         present = self.detected.copy()
         gaps = np.diff(self._faces) - 1
         same_shot = np.diff(self.shot_numbers(self._faces)) == 0
-        short = (gaps > 0) & (gaps < MAX_GAP_SECONDS * float(self._rate)) & same_shot
+        short = (gaps > 0) & (gaps < MAX_GAP_SECONDS * float(self.rate)) & same_shot
         for k in np.flatnonzero(short):
             present[self._faces[k] : self._faces[k + 1]] = True
         return present

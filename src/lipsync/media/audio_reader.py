@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
+from math import ceil
 
 import av
 import numpy as np
@@ -37,14 +38,30 @@ def resampled(
             yield from resampler.resample(frame)
 
 
+def audio_start(clip: Clip) -> Fraction:
+    """Return the time of the clip's first sample in seconds, by the clock of its video.
+
+    Raises NoAudioStream, MediaTruncated, and what ``open_media`` raises.
+    """
+    audio_of(clip)
+    with open_media(clip.path) as container:
+        first = next(iter(decoded(clip.path, container, container.streams.audio[0], AudioFrame)), None)
+    if first is None or first.pts is None or first.time_base is None:
+        return Fraction(0)
+    return first.pts * first.time_base
+
+
 @contextmanager
-def decode_speech(clip: Clip, *, allow_clipped: bool) -> Iterator[SpeechAudio]:
+def decode_speech(clip: Clip, *, allow_clipped: bool, seconds: Fraction | None = None) -> Iterator[SpeechAudio]:
     """Decode the clip's audio once, to 16 kHz mono in a temporary file, and measure it.
+
+    ``seconds``: decode the beginning alone, up to about this time.
 
     Raises NoAudioStream, MediaTruncated, AudioInvalid, AudioTooShort, DiskFull, and AudioClipped unless
     ``allow_clipped``.
     """
     meter, sample_count = _Meter(clip, audio_of(clip)), 0
+    limit = None if seconds is None else ceil(seconds * SPEECH_RATE)
     resampler = av.AudioResampler("flt", "mono", SPEECH_RATE)
     with scratch_file() as file, closing(_frames(clip)) as frames:
         for frame in frames:
@@ -53,6 +70,8 @@ def decode_speech(clip: Clip, *, allow_clipped: bool) -> Iterator[SpeechAudio]:
                 with scratch_errors():
                     file.write(np.ascontiguousarray(block.to_ndarray()[0], np.float32).tobytes())
                 sample_count += block.samples
+            if limit is not None and sample_count >= limit:
+                break
         yield SpeechAudio(file, meter.stats(allow_clipped), sample_count)
 
 

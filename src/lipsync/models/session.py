@@ -52,10 +52,28 @@ class BackgroundSession(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Adapted:
+    """A model's adaptation to one person from footage. ``seconds``: of speech that it learnt from.
+
+    ``opening_gain`` and ``width_gain``: how much Pearson's r of predicted and real lip opening and mouth width grew on
+    parts of the footage that it did not learn from.
+    """
+
+    seconds: float
+    opening_gain: float
+    width_gain: float
+
+    def __str__(self) -> str:
+        gains = f"opening {self.opening_gain:+.2f}, width {self.width_gain:+.2f}"
+        return f"adapted to the person in {self.seconds:.0f} s of speech (r of {gains})"
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """How a model was run. ``batch``: the final maximum batch size, in frames.
 
     ``notes``: deviations from the plan, as sentences. ``weights``: name and SHA-256 of each weights file used.
+    ``adapted``: None unless the model was adapted to the person.
     """
 
     device: str
@@ -63,6 +81,7 @@ class RunInfo:
     batch: int
     notes: tuple[str, ...] = ()
     weights: tuple[tuple[str, str], ...] = ()
+    adapted: Adapted | None = None
 
 
 @dataclass(frozen=True, slots=True)

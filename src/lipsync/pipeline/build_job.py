@@ -26,6 +26,8 @@ def build_job(video: Path, audio: Path, output: Path, **options: Any) -> Job:
     Raises OptionInvalid for an unknown option, a bad value, and options that exclude each other.
     """
     values = checked_options(options)
+    if values["reference"] is not None and values["adapt"] == "off":
+        raise OptionInvalid("reference cannot be combined with adapt off")
     return Job(
         video,
         audio,
@@ -44,6 +46,8 @@ def build_job(video: Path, audio: Path, output: Path, **options: Any) -> Job:
         detail=values["detail"],
         liveliness=values["liveliness"],
         enhancement=_enhancement(values),
+        adapts=values["adapt"] == "auto",
+        reference=values["reference"],
         offset_copies=tuple(Fraction(offset, 1000) for offset in dict.fromkeys(values["offset_copies"])),
     )
 

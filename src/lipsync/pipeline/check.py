@@ -13,6 +13,6 @@ def check(job: Job) -> None:
     Option values are not checked again; ``build_job`` does that.
     """
     for output in {*job.outputs, *job.plain_outputs}:
-        check_output(output, (job.video, job.audio), job.encoding)
+        check_output(output, job.inputs, job.encoding)
     for output in av_offset_paths(job.outputs, job.offset_copies):
-        check_writable(output, (job.video, job.audio))
+        check_writable(output, job.inputs)

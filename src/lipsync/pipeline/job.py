@@ -13,7 +13,7 @@ from lipsync.engines.base import EngineOptions
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.media.encoding import Encoding
 from lipsync.media.transform import NO_CROP
-from lipsync.models.session import RunInfo
+from lipsync.models.session import Adapted, RunInfo
 from lipsync.types import Clip, Sides, VideoClip
 
 FINAL_VARIANT: Final = "final"
@@ -45,7 +45,7 @@ class Job:
     each result. Frames are downscaled by ``resize_factor``, then rotated clockwise by 90 degrees if ``rotate``, then
     cut to ``crop`` (top, bottom, left, right; -1 is the far edge). ``static``: only the first frame is used.
     ``detail`` 0..1: share of the video's texture given to softer mouths. ``liveliness`` 0..1: of a photo's eyes
-    and head.
+    and head. ``adapts``: whether engines may adapt to the person; ``reference``: another clip of that person.
     """
 
     video: Path
@@ -66,6 +66,13 @@ class Job:
     liveliness: float = 0.5
     enhancement: Enhancement | None = None
     offset_copies: tuple[Fraction, ...] = ()
+    adapts: bool = True
+    reference: Path | None = None
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files that the job reads."""
+        return (self.video, self.audio) if self.reference is None else (self.video, self.audio, self.reference)
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -131,13 +138,25 @@ class EngineResult:
     padding: tuple[int, int] = (0, 0)
     duration: Fraction = Fraction(0)
 
+    @property
+    def adapted(self) -> Adapted | None:
+        """The adaptation to the person; None if the engine learnt nothing."""
+        return None if self.run_info is None else self.run_info.adapted
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The probed inputs of a job."""
+    """The probed inputs of a job; ``reference``: None unless it has one."""
 
     video: VideoClip
     audio: Clip
+    reference: VideoClip | None = None
+
+    @property
+    def by_name(self) -> dict[str, Clip]:
+        """The clips by their names: video, audio and, if there is one, reference."""
+        clips: dict[str, Clip] = {"video": self.video, "audio": self.audio}
+        return clips if self.reference is None else clips | {"reference": self.reference}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +200,17 @@ class Result:
     def edited(self) -> int:
         """The number of frames that the first engine changed."""
         return self.outputs[0].edited
+
+    @property
+    def adapted(self) -> Adapted | None:
+        """The first engine's adaptation to the person; None if it learnt nothing."""
+        return self.outputs[0].adapted
+
+    @property
+    def adaptations(self) -> tuple[str, ...]:
+        """A sentence about each engine that adapted to the person."""
+        learnt = {output.engine: output.adapted for output in self.outputs if output.adapted is not None}
+        return tuple(f"{engine}: {adapted}" for engine, adapted in learnt.items())
 
 
 class OutputObserver(Protocol):

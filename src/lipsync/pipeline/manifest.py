@@ -21,7 +21,7 @@ from lipsync.pipeline.job import EngineResult, Job, Result
 from lipsync.types import Clip
 
 FORMAT = 1  # of the manifest
-PATHS = ("video", "audio", "output")  # fields of a job that are no options
+PATHS = ("video", "audio", "output", "reference")  # fields of a job that are no options
 PACKAGES = (
     "av",
     "numpy",
@@ -44,7 +44,7 @@ def manifest_of(job: Job, result: Result, checksums: Mapping[tuple[str, str], st
     return {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "inputs": {"video": _input(result.inputs.video), "audio": _input(result.inputs.audio)},
+        "inputs": {name: _input(clip) for name, clip in result.inputs.by_name.items()},
         "options": _plain({field.name: getattr(job, field.name) for field in fields(job) if field.name not in PATHS}),
         "steps": list(_steps(result)),
         "models": dict(sorted(_models(result))),

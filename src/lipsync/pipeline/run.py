@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
+from lipsync.pipeline.adapt import Lessons
 from lipsync.pipeline.analyse_audio import analyse_audio
 from lipsync.pipeline.check import check
 from lipsync.pipeline.context import JobOutcome, RenderContext
@@ -76,9 +77,13 @@ def _lip_sync(
     engines = opener.engines(job)
     video = transform_frames(inputs.video, job, opener.frame_rules)
     plan = plan_frames(job, engines[0], speech, video.video.rate)
-    with (
-        track_faces(video, plan.source_limit, job.face_select, engines, sessions, monitor) as track,
-        open_chains(engines, job.detail, sessions, spooled=spooled) as chains,
-    ):
+    lessons = Lessons(job, video, inputs.reference, engines, monitor)
+    lessons.study(plan.source_limit, sessions)
+    with ExitStack() as stack:
+        with lessons.listening(plan.source_limit):
+            track = stack.enter_context(
+                track_faces(video, plan.source_limit, job.face_select, engines, sessions, monitor)
+            )
+        chains = stack.enter_context(open_chains(engines, job.detail, sessions, spooled=spooled))
         context = RenderContext(job, video, inputs.audio, speech, SmoothedFaces(track), plan)
         yield render(context, chains, monitor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from lipsync.engines.base import Engine
 from lipsync.errors import NoFrames
@@ -40,6 +40,20 @@ def track_faces(
         if not len(track):
             raise NoFrames(f"{video.path}: the video contains no frames")
         yield track
+
+
+@contextmanager
+def track_reference(
+    video: VideoClip, limit: int, select: str, sessions: SessionCache, monitor: Monitor
+) -> Iterator[Track]:
+    """Follow the selected face through the first ``limit`` frames of a reference clip. Raises as ``track_faces``."""
+    with ExitStack() as stack:
+        frames = stack.enter_context(prefetch(read(video, stop=limit, read_only=True)))
+        builder = stack.enter_context(TrackBuilder())
+        tracked = stack.enter_context(closing(_tracked(frames, select, sessions)))
+        for item in watched(tracked, monitor, "study", min(limit, video.video.frame_count)):
+            builder.add(item.face, item.cut)
+        yield stack.enter_context(builder.finish(video.video.rate))
 
 
 def _tracked(

@@ -107,13 +107,7 @@ class MotionModel:
 
     def predict_from_features(self, frames: Iterator[Float32], rate: Fraction, count: int) -> Iterator[Float32]:
         """``predict`` from the frames of ``features``, for ``count`` video frames."""
-        rows = _RowStream(self._rows(frames))
-        for first in range(0, count, CHUNK_FRAMES):
-            index = np.arange(first, min(first + CHUNK_FRAMES, count))
-            position = index * float(NETWORK_RATE / rate)
-            left = np.floor(position).astype(np.int64)
-            window = rows.between(int(left[0]) - 1, int(left[-1]) + 3)
-            yield _interpolate_cubic(window, left - left[0] + 1, position - left)
+        return at_frames(self._rows(frames), rate, count)
 
     def _rows(self, frames: Iterator[Float32]) -> Iterator[Float32]:
         """The network's output rows (n, K) in pieces, without end: silence follows the audio."""
@@ -127,6 +121,17 @@ class MotionModel:
                 rows = self._session.run([window[None, : WINDOW * STEP]])[0][0]
                 yield sharpen(rows[OVERLAP - 1 : -OVERLAP + 1])
                 window = window[(WINDOW - 2 * OVERLAP) * STEP :]
+
+
+def at_frames(rows: Iterator[Float32], rate: Fraction, count: int) -> Iterator[Float32]:
+    """Coefficients of ``count`` video frames, in chunks, from rows at NETWORK_RATE that reach three rows further."""
+    stream = _RowStream(rows)
+    for first in range(0, count, CHUNK_FRAMES):
+        index = np.arange(first, min(first + CHUNK_FRAMES, count))
+        position = index * float(NETWORK_RATE / rate)
+        left = np.floor(position).astype(np.int64)
+        window = stream.between(int(left[0]) - 1, int(left[-1]) + 3)
+        yield _interpolate_cubic(window, left - left[0] + 1, position - left)
 
 
 def sharpen(rows: Float32) -> Float32:

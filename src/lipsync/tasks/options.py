@@ -17,14 +17,17 @@ from lipsync.tasks.task import JSON, Task
 DEFAULTS: Final[Mapping[str, JSON]] = {name: option.json_default for name, option in options_of(Door.API).items()}
 
 
-def job_of(task: Task, video: Path, audio: Path, folder: Path, models: Path | None, seconds: float | None) -> Job:
-    """The job of a task, with its results in ``folder``. ``seconds``: time limit of the enhancement.
+def job_of(task: Task, inputs: Mapping[str, Path], folder: Path, models: Path | None, seconds: float | None) -> Job:
+    """The job of a task, with its results in ``folder``.
+
+    ``inputs``: the local files of ``task.inputs``. ``seconds``: time limit of the enhancement.
 
     Raises OptionInvalid.
     """
     options = checked_options(task.options, Door.API)
     output = folder / f"result{PRESETS[options['encode']].suffix}"
-    job = build_job(video, audio, output, engine=task.engines, models_dir=models, **options)
+    files = {"engine": task.engines, "models_dir": models, "reference": inputs.get("reference")}
+    job = build_job(inputs["video"], inputs["audio"], output, **files, **options)
     if job.enhancement is None:
         return job
     return replace(job, enhancement=replace(job.enhancement, seconds=seconds, required=False))

@@ -29,7 +29,7 @@ def _delete(task: Task, store: TaskStore, storage: Storage, uploads: Path) -> No
     for key in task.files:
         storage.delete(key)
     store.delete(task.id)
-    for source in (task.video, task.audio):
+    for source in task.inputs.values():
         if source.kind == "upload" and not store.uses(source.location):
             folder = (uploads / source.location).parent
             if folder.parent == uploads:

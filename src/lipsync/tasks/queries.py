@@ -53,8 +53,8 @@ class Queries(Database):
         return Page(tasks, tasks[-1].id if len(rows) > limit else None)
 
     def uses(self, location: str) -> bool:
-        """Whether any task's video or audio has that location."""
-        inputs = (TaskRow.video, TaskRow.audio)
+        """Whether any input of a task has that location."""
+        inputs = (TaskRow.video, TaskRow.audio, TaskRow.reference)
         used = or_(*(column["location"].as_string() == location for column in inputs))
         with self._reading() as session:
             return session.scalar(select(TaskRow.id).where(used).limit(1)) is not None

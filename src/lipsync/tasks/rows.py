@@ -47,8 +47,11 @@ def request_digest(new: NewTask) -> str:
     Raises OptionInvalid if the options are not JSON.
     """
     request = _fields(new)
-    for source in (request["video"], request["audio"]):
-        if source["kind"] == "upload" and source["sha256"]:
+    if new.reference is None:
+        del request["reference"]  # as in the digests of tasks that were stored before there were references
+    for name in ("video", "audio", "reference"):
+        source = request.get(name)
+        if source and source["kind"] == "upload" and source["sha256"]:
             source["location"] = None
     try:
         text = json.dumps(request, sort_keys=True, allow_nan=False)
@@ -119,6 +122,7 @@ def task_of(row: TaskRow) -> Task:
         enhancement=enhancement_of(row),
         manifest=None if row.manifest is None else Manifest(**row.manifest),
         reserved=tuple(row.reserved or ()),
+        reference=None if row.reference is None else Source(**row.reference),
     )
 
 
@@ -171,6 +175,7 @@ def _fields(new: NewTask) -> dict[str, Any]:
     return {
         "video": asdict(new.video),
         "audio": asdict(new.audio),
+        "reference": None if new.reference is None else asdict(new.reference),
         "engines": list(new.engines),
         "options": dict(new.options),
         "key_id": new.key_id,

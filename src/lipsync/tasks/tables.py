@@ -74,6 +74,7 @@ class TaskRow(Base):
     status: Mapped[Status]
     video: Mapped[dict[str, Any]]
     audio: Mapped[dict[str, Any]]
+    reference: Mapped[dict[str, Any] | None]
     engines: Mapped[list[Any]]
     options: Mapped[dict[str, Any]]
     key_id: Mapped[str | None]

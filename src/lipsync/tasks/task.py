@@ -65,7 +65,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A request for a task: one output per engine. ``key_id``: the API key that it came with."""
+    """A request for a task: one output per engine. ``key_id``: the API key that it came with.
+
+    ``reference``: another video of the person, to learn from.
+    """
 
     video: Source
     audio: Source
@@ -73,6 +76,7 @@ class NewTask:
     options: Mapping[str, JSON]
     key_id: str | None = None
     webhook: str | None = None
+    reference: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Output:
     """A published file: ``size`` in bytes, width and height in pixels, duration in seconds.
 
     ``variant``: final; plain, the result before enhancement; or the name of a copy with another audio offset.
+    ``adapted``: the fields of ``models.session.Adapted``; None if the engine learnt nothing about the person.
     """
 
     engine: str
@@ -91,6 +96,7 @@ class Output:
     height: int
     duration: float
     variant: str = FINAL_VARIANT
+    adapted: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,13 @@ class Task:
     enhancement: EnhancementRecord = EnhancementRecord()
     manifest: Manifest | None = None
     reserved: tuple[str, ...] = ()
+    reference: Source | None = None
+
+    @property
+    def inputs(self) -> dict[str, Source]:
+        """The inputs by name: video, audio and, if there is one, reference."""
+        inputs = {"video": self.video, "audio": self.audio}
+        return inputs if self.reference is None else inputs | {"reference": self.reference}
 
     @property
     def files(self) -> tuple[str, ...]:

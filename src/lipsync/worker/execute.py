@@ -95,16 +95,19 @@ def _process(
             context.store.advance(task.id, context.worker, status, context.now())
             lease.enter(status)
 
-    video, video_sha256 = _fetch_input(task.video, work_dir / "video", context, lease.monitor)
-    audio, audio_sha256 = _fetch_input(task.audio, work_dir / "audio", context, lease.monitor)
+    paths, checksums = dict[str, Path](), dict[str, str | None]()
+    for name, source in task.inputs.items():
+        paths[name], checksums[f"{name}_sha256"] = _fetch_input(source, work_dir / name, context, lease.monitor)
     enhancing_seconds = context.time_limits.by_status.get(Status.ENHANCING)
-    job = job_of(task, video, audio, work_dir, context.models_dir, enhancing_seconds)
-    inputs = probe_inputs(job, video_sha256=video_sha256, audio_sha256=audio_sha256)
-    for clip in (inputs.video, inputs.audio):
+    job = job_of(task, paths, work_dir, context.models_dir, enhancing_seconds)
+    inputs = probe_inputs(job, **checksums)
+    for clip in inputs.by_name.values():
         check_media(clip, context.limits)
     enter(Status.PROCESSING)
     publisher = Publisher(task, context, lease.monitor, enter)
     result = run(job, lease.monitor, context.sessions, publisher, inputs)
+    for line in result.adaptations:
+        context.store.log(task.id, "info", line, context.now())
     for warning in result.warnings:
         context.store.log(task.id, "warning", warning, context.now())
     publisher.publish_manifest(job, result, work_dir / "manifest.json", video_memory.usage)

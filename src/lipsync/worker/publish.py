@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,14 @@ class Publisher:
         stored = self._put(output.output, name, self._monitor)
         size = (output.width, output.height, float(output.duration))
         published = Output(
-            output.engine, stored.key, stored.url, stored.size, stored.sha256, *size, variant=output.variant
+            output.engine,
+            stored.key,
+            stored.url,
+            stored.size,
+            stored.sha256,
+            *size,
+            variant=output.variant,
+            adapted=None if output.adapted is None else asdict(output.adapted),
         )
         self._store.add_output(self._task.id, self._worker, published, self._context.now())
         self._store.log(self._task.id, "info", f"published as {stored.key}", self._context.now(), output=name)
@@ -69,7 +77,7 @@ class Publisher:
         """The pipeline's manifest with the task's own facts added."""
         manifest = manifest_of(job, result, {name: stored.sha256 for name, stored in self._published.items()})
         manifest["task"] = self._task.id
-        for name, source in (("video", self._task.video), ("audio", self._task.audio)):
+        for name, source in self._task.inputs.items():
             manifest["inputs"][name]["source"] = _redacted(source)
         if memory is not None:
             manifest["performance"]["vram"] = {"peak": memory.peak, "mean": memory.mean, "total": memory.total}

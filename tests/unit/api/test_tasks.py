@@ -31,6 +31,22 @@ def test_a_new_task_waits_and_is_announced(service):
     assert service.client.get(answer.headers["location"], headers=headers).json() == task
 
 
+def test_a_reference_is_stored_and_shown(service):
+    headers = service.key()
+    reference = {"url": "https://user:secret@example.org/talk.mp4?token=x"}
+    answer = service.client.post("/v1/tasks", json=service.task_request | {"reference": reference}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    shown = answer.json()["reference"]["url"]
+    assert shown.startswith("https://")
+    assert "talk.mp4" in shown
+    assert "secret" not in shown
+    assert service.store.get(answer.json()["id"]).reference.location == reference["url"]
+    bad = service.client.post(
+        "/v1/tasks", json=service.task_request | {"reference": {"url": "ftp://example.org/x"}}, headers=headers
+    )
+    assert bad.status_code >= 400
+
+
 def test_a_task_whose_announcement_failed_is_announced_by_the_reaper(service, caplog):
     service.notifier.broken = True
     task = service.create_task(service.key())

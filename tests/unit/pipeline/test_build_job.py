@@ -48,6 +48,8 @@ EXAMPLES = {
     "batch_size": (8, {}, lambda job: job.options.batch_size, 8),
     "models_dir": ("m", {"upscale": "2"}, lambda job: (job.options.models_dir, job.enhancement.options.models_dir),
                    (Path("m"), Path("m"))),
+    "adapt": ("off", {}, lambda job: job.adapts, False),
+    "reference": ("r.mp4", {}, lambda job: job.reference, Path("r.mp4")),
     "offset_copies": ([80, -40, 80], {}, lambda job: job.offset_copies, (Fraction(2, 25), Fraction(-1, 25))),
 }  # fmt: skip
 
@@ -66,6 +68,7 @@ def test_the_defaults_are_those_of_the_job():
     ("options", "words"),
     [
         ({"engine": "rewrite", "original": True}, "original"),
+        ({"reference": "r.mp4", "adapt": "off"}, "reference"),
         ({"engine": "hybrid", "box": (0, 9, 0, 9)}, "box"),
         ({"engine": "rewrite", "box": (0, 9, 0, 9)}, "box cannot be combined with the rewrite engine"),
         ({"engine": "rewrite", "checkpoint": "x"}, "checkpoint"),

@@ -93,6 +93,14 @@ def test_the_same_upload_in_another_place_is_the_same_request(waiting):
         waiting(idempotency_key="a", video=Source("upload", "/u/2", "cd", 5))
 
 
+def test_another_reference_is_another_request(waiting):
+    first = waiting(idempotency_key="a", reference=Source("upload", "/u/1", "ab", 5))
+    assert waiting(idempotency_key="a", reference=Source("upload", "/u/2", "ab", 5)) == first
+    assert first.reference.sha256 == "ab"
+    with pytest.raises(TransitionForbidden):
+        waiting(idempotency_key="a")
+
+
 def test_racing_requests_with_one_idempotency_key_create_one_task(waiting):
     barrier = threading.Barrier(8)
 

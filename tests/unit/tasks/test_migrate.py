@@ -62,14 +62,18 @@ def test_an_aborted_migration_leaves_nothing(empty_url, tmp_path):
         assert inspect(engine).get_table_names() == []
 
 
-def test_every_migration_can_be_reverted(empty_url):
-    migrate(empty_url)
+def downgrade(connection, revision):
     config = Config()
     config.set_main_option("script_location", "lipsync.tasks:migrations")
+    config.attributes["connection"] = connection
+    command.downgrade(config, revision)
+
+
+def test_every_migration_can_be_reverted(empty_url):
+    migrate(empty_url)
     with open_database(empty_url) as engine:
         with writing_engine(engine).begin() as connection:
-            config.attributes["connection"] = connection
-            command.downgrade(config, "base")
+            downgrade(connection, "base")
         assert inspect(engine).get_table_names() == ["alembic_version"]
     migrate(empty_url)
 
@@ -80,6 +84,7 @@ def test_stored_options_get_their_current_names(empty_url, new, now):
     with open_store(empty_url) as store:
         task = store.create(replace(new, options=old), now=now)
         with open_database(empty_url) as engine, writing_engine(engine).begin() as connection:
+            downgrade(connection, "0003")
             connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
         migrate(empty_url)
         assert store.get(task.id).options == {"original": True, "face_select": "left", "crf": None}

@@ -12,10 +12,12 @@ from lipsync.pipeline.build_job import build_job
 from lipsync.pipeline.job import Job
 from lipsync.tasks.options import DEFAULTS, check_options, job_of
 
+INPUTS = {"video": Path("v"), "audio": Path("a")}
+
 
 def test_missing_options_have_their_defaults(waiting, tmp_path):
     bare, full = (waiting(options=options) for options in ({}, DEFAULTS))
-    jobs = [job_of(task, Path("v"), Path("a"), tmp_path, None, None) for task in (bare, full)]
+    jobs = [job_of(task, INPUTS, tmp_path, None, None) for task in (bare, full)]
     assert jobs[0] == jobs[1] == Job(Path("v"), Path("a"), tmp_path / "result.mp4", engines=("passthrough",))
 
 
@@ -53,11 +55,17 @@ def test_every_option_of_a_task_reaches_its_job(waiting, tmp_path):
         "photo_rate": 50, "allow_clipped": True, "av_offset": 40, "resize_factor": 2, "face_select": "left",
         "original": True, "detail": 0.5, "liveliness": 0.2, "encode": "prores", "codec": "libx265", "crf": 30,
         "preset": "slow", "enhance": "codeformer:0.4", "fidelity": 0.1, "upscale": "2:lanczos", "offset_copies": [80],
+        "adapt": "off",
     }  # fmt: skip
     assert set(values) == set(DEFAULTS)
     task = waiting(engines=("wav2lip",), options=values)
-    job = job_of(task, Path("v"), Path("a"), tmp_path, Path("models"), 9.0)
+    job = job_of(task, INPUTS, tmp_path, Path("models"), 9.0)
     same = build_job(
         Path("v"), Path("a"), tmp_path / "result.mov", engine="wav2lip", models_dir=Path("models"), **values
     )
     assert job == replace(same, enhancement=replace(same.enhancement, seconds=9.0, required=False))
+
+
+def test_a_reference_reaches_the_job(waiting, tmp_path):
+    job = job_of(waiting(options={}), INPUTS | {"reference": Path("r")}, tmp_path, None, None)
+    assert job.reference == Path("r")

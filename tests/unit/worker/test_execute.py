@@ -118,6 +118,15 @@ def test_uploads_are_used_in_place(context, store, speaker, voice):
     assert is_clean(context)
 
 
+def test_a_reference_is_an_input_like_the_others(context, store, speaker, voice):
+    sources = Source("upload", str(speaker)), Source("upload", str(voice))
+    task = store.create(NewTask(*sources, ("rewrite",), {}, reference=Source("upload", str(speaker))), now=now())
+    execute(store.claim(task.id, "tester", LEASE, now()), context)
+    done = store.get(task.id)
+    assert done.status is Status.FAILED
+    assert done.error.code == "no_audio_stream"
+
+
 @pytest.mark.parametrize(
     ("video", "options", "code"),
     [

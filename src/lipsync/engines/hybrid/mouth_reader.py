@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import cv2
 import numpy as np
 
+from lipsync.engines.rewrite.mesh_reader import MeshReader
 from lipsync.engines.wav2lip.crop import SIDE, Crop
-from lipsync.faces.geometry import (
-    CHIN,
-    INNER_BOTTOM,
-    INNER_TOP,
-    LEFT_CORNER,
-    LIPS,
-    MESH,
-    RIGHT_CORNER,
-    canonical_face,
-    fit_pose,
-)
+from lipsync.faces.geometry import MESH, canonical_face, fit_pose
 from lipsync.faces.landmarker import MESH_SIDE, Landmarker
 from lipsync.faces.region import Region
 from lipsync.frames.blend import edge_ramp
@@ -26,9 +15,6 @@ from lipsync.frames.rgb import warp_rgb
 from lipsync.speech.motion import Basis
 from lipsync.types import Float32, Frame
 
-POINTS: Final = (*LIPS, CHIN, 148, 377, 176, 400, 149, 378)  # lips and chin, from which the basis was computed
-POINT_WEIGHTS: Final = {INNER_TOP: 8.0, INNER_BOTTOM: 8.0, RIGHT_CORNER: 4.0, LEFT_CORNER: 4.0}  # 1.0 for the others
-NOISE: Final = 0.01  # eye distances: standard deviation of a point, from the network and from the basis
 EDGE_FADE_PIXELS, SEAM_PIXELS = 4, 8  # of the generated image: fades at its border, and below its middle
 
 
@@ -60,12 +46,7 @@ class MouthReader:
 
     def __init__(self, landmarker: Landmarker, basis: Basis, closed: Float32) -> None:
         self._landmarker, self._canonical = landmarker, canonical_face()
-        points = list(POINTS)
-        self._weights = np.array([POINT_WEIGHTS.get(point, 1.0) for point in POINTS])[:, None]
-        self._origin = (closed + basis.mean)[points]
-        shapes = (basis.components[:, points] * self._weights).reshape(len(basis.components), -1)
-        # Regularised least squares: coefficients have a standard deviation of 1, points an error of NOISE.
-        self._solve = np.linalg.solve(shapes @ shapes.T + NOISE**2 * np.eye(len(shapes)), shapes).T
+        self._meshes = MeshReader(basis, closed)
 
     def read(self, view: Float32) -> Float32 | None:
         """The motion (K,) of a ``landmarker_view``; None if the network finds no face in it."""
@@ -75,5 +56,4 @@ class MouthReader:
     def measure(self, faces: Float32) -> Float32:
         """The motion (n, K) of landmarks (n, >= 468, 3) in pixels."""
         meshes = fit_pose(faces, self._canonical).to_face(faces[:, :MESH])
-        displacement = (meshes[:, list(POINTS)] - self._origin) * self._weights
-        return np.asarray(displacement.reshape(len(faces), -1) @ self._solve, np.float32)
+        return self._meshes.measure(meshes)

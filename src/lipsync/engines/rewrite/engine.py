@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import closing
 
-from lipsync.engines.base import Engine, Rendered, Scene
+from lipsync.engines.base import Engine, OwnSound, Rendered, Scene
 from lipsync.engines.rewrite.animator import Animator
-from lipsync.models.session import RunInfo
+from lipsync.engines.rewrite.speaker import Speaker
+from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.models.session import Adapted, RunInfo
 from lipsync.models.session_cache import SessionCache
-from lipsync.speech.motion import MotionModel, motion_checksum, open_motion_model
+from lipsync.speech.motion import motion_checksum
+from lipsync.speech.personal_motion import PersonalMotion
 from lipsync.types import Face, Frame
 
 
@@ -21,27 +24,37 @@ class Rewrite(Engine):
     """An engine for one job; see ``engines.base.Engine``."""
 
     needs_faces = True
+    adapts = True
 
-    def __init__(self, motion: MotionModel) -> None:
-        self._motion = motion
+    def __init__(self, motion: PersonalMotion) -> None:
+        self._motion, self._speaker = motion, Speaker(motion)
         self._animator = Animator(motion.basis)
+        self._adapted: Adapted | None = None
 
     @classmethod
     def open(cls, sessions: SessionCache) -> Rewrite:
         """Open with the bundled motion network. Raises ModelMissing or ModelCorrupt if it is damaged."""
-        return cls(open_motion_model(sessions))
+        return cls(PersonalMotion.open(sessions))
 
     @property
     def run_info(self) -> RunInfo:
         covered = self._animator.covered_frames
         notes = (f"frames copied unchanged because something covers the mouth: {covered}",) if covered else ()
-        return RunInfo("cpu", "fp32", 1, notes, (("motion", motion_checksum()),))
+        return RunInfo("cpu", "fp32", 1, notes, (("motion", motion_checksum()),), self._adapted)
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         self._animator.observe(frame, face)
 
+    def listen(self, sound: OwnSound) -> None:
+        self._speaker.listen(sound)
+
+    def study(self, faces: SmoothedFaces) -> None:
+        self._speaker.study(faces)
+
     def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:
+        adaptation = self._speaker.adaptation(scene.faces, self._animator.closed_mouth())
+        self._adapted = None if adaptation is None else adaptation.adapted
         with closing(scene.speech.blocks(scene.av_offset)) as blocks:
-            motion = self._motion.predict(blocks, scene.rate, scene.frame_count)
+            motion = self._motion.predict(blocks, scene.rate, scene.frame_count, adaptation)
             with closing(self._animator.animate(frames, motion, scene.faces)) as rendered:
                 yield from rendered

@@ -1,0 +1,57 @@
+"""The motion of one person's mouth: the motion network's prediction, corrected by an ``Adaptation``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import tee
+from typing import Final
+
+import numpy as np
+
+from lipsync.models.session_cache import SessionCache
+from lipsync.speech.adaptation import Adaptation
+from lipsync.speech.encoder import SpeechEncoder, open_encoder
+from lipsync.speech.motion import NETWORK_RATE, MotionModel, at_frames, open_motion_model
+from lipsync.speech.voice_features import COMPONENTS, Projection, load_projection
+from lipsync.types import Float32
+
+SPARE_ROWS: Final = 4  # that interpolation needs after the last frame
+
+
+class PersonalMotion:
+    """Predicts motion coefficients from speech, for one person where an adaptation is known."""
+
+    def __init__(self, model: MotionModel, encoder: SpeechEncoder, projection: Projection) -> None:
+        self._model, self._encoder, self._projection = model, encoder, projection
+        self.basis = model.basis
+
+    @classmethod
+    def open(cls, sessions: SessionCache) -> PersonalMotion:
+        """Open the bundled networks. Raises ModelMissing, ModelCorrupt."""
+        return cls(open_motion_model(sessions), open_encoder(sessions), load_projection())
+
+    def predict(
+        self, blocks: Iterator[Float32], rate: Fraction, frames: int, adaptation: Adaptation | None = None
+    ) -> Iterator[Float32]:
+        """``MotionModel.predict``, adapted to a person."""
+        if adaptation is None:
+            return self._model.predict(blocks, rate, frames)
+        count = int(frames * NETWORK_RATE / rate) + SPARE_ROWS
+        return at_frames(adaptation.corrected(self._pieces(blocks, count)), rate, frames)
+
+    def hear(self, blocks: Iterator[Float32], count: int) -> tuple[Float32, Float32]:
+        """Predicted coefficients (count, K) and features (count, F) of speech, NETWORK_RATE rows a second."""
+        predicted, features = zip(*self._pieces(blocks, count), strict=True)
+        return np.concatenate(predicted), np.concatenate(features)
+
+    def _pieces(self, blocks: Iterator[Float32], count: int) -> Iterator[tuple[Float32, Float32]]:
+        """Consecutive pieces of predicted rows and features; features are 0 after the end of the sound."""
+        for_motion, for_features = tee(blocks)
+        heard = self._projection.features(self._encoder.rows(for_features))
+        buffer = np.zeros((0, COMPONENTS), np.float32)
+        for rows in self._model.predict(for_motion, Fraction(NETWORK_RATE), count):
+            while len(buffer) < len(rows):
+                buffer = np.concatenate([buffer, next(heard, np.zeros_like(buffer, shape=(len(rows), COMPONENTS)))])
+            yield rows, buffer[: len(rows)]
+            buffer = buffer[len(rows) :]
