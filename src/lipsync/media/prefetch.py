@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def prefetch(items: Iterable[T], depth: int = 6) -> Iterator[Iterator[T]]:
+def prefetch(items: Iterable[T], depth: int = 8) -> Iterator[Iterator[T]]:
     """Read ``items`` in a thread, at most ``depth`` ahead; the source's errors are raised in the reader.
 
     The reader takes up to half of them at a time. On exit, the thread is stopped and joined, and the source is closed
@@ -29,7 +29,7 @@ def prefetch(items: Iterable[T], depth: int = 6) -> Iterator[Iterator[T]]:
 
 
 class _Buffer(Generic[T]):
-    """Up to ``size`` items between two threads; the reader takes them when they are complete or the last ones."""
+    """Up to ``size`` items between two threads. A reader that waits is woken when they are complete or the last."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -67,7 +67,8 @@ class _Buffer(Generic[T]):
 
     def _take(self) -> deque[T]:
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or len(self._items) >= self._size)
+            if not self._items:
+                self._changed.wait_for(lambda: self._ended or len(self._items) >= self._size)
             run, self._items = self._items, deque()
             self._changed.notify()
             return run
