@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, MESH, Pose
 from lipsync.frames.patch import box_around, read_patch
-from lipsync.types import Float32, Frame, Plane
+from lipsync.types import Box, Float32, Frame, Plane
 
 _FOREHEAD: Final = (10, 151, 9, 108, 337, 69, 299, 67, 297, 109, 338)
 _NOSE: Final = (4, 5, 195, 197, 6, 45, 275, 220, 440, 51, 281)
@@ -62,14 +62,13 @@ def vertex_normals(mesh: Float32, triangles: NDArray[np.int32]) -> Float32:
     return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9), np.float32)
 
 
-def measure_appearance(frame: Frame, points: Float32, pose: Pose, normals: Float32) -> list[Appearance]:
-    """Measure one frame; an empty list if the face is out of view.
+def measure_appearance(frame: Frame, points: Float32, pose: Pose, normals: Float32) -> Appearance:
+    """Measure one frame. A face out of view gets the colours of the frame's nearest edge.
 
     ``points`` (>= 468, >= 2) in pixels; ``normals`` (468, 3): of the canonical face.
     """
-    box = box_around(points[:MESH, :2], 2, frame)
-    if box is None:
-        return []
+    height, width = frame.y.shape
+    box = box_around(points[:MESH, :2], 2, frame) or Box(0, 0, width, height)
     patch = read_patch(frame, box)
     own = points[:MESH, :2] - np.array([box.left, box.top], np.float32)
     unit, black = float(pose.scale[0]), black_of(frame)
@@ -78,7 +77,7 @@ def measure_appearance(frame: Frame, points: Float32, pose: Pose, normals: Float
     blur, grain = blur_and_grain(luma, own, unit)
     enamel = enamel_colour(skin, _white(luma, own), black)
     light = light_gradient(_at(luma, own[_SKIN]) - black[0], (normals @ pose.rotation[0].T)[_SKIN])
-    return [Appearance(skin, lips, enamel, black, light, blur / unit, grain)]
+    return Appearance(skin, lips, enamel, black, light, blur / unit, grain)
 
 
 def mean_appearance(measured: Sequence[Appearance]) -> Appearance:
@@ -161,7 +160,7 @@ def _noise(image: Float32, points: Float32, unit: float) -> float:
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     size = max(4, int(0.1 * unit))
     values = []
-    for x, y in points[list(CHEEKS)].astype(int):
+    for x, y in np.maximum(points[list(CHEEKS)], 0).astype(int):
         cheek = image[max(y - size, 0) : y + size, max(x - size, 0) : x + size]
         if min(cheek.shape) >= 4:
             response = np.abs(cv2.filter2D(cheek, -1, kernel)[1:-1, 1:-1]).mean()

@@ -40,8 +40,8 @@ class FootageStats:
         pose = fit_pose(points[None], self._canonical)
         mesh = pose.to_face(points[None])[0]
         light = measure_light(frame, points)
-        if self._faces.count % APPEARANCE_INTERVAL == 0 or not self._appearances:
-            self._appearances.extend(measure_appearance(frame, points, pose, self._normals))
+        if self._faces.count % APPEARANCE_INTERVAL == 0:
+            self._appearances.append(measure_appearance(frame, points, pose, self._normals))
             self._typical_lights.append(light)
         self._faces.offer(lambda: mesh)
         self.lights.add(frame.index, light.rgb)

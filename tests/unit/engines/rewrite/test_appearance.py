@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lipsync.engines.rewrite.appearance import (
+    Appearance,
     black_of,
     blur_and_grain,
     enamel_colour,
@@ -33,7 +34,7 @@ def test_normals_point_out_of_the_face(normals):
 
 def test_the_colours_of_a_photo_are_plausible(smile, smile_points, canonical, normals):
     pose = fit_pose(smile_points[None], canonical)
-    (seen,) = measure_appearance(smile, smile_points, pose, normals)
+    seen = measure_appearance(smile, smile_points, pose, normals)
     assert 150 < seen.skin[0] < 220
     assert seen.lips[0] < seen.skin[0] <= seen.enamel[0]
     assert abs(seen.enamel[2] - 128) < abs(seen.skin[2] - 128)
@@ -41,9 +42,11 @@ def test_the_colours_of_a_photo_are_plausible(smile, smile_points, canonical, no
     assert mean_appearance([seen, seen]).skin == pytest.approx(seen.skin)
 
 
-def test_a_face_out_of_view_has_no_appearance(smile, smile_points, canonical, normals):
-    away = smile_points + 5000
-    assert measure_appearance(smile, away, fit_pose(away[None], canonical), normals) == []
+@pytest.mark.parametrize("by", [5000, -5000])
+def test_a_face_out_of_view_can_be_measured(smile, smile_points, canonical, normals, by):
+    away = smile_points + np.float32(by)
+    seen = measure_appearance(smile, away, fit_pose(away[None], canonical), normals)
+    assert all(np.isfinite(getattr(seen, part)).all() for part in Appearance.__slots__)
 
 
 def test_light_from_the_side_is_found_in_spite_of_hair(normals):
