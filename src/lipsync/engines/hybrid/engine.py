@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from typing import Final
 
 from lipsync.engines.base import Engine, EngineOptions, Rendered, Scene
@@ -45,7 +46,8 @@ class Hybrid(Engine):
 
     @property
     def run_info(self) -> RunInfo:
-        return self._generator.run_info
+        info = self._generator.run_info
+        return replace(info, notes=(*info.notes, *self._animator.notes))
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         self._batch = limited_batch(self._requested_batch, frame)

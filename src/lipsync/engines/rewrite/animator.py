@@ -55,11 +55,17 @@ class Animator:
         self._influence = weight[:, None]
         self._triangles = skin_triangles(open_lips(canonical, TRIANGULATION_GAP), weight)
         self._stats = FootageStats(canonical, basis)
-        self.covered_frames = 0  # left unchanged because something covers the mouth
+        self._covered_frames = 0
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         if face is not None:
             self._stats.observe(frame, face)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on frames that were not animated, for ``RunInfo``."""
+        count = self._covered_frames
+        return (f"frames copied unchanged because something covers the mouth: {count}",) if count else ()
 
     def closed_mouth(self) -> Float32:
         """The speaker's closed mouth, the origin of the motion: (468, 3) in the face frame."""
@@ -133,7 +139,7 @@ class Animator:
         if occlusion is None:
             return self._render(frame, face, target, drawn, gap)
         if occlusion.strength == 0:
-            self.covered_frames += 1
+            self._covered_frames += 1
             return False
         unit = float(face.pose.scale[0])
         kept = hold_out(frame, face.points, occlusion.matte, occlusion.behind, self._stats.occluders.grid, unit)

@@ -38,9 +38,7 @@ class Rewrite(Engine):
 
     @property
     def run_info(self) -> RunInfo:
-        covered = self._animator.covered_frames
-        notes = (f"frames copied unchanged because something covers the mouth: {covered}",) if covered else ()
-        return RunInfo("cpu", "fp32", 1, notes, (("motion", motion_checksum()),), self._adapted)
+        return RunInfo("cpu", "fp32", 1, self._animator.notes, (("motion", motion_checksum()),), self._adapted)
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         self._animator.observe(frame, face)

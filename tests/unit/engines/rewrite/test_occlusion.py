@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from lipsync.engines.rewrite.animator import Animator
 from lipsync.engines.rewrite.face_grid import FaceGrid
 from lipsync.engines.rewrite.hold_out import guided_filter, hold_out
 from lipsync.engines.rewrite.occlusion import FADE_FRAMES, Occluders
@@ -150,6 +151,27 @@ def test_a_donor_behind_a_hand_is_recognised(canonical, points):
             assert occluders.hides_mouth(covered, faces)
             assert not occluders.hides_mouth(free, faces)
             assert not occluders.hides_mouth(None, faces)
+
+
+def test_covered_frames_pass_through_unchanged_and_are_counted(basis, points):
+    hand = range(12, 18)
+
+    def make(k: int) -> Frame:
+        return paint(portrait(k), int(points[2, 1]), 40, 216) if k in hand else portrait(k)
+
+    animator = Animator(basis)
+    with TrackBuilder() as builder:
+        for index in range(COUNT):
+            builder.add(Face(points, 1.0), False)
+            animator.observe(make(index), Face(points, 1.0))
+        with builder.finish(Fraction(25)) as track:
+            assert animator.notes == ()
+            motion = iter([np.repeat(basis.neutral[None] + 1, COUNT, axis=0)])
+            outputs = list(animator.animate((make(k) for k in range(COUNT)), motion, SmoothedFaces(track)))
+    assert [k for k, output in enumerate(outputs) if not output.edited] == list(hand)
+    for k, output in enumerate(outputs):
+        assert (output.frame.y == make(k).y).all() == (k in hand)
+    assert animator.notes == ("frames copied unchanged because something covers the mouth: 6",)
 
 
 def test_the_look_ignores_what_covers_the_face_in_a_third_of_the_frames(canonical, points):
