@@ -14,7 +14,7 @@ EDGE_RANGE = (0.05, 0.6)  # mask values that count as its edge
 
 def smoothstep(x: float | NDArray[np.floating]) -> Float32:
     """Clamp ``x`` to 0..1 and ease it in and out with the cubic 3x² - 2x³."""
-    x = np.clip(x, 0, 1)
+    x = np.minimum(np.maximum(x, 0), 1)
     return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 

@@ -58,9 +58,17 @@ class LipSource:
     insets: Float32
 
 
-def lip_map(raster: Raster, source: LipSource, lip: int) -> Float32:
-    """The position of each pixel of the layer in the source, (height, width, 2). ``lip``: 0 is the upper one."""
-    shifts = raster.shifts_from(source.points)
+def lip_maps(rasters: tuple[Raster, Raster], source: LipSource) -> list[Float32]:
+    """The position of each pixel of the upper and the lower layer in the source, each (height, width, 2).
+
+    ``rasters``: windows of one raster, covered by the flaps of each lip.
+    """
+    coefficients = rasters[0].coefficients_from(source.points)
+    return [_lip_map(raster, coefficients, source, lip) for lip, raster in enumerate(rasters)]
+
+
+def _lip_map(raster: Raster, coefficients: Float32, source: LipSource, lip: int) -> Float32:
+    shifts = raster.shifts(coefficients)
     if source.insets.max() > 0:
         x, y = raster.grid()
         shifts += _into_the_lip(shifts[..., 0] + x, shifts[..., 1] + y, source, lip)

@@ -14,7 +14,7 @@ import numpy as np
 
 from lipsync.engines.rewrite.contact import Gap
 from lipsync.engines.rewrite.inside import warp_inside
-from lipsync.engines.rewrite.lip_warp import FLAPS, LipSource, lip_map, with_flaps
+from lipsync.engines.rewrite.lip_warp import FLAPS, LipSource, lip_maps, with_flaps
 from lipsync.engines.rewrite.mattes import SAMPLES, Mattes, layer_mattes, lip_contours
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.warp import Raster
@@ -25,6 +25,7 @@ from lipsync.types import Box, Float32
 EDGE_SOFTNESS: Final = 0.006  # eye distances: sigma of the blur of the layers' edges
 LIP_MARGIN, LIP_FEATHER = 0.05, 0.045  # eye distances of skin around a donor's lips, and its feather
 MOUTH_MARGIN: Final = LIP_MARGIN + 2.5 * LIP_FEATHER  # eye distances around the lips that the layers reach
+MASK_SIGMA: Final = 1.2  # samples: the mask is computed at the resolution that its feather needs
 MASK_GAIN: Final = 1.15  # the mask is 1 on all of the lips, in spite of its feather
 INSET: Final = 0.02  # eye distances: how far inside a lip that closes its edge is read
 INSET_PIXELS: Final = 1.0  # more, because colour is coarser than brightness
@@ -51,17 +52,23 @@ class MouthPlace:
     """Where the mouth goes: its ``box`` in the frame, the target's ``lips``, and the maps and mattes of the layers.
 
     ``strip``: the rows of the box in which the layers meet.
-    ``raster``: of the box, first FLAP_TRIANGLES, then the skin's. ``target`` (468, 2): in pixels. ``unit``: the eye
+    ``raster``: of the box, the skin's triangles and FLAP_TRIANGLES. ``target`` (468, 2): in pixels. ``unit``: the eye
     distance in pixels.
     """
 
     def __init__(self, raster: Raster, target: Float32, unit: float) -> None:
         self.box, self.unit = raster.box, unit
         self.lips = measure_lips(target, unit)
-        self._rasters = raster.covered_by(0, FLAPS), raster.covered_by(FLAPS, 2 * FLAPS)
         self._outline, self._inner = target[list(LIPS_OUTER)], target[list(LIPS_INNER)]
         self._softness = max(0.5, EDGE_SOFTNESS * unit)
         self.strip = self._strip()
+        top = self.box.top + (self.strip.top - self.box.top) // raster.step * raster.step
+        upper = Box(self.box.left, self.box.top, self.box.right, self.strip.bottom)
+        lower = Box(self.box.left, top, self.box.right, self.box.bottom)
+        self._rasters = (
+            raster.window(upper).covered_by(-2 * FLAPS, -FLAPS),
+            raster.window(lower).covered_by(-FLAPS, 0),
+        )
 
     def mask(self) -> Float32:
         """How much of each pixel shows the mouth instead of the frame's skin, (h, w)."""
@@ -69,7 +76,7 @@ class MouthPlace:
         distance = np.linalg.norm(self._outline - middle, axis=1, keepdims=True)
         outer = middle + (self._outline - middle) * (1 + LIP_MARGIN * self.unit / np.maximum(distance, 1))
         feather = max(0.6, LIP_FEATHER * self.unit)
-        step = max(1, int(feather / 2))
+        step = max(1, int(feather / MASK_SIGMA))
         width, height = -(-self.box.width // step), -(-self.box.height // step)
         nodes = (outer - np.array([self.box.left, self.box.top], np.float32) + 0.5) / step - 0.5
         mask = outline_mask(nodes, Box(0, 0, width, height), feather / step)
@@ -107,9 +114,8 @@ class MouthPlace:
         errors = np.zeros((2, SAMPLES + 1), np.float32) if mouth.lip_errors is None else mouth.lip_errors
         insets = self.closing(mouth) * (errors + np.float32(INSET * mouth.lips.unit + INSET_PIXELS))
         source = LipSource(with_flaps(mouth.points), lip_contours(mouth.lips), insets)
-        top, bottom = self.strip.top - self.box.top, self.strip.bottom - self.box.top
-        upper, lower = (lip_map(raster, source, lip) for lip, raster in enumerate(self._rasters))
-        return mouth.sample(upper[:bottom]), mouth.sample(lower[top:])
+        upper, lower = lip_maps(self._rasters, source)
+        return mouth.sample(upper), mouth.sample(lower[self.strip.top - self._rasters[1].box.top :])
 
 
 def compose_mouth(

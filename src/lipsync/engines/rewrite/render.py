@@ -47,7 +47,7 @@ def render_face(
         return False
     own = _own_mouth(frame, source, unit) if any(layer.mouth.points is None for layer in layers.lips) else None
     clean_plate(frame, source, target, unit)
-    raster = Raster(new, np.concatenate([FLAP_TRIANGLES, triangles]), box, map_step(unit))
+    raster = Raster(new, np.concatenate([triangles, FLAP_TRIANGLES]), box, map_step(unit), spare=len(FLAP_TRIANGLES))
     warp_frame(frame, box, raster.full_map(raster.shifts_from(old), (box.left, box.top)))
     _add_mouth(frame, raster, target, unit, layers, own, gap)
     return True

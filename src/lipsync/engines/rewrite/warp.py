@@ -76,15 +76,16 @@ class Raster:
     """Which triangle of the ``target`` mesh covers each node of a grid over ``box``, to map it from any source mesh.
 
     ``target`` (k, 2): in pixels of the frame. ``triangles`` (n, 3): numbers of its points; later ones cover earlier
-    ones. ``step``: pixels from one node to the next; the map is interpolated linearly in between.
+    ones. ``step``: pixels from one node to the next; the map is interpolated linearly in between. ``spare``: that many
+    of the last triangles are only for ``covered_by``.
     """
 
-    def __init__(self, target: Float32, triangles: Triangles, box: Box, step: int) -> None:
+    def __init__(self, target: Float32, triangles: Triangles, box: Box, step: int, spare: int = 0) -> None:
         self.box, self.step = box, step
         self._target, self._triangles = target, triangles
         self._basis = _affine_basis(target[triangles])
         self._numbers = np.zeros((-(-box.height // step), -(-box.width // step)), np.int32)
-        self._paint(0, len(triangles))
+        self._paint(0, len(triangles) - spare)
 
     def window(self, box: Box) -> Raster:
         """The part of the raster in ``box``, whose left and top are whole steps away from those of the raster."""
@@ -95,10 +96,10 @@ class Raster:
         return part
 
     def covered_by(self, first: int, last: int) -> Raster:
-        """A copy in which the triangles ``first`` to ``last``, excluded, cover the others."""
+        """A copy in which the triangles ``first`` to ``last``, excluded and counted from the end, cover the others."""
         other = copy(self)
         other._numbers = np.ascontiguousarray(self._numbers).copy()
-        other._paint(first, last)
+        other._paint(len(self._triangles) + first, len(self._triangles) + last)
         return other
 
     def _paint(self, first: int, last: int) -> None:
@@ -112,13 +113,21 @@ class Raster:
         rows, columns = (np.arange(n, dtype=np.float32) * self.step + (self.step - 1) / 2 for n in self._numbers.shape)
         return columns[None] + np.float32(self.box.left), rows[:, None] + np.float32(self.box.top)
 
-    def shifts_from(self, source: Float32) -> Float32:
-        """The distance of each node from its position in the source, (rows, columns, 2). ``source`` (k, 2)."""
+    def coefficients_from(self, source: Float32) -> Float32:
+        """The affine maps (1 + n, 6) of nothing and of each triangle to its place in the source, (k, 2)."""
         shift = (source - self._target)[self._triangles]
         coefficients = np.zeros((1 + len(shift), 6), np.float32)
         coefficients[1:] = (self._basis @ shift).reshape(-1, 6)
+        return coefficients
+
+    def shifts(self, coefficients: Float32) -> Float32:
+        """The distance of each node from its position in the source, (rows, columns, 2)."""
         terms, (x, y) = np.take(coefficients, self._numbers, axis=0), self.grid()
         return np.asarray(terms[..., :2] * x[..., None] + terms[..., 2:4] * y[..., None] + terms[..., 4:], np.float32)
+
+    def shifts_from(self, source: Float32) -> Float32:
+        """``shifts`` of ``coefficients_from``."""
+        return self.shifts(self.coefficients_from(source))
 
     def full_map(self, shifts: Float32, origin: tuple[int, int] = (0, 0)) -> Float32:
         """The position of each pixel in the source, (height, width, 2): x, then y. ``shifts``: those of the nodes.

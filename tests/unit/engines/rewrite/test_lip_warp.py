@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lipsync.engines.rewrite.closing import close_lips
-from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, FLAPS, LipSource, lip_map, with_flaps
+from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, FLAPS, LipSource, lip_maps, with_flaps
 from lipsync.engines.rewrite.mattes import SAMPLES, lip_contours
 from lipsync.engines.rewrite.mouth import LOWER, UPPER, measure_lips
 from lipsync.engines.rewrite.shape import influence, open_lips
@@ -29,14 +29,14 @@ def place(canonical):
 @pytest.fixture
 def maps(canonical, place):
     """A function that returns the maps of both layers from a mouth to another."""
-    triangles = np.concatenate([FLAP_TRIANGLES, skin_triangles(open_lips(canonical, 0.2), influence(canonical))])
+    triangles = np.concatenate([skin_triangles(open_lips(canonical, 0.2), influence(canonical)), FLAP_TRIANGLES])
 
     def pair(gap, source_gap, inset):
-        raster = Raster(with_flaps(place(gap)), triangles, BOX, 1)
+        raster = Raster(with_flaps(place(gap)), triangles, BOX, 1, len(FLAP_TRIANGLES))
         points = place(source_gap)
         insets = np.full((2, SAMPLES + 1), inset, np.float32)
         source = LipSource(with_flaps(points), lip_contours(measure_lips(points, UNIT)), insets)
-        return [lip_map(raster.covered_by(lip * FLAPS, (lip + 1) * FLAPS), source, lip) for lip in (0, 1)]
+        return lip_maps((raster.covered_by(-2 * FLAPS, -FLAPS), raster.covered_by(-FLAPS, 0)), source)
 
     return pair
 

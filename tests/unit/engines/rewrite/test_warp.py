@@ -81,9 +81,11 @@ def test_positions_count_from_the_origin(placed, triangles):
     assert raster.full_map(raster.shifts_from(placed), (20, 10))[12, 21] == pytest.approx([1, 2], abs=1e-3)
 
 
-def test_triangles_on_top_cover_the_others(placed, triangles):
-    moved = placed + 7
-    raster = Raster(placed, triangles, BOX, 1)
-    plain, covered = (r.shifts_from(moved) for r in (raster, raster.covered_by(0, 1)))
-    assert plain[60:140, 60:140] == pytest.approx(covered[60:140, 60:140], abs=1e-3)
-    assert (raster.covered_by(0, 1)._numbers == 1).sum() >= (raster._numbers == 1).sum() > 0
+def test_spare_triangles_are_used_on_top_only(placed, triangles):
+    corners = np.array([[10, 10], [60, 10], [10, 60]], np.float32)
+    target = np.concatenate([placed, corners])
+    source = np.concatenate([placed, corners + np.array([0, 5])]).astype(np.float32)
+    spare = np.array([[len(placed), len(placed) + 1, len(placed) + 2]], np.int32)
+    raster = Raster(target, np.concatenate([triangles, spare]), BOX, 1, spare=1)
+    assert raster.shifts_from(source)[20, 20] == pytest.approx([0, 0], abs=1e-3)
+    assert raster.covered_by(-1, 0).shifts_from(source)[20, 20] == pytest.approx([0, 5], abs=1e-3)
