@@ -102,7 +102,7 @@ class InsideSelector:
 
     def __init__(self, donors: Sequence[Donor]) -> None:
         self._descriptors, self._conditions = np.stack([donor.descriptor for donor in donors]), donor_conditions(donors)
-        self._gaps = np.array([donor.gap for donor in donors], np.float32)
+        self._gaps = np.array([_seen_gap(donor) for donor in donors], np.float32)
         self._tops = np.array([np.nan if donor.mouth.jaws is None else donor.mouth.jaws.top for donor in donors])
         parted = [donor.mouth.jaws is None or donor.mouth.jaws.parted for donor in donors]
         self._clenched = CLENCHED_COST * (1 - np.array(parted, np.float32))
@@ -125,6 +125,11 @@ class InsideSelector:
         cost += np.nan_to_num(descriptor_distances(descriptors[:, 20:], self._descriptors[:, 20:])) / 21
         cost += self._costs + _conditions_cost(conditions, self._conditions)
         return self._path.extend(np.asarray(seen * cost, np.float32), seen[..., None] * self._switch, count)
+
+
+def _seen_gap(donor: Donor) -> float:
+    """The gap between the lips that the donor's image shows, in eye distances."""
+    return donor.gap * donor.mouth.seen.gap / max(donor.mouth.lips.gap, 1e-3)
 
 
 def _widths(descriptors: Float32) -> Float32:

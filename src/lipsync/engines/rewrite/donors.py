@@ -20,6 +20,7 @@ from lipsync.engines.rewrite.light import Light
 from lipsync.engines.rewrite.lip_edges import lip_errors
 from lipsync.engines.rewrite.look import Look, measure_look
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
+from lipsync.engines.rewrite.opening import seen_lips
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUTER, Pose
 from lipsync.frames.patch import box_around, read_patch
 from lipsync.types import Float32, Frame
@@ -185,11 +186,13 @@ class DonorCollection:
 
 
 def _measured(donor: Donor) -> Donor:
-    """The donor with its ``lip_errors`` and the edge of its teeth, not worth their time for one that does not stay."""
+    """The donor with all measurements of its image, which are not worth their time for one that does not stay."""
     mouth = donor.mouth
     if mouth.points is None or mouth.lip_errors is not None:
         return donor
-    return replace(donor, mouth=with_teeth_edge(replace(mouth, lip_errors=lip_errors(mouth.patch, mouth.points))))
+    opening = seen_lips(mouth.patch, mouth.points, mouth.lips)
+    measured = replace(mouth, lip_errors=lip_errors(mouth.patch, mouth.points), opening=opening)
+    return replace(donor, mouth=with_teeth_edge(measured))
 
 
 def descriptor_distances(a: Float32, b: Float32) -> Float32:

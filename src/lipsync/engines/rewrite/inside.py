@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+import cv2
 import numpy as np
 
 from lipsync.engines.rewrite.jaws import JawMaps
@@ -13,7 +14,7 @@ from lipsync.engines.rewrite.light import relit
 from lipsync.engines.rewrite.mouth import LOWER_SIDE, UPPER_SIDE, Floats, Lips, Mouth
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP
 from lipsync.frames.blend import smoothstep
-from lipsync.frames.patch import remap
+from lipsync.frames.patch import NO_SECOND_MAP
 from lipsync.types import Box, Float32
 
 CLOSED_GAP, OPEN_GAP = 0.008, 0.016  # eye distances between which the inside fades in
@@ -29,7 +30,7 @@ CENTRE: Final = (0.3, 0.4, 0.5, 0.6, 0.7)  # positions along the mouth where the
 PART_START, PART_RANGE = 0.015, 0.04  # eye distances that the jaws part until the cavity fades in there, and its fade
 PART_EDGES: Final = (4.0, 1.6)  # steepness of that cavity's upper and lower edge
 LEAST_BETWEEN: Final = 0.15  # of BETWEEN or more, at the corners
-EDGE_COLUMNS, EDGE_ROWS = 9, 24  # samples of the inside that tell where the upper teeth end
+COLUMNS, ROWS = 9, 24  # samples of the inside
 EDGE_SHARES: Final = (0.25, 0.92)  # of the gap; an edge elsewhere is that of a lip
 MIN_EDGES, EDGE_TOLERANCE, EDGE_BELOW_SEAM = 3, 0.02, 0.02  # mouths that show an edge; eye distances
 EDGE_CONTRAST: Final = 0.12  # by which the teeth are brighter than what is below, of their luma, at least
@@ -45,7 +46,7 @@ def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     opacity = float(np.clip((lips.gap - CLOSED_GAP) / (OPEN_GAP - CLOSED_GAP), 0, 1))
     if mouth.drawing is not None:
         return relit(mouth.drawing.draw(lips, box), mouth.change), opacity
-    donor = mouth.lips
+    donor = mouth.seen
     maps = _covering(mouth.maps or _maps_of_lips(donor, lips), donor, lips)
     gaps = _gaps(lips, box)
     places, torn = _places(maps, box, donor, lips, gaps)
@@ -56,6 +57,20 @@ def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     return np.asarray(inside + (cavity - inside) * dark, np.float32), opacity
 
 
+def sample_inside(mouth: Mouth) -> tuple[Float32, Float32]:
+    """A grid of places in the middle of a mouth, from the upper lip to the lower one, and the colours there.
+
+    (ROWS, COLUMNS, 2) in pixels of the patch and (ROWS, COLUMNS, 3) Y'CbCr code values.
+    """
+    lips = mouth.seen
+    position = np.linspace(CENTRE[0], CENTRE[-1], COLUMNS)
+    share = (np.arange(ROWS) + 0.5)[:, None] / ROWS
+    top, bottom = lips.height(position, UPPER_SIDE), lips.height(position, LOWER_SIDE)
+    places = lips.points(position, top + share * (bottom - top))
+    colours = cv2.remap(mouth.patch, places, NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return places, np.asarray(colours, np.float32)
+
+
 def with_teeth_edge(mouth: Mouth) -> Mouth:
     """The mouth with the edge of its upper teeth in ``jaws``, where the image shows one.
 
@@ -64,19 +79,15 @@ def with_teeth_edge(mouth: Mouth) -> Mouth:
     """
     if mouth.jaws is None:
         return mouth
-    lips = mouth.lips
-    position = np.linspace(CENTRE[0], CENTRE[-1], EDGE_COLUMNS)
-    share = (np.arange(EDGE_ROWS) + 0.5)[:, None] / EDGE_ROWS
-    top, bottom = lips.height(position, UPPER_SIDE), lips.height(position, LOWER_SIDE)
-    places = lips.points(position, top + share * (bottom - top))
-    luma = np.asarray(remap(mouth.patch, places)[..., 0], np.float32).mean(1)
-    rows = np.arange(1, EDGE_ROWS)
+    places, colours = sample_inside(mouth)
+    luma = colours[..., 0].mean(1)
+    rows = np.arange(1, ROWS)
     above = np.cumsum(luma)[:-1] / rows
-    below = np.cumsum(luma[::-1])[::-1][1:] / (EDGE_ROWS - rows)
-    score = rows * (EDGE_ROWS - rows) * np.maximum(above - below, 0) ** 2
+    below = np.cumsum(luma[::-1])[::-1][1:] / (ROWS - rows)
+    score = rows * (ROWS - rows) * np.maximum(above - below, 0) ** 2
     best = int(score.argmax())
     clear = above[best] - below[best] >= EDGE_CONTRAST * above[best]
-    if not clear or not EDGE_SHARES[0] <= rows[best] / EDGE_ROWS <= EDGE_SHARES[1]:
+    if not clear or not EDGE_SHARES[0] <= rows[best] / ROWS <= EDGE_SHARES[1]:
         return mouth
     edge = float(mouth.jaws.height(places[best : best + 2].reshape(-1, 2)).mean())
     return replace(mouth, jaws=replace(mouth.jaws, edge=edge, parted=True))

@@ -81,7 +81,7 @@ class Mouth:
     ``points`` (468, 2) is the mesh, or None if only the inside may be used. ``light``: on the skin around, if known;
     ``change``: what ``lit`` noted, to be applied to pixels of the patch with ``sample``. ``drawing``: draws the inside
     instead. ``lip_errors``: see ``lip_edges``. ``jaws``: None if unknown; ``maps``: what ``placed`` noted, from the
-    pixels of a frame to those of the patch.
+    pixels of a frame to those of the patch. ``opening``: see ``opening``; None if it is that of ``lips``.
     """
 
     patch: Plane
@@ -93,6 +93,12 @@ class Mouth:
     lip_errors: Float32 | None = None
     jaws: Jaws | None = None
     maps: JawMaps | None = None
+    opening: Lips | None = None
+
+    @property
+    def seen(self) -> Lips:
+        """The lips between which the image shows the inside."""
+        return self.opening or self.lips
 
     def lit(self, rgb: Float32) -> Mouth:
         """The same mouth in the light of a frame in which the skin has the colour ``rgb`` (3,)."""

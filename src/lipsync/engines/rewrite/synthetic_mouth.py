@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from lipsync.engines.rewrite.donors import Donor
+from lipsync.engines.rewrite.inside import sample_inside
 from lipsync.engines.rewrite.light import Light
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.faces.geometry import LIPS_INNER
@@ -35,15 +36,15 @@ def drawn_donor(donors: Sequence[Donor], closed: Float32, light: Light) -> Donor
 
 
 def cavity_colour(donors: Sequence[Donor], lips: Float32, black: Float32) -> Float32:
-    """The colour of the mouth's cavity, (3,) Y'CbCr: the darkest 4 % of open donors, or else that of the lips, dark.
+    """The colour of the mouth's cavity, (3,) Y'CbCr: the darkest 4 % inside open donors, or else of the lips.
 
     ``lips`` and ``black`` (3,): see ``Appearance``.
     """
     unit = float(black[1]) / 128
-    open_mouths = [donor.mouth.patch.reshape(-1, 3) for donor in donors if donor.gap > OPEN_DONOR]
+    open_mouths = [sample_inside(donor.mouth)[1].reshape(-1, 3) for donor in donors if donor.gap > OPEN_DONOR]
     if not open_mouths:
         return np.asarray(black + (lips - black) * CAVITY_LIGHT, np.float32)
-    pixels = np.concatenate(open_mouths).astype(np.float32)
+    pixels = np.concatenate(open_mouths)
     dark = pixels[pixels[:, 0] <= np.percentile(pixels[:, 0], 4)].mean(0)
     dark[0] = np.clip(dark[0], 20 * unit, 64 * unit)
     return np.asarray(dark, np.float32)

@@ -29,3 +29,11 @@ def test_the_appearance_is_measured_at_intervals(smile, face, canonical, basis, 
     once.observe(smile, face)
     assert stats.appearance().skin == pytest.approx(once.appearance().skin, abs=0.01)
     assert stats.typical_light().rgb == pytest.approx(once.typical_light().rgb, abs=0.01)
+
+
+def test_all_donors_know_the_edge_of_the_upper_teeth(smile, face, canonical, basis):
+    stats = FootageStats(canonical, basis)
+    stats.observe(smile, face)
+    (donor,) = stats.filmed_donors()
+    assert donor.mouth.jaws is not None
+    assert 0 < donor.mouth.jaws.edge - donor.mouth.jaws.top < 0.2
