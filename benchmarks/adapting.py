@@ -32,7 +32,7 @@ from lipsync.media.probe import probe_video
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_reference
-from lipsync.speech.adaptation import Adaptation
+from lipsync.speech.adaptation import Adaptation, HeardRows
 from lipsync.speech.agreement import TalkingRows
 from lipsync.speech.learning import learn
 from lipsync.speech.motion import NETWORK_RATE
@@ -45,9 +45,10 @@ SHIFTS = (-10, -7, -5, 5, 7, 10)  # rows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spoken:
-    """A clip: its ``rows`` and ``sound`` (n,), ``closed`` mouth (468, 3), and true ``measures`` (n, 2) of each row."""
+    """A clip: its ``rows``, what is ``heard``, ``sound`` (n,), ``closed`` mouth (468, 3), true ``measures`` (n, 2)."""
 
     rows: TalkingRows
+    heard: HeardRows
     sound: Float32
     closed: Float32
     measures: NDArray[np.float64]
@@ -66,10 +67,11 @@ def read_clips(folder: Path, motion: PersonalMotion, sessions: SessionCache) -> 
             speech = stack.enter_context(decode_speech(clip, allow_clipped=True))
             sound = np.concatenate(list(speech.blocks(audio_start(clip) - clip.video.start)))
             meshes, seen = mesh_rows(faces, int(seconds * NETWORK_RATE))
-        predicted, features = motion.hear(iter([sound]), len(meshes))
+        heard = motion.hear(iter([sound]), len(meshes))
         closed = closed_mouth(meshes[seen], motion.basis)
         tracked = MeshReader(motion.basis, closed).measure(meshes)
-        yield Spoken(TalkingRows(predicted, features, tracked, seen), sound, closed, measured(meshes))
+        rows = TalkingRows(heard.predicted, heard.features, tracked, seen)
+        yield Spoken(rows, heard, sound, closed, measured(meshes))
 
 
 def measured(meshes: Float32) -> NDArray[np.float64]:
@@ -103,21 +105,21 @@ class Bench:
     ) -> list[float]:
         scores = []
         for clip in clips:
-            predicted, features, truth = self._driven(clip, speed)
-            rows = predicted if adaptation is None else adaptation.apply(predicted, features)
+            heard, truth = self._driven(clip, speed)
+            rows = heard.predicted if adaptation is None else adaptation.apply(heard)
             ours = measured(clip.closed + self.motion.basis.displacement(rows))
             r = [np.corrcoef(ours[:, k], truth[:, k])[0, 1] for k in range(2)]
             scores.append([*r, *ours.std(0), *truth.std(0)])
         mean = np.mean(scores, 0)
         return [mean[0], mean[1], mean[2] / mean[4], mean[3] / mean[5]]
 
-    def _driven(self, clip: Spoken, speed: Fraction) -> tuple[Float32, Float32, NDArray[np.float64]]:
+    def _driven(self, clip: Spoken, speed: Fraction) -> tuple[HeardRows, NDArray[np.float64]]:
         if speed == 1:
-            return clip.rows.predicted, clip.rows.features, clip.measures
+            return clip.heard, clip.measures
         sound = np.interp(np.arange(0, len(clip.sound), float(speed)), np.arange(len(clip.sound)), clip.sound)
         at = np.arange(0, len(clip.measures), float(speed))
         truth = np.stack([np.interp(at, np.arange(len(clip.measures)), one) for one in clip.measures.T], 1)
-        return *self.motion.hear(iter([sound.astype(np.float32)]), len(truth)), truth
+        return self.motion.hear(iter([sound.astype(np.float32)]), len(truth)), truth
 
 
 def line(name: str, scores: Sequence[Sequence[float]]) -> str:

@@ -21,6 +21,34 @@ REACH: Final = max(CONTEXT, VOICE_REACH + VOICE_FADE)  # rows on each side on wh
 
 
 @dataclass(frozen=True, slots=True)
+class HeardRows:
+    """The mouth that a sound implies: ``predicted`` (n, K) coefficients, ``features`` (n, F) of the speech.
+
+    ``closing`` (n,) 0..1: how certainly the lips close.
+    """
+
+    predicted: Float32
+    features: Float32
+    closing: Float32
+
+    def __len__(self) -> int:
+        return len(self.predicted)
+
+    def followed_by(self, other: HeardRows) -> HeardRows:
+        """These rows, then the other ones."""
+        return HeardRows(
+            np.concatenate([self.predicted, other.predicted]),
+            np.concatenate([self.features, other.features]),
+            np.concatenate([self.closing, other.closing]),
+        )
+
+    def part(self, first: int, last: int) -> HeardRows:
+        """The rows from ``first`` to ``last``, excluded."""
+        rows = slice(first, last)
+        return HeardRows(self.predicted[rows], self.features[rows], self.closing[rows])
+
+
+@dataclass(frozen=True, slots=True)
 class Adaptation:
     """A correction of the prediction for one person; ``apply`` it. ``adapted`` says what it was learnt from.
 
@@ -33,28 +61,31 @@ class Adaptation:
     mouth: MouthMeasures
     adapted: Adapted
 
-    def apply(self, predicted: Float32, features: Float32) -> Float32:
-        """Corrected coefficients (n, K) from predicted ones and features (n, F), consecutive rows.
+    def apply(self, heard: HeardRows) -> Float32:
+        """Corrected coefficients (n, K) of consecutive rows.
 
-        A row depends on ``REACH`` rows on each side. Where the model hears no voice, the mouth rests.
+        A row depends on ``REACH`` rows on each side. Where the model hears no voice, the mouth rests. Where it is
+        certain that the lips close, they close as predicted.
         """
-        change = columns(predicted, features, self.mouth.neutral) @ self.weights + self.offset
-        voiced = voice(predicted, self.mouth)[:, None]
+        predicted, mouth = heard.predicted, self.mouth
+        change = columns(predicted, heard.features, mouth.neutral) @ self.weights + self.offset
+        change -= (heard.closing * (change @ mouth.opening))[:, None] * mouth.along[0]
+        voiced = voice(predicted, mouth)[:, None]
         return np.asarray(predicted + voiced * change + (1 - voiced) * self.rest, np.float32)
 
-    def corrected(self, pieces: Iterator[tuple[Float32, Float32]]) -> Iterator[Float32]:
-        """``apply`` to consecutive pieces of predicted rows and features, whatever their lengths."""
-        predicted, features, done = (np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), 0)
-        for rows, heard in pieces:
-            predicted = np.concatenate([predicted, rows]) if len(predicted) else rows
-            features = np.concatenate([features, heard]) if len(features) else heard
-            ready = len(predicted) - REACH
+    def corrected(self, pieces: Iterator[HeardRows]) -> Iterator[Float32]:
+        """``apply`` to consecutive pieces, whatever their lengths."""
+        held: HeardRows | None = None
+        done = 0
+        for piece in pieces:
+            held = piece if held is None else held.followed_by(piece)
+            ready = len(held) - REACH
             if ready > done:
-                yield self.apply(predicted, features)[done:ready]
+                yield self.apply(held)[done:ready]
                 drop = max(0, ready - REACH)
-                predicted, features, done = predicted[drop:], features[drop:], ready - drop
-        if len(predicted) > done:
-            yield self.apply(predicted, features)[done:]
+                held, done = held.part(drop, len(held)), ready - drop
+        if held is not None and len(held) > done:
+            yield self.apply(held)[done:]
 
 
 def columns(predicted: Float32, features: Float32, neutral: Float32) -> Float64:

@@ -45,6 +45,11 @@ class MouthMeasures:
     def opening(self) -> Float64:
         return np.asarray(self.measures[:, 0])
 
+    @property
+    def along(self) -> Float64:
+        """Coefficients (2, K) that change one measure by 1 and not the other, likeliest if all vary equally."""
+        return np.asarray(np.linalg.inv(self.measures.T @ self.measures) @ self.measures.T, np.float64)
+
 
 @dataclass(frozen=True, slots=True)
 class TalkingRows:

@@ -82,8 +82,8 @@ def _fit(lesson: _Lesson, mouth: MouthMeasures) -> Adaptation:
     strength = _strength(gains[best])
     weights, offset = _ridge(lesson.inputs, lesson.tracked - lesson.predicted, PENALTIES[best])
     gain = _gains(lesson, strength * tests[best], measures).mean(0)
-    adapted = Adapted(lesson.seconds, float(gain[0]), float(gain[1]))
-    rest = _rest(lesson, measures)
+    adapted = Adapted(round(lesson.seconds, 2), round(float(gain[0]), 3), round(float(gain[1]), 3))
+    rest = _rest(lesson, mouth)
     corrected = Adaptation(strength * weights, strength * offset, rest, mouth, adapted)
     return _with_range(corrected, lesson, lesson.predicted + strength * tests[best])
 
@@ -162,18 +162,13 @@ def _strength(gains: Float64) -> float:
     return float(np.clip(min(certain, gains[:, 0].mean() + FULL_GAIN) / FULL_GAIN, 0, 1))
 
 
-def _rest(lesson: _Lesson, measures: Float64) -> Float64:
+def _rest(lesson: _Lesson, mouth: MouthMeasures) -> Float64:
     """The change (K,) that makes the resting mouth the person's own; the lips stay as closed as predicted."""
     change = lesson.tracked - lesson.predicted
     silent = lesson.voiced < 0.5
     sums = change[silent].sum(0) + REST_ROWS * change.mean(0)
     rest = sums / (silent.sum() + REST_ROWS)
-    return np.asarray(rest - (rest @ measures * (1, 0)) @ _along(measures), np.float64)
-
-
-def _along(measures: Float64) -> Float64:
-    """Coefficients (2, K) that change one measure by 1 and not the other, likeliest if all vary equally."""
-    return np.asarray(np.linalg.inv(measures.T @ measures) @ measures.T, np.float64)
+    return np.asarray(rest - rest @ mouth.opening * mouth.along[0], np.float64)
 
 
 def _with_range(adaptation: Adaptation, lesson: _Lesson, corrected: Float64) -> Adaptation:
@@ -188,7 +183,7 @@ def _with_range(adaptation: Adaptation, lesson: _Lesson, corrected: Float64) -> 
     centre = ours.mean(0)
     lowest = np.percentile(theirs[:, 0], LOW) - np.percentile(scale[0] * (ours[:, 0] - centre[0]) + centre[0], LOW)
     shift = (1 - scale) * centre + (np.clip(lowest, -MAX_SHIFT, MAX_SHIFT), 0)
-    along = _along(measures)
+    along = adaptation.mouth.along
     of_motion = np.zeros_like(adaptation.weights @ measures)
     of_motion[-len(measures) :] = measures / MOTION_WEIGHT
     weights = adaptation.weights + (adaptation.weights @ measures + of_motion) * (scale - 1) @ along

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import reduce
 from itertools import tee
 from typing import Final
 
 import numpy as np
 
 from lipsync.models.session_cache import SessionCache
-from lipsync.speech.adaptation import Adaptation
+from lipsync.speech.adaptation import Adaptation, HeardRows
 from lipsync.speech.encoder import SpeechEncoder, open_encoder
 from lipsync.speech.motion import NETWORK_RATE, MotionModel, at_frames, open_motion_model
 from lipsync.speech.voice_features import COMPONENTS, Projection, load_projection
@@ -40,18 +41,17 @@ class PersonalMotion:
         count = int(frames * NETWORK_RATE / rate) + SPARE_ROWS
         return at_frames(adaptation.corrected(self._pieces(blocks, count)), rate, frames)
 
-    def hear(self, blocks: Iterator[Float32], count: int) -> tuple[Float32, Float32]:
-        """Predicted coefficients (count, K) and features (count, F) of speech, NETWORK_RATE rows a second."""
-        predicted, features = zip(*self._pieces(blocks, count), strict=True)
-        return np.concatenate(predicted), np.concatenate(features)
+    def hear(self, blocks: Iterator[Float32], count: int) -> HeardRows:
+        """The first ``count`` rows of speech, NETWORK_RATE a second."""
+        return reduce(HeardRows.followed_by, self._pieces(blocks, count))
 
-    def _pieces(self, blocks: Iterator[Float32], count: int) -> Iterator[tuple[Float32, Float32]]:
-        """Consecutive pieces of predicted rows and features; features are 0 after the end of the sound."""
+    def _pieces(self, blocks: Iterator[Float32], count: int) -> Iterator[HeardRows]:
+        """Consecutive pieces of rows; features are 0 after the end of the sound."""
         for_motion, for_features = tee(blocks)
         heard = self._projection.features(self._encoder.rows(for_features))
         buffer = np.zeros((0, COMPONENTS), np.float32)
         for rows in self._model.predict(for_motion, Fraction(NETWORK_RATE), count):
             while len(buffer) < len(rows):
-                buffer = np.concatenate([buffer, next(heard, np.zeros_like(buffer, shape=(len(rows), COMPONENTS)))])
-            yield rows, buffer[: len(rows)]
+                buffer = np.concatenate([buffer, next(heard, np.zeros((len(rows), COMPONENTS), np.float32))])
+            yield HeardRows(rows, buffer[: len(rows)], np.zeros(len(rows), np.float32))
             buffer = buffer[len(rows) :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lipsync.speech.adaptation import HeardRows
 from lipsync.speech.agreement import MouthMeasures, TalkingRows
 
 MOUTH = MouthMeasures(np.array([[0.05, 0.0], [0.0, 0.02], [0.01, 0.005]]), np.array([-1.0, 0.2, 0.0], np.float32))
@@ -25,3 +26,8 @@ def speaker(rows: int, seed: int = 0, accent: float = 1.0, scale: float = 1.0) -
     tracked = scale * (predicted + accent * features @ own - MOUTH.neutral) + MOUTH.neutral
     noise = 0.05 * rng.standard_normal(tracked.shape)
     return TalkingRows(predicted, features, (tracked + noise).astype(np.float32), np.ones(rows, bool))
+
+
+def heard(rows: TalkingRows, closing: float = 0.0) -> HeardRows:
+    """The sound of a person's clip."""
+    return HeardRows(rows.predicted, rows.features, np.full(len(rows.seen), closing, np.float32))

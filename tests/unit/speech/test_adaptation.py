@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.speech.adaptation import Adaptation
+from lipsync.speech.adaptation import Adaptation, HeardRows
 from lipsync.speech.learning import learn
 
-from .adapting import COUNT, MOUTH, speaker
+from .adapting import COUNT, MOUTH, heard, speaker
 
 
 @pytest.fixture(scope="module")
@@ -21,20 +21,29 @@ def adaptation() -> Adaptation:
 @pytest.mark.parametrize("size", [1, 7, 100, 400])
 def test_the_result_does_not_depend_on_the_pieces(adaptation, size):
     new = speaker(300, seed=2)
-    pieces = [(new.predicted[k : k + size], new.features[k : k + size]) for k in range(0, 300, size)]
-    whole = adaptation.apply(new.predicted, new.features)
+    pieces = [heard(new).part(k, k + size) for k in range(0, 300, size)]
+    whole = adaptation.apply(heard(new))
     np.testing.assert_allclose(np.concatenate(list(adaptation.corrected(iter(pieces)))), whole, atol=1e-5)
 
 
 def test_pieces_are_held_back_no_longer_than_needed(adaptation):
     new = speaker(300, seed=2)
-    pieces = iter([(new.predicted[:100], new.features[:100]), (new.predicted[100:], new.features[100:])])
+    pieces = iter([heard(new).part(0, 100), heard(new).part(100, 300)])
     assert len(next(adaptation.corrected(pieces))) > 80
     assert next(pieces, None) is not None
 
 
 def test_in_silence_the_mouth_rests_whatever_the_features_are(adaptation):
     silent = np.tile(MOUTH.neutral, (100, 1))
-    rows = adaptation.apply(silent, 3 * np.random.default_rng(0).standard_normal((100, COUNT)).astype(np.float32))
+    features = 3 * np.random.default_rng(0).standard_normal((100, COUNT)).astype(np.float32)
+    rows = adaptation.apply(HeardRows(silent, features, np.zeros(100, np.float32)))
     assert np.ptp(rows, 0).max() == 0
     assert (rows[0] - MOUTH.neutral) @ MOUTH.opening == pytest.approx(0, abs=1e-6)
+
+
+def test_lips_that_close_for_certain_close_as_predicted(adaptation):
+    new = speaker(300, seed=2)
+    closed, free = adaptation.apply(heard(new, 1.0)), adaptation.apply(heard(new))
+    np.testing.assert_allclose(closed @ MOUTH.opening, new.predicted @ MOUTH.opening, atol=1e-5)
+    np.testing.assert_allclose(closed @ MOUTH.measures[:, 1], free @ MOUTH.measures[:, 1], atol=1e-5)
+    assert np.abs((free - closed) @ MOUTH.opening).max() > 0.01

@@ -13,7 +13,7 @@ from lipsync.engines.rewrite.closing import closed_mouth
 from lipsync.engines.rewrite.mesh_reader import MeshReader, measures_of
 from lipsync.faces.geometry import MESH
 from lipsync.faces.smoothed_faces import SmoothedFaces
-from lipsync.speech.adaptation import Adaptation
+from lipsync.speech.adaptation import Adaptation, HeardRows
 from lipsync.speech.agreement import TalkingRows
 from lipsync.speech.learning import learn
 from lipsync.speech.motion import NETWORK_RATE
@@ -29,7 +29,7 @@ class Speaker:
 
     def __init__(self, motion: PersonalMotion) -> None:
         self._motion = motion
-        self._heard: tuple[Float32, Float32] | None = None  # predicted rows and features of a clip not yet seen
+        self._heard: HeardRows | None = None  # of a clip that was not seen yet
         self._studied: list[TalkingRows] = []
 
     def listen(self, sound: OwnSound) -> None:
@@ -44,7 +44,7 @@ class Speaker:
         heard, self._heard = self._heard, None
         if heard is None:
             return
-        meshes, seen = mesh_rows(faces, len(heard[0]))
+        meshes, seen = mesh_rows(faces, len(heard))
         known = meshes[seen]
         if len(known) >= MIN_ROWS:
             if closed is None:
@@ -59,11 +59,10 @@ class Speaker:
         self.study(faces, closed)
         return learn(self._studied, measures_of(self._motion.basis))
 
-    def _rows(
-        self, heard: tuple[Float32, Float32], meshes: Float32, seen: NDArray[np.bool_], closed: Float32
-    ) -> TalkingRows:
-        predicted, features = (rows[: len(meshes)] for rows in heard)
-        return TalkingRows(predicted, features, MeshReader(self._motion.basis, closed).measure(meshes), seen)
+    def _rows(self, heard: HeardRows, meshes: Float32, seen: NDArray[np.bool_], closed: Float32) -> TalkingRows:
+        heard = heard.part(0, len(meshes))
+        tracked = MeshReader(self._motion.basis, closed).measure(meshes)
+        return TalkingRows(heard.predicted, heard.features, tracked, seen)
 
 
 def mesh_rows(faces: SmoothedFaces, count: int) -> tuple[Float32, NDArray[np.bool_]]:

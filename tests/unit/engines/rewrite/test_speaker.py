@@ -15,6 +15,7 @@ from lipsync.faces.geometry import canonical_face
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import TrackBuilder
 from lipsync.monitor import Monitor
+from lipsync.speech.adaptation import HeardRows
 from lipsync.speech.motion import load_basis
 from lipsync.types import Face
 
@@ -57,7 +58,7 @@ class Prompter:
 
     def hear(self, blocks, count):
         assert sum(map(len, blocks))
-        return self.predicted[:count], self.features[:count]
+        return HeardRows(self.predicted, self.features, np.zeros(len(self.features), np.float32)).part(0, count)
 
 
 class Sound:
