@@ -91,6 +91,13 @@ def test_the_eyes_of_a_photo_move_only_with_liveliness(sync, tmp_path, save_phot
     assert (max(changes) > 0) == moves
 
 
+def test_a_photo_stays_still_where_nothing_is_to_change(sync, tmp_path, save_photo, moved):
+    photo = save_photo(tmp_path / "photo.png", moved((160, 120), 1.6))
+    code, out, _ = sync("--engine", "passthrough", "--liveliness", "1", "--json", video=photo)
+    assert code == 0
+    assert json.loads(out)["edited"] == 0
+
+
 def test_the_audio_may_be_that_of_a_video(sync, tmp_path, make_video):
     film = make_video(tmp_path / "film.mp4", frames=30, audio_samples=48_000)
     code, out, err = sync("--json", audio=film)

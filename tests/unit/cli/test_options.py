@@ -64,7 +64,7 @@ def test_infer_maps_the_original_flags(monkeypatch, tmp_path):
         True,
     )
     assert (job.engines, job.photo_rate, job.resize_factor, job.crop) == (("wav2lip",), 30, 2, (0, 50, 0, 60))
-    assert (float(job.av_offset), job.encoding.crf) == (0.04, 20)
+    assert (float(job.av_offset), job.encoding.crf, job.liveliness) == (0.04, 20, 0)
 
 
 @pytest.mark.parametrize(
