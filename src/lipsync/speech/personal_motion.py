@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import tee
 from typing import Final
 
@@ -23,14 +23,18 @@ SPARE_ROWS: Final = 4  # that interpolation needs after the last frame
 class PersonalMotion:
     """Predicts motion coefficients from speech, for one person where an adaptation is known."""
 
-    def __init__(self, model: MotionModel, encoder: SpeechEncoder, projection: Projection) -> None:
-        self._model, self._encoder, self._projection = model, encoder, projection
+    def __init__(self, model: MotionModel, open_encoder: Callable[[], SpeechEncoder], projection: Projection) -> None:
+        self._model, self._open_encoder, self._projection = model, open_encoder, projection
         self.basis = model.basis
 
     @classmethod
     def open(cls, sessions: SessionCache) -> PersonalMotion:
-        """Open the bundled networks. Raises ModelMissing, ModelCorrupt."""
-        return cls(open_motion_model(sessions), open_encoder(sessions), load_projection())
+        """Open the bundled networks, the encoder only when it hears something. Raises ModelMissing, ModelCorrupt."""
+        return cls(open_motion_model(sessions), lambda: open_encoder(sessions), load_projection())
+
+    @cached_property
+    def _encoder(self) -> SpeechEncoder:
+        return self._open_encoder()
 
     def predict(
         self, blocks: Iterator[Float32], rate: Fraction, frames: int, adaptation: Adaptation | None = None
