@@ -1,7 +1,7 @@
 """Do the lips close on p, b and m?
 
     python benchmarks/bilabials.py FACE... [--score SCORE.py] [--score-python PYTHON] [--voices COUNT]
-        [--keep FOLDER] [--option=...]
+        [--keep FOLDER [--reuse]] [--option=...]
 
 FACE is a video, a photo, or a folder of them. eSpeak NG speaks the sentences of ``sentences.py`` in four languages and
 reports the time of every phoneme. Each face is driven by that speech and the result is tracked, by SCORE.py if it is
@@ -69,6 +69,7 @@ def main() -> None:
     add_scorer(parser)
     parser.add_argument("--voices", type=int)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--reuse", action="store_true", help="take results that are in the folder already")
     parser.add_argument("--option", action="append", default=[])
     options = parser.parse_args()
     rows = []
@@ -79,7 +80,8 @@ def main() -> None:
         print(f"{len(bilabials)} p, b and m; {len(vowels)} open vowels clear of them")
         for face in faces_in(options.faces):
             result = (options.keep or Path(folder)) / f"{face.stem}-bilabials.mp4"
-            subprocess.run(lipsync(face, audio, result, *options.option), check=True)
+            if not (options.reuse and result.exists()):
+                subprocess.run(lipsync(face, audio, result, *options.option), check=True)
             rows.append(report(face, track_mouth(result, options), bilabials, vowels))
     mean = np.mean(rows, axis=0)
     print(f"mean of {len(rows)} faces: closed {mean[0]:.0%} (at least {FLOOR:.0%}), false {mean[1]:.0%}")

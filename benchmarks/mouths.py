@@ -33,7 +33,7 @@ from lipsync.types import Float32, Frame
 VIEW_SIDE = 400  # pixels of the square that the independent scorer sees
 VIEW_EXTENT = 5.0  # its side in eye distances
 VIEW_DRIFT = 0.12  # change of place or size, in sides, at which the square follows the face
-CLOSED_SHARE = 0.12  # of the range of openings, up to which lips count as closed
+CLOSED_SHARE, TIGHT_SHARE = 0.12, 0.05  # of the range of openings, up to which lips count as closed, as touching
 IN_SCORER = """
 import importlib.util, sys, numpy
 spec = importlib.util.spec_from_file_location("scorer", sys.argv[1])
@@ -71,8 +71,16 @@ class MouthTrack:
     @property
     def closed_limit(self) -> float:
         """The opening up to which the lips count as closed: CLOSED_SHARE of the 5th to 95th percentile."""
+        return self._limit(CLOSED_SHARE)
+
+    @property
+    def touching(self) -> NDArray[np.bool_]:
+        """The frames (n,) whose lips touch: opening up to TIGHT_SHARE of the range, so that no teeth show."""
+        return np.asarray((self.opening <= self._limit(TIGHT_SHARE)) & self.found)
+
+    def _limit(self, share: float) -> float:
         low, high = np.percentile(self.opening[self.found], (5, 95))
-        return float(low + CLOSED_SHARE * (high - low))
+        return float(low + share * (high - low))
 
     def resampled(self, values: Float32, rate: float, count: int) -> Float32:
         """``values`` (n,) of this track at ``rate`` frames per second, (count,)."""

@@ -1,15 +1,15 @@
 """How smooth is the line between closed lips, and how sharp is the inside of the open mouth?
 
     python benchmarks/seam.py FACE... [--audio AUDIO] [--score SCORE.py] [--score-python PYTHON] [--voices COUNT]
-        [--keep FOLDER] [--option=...]
+        [--keep FOLDER [--reuse]] [--option=...]
 
 FACE is a video, a photo, or a folder of them, driven by AUDIO or by sentences of ``sentences.py`` (the first two
 voices). The result and the source are tracked, by SCORE.py if it is given.
 
 ``seam``: the luma between the lips, from corner to corner, sampled every pixel on five lines up to 0.015 eye distances
 above and below the middle of the inner lips. A frame's roughness is the mean |second difference| of the roughest line;
-the figure is its 95th percentile over the frames with closed lips, over the source's. Closed: at most 12 % of the
-range (5th to 95th percentile of the opening) above its lower end. Stitches of teeth and dark pixels raise it.
+the figure is its 95th percentile over the frames whose lips touch, over the source's. They touch if the opening is at
+most 5 % of its range (5th to 95th percentile) above the lower end. Stitches of teeth and dark pixels raise it.
 
 A source that never closes has no such seam. Its reference is then the 95th percentile of the same figure on
 lines through the middle of both lips, times SEAM_TO_LIPS, the median ratio of closed seams to lips in real clips.
@@ -107,14 +107,10 @@ def detail(luma: Float32, outlines: list[Float32]) -> float:
     return float(inside.var()) if len(inside) else 0.0
 
 
-def closed_frames(track: MouthTrack) -> NDArray[np.bool_]:
-    return np.asarray((track.opening <= track.closed_limit) & track.found)
-
-
 def seam_reference(track: MouthTrack, texture: MouthTexture) -> tuple[float, bool]:
     """The roughness to compare with, and whether it is a substitute."""
     if np.percentile(track.opening[track.found], 5) <= CLOSES:
-        return float(np.percentile(texture.seam[closed_frames(track)], 95)), False
+        return float(np.percentile(texture.seam[track.touching], 95)), False
     return SEAM_TO_LIPS * float(np.percentile(texture.lips[track.found], 95)), True
 
 
@@ -129,7 +125,7 @@ def compare(face: Path, result: Path, options: argparse.Namespace) -> tuple[floa
     """Print and return the ratios of the result to the source: seam and inside."""
     own, real = track_mouth(result, options), track_mouth(face, options)
     made, source = texture_of(result, own), texture_of(face, real)
-    seam = float(np.percentile(made.seam[closed_frames(own)], 95))
+    seam = float(np.percentile(made.seam[own.touching], 95))
     reference, seam_star = seam_reference(real, source)
     opened = own.found & (own.opening > OPEN)
     inside = float(made.inside[opened].mean()) if opened.any() else float("nan")
@@ -157,6 +153,7 @@ def main() -> None:
     add_scorer(parser)
     parser.add_argument("--voices", type=int, default=2)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--reuse", action="store_true", help="take results that are in the folder already")
     parser.add_argument("--option", action="append", default=[])
     options = parser.parse_args()
     rows = []
@@ -166,7 +163,8 @@ def main() -> None:
             write_sentences(audio, voices=options.voices)
         for face in faces_in(options.faces):
             result = (options.keep or Path(folder)) / f"{face.stem}-seam.mp4"
-            subprocess.run(lipsync(face, audio, result, *options.option), check=True)
+            if not (options.reuse and result.exists()):
+                subprocess.run(lipsync(face, audio, result, *options.option), check=True)
             rows.append(compare(face, result, options))
     ratios = np.array(rows)
     low, high = INSIDE_RANGE
