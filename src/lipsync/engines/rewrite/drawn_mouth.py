@@ -30,10 +30,10 @@ TONGUE: Final = np.array([0, 0.05, 0.2], np.float32)  # its middle, from the edg
 TONGUE_HALF: Final = (0.19, 0.1)  # half its width and height
 # Light: shares of what falls on the face.
 DEPTH_FADE: Final = 0.35  # eye distances behind the front teeth at which the light has fallen to 1 / e
-LIP_SHADOW, LIP_SHADOW_REACH = 0.35, 0.045  # how much less light falls right below the upper lip, and how far down
+LIP_SHADOW, LIP_SHADOW_REACH = 0.28, 0.04  # how much less light falls right below the upper lip, and how far down
 LOWER_SHADOW, LOWER_REACH = 0.2, 0.03
-TONGUE_LIGHT: Final = 0.7
-TONGUE_BACK: Final = 0.35  # of that light, at its far end
+TONGUE_LIGHT: Final = 0.75
+TONGUE_BACK: Final = 0.5  # of that light, at its far end
 GROOVE, GROOVE_WIDTH = 0.15, 0.15  # depth of the shade along its middle, and its width in half widths
 TONGUE_CHROMA: Final = 1.5  # of the gums
 LOWER_LIGHT: Final = 0.82  # of the lower teeth

@@ -4,10 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
+from lipsync.engines.rewrite.donors import DonorCollection
+from lipsync.engines.rewrite.light import Light
 from lipsync.engines.rewrite.lip_edges import lip_errors
 from lipsync.engines.rewrite.mattes import SAMPLES
 from lipsync.engines.rewrite.shape import open_lips
-from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
+from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, Pose
+from lipsync.types import Colour, Frame
 
 UNIT = 240.0
 SKIN, LIPS, TEETH, DARK = (170, 118, 143), (120, 116, 160), (190, 122, 136), (40, 122, 136)
@@ -58,3 +61,14 @@ def test_a_glint_on_the_lip_is_part_of_it(points):
     glint = (points[14] + 2 * points[17]) / 3
     cv2.circle(image, tuple(np.rint(glint).astype(int).tolist()), 4, (210, 122, 140), -1)
     assert lip_errors(image, points)[1].max() < 2.0
+
+
+def test_donors_know_where_their_lips_begin(points, canonical):
+    image = picture(points, TEETH, DARK, up=5.0)
+    chroma = (np.ascontiguousarray(image[::2, ::2, plane]) for plane in (1, 2))
+    frame = Frame(0, np.ascontiguousarray(image[..., 0]), *chroma, 8, Colour())
+    pose = Pose(np.array([UNIT], np.float32), np.eye(3, dtype=np.float32)[None], np.zeros((1, 3), np.float32))
+    collection, mesh = DonorCollection(), open_lips(canonical, 0.15)
+    collection.offer(frame, points, mesh, pose, Light(np.full(3, 0.5, np.float32), 16, 128))
+    errors = collection.donors[0].mouth.lip_errors
+    assert np.median(errors[0, MIDDLE]) == pytest.approx(5.0, abs=2.5)

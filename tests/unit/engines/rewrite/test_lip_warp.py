@@ -31,10 +31,11 @@ def maps(canonical, place):
     """A function that returns the maps of both layers from a mouth to another."""
     triangles = np.concatenate([skin_triangles(open_lips(canonical, 0.2), influence(canonical)), FLAP_TRIANGLES])
 
-    def pair(gap, source_gap, inset):
+    def pair(gap, source_gap, inset, lower_inset=None):
         raster = Raster(with_flaps(place(gap)), triangles, BOX, 1, len(FLAP_TRIANGLES))
         points = place(source_gap)
-        insets = np.full((2, SAMPLES + 1), inset, np.float32)
+        both = (inset, inset if lower_inset is None else lower_inset)
+        insets = np.repeat(np.array(both, np.float32)[:, None], SAMPLES + 1, axis=1)
         source = LipSource(with_flaps(points), lip_contours(measure_lips(points, UNIT)), insets)
         return lip_maps((raster.covered_by(-2 * FLAPS, -FLAPS), raster.covered_by(-FLAPS, 0)), source)
 
@@ -68,6 +69,13 @@ def test_the_inset_reads_the_edge_from_inside_the_lip(maps, place):
     assert upper[seam, 100, 1] - deeper[seam, 100, 1] == pytest.approx(4, abs=1)
     assert lower[seam, 100, 1] - rows_at(100, place(0.15), LOWER) == pytest.approx(4, abs=1)
     assert np.abs(upper - deeper)[:20].max() < 0.5
+
+
+def test_each_lip_has_its_own_inset(maps, place):
+    seam = round(float(rows_at(100, place(0.0), UPPER)))
+    (upper, lower), (same, deeper) = maps(0.0, 0.15, 2.0), maps(0.0, 0.15, 2.0, 6.0)
+    assert np.abs(same - upper).max() < 1e-3
+    assert deeper[seam, 100, 1] - lower[seam, 100, 1] == pytest.approx(4, abs=1)
 
 
 def test_the_inset_keeps_the_order_of_the_pixels(maps):
