@@ -1,8 +1,8 @@
 """How the head moves over time: a slow sway, nod and tilt, and a nod on stressed syllables.
 
 Each motion is a sum of sinusoids of incommensurate low frequencies, so that it is smooth, bounded and never repeats
-noticeably. Heads of listeners and speakers move mostly below 1 Hz (Hadar et al., "Kinematics of head movements
-accompanying speech during conversation", Human Movement Science 2(1-2), 1983).
+noticeably. Speakers move their heads slowly, below 1.8 Hz, and on stress faster (Hadar et al., "Kinematics of head
+movements accompanying speech during conversation", Human Movement Science 2(1-2), 1983); only the slow part is made.
 """
 
 from __future__ import annotations
