@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         OutOfMemory,
         OutputError,
     )
-    from lipsync.models.session import RunInfo
+    from lipsync.models.session import Adapted, RunInfo
     from lipsync.monitor import Monitor, Progress
     from lipsync.pipeline.job import EngineResult, Enhanced, EnhanceStatus, Inputs, Result
     from lipsync.types import AudioInfo, Clip, VideoClip, VideoInfo
@@ -40,13 +40,14 @@ _EXPORTS = {  # by module, imported on first use: most of them import NumPy
         "Cancelled", "ExtraMissing", "InputError", "LipsyncError", "ModelError", "OptionInvalid", "OutOfMemory",
         "OutputError",
     ),
-    "lipsync.models.session": ("RunInfo",),
+    "lipsync.models.session": ("Adapted", "RunInfo"),
     "lipsync.monitor": ("Monitor", "Progress"),
     "lipsync.pipeline.job": ("EngineResult", "EnhanceStatus", "Enhanced", "Inputs", "Result"),
     "lipsync.types": ("AudioInfo", "Clip", "VideoClip", "VideoInfo"),
 }  # fmt: skip
 
 __all__ = [
+    "Adapted",
     "AudioInfo",
     "Cancelled",
     "Clip",
