@@ -85,7 +85,7 @@ class Animator:
         stats = self._stats
         filmed = self._uncovered_donors(faces)
         drawn = self._drawn_mouth(filmed)
-        gap = Gap(drawn.cavity, contact_shade([donor.mouth for donor in filmed]))
+        gap = Gap(drawn.cavity, contact_shade([donor.mouth for donor in filmed]), drawn.blur)
         donors = [*filmed, drawn_donor(filmed, stats.closed_mouth(), stats.typical_light())]
         targets = self._targets(_with_lookahead(motion, lookahead), donors, faces)
         pairs = ((frame, target) for target, frame in zip(targets, frames, strict=True))

@@ -21,10 +21,14 @@ MIN_MOUTHS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The gap between the lips: the colour (3,) of its ``cavity``, and the ``shade`` where the lips touch, 0..1."""
+    """The gap between the lips: the colour (3,) of its ``cavity``, and the ``shade`` where the lips touch, 0..1.
+
+    ``blur``: sigma of the footage's edges, in eye distances.
+    """
 
     cavity: Float32
     shade: float
+    blur: float
 
 
 def contact_shade(mouths: Sequence[Mouth]) -> float:

@@ -49,7 +49,7 @@ class DrawnMouth:
     """Draws the inside of one speaker's mouth. ``closed`` (468, 3): the closed mouth in the face frame."""
 
     def __init__(self, closed: Float32, appearance: Appearance, cavity: Float32) -> None:
-        self._look, self.cavity = appearance, cavity
+        self._look, self.cavity, self.blur = appearance, cavity, appearance.blur
         self._upper, self._lower = build_wall(UPPER_ROW), build_wall(LOWER_ROW)
         seam = (closed[INNER_TOP] + closed[INNER_BOTTOM]) / 2
         self._edge = seam + np.array([0, EDGE_BELOW_SEAM, EDGE_BEHIND_SEAM], np.float32)

@@ -35,6 +35,20 @@ def with_flaps(points: Float32) -> Float32:
     return np.concatenate([with_ring(points), points[list(UPPER)] + down, points[list(LOWER)] - down])
 
 
+def without_overlap(points: Float32) -> Float32:
+    """Mesh points (468, 2) whose pressed lips meet halfway: lips that lie on each other would fold their triangles."""
+    upper, lower = list(UPPER[1:-1]), list(LOWER[1:-1])
+    along = points[UPPER[-1]] - points[UPPER[0]]
+    down = np.array([-along[1], along[0]], np.float32) / np.float32(max(float(np.hypot(*along)), 1e-3))
+    overlap = np.maximum((points[upper] - points[lower]) @ down, 0)
+    if not overlap.any():
+        return points
+    apart, half = points.copy(), overlap[:, None] / 2 * down
+    apart[upper] -= half
+    apart[lower] += half
+    return apart
+
+
 def _flaps(edge: tuple[int, ...], first: int) -> list[tuple[int, int, int]]:
     """Triangles between the points of a lip's inner ``edge`` and those from number ``first`` on."""
     pairs = [((a, b, c), (b, c + 1, c)) for (a, b), c in zip(pairwise(edge), count(first))]

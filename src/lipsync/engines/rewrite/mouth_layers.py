@@ -22,7 +22,8 @@ from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
 from lipsync.frames.blend import colour_shift, outline_mask, smoothstep
 from lipsync.types import Box, Float32
 
-EDGE_SOFTNESS: Final = 0.006  # eye distances: sigma of the blur of the layers' edges
+LIP_SOFTNESS: Final = 1.4  # blur of the round edges of lips over that of the footage's sharpest edges
+MIN_BLUR: Final = 0.5  # pixels: of an edge on the grid of pixels
 LIP_MARGIN, LIP_FEATHER = 0.05, 0.045  # eye distances of skin around a donor's lips, and its feather
 MOUTH_MARGIN: Final = LIP_MARGIN + 2.5 * LIP_FEATHER  # eye distances around the lips that the layers reach
 MASK_SIGMA: Final = 1.2  # samples: the mask is computed at the resolution that its feather needs
@@ -53,14 +54,14 @@ class MouthPlace:
 
     ``strip``: the rows of the box in which the layers meet.
     ``raster``: of the box, the skin's triangles and FLAP_TRIANGLES. ``target`` (468, 2): in pixels. ``unit``: the eye
-    distance in pixels.
+    distance in pixels. ``blur``: sigma of the footage's sharpest edges in eye distances.
     """
 
-    def __init__(self, raster: Raster, target: Float32, unit: float) -> None:
+    def __init__(self, raster: Raster, target: Float32, unit: float, blur: float) -> None:
         self.box, self.unit = raster.box, unit
         self.lips = measure_lips(target, unit)
         self._outline, self._inner = target[list(LIPS_OUTER)], target[list(LIPS_INNER)]
-        self._softness = max(0.5, EDGE_SOFTNESS * unit)
+        self._softness = max(MIN_BLUR, LIP_SOFTNESS * blur * unit)
         self.strip = self._strip()
         top = self.box.top + (self.strip.top - self.box.top) // raster.step * raster.step
         upper = Box(self.box.left, self.box.top, self.box.right, self.strip.bottom)

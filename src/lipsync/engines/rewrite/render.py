@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from lipsync.engines.rewrite.contact import Gap
-from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, with_flaps
+from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, with_flaps, without_overlap
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.mouth_layers import MOUTH_MARGIN, MouthLayers, MouthPlace, compose_mouth
 from lipsync.engines.rewrite.plate import clean_plate
@@ -36,6 +36,7 @@ def render_face(
 
     ``unit``: the eye distance in pixels. ``triangles``: point numbers of the mesh and its outer ring.
     """
+    target = without_overlap(target)
     old, new = with_flaps(source), with_flaps(target)
     ring = slice(MESH, MESH + len(JAW))
     new[ring] = old[ring]
@@ -85,6 +86,6 @@ def _add_mouth(
     if box.width < 2 or box.height < 2:
         return
     skin = read_patch(frame, box)
-    place = MouthPlace(raster.window(box), target, unit)
+    place = MouthPlace(raster.window(box), target, unit, gap.blur)
     mouth = compose_mouth(np.asarray(skin, np.float32), place, layers, own, gap, frame.depth)
     write_patch(frame, box, skin, quantise(mouth, frame.depth))

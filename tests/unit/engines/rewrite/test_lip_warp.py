@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lipsync.engines.rewrite.closing import close_lips
-from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, FLAPS, LipSource, lip_maps, with_flaps
+from lipsync.engines.rewrite.lip_warp import FLAP_TRIANGLES, FLAPS, LipSource, lip_maps, with_flaps, without_overlap
 from lipsync.engines.rewrite.mattes import SAMPLES, lip_contours
 from lipsync.engines.rewrite.mouth import LOWER, UPPER, measure_lips
 from lipsync.engines.rewrite.shape import influence, open_lips
@@ -82,3 +82,13 @@ def test_the_inset_keeps_the_order_of_the_pixels(maps):
     upper, lower = maps(0.02, 0.15, 4.0)
     assert np.diff(upper[:58, 100, 1]).min() > 0
     assert np.diff(lower[70:, 100, 1]).min() > 0
+
+
+def test_pressed_lips_meet_halfway(place):
+    pressed = place(0.0)
+    pressed[list(LOWER[3:8]), 1] -= 6
+    apart = without_overlap(pressed)
+    gaps = apart[list(LOWER), 1] - apart[list(UPPER), 1]
+    assert gaps.min() > -1e-3
+    assert apart[14, 1] == pytest.approx((pressed[13, 1] + pressed[14, 1]) / 2, abs=0.1)
+    assert (without_overlap(place(0.1)) == place(0.1)).all()

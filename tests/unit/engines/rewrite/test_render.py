@@ -14,7 +14,7 @@ from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import LIPS_INNER, MESH, fit_pose, opening
 
-GAP = Gap(np.array([30, 122, 136], np.float32), 0.2)
+GAP = Gap(np.array([30, 122, 136], np.float32), 0.2, 0.006)
 
 
 @pytest.fixture
