@@ -1,7 +1,8 @@
-"""The motion network in PyTorch, and its export to ONNX."""
+"""The motion head in PyTorch, and its export to ONNX."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,35 +12,88 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from lipsync.speech.features import BANDS
-from lipsync.speech.motion import STEP, WINDOW
+from lipsync.faces import geometry
+from lipsync.speech.encoder import FEATURES
+from lipsync.speech.motion import WINDOW, Basis
+from lipsync.types import Float32
 
 DILATIONS = (1, 2, 4, 8, 1)
+LINEAR_REACH = 10  # rows on each side that the linear path sees
 
 
-class MotionNet(nn.Module):
-    """Feature frames (batch, 4 n, 40) to coefficients (batch, n, K).
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """``axes`` (1024, P) and ``offset`` (P,): encoder rows @ axes + offset have a mean of about 0."""
 
-    A strided front end is followed by residual dilated convolutions over time, as in temporal convolutional networks
-    (Bai, Kolter and Koltun, arXiv:1803.01271, 2018). The receptive field is sum(DILATIONS) + 2 rows on each side.
+    axes: Float32
+    offset: Float32
+
+    def __call__(self, rows: NDArray[Any]) -> Float32:
+        return np.asarray(rows.astype(np.float32) @ self.axes + self.offset, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Lips:
+    """How coefficients (K,) open the lips: by ``opening`` @ (coefficients - ``neutral``), in eye distances.
+
+    ``closing`` (K,) is the shortest way, in standard deviations, that changes the opening by 1 and the width by 0.
     """
 
-    def __init__(self, coefficients: int, width: int = 192, drop: float = 0.1) -> None:
+    opening: Float32
+    width: Float32
+    neutral: Float32
+    closing: Float32
+
+    @classmethod
+    def of(cls, basis: Basis) -> Lips:
+        shapes = basis.components
+        opening = shapes[:, geometry.INNER_BOTTOM, 1] - shapes[:, geometry.INNER_TOP, 1]
+        width = shapes[:, geometry.LEFT_CORNER, 0] - shapes[:, geometry.RIGHT_CORNER, 0]
+        way = opening - width * (opening @ width) / (width @ width)
+        return cls(opening, width, basis.neutral, way / (opening @ way))
+
+
+class MotionHead(nn.Module):
+    """Encoder rows (batch, n, 1024) to motion (batch, n, K + 1): K coefficients, and how surely the lips close, 0..1.
+
+    The rows are first projected onto a few fixed axes. A linear path with some context and residual dilated
+    convolutions (Bai, Kolter and Koltun, arXiv:1803.01271, 2018) add up to coefficients and the logit of a closure,
+    which then moves the coefficients towards closed lips.
+    """
+
+    axes: Tensor
+    offset: Tensor
+    opening: Tensor
+    neutral: Tensor
+    closing: Tensor
+
+    def __init__(self, projection: Projection, lips: Lips, width: int = 128, drop: float = 0.2) -> None:
         super().__init__()
-        self.front = nn.Sequential(
-            nn.Conv1d(BANDS, 96, 5, padding=2), nn.BatchNorm1d(96), nn.GELU(),
-            nn.Conv1d(96, 144, 4, 2, 1), nn.BatchNorm1d(144), nn.GELU(),
-            nn.Conv1d(144, width, 4, 2, 1), nn.BatchNorm1d(width),
-        )  # fmt: skip
+        self.register_buffer("axes", torch.from_numpy(projection.axes))
+        self.register_buffer("offset", torch.from_numpy(projection.offset))
+        for name in ("opening", "neutral", "closing"):
+            self.register_buffer(name, torch.from_numpy(getattr(lips, name)))
+        inputs, outputs = projection.axes.shape[1], len(lips.opening) + 1
+        self.linear = nn.Conv1d(inputs, outputs, 2 * LINEAR_REACH + 1, padding=LINEAR_REACH)
+        self.front = nn.Conv1d(inputs, width, 5, padding=2)
         self.blocks = nn.ModuleList(_block(width, dilation, drop) for dilation in DILATIONS)
-        self.out = nn.Sequential(nn.BatchNorm1d(width), nn.GELU(), nn.Conv1d(width, coefficients, 1))
+        self.out = nn.Conv1d(width, outputs, 1)
+        nn.init.zeros_(self.linear.weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        hidden = self.front(features.transpose(1, 2))
+        rows, logit = self.follow(features @ self.axes + self.offset)
+        return torch.cat([rows, torch.sigmoid(logit)[..., None]], 2)
+
+    def follow(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """Coefficients (batch, n, K) and the logit of a closure (batch, n) from projected rows (batch, n, P)."""
+        rows = projected.transpose(1, 2)
+        hidden = self.front(rows)
         for block in self.blocks:
             hidden = hidden + block(hidden)
-        rows: Tensor = self.out(hidden).transpose(1, 2)
-        return rows
+        result = (self.linear(rows) + self.out(nn.functional.gelu(hidden))).transpose(1, 2)
+        motion, logit = result[..., :-1], result[..., -1]
+        gap = ((motion - self.neutral) @ self.opening).clamp(min=0)
+        return motion - (torch.sigmoid(logit) * gap)[..., None] * self.closing, logit
 
 
 def _block(width: int, dilation: int, drop: float) -> nn.Sequential:
@@ -49,23 +103,30 @@ def _block(width: int, dilation: int, drop: float) -> nn.Sequential:
     )  # fmt: skip
 
 
-def to_onnx(net: MotionNet, rows: int = WINDOW) -> onnx.ModelProto:
+def to_onnx(head: MotionHead, rows: int = WINDOW) -> onnx.ModelProto:
     """Export for a fixed number of rows, with folded batch normalisation and weights in half precision."""
-    net.eval()
+    head.eval()
     graph = _GraphBuilder()
-    front: Any = net.front
-    hidden = graph.node("Transpose", "features", perm=[0, 2, 1])
-    hidden = graph.node("Gelu", graph.conv(hidden, *_folded(front[0], front[1]), pads=[2, 2]))
-    hidden = graph.node("Gelu", graph.conv(hidden, *_folded(front[3], front[4]), pads=[1, 1], strides=[2]))
-    hidden = graph.conv(hidden, *_folded(front[6], front[7]), pads=[1, 1], strides=[2])
-    for block in net.blocks:
+    projected = graph.node("MatMul", "features", graph.constant(head.axes.numpy()))
+    projected = graph.node("Add", projected, graph.constant(head.offset.numpy()))
+    projected = graph.node("Transpose", projected, perm=[0, 2, 1])
+    hidden = graph.conv(projected, *_plain(head.front), pads=[2, 2])
+    for block in head.blocks:
         hidden = _add_block(graph, hidden, block)
-    out: Any = net.out
-    scale, shift = _scale_shift(out[0])
-    scaled = graph.node("Mul", hidden, graph.constant(scale[None, :, None]))
-    hidden = graph.node("Gelu", graph.node("Add", scaled, graph.constant(shift[None, :, None])))
-    graph.node("Transpose", graph.conv(hidden, *_plain(out[2])), out="motion", perm=[0, 2, 1])
-    return graph.model(rows, int(out[2].weight.shape[0]))
+    straight = graph.conv(projected, *_plain(head.linear), pads=[LINEAR_REACH, LINEAR_REACH])
+    bent = graph.conv(graph.node("Gelu", hidden), *_plain(head.out))
+    _close(graph, graph.node("Transpose", graph.node("Add", straight, bent), perm=[0, 2, 1]), head)
+    return graph.model(rows, int(head.out.weight.shape[0]))
+
+
+def _close(graph: _GraphBuilder, result: str, head: MotionHead) -> None:
+    count = len(head.neutral)
+    motion, logit = graph.split(result, [count, 1])
+    certainty = graph.node("Sigmoid", logit)
+    apart = graph.node("Sub", motion, graph.constant(head.neutral.numpy()))
+    gap = graph.node("Relu", graph.node("MatMul", apart, graph.constant(head.opening.numpy()[:, None])))
+    change = graph.node("Mul", graph.node("Mul", certainty, gap), graph.constant(head.closing.numpy()))
+    graph.node("Concat", graph.node("Sub", motion, change), certainty, out="motion", axis=2)
 
 
 def _add_block(graph: _GraphBuilder, hidden: str, block: Any) -> str:
@@ -88,6 +149,13 @@ class _GraphBuilder:
         self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
+    def split(self, source: str, lengths: list[int]) -> list[str]:
+        names = [f"part{len(self.nodes)}_{number}" for number in range(len(lengths))]
+        sizes = f"sizes{len(self.nodes)}"
+        self.weights.append(numpy_helper.from_array(np.array(lengths), sizes))
+        self.nodes.append(helper.make_node("Split", [source, sizes], names, axis=2))
+        return names
+
     def constant(self, value: NDArray[Any]) -> str:
         name = f"weight{len(self.weights)}"
         self.weights.append(numpy_helper.from_array(value.astype(np.float16), name))
@@ -96,24 +164,19 @@ class _GraphBuilder:
     def conv(self, source: str, weight: NDArray[Any], bias: NDArray[Any], **attributes: Any) -> str:
         return self.node("Conv", source, self.constant(weight), self.constant(bias), **attributes)
 
-    def model(self, rows: int, coefficients: int) -> onnx.ModelProto:
-        input_info = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, rows * STEP, BANDS])
-        output_info = helper.make_tensor_value_info("motion", TensorProto.FLOAT, [1, rows, coefficients])
+    def model(self, rows: int, outputs: int) -> onnx.ModelProto:
+        input_info = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, rows, FEATURES])
+        output_info = helper.make_tensor_value_info("motion", TensorProto.FLOAT, [1, rows, outputs])
         graph = helper.make_graph(self.nodes, "motion", [input_info], [output_info], self.weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
         onnx.checker.check_model(model)
         return model
 
 
-def _scale_shift(norm: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach()
-    return scale.numpy(), (norm.bias - norm.running_mean * scale).detach().numpy()
-
-
 def _folded(conv: Any, norm: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    scale, shift = _scale_shift(norm)
-    bias = conv.bias.detach().numpy() if conv.bias is not None else np.zeros_like(shift)
-    return conv.weight.detach().numpy() * scale[:, None, None], bias * scale + shift
+    scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach().numpy()
+    bias = norm.bias.detach().numpy() - norm.running_mean.numpy() * scale
+    return conv.weight.detach().numpy() * scale[:, None, None], bias
 
 
 def _plain(conv: Any) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -1,24 +1,22 @@
-"""Prepare the clips of one speaker for training: tracked faces, audio, and the same speech in other voices.
+"""Prepare clips for training and evaluation: tracked faces and sound.
 
-    python training/prepare.py CLIPS_DIR PREPARED_DIR [--shifted 8] [--spoken 5]
+    python training/prepare.py CLIPS... PREPARED
 
-Each clip becomes PREPARED_DIR/NAME.npz: ``landmarks`` (n, 478, 3) in pixels at 25 frames per second, ``audio`` (16
-kHz), ``voices`` (v, m, 40) log band power, and ``kinds`` (v,): 0 for the clip itself, 1 for the vocoder, 2 for a speech
-synthesiser. Held-out clips get voices that are not used in training. Existing files are skipped.
+CLIPS are folders of clips at any depth; clips in one folder show one speaker. Each clip becomes
+PREPARED/SPEAKER/NAME.npz: ``landmarks`` (n, 478, 3) in pixels at 25 frames per second, and ``audio`` (16 kHz). Existing
+files are skipped.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
-import voices
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
@@ -29,22 +27,7 @@ from lipsync.speech.audio import SPEECH_RATE
 from lipsync.speech.motion import NETWORK_RATE
 from lipsync.types import Colour, Face, Float32, Frame
 
-WORDS = (
-    {"b": "bin", "l": "lay", "p": "place", "s": "set"},
-    {"b": "blue", "g": "green", "r": "red", "w": "white"},
-    {"a": "at", "b": "by", "i": "in", "w": "with"},
-    {letter: letter.upper() for letter in "abcdefghijklmnopqrstuvxyz"},
-    {"z": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven"}
-    | {"8": "eight", "9": "nine"},
-    {"a": "again", "n": "now", "p": "please", "s": "soon"},
-)
-
-
-def grid_sentence(name: str) -> str | None:
-    """The sentence that a GRID clip's name encodes; None for any other name."""
-    if len(name) != len(WORDS) or not all(letter in words for letter, words in zip(name, WORDS, strict=True)):
-        return None
-    return " ".join(words[letter] for letter, words in zip(name, WORDS, strict=True))
+VIDEOS = (".mp4", ".mov", ".mkv", ".mpg", ".avi", ".webm")
 
 
 def held_out(name: str) -> bool:
@@ -105,53 +88,36 @@ def _frame(frame: VideoFrame) -> Frame:
     return Frame(0, luma, chroma[0], chroma[1], 8, Colour())
 
 
-def other_voices(name: str, audio: Float32, count: int, spoken: int) -> tuple[list[Float32], list[int]]:
-    """Log band power of the clip and of its other voices, and the kind of each."""
-    rng = random.Random(zlib.crc32(name.encode()))
-    shifts = voices.UNHEARD_SHIFTS if held_out(name) else voices.random_shifts(rng, count)
-    powers = [voices.log_power(audio)]
-    powers += [voices.log_power(other) for other in voices.vocode(audio, shifts, rng)]
-    kinds = [0] + [1] * len(shifts)
-    sentence = grid_sentence(name)
-    speakers = (
-        voices.installed_voices(voices.UNHEARD_SYNTHETIC if held_out(name) else voices.SYNTHETIC) if sentence else []
-    )
-    for voice in rng.sample(speakers, min(spoken, len(speakers))):
-        speech = voices.speak(voice, sentence or "", rng.randint(135, 190), rng.randint(20, 80))
-        power, cost = voices.align_to(audio, speech)
-        if cost < voices.MAX_ALIGNMENT_COST:
-            powers.append(power)
-            kinds.append(2)
-    return powers, kinds
+def find_clips(folder: Path) -> list[tuple[str, Path]]:
+    """Every video below a folder, with its speaker: the name of the folder that it is in."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEOS)
+    return [(path.parent.name, path) for path in found]
 
 
-def prepare(source: Path, target: Path, shifted: int = 8, spoken: int = 5) -> Iterator[tuple[str, bool]]:
-    """Prepare every clip in a folder; yields its name and whether it was usable."""
-    target.mkdir(parents=True, exist_ok=True)
+def prepare(sources: Sequence[Path], target: Path) -> Iterator[tuple[str, bool]]:
+    """Prepare every clip in some folders; yields its name and whether it was usable."""
     with Landmarker.open(SessionCache()) as landmarker:
-        for path in sorted(source.glob("*.mp4")):
-            out = target / f"{path.stem}.npz"
-            if not out.exists():
-                landmarks = read_face(path, landmarker)
-                if landmarks is None or len(landmarks) < 2 * NETWORK_RATE:
-                    yield path.stem, False
-                    continue
-                audio = read_audio(path)
-                powers, kinds = other_voices(path.stem, audio, shifted, spoken)
-                shortest = min(map(len, powers))
-                stacked = np.stack([power[:shortest] for power in powers]).astype(np.float16)
-                np.savez(out, landmarks=landmarks, audio=audio, voices=stacked, kinds=np.array(kinds))
-            yield path.stem, True
+        for speaker, path in (clip for source in sources for clip in find_clips(source)):
+            out = target / speaker / f"{path.stem}.npz"
+            usable = out.exists() or _prepare_clip(path, out, landmarker)
+            yield f"{speaker}/{path.stem}", usable
+
+
+def _prepare_clip(path: Path, out: Path, landmarker: Landmarker) -> bool:
+    landmarks = read_face(path, landmarker)
+    if landmarks is None or len(landmarks) < 2 * NETWORK_RATE:
+        return False
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(out, landmarks=landmarks, audio=read_audio(path))
+    return True
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("clips", type=Path, help="folder of .mp4 clips of one speaker")
+    parser.add_argument("clips", type=Path, nargs="+", help="folders of clips, one speaker per folder")
     parser.add_argument("prepared", type=Path, help="folder to write")
-    parser.add_argument("--shifted", type=int, default=8, help="vocoder voices per clip (default: 8)")
-    parser.add_argument("--spoken", type=int, default=5, help="synthetic voices per clip (default: 5)")
     args = parser.parse_args()
-    for name, usable in prepare(args.clips, args.prepared, args.shifted, args.spoken):
+    for name, usable in prepare(args.clips, args.prepared):
         print(name if usable else f"{name}: skipped, no face in some frames", flush=True)
     return 0
 

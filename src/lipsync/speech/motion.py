@@ -1,7 +1,8 @@
-"""Mouth motion from speech: a temporal convolutional network over ``features``, and the mesh basis that it drives.
+"""Mouth motion from speech: a small network over the ``encoder``'s rows, and the mesh basis that it drives.
 
 Driving a low-dimensional mouth shape from speech features in context goes back to Brand, "Voice Puppetry", SIGGRAPH
-1999. data/MODEL_CARD.md describes the network and its training.
+1999; features of a speech recogniser make the motion independent of the speaker (Zhou et al., "VisemeNet", ACM
+Transactions on Graphics 37(4), 2018, and Han et al., arXiv:2507.18352, 2025). data/MODEL_CARD.md describes the network.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from numpy.typing import NDArray
 from lipsync.errors import ModelCorrupt, ModelMissing
 from lipsync.models.session import Session
 from lipsync.models.session_cache import SessionCache
-from lipsync.speech.features import BANDS, BLOCK_FRAMES, SILENCE, features
+from lipsync.speech.audio import SPEECH_RATE
+from lipsync.speech.encoder import ENCODER_RATE, FEATURES, SpeechEncoder, open_encoder
 from lipsync.types import Float32
 
-STEP: Final = 4  # feature frames per row of the network's output
-NETWORK_RATE: Final = 25  # rows per second
-WINDOW: Final = 240  # rows in one run of the network
-OVERLAP: Final = 20  # rows dropped at each end of a window: one more than the network's receptive field
-SHARPENING: Final = 0.7  # gain of the sharpening in time
-FADE_FRAMES: Final = 48  # feature frames over which the end of the audio fades to silence
+NETWORK_RATE: Final = 25  # frames per second of the footage that the network learnt from
+WINDOW: Final = 300  # rows in one run of the network
+OVERLAP: Final = 20  # rows dropped at each end of a window: at least the network's receptive field
+FADE: Final = SPEECH_RATE // 2  # samples over which the end of the sound fades to silence
+SILENCE: Final = SPEECH_RATE  # samples of silence after which the mouth no longer moves
 CHUNK_FRAMES: Final = 250  # video frames per chunk of coefficients
 _DATA = resources.files("lipsync.speech") / "data"
 
@@ -77,8 +78,8 @@ def motion_checksum() -> str:
 
 
 def open_motion_model(sessions: SessionCache, threads: int = 1) -> MotionModel:
-    """Open the bundled network. Raises ModelMissing, ModelCorrupt."""
-    return MotionModel(sessions.open(_network(), threads=threads), load_basis())
+    """Open the bundled networks. Raises ModelMissing, ModelCorrupt."""
+    return MotionModel(open_encoder(sessions, threads), sessions.open(_network(), threads=threads), load_basis())
 
 
 def _network() -> bytes:
@@ -92,8 +93,8 @@ def _network() -> bytes:
 class MotionModel:
     """Predicts motion coefficients from speech, in bounded memory at any length."""
 
-    def __init__(self, session: Session, basis: Basis) -> None:
-        self._session = session
+    def __init__(self, encoder: SpeechEncoder, session: Session, basis: Basis) -> None:
+        self._encoder, self._session = encoder, session
         self.basis = basis
 
     def predict(self, blocks: Iterator[Float32], rate: Fraction, frames: int) -> Iterator[Float32]:
@@ -103,56 +104,51 @@ class MotionModel:
         mouth closes. Row i is the mouth at i / rate seconds. The result does not depend on how the audio was cut into
         blocks. Raises InferenceFailed.
         """
-        return self.predict_from_features(features(blocks), rate, frames)
+        rows = self.follow(self._encoder.rows(faded_out(blocks)))
+        return at_frames((piece[:, :-1] for piece in rows), rate, frames, ENCODER_RATE)
 
-    def predict_from_features(self, frames: Iterator[Float32], rate: Fraction, count: int) -> Iterator[Float32]:
-        """``predict`` from the frames of ``features``, for ``count`` video frames."""
-        return at_frames(self._rows(frames), rate, count)
+    def follow(self, pieces: Iterator[Float32]) -> Iterator[Float32]:
+        """Rows (n, K + 1) at ENCODER_RATE, without end, from the encoder's rows in pieces.
 
-    def _rows(self, frames: Iterator[Float32]) -> Iterator[Float32]:
-        """The network's output rows (n, K) in pieces, without end: silence follows the audio."""
-        frames = _faded_out(frames)
-        # The audio before the first frame is unknown. Mirroring the beginning neither starts nor stops a sound there.
-        window = next(frames)
-        window = np.pad(window, ((OVERLAP * STEP, 0), (0, 0)), mode="symmetric")
-        for piece in frames:
+        The last column is how certainly the lips close, 0..1, which the coefficients already follow. After the last
+        row, the mouth stays where it is.
+        """
+        window, lead = np.zeros((0, FEATURES), np.float32), 0
+        last = np.append(self.basis.neutral, np.float32(0))[None]
+        for piece in pieces:
             window = np.concatenate([window, piece])
-            while len(window) >= WINDOW * STEP:
-                rows = self._session.run([window[None, : WINDOW * STEP]])[0][0]
-                yield sharpen(rows[OVERLAP - 1 : -OVERLAP + 1])
-                window = window[(WINDOW - 2 * OVERLAP) * STEP :]
+            while len(window) >= WINDOW:
+                yield self._run(window[:WINDOW])[lead : WINDOW - OVERLAP]
+                window, lead = window[WINDOW - 2 * OVERLAP :], OVERLAP
+        if len(window) > lead:
+            rows = self._run(np.pad(window, ((0, WINDOW - len(window)), (0, 0)), mode="edge"))[lead : len(window)]
+            yield rows
+            last = rows[-1:]
+        yield from repeat(last.repeat(ENCODER_RATE, 0))
+
+    def _run(self, window: Float32) -> Float32:
+        return np.asarray(self._session.run([window[None]])[0][0], np.float32)
 
 
-def at_frames(rows: Iterator[Float32], rate: Fraction, count: int) -> Iterator[Float32]:
-    """Coefficients of ``count`` video frames, in chunks, from rows at NETWORK_RATE that reach three rows further."""
+def at_frames(rows: Iterator[Float32], rate: Fraction, count: int, row_rate: int = NETWORK_RATE) -> Iterator[Float32]:
+    """Coefficients of ``count`` video frames, in chunks, from ``row_rate`` rows a second, three more than needed."""
     stream = _RowStream(rows)
     for first in range(0, count, CHUNK_FRAMES):
         index = np.arange(first, min(first + CHUNK_FRAMES, count))
-        position = index * float(NETWORK_RATE / rate)
+        position = index * float(row_rate / rate)
         left = np.floor(position).astype(np.int64)
         window = stream.between(int(left[0]) - 1, int(left[-1]) + 3)
         yield _interpolate_cubic(window, left - left[0] + 1, position - left)
 
 
-def sharpen(rows: Float32) -> Float32:
-    """The inner n of rows (n + 2, K) with quick movements amplified (unsharp masking in time).
-
-    A network trained on squared errors averages what it is uncertain about: lips would close too little and too late.
-    """
-    before, inner, after = rows[:-2], rows[1:-1], rows[2:]
-    return np.asarray(inner + SHARPENING * (inner - (before + 2 * inner + after) / 4), np.float32)
-
-
-def _faded_out(frames: Iterator[Float32]) -> Iterator[Float32]:
-    """The features, then their mirrored and fading end, then silence forever: a hard stop resembles a consonant."""
-    end = np.zeros((0, BANDS), np.float32)
-    for piece in frames:
-        yield piece
-        end = np.concatenate([end, piece])[-FADE_FRAMES:]
-    fade = np.linspace(0, 1, len(end), dtype=np.float32)[:, None]
-    if len(end):
-        yield end[::-1] * (1 - fade) + SILENCE * fade
-    yield from repeat(np.full((BLOCK_FRAMES, BANDS), SILENCE, np.float32))
+def faded_out(blocks: Iterator[Float32]) -> Iterator[Float32]:
+    """The sound, its mirrored and fading end, then some silence: a hard stop resembles a consonant."""
+    end = np.zeros(0, np.float32)
+    for block in blocks:
+        yield block
+        end = np.concatenate([end, block])[-FADE:]
+    yield end[::-1] * np.linspace(1, 0, len(end), dtype=np.float32)
+    yield np.zeros(SILENCE, np.float32)
 
 
 class _RowStream:

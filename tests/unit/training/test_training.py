@@ -1,18 +1,19 @@
-"""The whole training pipeline on synthetic clips: shapes, voices, training, evaluation."""
+"""The whole training pipeline on synthetic clips: shapes, sound, phonemes, training, evaluation."""
 
 from __future__ import annotations
 
-import random
-import shutil
+import ctypes.util
 import sys
-from fractions import Fraction
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lipsync.faces import geometry
-from lipsync.speech.motion import SHARPENING, load_basis
+from lipsync.models.session_cache import SessionCache
+from lipsync.speech.encoder import SpeechEncoder, open_encoder
+from lipsync.speech.motion import load_basis
 from lipsync.types import Float32
 
 pytest.importorskip("torch", reason="training needs PyTorch, the product does not")
@@ -23,18 +24,23 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "training"))
 import augment
 import dataset
 import evaluate
+import examples
+import phonemes
 import prepare
 import shapes
 import torch
 import train
-import voices
-from network import MotionNet
+from losses import AskedLoss, MotionLoss
+from network import Lips, MotionHead, Projection
 
 RATE = 16_000
 ROWS = 75
+needs_espeak = pytest.mark.skipif(
+    ctypes.util.find_library("espeak-ng") is None, reason="the library of eSpeak NG is not installed"
+)
 
 
-def synthetic_clip(name: str, seed: int) -> dataset.PreparedClip:
+def synthetic_clip(name: str, seed: int, speaker: str = "one") -> dataset.PreparedClip:
     """Three seconds of a slightly turning face, tracked with noise, whose mouth opens with the loudness of a buzz."""
     rng = np.random.default_rng(seed)
     basis = load_basis()
@@ -50,18 +56,15 @@ def synthetic_clip(name: str, seed: int) -> dataset.PreparedClip:
     turn[:, 2, 2] = 1
     pose = geometry.Pose(np.full(ROWS, 90, np.float32), turn, np.full((ROWS, 3), 150, np.float32))
     landmarks = pose.to_frame(mesh) + rng.normal(0, 0.05, mesh.shape).astype(np.float32)
-    audio = synthetic_audio(beat, rng)
-    power = voices.log_power(audio)
-    kinds = np.array([0, 1, 2])
-    stack = np.stack([power, power + 0.5, power - 0.5]).astype(np.float16)
-    return dataset.PreparedClip(name, landmarks, audio, stack, kinds)
+    return dataset.PreparedClip(speaker, name, landmarks, buzz(beat, rng))
 
 
-def synthetic_audio(beat: Float32, rng: np.random.Generator) -> Float32:
-    time = np.arange(ROWS * RATE // 25) / RATE
-    gate = np.interp(time, np.arange(ROWS) / 25, beat)
-    buzz = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 40))
-    return np.asarray(0.1 * buzz * gate + 1e-4 * rng.standard_normal(len(time)), np.float32)
+def buzz(beat: Float32, rng: np.random.Generator) -> Float32:
+    """A buzz with the given loudness at 25 values per second."""
+    time = np.arange(len(beat) * RATE // 25) / RATE
+    gate = np.interp(time, np.arange(len(beat)) / 25, beat)
+    sound = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 40))
+    return np.asarray(0.1 * sound * gate + 1e-4 * rng.standard_normal(len(time)), np.float32)
 
 
 def named(held: bool, count: int) -> list[str]:
@@ -74,6 +77,21 @@ def clips() -> list[dataset.PreparedClip]:
     return [synthetic_clip(name, seed) for seed, name in enumerate(named(False, 8) + named(True, 2))]
 
 
+@pytest.fixture(scope="module")
+def encoder() -> SpeechEncoder:
+    return open_encoder(SessionCache())
+
+
+def streams(rows: int, targets: Float32, seed: int = 0) -> examples.Streams:
+    noise = np.random.default_rng(seed).standard_normal((rows, 8)).astype(np.float16)
+    return examples.Streams(noise, targets, np.array([rows]))
+
+
+def random_head(lips: Lips) -> MotionHead:
+    axes = np.random.default_rng(0).normal(0, 0.02, (1024, 8)).astype(np.float32)
+    return MotionHead(Projection(axes, np.zeros(8, np.float32)), lips, width=16)
+
+
 def test_about_one_clip_in_twenty_is_held_out_by_its_name() -> None:
     names = [f"{number:06d}" for number in range(4000)]
     share = np.mean([prepare.held_out(name) for name in names])
@@ -81,14 +99,26 @@ def test_about_one_clip_in_twenty_is_held_out_by_its_name() -> None:
     assert [prepare.held_out(name) for name in names] == [prepare.held_out(name) for name in names]
 
 
-def test_a_grid_name_encodes_its_sentence_and_other_names_none() -> None:
-    assert prepare.grid_sentence("bbaf2n") == "bin blue at F two now"
-    assert prepare.grid_sentence("swiw9s") is None  # the corpus has no letter W
-    assert prepare.grid_sentence("interview") is None
+def test_each_folder_of_clips_is_a_speaker(tmp_path: Path) -> None:
+    for name in ("a/1.mp4", "b/deep/2.MOV", "b/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [(speaker, path.name) for speaker, path in prepare.find_clips(tmp_path)] == [
+        ("a", "1.mp4"),
+        ("deep", "2.MOV"),
+    ]
+
+
+def test_speakers_with_few_clips_count_more_often() -> None:
+    names = named(False, 10)
+    many = [synthetic_clip(name, 1, "many") for name in names[:9]]
+    chosen = [clip.speaker for clip in dataset.training_clips([*many, synthetic_clip(names[9], 2, "few")])]
+    assert (chosen.count("many"), chosen.count("few")) == (9, 3)
 
 
 def test_the_basis_spans_the_motion_that_it_was_fitted_to(clips: list[dataset.PreparedClip]) -> None:
-    basis, frontal = dataset.fit(clips)
+    frontal = dataset.frontal_face(clips)
+    basis, _ = dataset.fit(clips, frontal)
     motion, closed = shapes.face_motion(clips[0].landmarks, frontal)
     again = basis.displacement(shapes.coefficients(motion, basis))
     lips = list(geometry.LIPS)
@@ -98,101 +128,157 @@ def test_the_basis_spans_the_motion_that_it_was_fitted_to(clips: list[dataset.Pr
     assert frontal.mirror[geometry.RIGHT_CORNER] == geometry.LEFT_CORNER
 
 
-def test_time_stretching_keeps_audio_and_motion_in_sync() -> None:
-    torch.manual_seed(0)
-    time = torch.arange(augment.ROWS, dtype=torch.float32)
-    motion = torch.sin(time / 5)[None, :, None].repeat(16, 1, 1)
-    fine = (torch.arange(augment.FRAMES, dtype=torch.float32) - 1.5) / 4
-    audio = torch.sin(fine / 5)[None, :, None].repeat(16, 1, 40)
-    audio, motion = augment.time_stretch(audio, motion)
-    rows = audio[:, :, 0].reshape(16, augment.ROWS, 4).mean(2)
-    assert (rows - motion[:, :, 0])[:, 2:-2].abs().max() < 0.04
+def test_augmentation_keeps_the_timing() -> None:
+    beat = np.clip(np.sin(np.arange(150) / 5), 0, 1)
+    sound = buzz(beat, np.random.default_rng(0))
+    changes = (augment.room, augment.equalise, augment.vary_loudness, lambda one, _: augment.telephone(one))
+    for seed, change in enumerate(changes):
+        envelopes = [
+            np.abs(one).reshape(-1, 320).mean(1) for one in (sound, change(sound, np.random.default_rng(seed)))
+        ]
+        lags = [np.corrcoef(np.roll(envelopes[0], lag), envelopes[1])[0, 1] for lag in range(-10, 11)]
+        assert abs(int(np.argmax(lags)) - 10) <= 2
 
 
-def test_splicing_keeps_audio_and_motion_in_sync_except_near_the_seams() -> None:
-    torch.manual_seed(0)
-    motion = torch.rand(16, augment.ROWS, 1)
-    audio = motion.repeat_interleave(4, 1).repeat(1, 1, 40)
-    audio, rows = augment.splice(audio, motion)
-    apart = (audio[:, 1::4, 0] - rows[:, :, 0]).abs() > 1e-4
-    assert apart.sum(1).max() <= 8
-    assert (rows[:, 0] != motion[:, 0]).any()
+def test_augmentation_keeps_the_length_and_stays_finite() -> None:
+    sound = buzz(np.clip(np.sin(np.arange(100) / 5), 0, 1), np.random.default_rng(0))
+    others = [augment.augmented(sound, sound[::-1].copy(), np.random.default_rng(seed)) for seed in range(9)]
+    assert np.isfinite(np.stack([*others, sound])).all()
+    assert all(np.abs(other - sound).max() > 1e-3 for other in others)
 
 
-def test_augmented_features_are_in_range_and_silent_examples_rest(clips: list[dataset.PreparedClip]) -> None:
-    torch.manual_seed(0)
-    basis, frontal = dataset.fit(clips)
-    data = dataset.batches(clips, basis, frontal)
-    neutral = torch.from_numpy(basis.neutral)
-    power, motion = data.draw(np.random.default_rng(0), 64, train.SHARES)
-    features, motion, silent = augment.augment_batch(power, motion, neutral)
-    assert features.shape == (64, 304, 40)
-    assert motion.shape == (64, 76, len(basis.sd))
-    assert torch.isfinite(features).all()
-    assert features.min() > -1.6
-    assert features.max() < 6
-    assert silent.any()
-    assert not silent.all()
-    assert (motion[silent] == neutral).all()
-
-
-def test_an_aligned_voice_takes_the_clips_timing() -> None:
-    rng = np.random.default_rng(1)
-    beat = np.clip(np.sin(np.arange(ROWS) / 4), 0, 1) * (np.arange(ROWS) % 37 > 10)
-    clip = synthetic_audio(beat, rng)
-    slower = synthetic_audio(np.interp(np.arange(ROWS) * 0.8, np.arange(ROWS), beat), rng)
-    power, cost = voices.align_to(clip, slower)
-    loud = power.sum(1)
-    assert len(power) == len(voices.log_power(clip))
-    assert np.corrcoef(loud, voices.log_power(clip).sum(1))[0, 1] > 0.9
-    assert cost < voices.MAX_ALIGNMENT_COST
-
-
-def test_the_vocoder_keeps_length_and_timing() -> None:
+def test_singing_stretches_the_words_and_changes_the_pitch() -> None:
     pytest.importorskip("pyworld", reason="the vocoder is optional", exc_type=ImportError)
-    audio = synthetic_audio(np.clip(np.sin(np.arange(ROWS) / 4), 0, 1), np.random.default_rng(2))
-    higher = voices.vocode(audio, [(1.8, 1.2)], random.Random(0))[0]
-    assert len(higher) == len(audio)
-    assert np.corrcoef(voices.log_power(higher).sum(1), voices.log_power(audio).sum(1))[0, 1] > 0.8
+    beat = np.clip(np.sin(np.arange(75) / 5), 0, 1)
+    song = augment.sung(buzz(beat, np.random.default_rng(2)), 2.0, np.random.default_rng(0))
+    assert len(song) == pytest.approx(2 * 3 * RATE, rel=0.02)
+    loudness = np.abs(song[: 150 * 640]).reshape(-1, 640).mean(1)
+    assert np.corrcoef(loudness, np.repeat(beat, 2)[: len(loudness)])[0, 1] > 0.8
 
 
-@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
-def test_a_synthesiser_speaks_a_sentence() -> None:
-    output = voices.speak("espeak-ng en-us+f4", "bin blue at F two now", 160, 50)
-    assert output.dtype == np.float32
-    assert RATE < len(output) < 4 * RATE
-    assert np.abs(output).max() > 0.05
+def test_noise_and_music_have_the_level_that_is_asked_for() -> None:
+    for make in (augment.noise, augment.music):
+        assert make(RATE, np.random.default_rng(1)).std() == pytest.approx(1, rel=1e-3)
+    assert augment.decibels(-20) == pytest.approx(0.1)
+
+
+def test_finer_motion_passes_through_the_given_rows() -> None:
+    motion = np.sin(np.arange(40) / 4)[:, None].astype(np.float32)
+    fine = examples.twice_as_fine(motion)
+    np.testing.assert_array_equal(fine[::2], motion)
+    np.testing.assert_allclose(fine[1:-3:2, 0], np.sin((np.arange(38) + 0.5) / 4), atol=0.03)
+
+
+def test_streams_keep_sound_and_motion_in_sync_at_any_speed(encoder: SpeechEncoder) -> None:
+    rng = np.random.default_rng(0)
+    beats = [np.clip(np.sin(np.arange(ROWS) / rng.uniform(3, 6)), 0, 1) for _ in range(4)]
+    pairs = [(buzz(beat, rng), beat[:, None].astype(np.float32)) for beat in beats]
+    made = examples.speech(pairs, np.zeros(1, np.float32), encoder, 3, clean=False)
+    assert len(made.rows) == len(made.targets) == made.lengths.sum()
+    change = np.abs(np.diff(made.rows.astype(np.float32), axis=0)).mean(1)
+    assert change[made.targets[1:, 0] > 0.3].mean() > 0
+    position = np.clip(np.arange(100) * 1.12, 0, 149)
+    _, faster = examples._at_speed(np.zeros(150 * 320, np.float32), np.arange(150.0)[:, None].astype(np.float32), 1.12)
+    np.testing.assert_allclose(faster[:100, 0], position, atol=1e-3)
+
+
+def test_sound_without_a_voice_asks_for_rest(encoder: SpeechEncoder) -> None:
+    made = examples.still(encoder, np.arange(3, dtype=np.float32), 0, 0.4)
+    assert (made.targets == np.arange(3)).all()
+    assert np.isfinite(made.rows).all()
+
+
+@needs_espeak
+def test_phonemes_ask_for_closed_lips_where_the_voice_says_p_b_and_m() -> None:
+    with phonemes.Synthesiser() as synthesiser:
+        sound, spoken = synthesiser.speak("en-us+m7", "mama papa baby", 150, 50, 50)
+    asked = phonemes.labels(spoken, len(sound) // 320)
+    closures = np.flatnonzero(np.diff(asked[:, 0]) > 0)
+    assert len(closures) + asked[0, 0] == 6
+    assert asked[:, 2].sum() > 2
+    assert not (asked[:, 0] * asked[:, 1:].sum(1)).any()
+
+
+@needs_espeak
+def test_random_sentences_are_joined_with_the_times_of_their_phonemes() -> None:
+    rng = np.random.default_rng(0)
+    with phonemes.Synthesiser() as synthesiser:
+        sound, spoken = synthesiser.speak_all([("en-us+m7", "hello"), ("xx", "none"), ("de+f1", "Mama")], rng)
+    names = "".join(one.name for one in spoken)
+    assert "m" in names
+    assert "h" in names
+    assert spoken[-1].stop <= len(sound) / RATE
+    assert all(one.start <= other.start for one, other in pairwise(spoken))
+
+
+def test_lips_close_along_a_way_that_keeps_the_width() -> None:
+    lips = Lips.of(load_basis())
+    assert lips.opening @ lips.closing == pytest.approx(1, abs=1e-4)
+    assert lips.width @ lips.closing == pytest.approx(0, abs=1e-4)
+
+
+def test_a_certain_closure_brings_the_lips_together() -> None:
+    lips = Lips.of(load_basis())
+    head = random_head(lips)
+    with torch.no_grad():
+        head.out.bias[:-1] = torch.from_numpy(lips.neutral + 0.2 * lips.closing)
+        head.out.bias[-1] = 20
+        motion = head(torch.zeros(1, 50, 1024)).numpy()[0]
+    assert np.abs((motion[:, :-1] - lips.neutral) @ lips.opening).max() < 1e-3
+    assert motion[:, -1].min() > 0.99
+
+
+def test_the_losses_are_least_for_what_they_ask() -> None:
+    lips = Lips.of(load_basis())
+    rng = np.random.default_rng(0)
+    motion = (lips.neutral + np.abs(rng.normal(0, 0.1, (4, 150, 1))) * lips.closing).astype(np.float32)
+    loss = MotionLoss(lips, load_basis().sd, motion.reshape(-1, 12))
+    target, logit = torch.from_numpy(motion), torch.zeros(4, 150)
+    assert loss(target, logit, target) < loss(0.7 * target, logit, target)
+    asked = torch.zeros(4, 150, 4)
+    asked[:, :, 0] = 1
+    shut = torch.from_numpy(np.tile(lips.neutral, (4, 150, 1)))
+    want = AskedLoss(lips, motion.reshape(-1, 12))
+    assert want(shut, torch.full((4, 150), 9.0), asked) < want(target, torch.full((4, 150), -9.0), asked)
 
 
 def test_a_few_steps_give_a_network_that_runs_and_is_evaluated(
     clips: list[dataset.PreparedClip], tmp_path: Path
 ) -> None:
-    basis, frontal = dataset.fit(clips)
-    start = MotionNet(len(basis.sd))
-    net = train.train(dataset.batches(clips, basis, frontal), basis, start, train.Plan(steps=3, batch=12))
-    train.export(net, basis, tmp_path)
-    model = evaluate.open_model(tmp_path)
-    scores = evaluate.held_out_scores(model, clips)
-    assert [len(found) for found in scores.values()] == [2, 2, 2]
-    assert all(np.isfinite(one.lmd) for found in scores.values() for one in found)
-    average, deviation = evaluate.stillness(model, 0.0, seconds=2)
-    assert np.isfinite(average)
-    assert deviation < 1e-4
+    basis = load_basis()
+    lips = Lips.of(basis)
+    motion = np.random.default_rng(0).normal(0, 1, (600, 12)).astype(np.float32)
+    asked = np.zeros((600, 4), np.float32)
+    data = train.Examples([streams(600, motion)] * 2, streams(600, asked), streams(600, motion * 0))
+    head = train.train(data, random_head(lips), lips, basis.sd, steps=3, seed=0)
+    train.export(head, basis, tmp_path)
+    results = evaluate.compare(evaluate.open_model(tmp_path), clips[:2])
+    assert [len(found) for found in results.values()] == [2]
+    assert all(np.isfinite(one.lmd) for one, _ in results["one"])
 
 
-def test_the_exported_network_is_the_trained_one(clips: list[dataset.PreparedClip], tmp_path: Path) -> None:
+def test_the_exported_network_is_the_trained_one(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    basis, _ = dataset.fit(clips)
-    net = MotionNet(len(basis.sd)).eval()
-    train.export(net, basis, tmp_path)
-    model = evaluate.open_model(tmp_path)
-    features = torch.randn(1, 400, 40)
-    rows = np.concatenate(list(model.predict_from_features(iter([features[0].numpy()]), Fraction(25), 100)))
+    basis = load_basis()
+    head = random_head(Lips.of(basis)).eval()
+    train.export(head, basis, tmp_path)
+    rows = torch.randn(1, 300, 1024)
+    found = np.concatenate(list(islice(evaluate.open_model(tmp_path).follow(iter(rows.numpy())), 2)))
     with torch.no_grad():
-        output = net(features)[0].numpy()
-    calm = (np.roll(output, 1, 0) + 2 * output + np.roll(output, -1, 0)) / 4
-    expected = output + SHARPENING * (output - calm)
-    np.testing.assert_allclose(rows[25:75], expected[25:75], atol=5e-3)
+        expected = head(rows)[0].numpy()
+    np.testing.assert_allclose(found[:280], expected[:280], atol=5e-3)
+
+
+def test_examples_are_made_once(tmp_path: Path) -> None:
+    made = []
+
+    def make() -> examples.Streams:
+        made.append(1)
+        return streams(200, np.zeros((200, 12), np.float32))
+
+    first, second = (train.cached(tmp_path / "x" / "one.npz", make) for _ in range(2))
+    assert len(made) == 1
+    np.testing.assert_array_equal(first.rows, second.rows)
 
 
 def test_a_prediction_scores_perfectly_against_itself_and_its_delay_is_measured(
@@ -202,7 +288,20 @@ def test_a_prediction_scores_perfectly_against_itself_and_its_delay_is_measured(
     same = evaluate.score(true, true)
     assert same.opening == pytest.approx(1)
     assert same.width == pytest.approx(1)
+    assert same.opening_spread == pytest.approx(1)
     assert same.lmd == 0
     assert same.jitter == pytest.approx(1)
     assert abs(same.lag) < 0.1
     assert evaluate.score(np.roll(true, 2, 0), true).lag == pytest.approx(2, abs=0.3)
+
+
+def test_missed_and_false_closures_are_counted() -> None:
+    face = np.tile(geometry.canonical_face(), (40, 1, 1))
+    gap = np.full(40, 0.2, np.float32)
+    gap[[10, 11, 25]] = 0
+    true, missing = face.copy(), face.copy()
+    for mesh, opened in ((true, gap), (missing, np.where(np.arange(40) == 25, 0.2, gap))):
+        mesh[:, geometry.INNER_BOTTOM] = mesh[:, geometry.INNER_TOP] + np.stack([opened * 0, opened, opened * 0], 1)
+    assert evaluate.closures(true, true) == evaluate.Closures(2, 2, 37, 0)
+    assert evaluate.closures(missing, true).closed == 1
+    assert evaluate.closures(face * 0, true).false == 37

@@ -15,6 +15,7 @@ from lipsync.engines.rewrite.speaker import Speaker
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.models.session import Adapted, RunInfo
 from lipsync.models.session_cache import SessionCache
+from lipsync.speech.encoder import encoder_checksum
 from lipsync.speech.motion import motion_checksum
 from lipsync.speech.personal_motion import PersonalMotion
 from lipsync.types import Face, Frame
@@ -38,7 +39,8 @@ class Rewrite(Engine):
 
     @property
     def run_info(self) -> RunInfo:
-        return RunInfo("cpu", "fp32", 1, self._animator.notes, (("motion", motion_checksum()),), self._adapted)
+        weights = (("encoder", encoder_checksum()), ("motion", motion_checksum()))
+        return RunInfo("cpu", "fp32", 1, self._animator.notes, weights, self._adapted)
 
     def observe(self, frame: Frame, face: Face | None) -> None:
         self._animator.observe(frame, face)
