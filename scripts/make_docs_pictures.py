@@ -1,4 +1,4 @@
-"""Make the pictures of docs/explanation/how-it-works.md from the media of ``lipsync demo``.
+"""Make the pictures of the docs from the media of ``lipsync demo``.
 
     python scripts/make_docs_pictures.py
 
@@ -8,6 +8,7 @@ Needs nothing but the package.
 from __future__ import annotations
 
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,11 @@ import lipsync
 from lipsync.demo import demo_media
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, eye_distance
 from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.faces.track import TrackBuilder
+from lipsync.frames.planes import writable_copy
+from lipsync.liveliness.photo import Moment, lively_photo
+from lipsync.liveliness.sway import EXCURSION
 from lipsync.media.probe import probe
 from lipsync.media.reader import read
 from lipsync.models.session_cache import SessionCache
@@ -37,9 +43,30 @@ def main() -> None:
         lipsync.sync(media.clip, media.voice, result)
         before, after = images(media.clip), images(result)
         tracks = [landmarks_of(media.clip), landmarks_of(result)]
+        save("lively-photo.jpg", lively(media.photo))
     save("tracking.jpg", tracking(before[38], tracks[0][38]))
     save("motion.png", motion(*([opening(points) for points in track] for track in tracks)))
     save("mouths.jpg", mouths(before, after, tracks[0]))
+
+
+def lively(photo: Path) -> Image:
+    """The head of a photo: at rest, with half-closed and closed eyes, and at both extremes of its motion."""
+    (frame,) = frames(photo)
+    with Landmarker.open(SessionCache()) as landmarker, TrackBuilder() as builder:
+        face = landmarker.find(frame)[0]
+        builder.add(face, False)
+        with builder.finish(Fraction(25)) as track:
+            prepared = lively_photo(frame, SmoothedFaces(track), Fraction(25), 1.0, 0)
+    assert prepared is not None
+    limits = np.array(EXCURSION, np.float32)
+    unit, middle = eye_distance(face.landmarks), face.landmarks[168, :2]
+    left, top = (int(middle[k] - share * unit) for k, share in ((0, 1.3), (1, 1.5)))
+    tiles = []
+    for closure, extreme in ((0, 0), (0.5, 0), (1, 0), (0, 1), (0, -1)):
+        moved = writable_copy(frame)
+        prepared.show(moved, Moment(closure, np.float32(extreme) * limits))
+        tiles.append(bgr(moved)[top : top + int(3.4 * unit), left : left + int(2.6 * unit)])
+    return np.hstack(tiles)
 
 
 def save(name: str, image: Image) -> None:
