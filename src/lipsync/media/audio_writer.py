@@ -16,9 +16,9 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
+from lipsync.frames.prefetch import prefetch
 from lipsync.media.audio_reader import resampled
 from lipsync.media.encoding import Encoding
-from lipsync.media.prefetch import prefetch
 from lipsync.media.probe import audio_of
 from lipsync.types import AudioInfo, Clip
 

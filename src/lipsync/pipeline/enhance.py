@@ -14,7 +14,7 @@ from lipsync.engines.base import Engine
 from lipsync.enhancers import RESTORERS, UPSCALERS, best_upscaler
 from lipsync.enhancers.base import EditedFrame, EnhancerContext, FaceEnhancer, Upscaler
 from lipsync.errors import Cancelled, LipsyncError, OutOfMemory, TimedOut, unexpected
-from lipsync.media.prefetch import prefetch
+from lipsync.frames.prefetch import prefetch
 from lipsync.media.writer import Written
 from lipsync.models.session import RunInfo
 from lipsync.models.session_cache import SessionCache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 
-from lipsync.media.prefetch import prefetch
+from lipsync.frames.prefetch import prefetch
 from lipsync.monitor import Monitor, watched
 from lipsync.pipeline.context import JobOutcome, RenderContext
 from lipsync.pipeline.enliven import enliven_sets

@@ -10,7 +10,7 @@ from lipsync.errors import NoFrames
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import TrackedFrame, follow
-from lipsync.media.prefetch import prefetch
+from lipsync.frames.prefetch import prefetch
 from lipsync.media.reader import read
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor, watched

@@ -29,6 +29,7 @@ from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import canonical_face
 from lipsync.faces.smoothed_faces import FrameFace, SmoothedFaces
 from lipsync.frames.order import ping_pong_index
+from lipsync.frames.prefetch import prefetch
 from lipsync.speech.motion import Basis
 from lipsync.types import Face, Float32, Frame
 
@@ -80,7 +81,8 @@ class Animator:
     ) -> Generator[Rendered, None, None]:
         """Yield each frame with its face moved by its row of ``motion``, an iterator of chunks (m, K).
 
-        Each frame is read after its row of motion, at most ``lookahead`` rows and one chunk later.
+        Each frame is read after its row of motion, at most ``lookahead`` rows and one chunk later, in a thread that
+        is a few frames ahead.
         """
         stats = self._stats
         filmed = self._uncovered_donors(faces)
@@ -89,10 +91,11 @@ class Animator:
         donors = [*filmed, drawn_donor(filmed, stats.closed_mouth(), stats.typical_light())]
         targets = self._targets(_with_lookahead(motion, lookahead), donors, faces)
         pairs = ((frame, target) for target, frame in zip(targets, frames, strict=True))
-        for frame, target, occlusion in stats.occluders.follow(pairs, faces):
-            face = faces.at(frame.index)
-            edited = face is not None and self._render_behind(occlusion, frame, face, target, drawn, gap)
-            yield Rendered(frame, edited)
+        with prefetch(stats.occluders.follow(pairs, faces)) as examined:  # the next frames, while one is rendered
+            for frame, target, occlusion in examined:
+                face = faces.at(frame.index)
+                edited = face is not None and self._render_behind(occlusion, frame, face, target, drawn, gap)
+                yield Rendered(frame, edited)
 
     def _uncovered_donors(self, faces: SmoothedFaces) -> Sequence[Donor]:
         """The donors whose mouth nothing covers; all if it is covered in each."""

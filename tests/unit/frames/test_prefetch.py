@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lipsync.media.prefetch import prefetch
+from lipsync.frames.prefetch import prefetch
 
 
 def workers() -> list[str]:
