@@ -17,6 +17,9 @@ CLOSED_GAP: Final = 0.015  # eye distances between lips that count as closed
 BESIDE: Final = 0.03  # eye distances from the seam to where the lips have their own light
 DEFAULT_SHADE, MAX_SHADE = 0.18, 0.35  # of the light
 MIN_MOUTHS: Final = 2
+NEARLY_CLOSED: Final = 0.025  # eye distances between lips that should have a shade between them
+LEAST_SHADE, FADED = 0.03, 0.6  # of the light; share of the usual shade below which it is missing
+SEAM_COST: Final = 0.05  # of lips without any shade between them, see ``donors``
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,19 @@ def contact_shade(mouths: Sequence[Mouth]) -> float:
     """The share of the light that is lost where the speaker's lips touch; a default if too few mouths are closed."""
     shades = [_shade(mouth) for mouth in mouths if mouth.lips.gap < CLOSED_GAP]
     return float(np.clip(np.median(shades), 0, MAX_SHADE)) if len(shades) >= MIN_MOUTHS else DEFAULT_SHADE
+
+
+def seam_costs(mouths: Sequence[Mouth]) -> list[float]:
+    """The cost of donors whose lips touch without the speaker's usual shade: they are blurred, or teeth shine through.
+
+    Mouths that are open cost nothing.
+    """
+    shades = [_shade(mouth) if mouth.lips.gap < NEARLY_CLOSED else np.nan for mouth in mouths]
+    if np.isfinite(shades).sum() < MIN_MOUTHS:
+        return [0.0] * len(mouths)
+    usual = max(float(np.nanmedian(shades)), LEAST_SHADE)
+    missing = np.nan_to_num(np.clip((FADED * usual - np.array(shades)) / usual, 0, 1))
+    return [float(cost) for cost in SEAM_COST * missing]
 
 
 def _shade(mouth: Mouth) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from lipsync.engines.reservoir import Reservoir
 from lipsync.engines.rewrite.appearance import Appearance, mean_appearance, measure_appearance, vertex_normals
 from lipsync.engines.rewrite.closing import closed_mouth
+from lipsync.engines.rewrite.contact import seam_costs
 from lipsync.engines.rewrite.donors import Donor, DonorCollection
 from lipsync.engines.rewrite.inside import with_common_edge
 from lipsync.engines.rewrite.light import Light, LightTrack, measure_light
@@ -53,10 +54,11 @@ class FootageStats:
         return closed_mouth(np.stack(self._faces.items), self._basis)
 
     def filmed_donors(self) -> list[Donor]:
-        """The donors that the footage gave, with one edge of the upper teeth."""
+        """The donors that the footage gave, compared with each other: their teeth's common edge, missing seams."""
         donors = self.donors.donors
         mouths = with_common_edge([donor.mouth for donor in donors], self.closed_mouth())
-        return [replace(donor, mouth=mouth) for donor, mouth in zip(donors, mouths, strict=True)]
+        costs = seam_costs(mouths)
+        return [replace(donor, mouth=mouths[k], cost=costs[k]) for k, donor in enumerate(donors)]
 
     def appearance(self) -> Appearance:
         """How the footage shows this face."""

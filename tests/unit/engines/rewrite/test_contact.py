@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lipsync.engines.rewrite.closing import close_lips
-from lipsync.engines.rewrite.contact import DEFAULT_SHADE, MAX_SHADE, contact_shade
+from lipsync.engines.rewrite.contact import DEFAULT_SHADE, MAX_SHADE, contact_shade, seam_costs
 from lipsync.engines.rewrite.mouth import UPPER, Mouth, measure_lips
 from lipsync.engines.rewrite.shape import open_lips
 
@@ -44,3 +44,15 @@ def test_the_shade_is_bounded(drawn):
 
 def test_without_closed_mouths_there_is_a_default(drawn):
     assert contact_shade([drawn(75), drawn(0, gap=0.1)]) == DEFAULT_SHADE
+
+
+def test_closed_lips_without_their_usual_shade_cost_more(drawn):
+    usual, faded, bright, opened = seam_costs(
+        [drawn(75), drawn(75), drawn(75), drawn(95), drawn(140), drawn(200, 0.1)]
+    )[2:]
+    assert usual == opened == 0
+    assert 0.01 < faded < bright
+
+
+def test_a_speaker_with_one_closed_mouth_has_no_usual_shade(drawn):
+    assert seam_costs([drawn(75), drawn(140, 0.1)]) == [0, 0]
