@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from lipsync.engines.base import Rendered
+from lipsync.engines.rewrite.closing import without_overlap
 from lipsync.engines.rewrite.contact import Gap, contact_shade
 from lipsync.engines.rewrite.donor_choice import DonorSelector, InsideSelector
 from lipsync.engines.rewrite.donors import Donor, conditions, mouth_descriptors
@@ -117,7 +118,7 @@ class Animator:
         previous: list[int | None] = [None, None]
         first = 0
         for rows, count in runs:
-            meshes = closed + self._basis.displacement(rows)
+            meshes = closed + self._basis.displacement(without_overlap(rows, self._basis))
             shown = [ping_pong_index(first + k, faces.length) for k in range(len(rows))]
             pose, light = faces.poses(shown), self._stats.lights.smoothed(shown)
             descriptors, filmed = mouth_descriptors(meshes, pose.rotation), conditions(light, pose.scale)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from lipsync.engines.rewrite.shape import follow
-from lipsync.faces.geometry import LIPS, LIPS_INNER, LIPS_OUTER, MESH, opening
+from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS, LIPS_INNER, LIPS_OUTER, MESH, opening
 from lipsync.frames.blend import smoothstep
 from lipsync.speech.motion import Basis
 from lipsync.types import Float32
@@ -24,6 +24,7 @@ LOWER_OUTER, LOWER_INNER = LIPS_OUTER[:10:-1], LIPS_INNER[:10:-1]
 CORNERS: Final = (LIPS_INNER[0], LIPS_INNER[10])
 TRACKING_ERROR: Final = 0.01  # eye distances: the standard deviation of a tracked gap
 MAX_COEFFICIENTS: Final = 5.0  # standard deviations of speech; the jaw opens the rest
+MAX_OVERLAP: Final = 0.025  # eye distances by which lips that press on each other yield
 CONTACT_GAP: Final = 0.002  # eye distances between closed lips
 SPEAKING_WIDTH: Final = 0.55  # eye distances between the corners of the canonical mouth; a wider one smiles
 SMILE_LIFT, MAX_SMILE_LIFT = 0.25, 0.3  # of the upper lip, as a share of the additional width, and of the gap
@@ -49,6 +50,18 @@ def close_mouth(face: Float32, basis: Basis) -> Float32:
     gap = float(_gaps(face).max())
     shut = turn_jaw(relaxed, float(np.median(_gaps(relaxed)[2:7])) - _smile_lift(face, gap))
     return close_lips(shut, float(smoothstep(gap / OPEN_GAP)))
+
+
+def without_overlap(rows: Float32, basis: Basis) -> Float32:
+    """Motion coefficients (n, K) whose lips press on each other by MAX_OVERLAP at most.
+
+    Coefficients know no contact: those of a firm closure would push the lower lip and the chin through the upper lip.
+    Only the part of the motion that closes the mouth is limited.
+    """
+    towards_open = basis.components[:, INNER_BOTTOM, 1] - basis.components[:, INNER_TOP, 1]
+    gaps = rows @ towards_open + float(basis.mean[INNER_BOTTOM, 1] - basis.mean[INNER_TOP, 1])
+    excess = np.maximum(-MAX_OVERLAP - gaps, 0)
+    return np.asarray(rows + excess[:, None] * towards_open / (towards_open @ towards_open), np.float32)
 
 
 def opening_coefficients(face: Float32, basis: Basis) -> Float32:

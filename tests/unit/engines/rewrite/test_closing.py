@@ -14,6 +14,7 @@ from lipsync.engines.rewrite.closing import (
     closed_mouth,
     opening_coefficients,
     turn_jaw,
+    without_overlap,
 )
 from lipsync.engines.rewrite.shape import open_lips
 from lipsync.faces.geometry import CHIN, LEFT_CORNER, LEFT_EYE, LIPS, RIGHT_CORNER, RIGHT_EYE, opening
@@ -102,3 +103,25 @@ def test_the_closed_mouth_is_that_of_the_least_open_frames(canonical, basis):
     faces = np.stack([open_lips(canonical, gap) for gap in np.linspace(0, 0.3, 30)])
     assert np.abs(closed_mouth(faces, basis) - canonical).max() < 0.06
     assert opening(closed_mouth(faces, basis)[None])[0] < 0.006
+
+
+def test_lips_that_press_firmly_hardly_overlap_and_the_chin_stays_with_them(canonical, basis):
+    opening_row = np.eye(1, len(basis.sd), dtype=np.float32)
+    rows = basis.neutral + np.array([[2.0], [0.0], [-1.0], [-4.0]], np.float32) * opening_row
+    limited = without_overlap(rows, basis)
+    assert np.allclose(limited[:2], rows[:2])
+    meshes = canonical + basis.displacement(limited)
+    gap = meshes[:, 14, 1] - meshes[:, 13, 1]
+    assert gap[3] == pytest.approx(gap[2], abs=0.01)
+    assert -0.04 < gap[3] < 0
+    assert canonical[CHIN, 1] - meshes[3, CHIN, 1] < 0.06
+
+
+def test_the_width_of_the_lips_is_kept_where_they_close(canonical, basis):
+    rounded = basis.neutral - 3 * np.eye(len(basis.sd), dtype=np.float32)[0] + 2 * np.eye(len(basis.sd))[1]
+    before, after = (
+        canonical + basis.displacement(np.asarray(rows, np.float32)[None])[0]
+        for rows in (rounded, without_overlap(np.asarray(rounded, np.float32)[None], basis)[0])
+    )
+    widths = [face[LEFT_CORNER, 0] - face[RIGHT_CORNER, 0] for face in (canonical, before, after)]
+    assert widths[0] - widths[2] > 0.4 * (widths[0] - widths[1])
