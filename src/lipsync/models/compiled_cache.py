@@ -14,10 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
 MAX_FILES: Final = 12  # the least recently used ones are removed
 SUFFIX: Final = ".network"
+CHECKSUM_BYTES: Final = 32
 
 
 def cache_folder() -> Path:
@@ -31,19 +34,25 @@ class CompiledCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, key: str) -> bytes | None:
-        """Return the content kept under the key, None if there is none or it is damaged."""
-        path = self._path_of(key)
+    def size(self, key: str) -> int | None:
+        """Return the size in bytes of what is kept under the key, None if there is nothing."""
         try:
-            stored = path.read_bytes()
+            size = self._path_of(key).stat().st_size - CHECKSUM_BYTES
         except OSError:
             return None
-        checksum, content = stored[:32], stored[32:]
-        if hashlib.sha256(content).digest() != checksum:
-            return None
-        with suppress(OSError):
+        return size if size > 0 else None
+
+    def read(self, key: str, target: NDArray[np.uint8]) -> bool:
+        """Read what is kept under the key into ``target`` (size,); return False if it is damaged."""
+        path = self._path_of(key)
+        try:
+            with path.open("rb") as file:
+                checksum = file.read(CHECKSUM_BYTES)
+                count = file.readinto(target.data)
             os.utime(path)
-        return content
+        except OSError:
+            return False
+        return count == len(target) and hashlib.sha256(target.data).digest() == checksum
 
     def keep(self, key: str, content: Callable[[], bytes]) -> None:
         """Write the content, unless the folder cannot be written; it is made only if it can."""

@@ -196,11 +196,15 @@ def _compile_anew(model: bytes | Path, options: SessionOptions) -> CompiledModel
 
 def _load_bundled(model: bytes, options: SessionOptions) -> CompiledModel:
     """Load a network from the cache of compiled ones; compile and keep it if it is not there."""
+    import openvino
+
     cache, key = CompiledCache(cache_folder()), _cache_key(model, options)
-    known = cache.find(key)
-    if known is not None:
+    size = cache.size(key)
+    if size is not None:
         with suppress(*_FAILURES):
-            return shared_core().import_model(BytesIO(known), "CPU", _properties(options))
+            content = openvino.Tensor(openvino.Type.u8, [size])  # read in place: the largest network has 40 MB
+            if cache.read(key, content.data):
+                return shared_core().import_model(content, "CPU", _properties(options))
         cache.discard(key)
     compiled = _compile_anew(model, options)
     with suppress(*_FAILURES):
