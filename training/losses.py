@@ -50,7 +50,7 @@ class MotionLoss(nn.Module):
         apart = 1 - correlation(measured, true).mean()
         spread = (log_spread(measured) - log_spread(true)).abs().mean()
         speed = (log_spread(4 * measured.diff(dim=1)) - log_spread(4 * true.diff(dim=1))).abs().mean()
-        return apart + 0.6 * spread + 0.3 * speed
+        return apart + 0.3 * spread + 0.15 * speed
 
     def _closed(self, logit: Tensor, target: Tensor) -> Tensor:
         gap = (target - self.neutral) @ self.opening

@@ -19,6 +19,7 @@ from lipsync.types import Float32
 
 DILATIONS = (1, 2, 4, 8, 1)
 LINEAR_REACH = 10  # rows on each side that the linear path sees
+HOLD = (1, 2)  # rows after and before a closure that it lasts: between two video frames it would go unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class MotionHead(nn.Module):
     neutral: Tensor
     closing: Tensor
 
-    def __init__(self, projection: Projection, lips: Lips, width: int = 128, drop: float = 0.2) -> None:
+    def __init__(self, projection: Projection, lips: Lips, width: int = 128, drop: float = 0.3) -> None:
         super().__init__()
         self.register_buffer("axes", torch.from_numpy(projection.axes))
         self.register_buffer("offset", torch.from_numpy(projection.offset))
@@ -81,17 +82,23 @@ class MotionHead(nn.Module):
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        rows, logit = self.follow(features @ self.axes + self.offset)
+        rows, logit = self.follow(features @ self.axes + self.offset, hold=True)
         return torch.cat([rows, torch.sigmoid(logit)[..., None]], 2)
 
-    def follow(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        """Coefficients (batch, n, K) and the logit of a closure (batch, n) from projected rows (batch, n, P)."""
+    def follow(self, projected: Tensor, hold: bool = False) -> tuple[Tensor, Tensor]:
+        """Coefficients (batch, n, K) and the logit of a closure (batch, n) from projected rows (batch, n, P).
+
+        With ``hold``, which training does without, closures last longer.
+        """
         rows = projected.transpose(1, 2)
         hidden = self.front(rows)
         for block in self.blocks:
             hidden = hidden + block(hidden)
         result = (self.linear(rows) + self.out(nn.functional.gelu(hidden))).transpose(1, 2)
         motion, logit = result[..., :-1], result[..., -1]
+        if hold:
+            held = nn.functional.pad(logit[:, None], HOLD, value=-torch.inf)
+            logit = nn.functional.max_pool1d(held, 1 + sum(HOLD), 1)[:, 0]
         gap = ((motion - self.neutral) @ self.opening).clamp(min=0)
         return motion - (torch.sigmoid(logit) * gap)[..., None] * self.closing, logit
 
@@ -122,7 +129,9 @@ def to_onnx(head: MotionHead, rows: int = WINDOW) -> onnx.ModelProto:
 def _close(graph: _GraphBuilder, result: str, head: MotionHead) -> None:
     count = len(head.neutral)
     motion, logit = graph.split(result, [count, 1])
-    certainty = graph.node("Sigmoid", logit)
+    held = graph.node("Transpose", logit, perm=[0, 2, 1])
+    held = graph.node("MaxPool", held, kernel_shape=[1 + sum(HOLD)], pads=list(HOLD))
+    certainty = graph.node("Sigmoid", graph.node("Transpose", held, perm=[0, 2, 1]))
     apart = graph.node("Sub", motion, graph.constant(head.neutral.numpy()))
     gap = graph.node("Relu", graph.node("MatMul", apart, graph.constant(head.opening.numpy()[:, None])))
     change = graph.node("Mul", graph.node("Mul", certainty, gap), graph.constant(head.closing.numpy()))

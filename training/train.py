@@ -36,8 +36,8 @@ from lipsync.speech.motion import Basis, load_basis
 from lipsync.types import Float32
 
 AXES = 96  # that the encoder's rows are projected onto
-SPEECH, SYNTHETIC, STILL = 24, 16, 4  # examples in a batch
-FEATURE_NOISE = 0.3  # added to projected rows, both per row and per example
+SPEECH, SYNTHETIC, STILL = 24, 20, 4  # examples in a batch
+FEATURE_NOISE = 0.45  # added to projected rows, both per row and per example
 AVERAGE_DECAY = 0.995  # of the averaged weights, per step
 CLEAN_SHARE = 0.3  # of the examples of speech that are not augmented
 SPLICED = 0.5  # share of the batches whose examples are cut in two and joined with others'
@@ -94,7 +94,7 @@ def make_examples(
     """Compute or load all examples, ``copies`` of the speech besides the original and ``minutes`` of synthetic."""
     encoder = open_encoder(SessionCache())
     synthetic = cached(folder / "synthetic.npz", lambda: examples.synthetic(encoder, 101, minutes))
-    still = cached(folder / "still.npz", lambda: examples.still(encoder, neutral, 7, minutes / 7))
+    still = cached(folder / "still.npz", lambda: examples.still(encoder, neutral, 7, minutes / 15))
     original = cached(folder / "speech0.npz", lambda: examples.speech(clips, neutral, encoder, 0, clean=True))
     projection = fit_projection(original, synthetic)
     speech = [_projected(original, projection)]
@@ -182,8 +182,8 @@ def main() -> int:
     parser.add_argument("--apart", type=Path, nargs="*", default=[], help="folders with another person in each clip")
     parser.add_argument("--basis", type=Path, help="keep this basis.npz, rather than fit a new one")
     parser.add_argument("--copies", type=int, default=8, help="augmented copies of the speech (default: 8)")
-    parser.add_argument("--synthetic", type=float, default=36, help="minutes of synthetic voices (default: 36)")
-    parser.add_argument("--steps", type=int, default=1700, help="training steps (default: 1700)")
+    parser.add_argument("--synthetic", type=float, default=75, help="minutes of synthetic voices (default: 75)")
+    parser.add_argument("--steps", type=int, default=800, help="training steps (default: 800)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     args = parser.parse_args()

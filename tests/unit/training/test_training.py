@@ -228,6 +228,16 @@ def test_a_certain_closure_brings_the_lips_together() -> None:
     assert motion[:, -1].min() > 0.99
 
 
+def test_a_closure_lasts_long_enough_for_a_video_frame() -> None:
+    head = random_head(Lips.of(load_basis())).eval()
+    projected = torch.randn(1, 60, 8)
+    with torch.no_grad():
+        _, brief = head.follow(projected)
+        _, held = head.follow(projected, hold=True)
+    expected = torch.stack([brief[0, max(0, i - 1) : i + 3].max() for i in range(60)])
+    torch.testing.assert_close(held[0], expected)
+
+
 def test_the_losses_are_least_for_what_they_ask() -> None:
     lips = Lips.of(load_basis())
     rng = np.random.default_rng(0)
