@@ -17,6 +17,8 @@ from lipsync.types import Float32
 
 CONTEXT: Final = 4  # rows of features on each side that count for a row of motion
 MOTION_WEIGHT: Final = 10.0  # of the predicted coefficients among the columns: gains cost less than other corrections
+CERTAIN: Final = 0.7  # certainty of a closure from which it is kept
+CONTACT_OPENING: Final = 0.012  # eye distances: tracked lips that touch may be that far apart
 REACH: Final = max(CONTEXT, VOICE_REACH + VOICE_FADE)  # rows on each side on which a corrected row depends
 
 
@@ -65,13 +67,19 @@ class Adaptation:
         """Corrected coefficients (n, K) of consecutive rows.
 
         A row depends on ``REACH`` rows on each side. Where the model hears no voice, the mouth rests. Where it is
-        certain that the lips close, they close as predicted.
+        certain that the lips close, they do.
         """
         predicted, mouth = heard.predicted, self.mouth
         change = columns(predicted, heard.features, mouth.neutral) @ self.weights + self.offset
-        change -= (heard.closing * (change @ mouth.opening))[:, None] * mouth.along[0]
+        change -= self._excess(heard, change)[:, None] * mouth.along[0]
         voiced = voice(predicted, mouth)[:, None]
         return np.asarray(predicted + voiced * change + (1 - voiced) * self.rest, np.float32)
+
+    def _excess(self, heard: HeardRows, change: Float64) -> Float64:
+        """The part of the changed opening (n,) that holds lips apart that close for certain, in eye distances."""
+        opening = (heard.predicted - self.mouth.neutral) @ self.mouth.opening
+        apart = np.maximum(0, opening + change @ self.mouth.opening - np.maximum(opening, CONTACT_OPENING))
+        return np.asarray(np.clip((heard.closing - CERTAIN) / (1 - CERTAIN), 0, 1) * apart, np.float64)
 
     def corrected(self, pieces: Iterator[HeardRows]) -> Iterator[Float32]:
         """``apply`` to consecutive pieces, whatever their lengths."""

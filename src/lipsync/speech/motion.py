@@ -97,6 +97,10 @@ class MotionModel:
         self._encoder, self._session = encoder, session
         self.basis = basis
 
+    def encoded(self, blocks: Iterator[Float32]) -> Iterator[Float32]:
+        """The encoder's rows of a sound and of its fading end, in pieces; ``follow`` takes them."""
+        return self._encoder.rows(faded_out(blocks))
+
     def predict(self, blocks: Iterator[Float32], rate: Fraction, frames: int) -> Iterator[Float32]:
         """Yield coefficients (m, K) for ``frames`` video frames at ``rate`` frames per second, in chunks.
 
@@ -104,7 +108,7 @@ class MotionModel:
         mouth closes. Row i is the mouth at i / rate seconds. The result does not depend on how the audio was cut into
         blocks. Raises InferenceFailed.
         """
-        rows = self.follow(self._encoder.rows(faded_out(blocks)))
+        rows = self.follow(self.encoded(blocks))
         return at_frames((piece[:, :-1] for piece in rows), rate, frames, ENCODER_RATE)
 
     def follow(self, pieces: Iterator[Float32]) -> Iterator[Float32]:

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
-from functools import cached_property, reduce
 from itertools import tee
-from typing import Final
 
 import numpy as np
 
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.adaptation import Adaptation, HeardRows
-from lipsync.speech.encoder import SpeechEncoder, open_encoder
-from lipsync.speech.motion import NETWORK_RATE, MotionModel, at_frames, open_motion_model
-from lipsync.speech.voice_features import COMPONENTS, Projection, load_projection
+from lipsync.speech.motion import MotionModel, at_frames, open_motion_model
+from lipsync.speech.voice_features import COMPONENTS, EVERY, Projection, load_projection
 from lipsync.types import Float32
-
-SPARE_ROWS: Final = 4  # that interpolation needs after the last frame
 
 
 class PersonalMotion:
     """Predicts motion coefficients from speech, for one person where an adaptation is known."""
 
-    def __init__(self, model: MotionModel, open_encoder: Callable[[], SpeechEncoder], projection: Projection) -> None:
-        self._model, self._open_encoder, self._projection = model, open_encoder, projection
+    def __init__(self, model: MotionModel, projection: Projection) -> None:
+        self._model, self._projection = model, projection
         self.basis = model.basis
 
     @classmethod
     def open(cls, sessions: SessionCache) -> PersonalMotion:
-        """Open the bundled networks, the encoder only when it hears something. Raises ModelMissing, ModelCorrupt."""
-        return cls(open_motion_model(sessions), lambda: open_encoder(sessions), load_projection())
-
-    @cached_property
-    def _encoder(self) -> SpeechEncoder:
-        return self._open_encoder()
+        """Open the bundled networks. Raises ModelMissing, ModelCorrupt."""
+        return cls(open_motion_model(sessions), load_projection())
 
     def predict(
         self, blocks: Iterator[Float32], rate: Fraction, frames: int, adaptation: Adaptation | None = None
@@ -42,20 +33,26 @@ class PersonalMotion:
         """``MotionModel.predict``, adapted to a person."""
         if adaptation is None:
             return self._model.predict(blocks, rate, frames)
-        count = int(frames * NETWORK_RATE / rate) + SPARE_ROWS
-        return at_frames(adaptation.corrected(self._pieces(blocks, count)), rate, frames)
+        return at_frames(adaptation.corrected(self._pieces(blocks)), rate, frames)
 
     def hear(self, blocks: Iterator[Float32], count: int) -> HeardRows:
         """The first ``count`` rows of speech, NETWORK_RATE a second."""
-        return reduce(HeardRows.followed_by, self._pieces(blocks, count))
+        pieces = self._pieces(blocks)
+        heard = next(pieces)
+        while len(heard) < count:
+            heard = heard.followed_by(next(pieces))
+        return heard.part(0, count)
 
-    def _pieces(self, blocks: Iterator[Float32], count: int) -> Iterator[HeardRows]:
-        """Consecutive pieces of rows; features are 0 after the end of the sound."""
-        for_motion, for_features = tee(blocks)
-        heard = self._projection.features(self._encoder.rows(for_features))
-        buffer = np.zeros((0, COMPONENTS), np.float32)
-        for rows in self._model.predict(for_motion, Fraction(NETWORK_RATE), count):
-            while len(buffer) < len(rows):
-                buffer = np.concatenate([buffer, next(heard, np.zeros((len(rows), COMPONENTS), np.float32))])
-            yield HeardRows(rows, buffer[: len(rows)], np.zeros(len(rows), np.float32))
-            buffer = buffer[len(rows) :]
+    def _pieces(self, blocks: Iterator[Float32]) -> Iterator[HeardRows]:
+        """Consecutive pieces of rows, without end; features are 0 after the end of the sound."""
+        for_motion, for_features = tee(self._model.encoded(blocks))
+        features = self._projection.features(for_features)
+        known = np.zeros((0, COMPONENTS), np.float32)
+        start = 0  # of a piece, among the encoder's rows
+        for piece in self._model.follow(for_motion):
+            rows = piece[-start % EVERY :: EVERY]
+            start += len(piece)
+            while len(known) < len(rows):
+                known = np.concatenate([known, next(features, np.zeros((len(rows), COMPONENTS), np.float32))])
+            yield HeardRows(rows[:, :-1], known[: len(rows)], rows[:, -1])
+            known = known[len(rows) :]

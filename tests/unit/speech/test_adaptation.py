@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.speech.adaptation import Adaptation, HeardRows
+from lipsync.speech.adaptation import CONTACT_OPENING, Adaptation, HeardRows
 from lipsync.speech.learning import learn
 
 from .adapting import COUNT, MOUTH, heard, speaker
@@ -41,9 +41,11 @@ def test_in_silence_the_mouth_rests_whatever_the_features_are(adaptation):
     assert (rows[0] - MOUTH.neutral) @ MOUTH.opening == pytest.approx(0, abs=1e-6)
 
 
-def test_lips_that_close_for_certain_close_as_predicted(adaptation):
+def test_a_correction_does_not_hold_lips_apart_that_close_for_certain(adaptation):
     new = speaker(300, seed=2)
     closed, free = adaptation.apply(heard(new, 1.0)), adaptation.apply(heard(new))
-    np.testing.assert_allclose(closed @ MOUTH.opening, new.predicted @ MOUTH.opening, atol=1e-5)
+    predicted, kept, apart = ((rows - MOUTH.neutral) @ MOUTH.opening for rows in (new.predicted, closed, free))
+    assert (kept <= np.maximum(predicted, CONTACT_OPENING) + 1e-5).all()
+    assert (apart > np.maximum(predicted, CONTACT_OPENING) + 0.01).any()
     np.testing.assert_allclose(closed @ MOUTH.measures[:, 1], free @ MOUTH.measures[:, 1], atol=1e-5)
-    assert np.abs((free - closed) @ MOUTH.opening).max() > 0.01
+    np.testing.assert_allclose(adaptation.apply(heard(new, 0.5)), free)

@@ -1,31 +1,57 @@
+"""The motion of one person's mouth."""
+
 from __future__ import annotations
 
 from fractions import Fraction
-from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
+from lipsync.models.session import Adapted
+from lipsync.models.session_cache import SessionCache
+from lipsync.speech.adaptation import Adaptation
 from lipsync.speech.personal_motion import PersonalMotion
 from lipsync.speech.voice_features import COMPONENTS
 
-
-def rows(count: int, width: int) -> np.ndarray:
-    return np.zeros((count, width), np.float32)
+from .adapting import MOUTH
 
 
-def test_the_encoder_is_opened_once_and_only_to_hear_something():
-    opened = []
+@pytest.fixture(scope="module")
+def motion() -> PersonalMotion:
+    return PersonalMotion.open(SessionCache())
 
-    def open_encoder():
-        opened.append(1)
-        return SimpleNamespace(rows=lambda blocks: iter([rows(100, 4)]))
 
-    model = SimpleNamespace(basis=None, predict=lambda blocks, rate, count: iter([rows(count, 12)]))
-    projection = SimpleNamespace(features=lambda heard: (rows(len(piece), COMPONENTS) for piece in heard))
-    motion = PersonalMotion(model, open_encoder, projection)
-    assert [len(piece) for piece in motion.predict(iter([]), Fraction(25), 30)] == [30]
-    assert not opened
-    for _ in range(2):
-        heard = motion.hear(iter([rows(1, 1)[0]]), 50)
-        assert (heard.predicted.shape, heard.features.shape) == ((50, 12), (50, COMPONENTS))
-    assert len(opened) == 1
+def babble(seconds: float) -> np.ndarray:
+    time = np.arange(int(seconds * 16_000)) / 16_000
+    buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20))
+    return (buzz * np.clip(np.sin(2 * np.pi * 2 * time), 0, 1) * 0.1).astype(np.float32)
+
+
+def test_rows_are_those_of_the_network_at_25_a_second(motion):
+    heard = motion.hear(iter([babble(8)]), 190)
+    frames = np.concatenate(list(motion.predict(iter([babble(8)]), Fraction(25), 190)))
+    np.testing.assert_allclose(heard.predicted, frames, atol=1e-4)
+    assert heard.features.shape == (190, COMPONENTS)
+    assert heard.closing.min() >= 0
+    assert heard.closing.max() <= 1
+
+
+def test_rows_go_on_after_the_end_of_the_sound(motion):
+    heard = motion.hear(iter([babble(1)]), 200)
+    assert len(heard) == 200
+    assert np.ptp(heard.predicted[150:], 0).max() < 0.01
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30_000, 1001), Fraction(12)])
+def test_an_adaptation_without_effect_changes_nothing(motion, rate):
+    size = 9 * COMPONENTS + 12
+    nothing = Adaptation(np.zeros((size, 12)), np.zeros(12), np.zeros(12), _mouth(motion), Adapted(10.0, 0.0, 0.0))
+    plain = np.concatenate(list(motion.predict(iter([babble(4)]), rate, 60)))
+    adapted = np.concatenate(list(motion.predict(iter([babble(4)]), rate, 60, nothing)))
+    assert adapted.shape == plain.shape
+    np.testing.assert_allclose(adapted, plain, atol=1e-4 if rate == 25 else 0.5)
+
+
+def _mouth(motion):
+    measures = np.resize(MOUTH.measures, (12, 2))
+    return type(MOUTH)(measures, motion.basis.neutral)
