@@ -127,12 +127,11 @@ class Occluders:
             return None
         difference, light = look.difference(colours, self._lights.get(shot))
         self._lights = {shot: light}
-        found = covering(difference, self.grid)
-        return (
-            None
-            if found is None
-            else Occlusion(found, _mouth_share(found, self.grid), look.lit(light).reshape(-1, 3)[self.grid.nearest])
-        )
+        matte = covering(difference, self.grid)
+        if matte is None:
+            return None
+        behind = look.lit(light).reshape(-1, 3)[self.grid.nearest]
+        return Occlusion(matte, _mouth_share(matte, self.grid), behind)
 
     def _look(self, shot: int, faces: SmoothedFaces) -> UsualLook | None:
         if self._looks is None:
