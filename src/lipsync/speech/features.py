@@ -1,4 +1,4 @@
-"""The motion network's input: log-mel frames at 100 per second, independent of level and microphone.
+"""Log-mel frames at 100 per second, independent of level and microphone, for the detection of silence.
 
 Broad bands with short windows suppress the pitch: harmonics blur into formants. Each band is divided by the voice's own
 long-term spectrum around that moment, which removes level and microphone (blind deconvolution by long-term averages,
@@ -104,7 +104,7 @@ def minimum_voice(shape: Float32) -> Float32:
 
 
 def compress(power: Float32, reference: Float32) -> Float32:
-    """Band power relative to the log long-term spectrum, on the network's scale: about -1.5 for silence, up to 2."""
+    """Band power relative to the log long-term spectrum, on a logarithmic scale: about -1.5 for silence, up to 2."""
     relative = power / np.exp(reference) + SILENT_POWER
     return np.asarray((np.log(relative) + 4.0) / 3.0, np.float32)
 
