@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def prefetch(items: Iterable[T], depth: int = 8) -> Iterator[Iterator[T]]:
+def prefetch(items: Iterable[T], depth: int = 6) -> Iterator[Iterator[T]]:
     """Read ``items`` in a thread, at most ``depth`` ahead; the source's errors are raised in the reader.
 
     The reader takes up to half of them at a time. On exit, the thread is stopped and joined, and the source is closed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -35,7 +36,9 @@ def encoder_checksum() -> str:
 
 def open_encoder(sessions: SessionCache, threads: int = 1) -> SpeechEncoder:
     """Open the bundled encoder. Raises ModelMissing, ModelCorrupt."""
-    return SpeechEncoder(sessions.open(_network(), threads=threads))
+    # A file's weights are mapped, not read: as bytes, they would stay in memory twice.
+    network = _FILE if isinstance(_FILE, Path) and _FILE.is_file() else _network()
+    return SpeechEncoder(sessions.open(network, threads=threads))
 
 
 def _network() -> bytes:

@@ -92,7 +92,7 @@ class Animator:
         donors = [*filmed, drawn_donor(filmed, stats.closed_mouth(), stats.typical_light())]
         targets = self._targets(_with_lookahead(motion, lookahead), donors, faces)
         pairs = ((frame, target) for target, frame in zip(targets, frames, strict=True))
-        with prefetch(stats.occluders.follow(pairs, faces)) as examined:  # the next frames, while one is rendered
+        with prefetch(stats.occluders.follow(pairs, faces), depth=4) as examined:  # while other frames are rendered
             for frame, target, occlusion in examined:
                 face = faces.at(frame.index)
                 edited = face is not None and self._render_behind(occlusion, frame, face, target, drawn, gap)
