@@ -62,13 +62,16 @@ def write_patch(frame: Frame, box: Box, before: Plane, after: Plane, replaced: F
 
 
 def warp_frame(frame: Frame, box: Box, coordinates: Float32) -> None:
-    """Replace each pixel of ``box`` by the one at ``coordinates`` (h, w, 2): x, y in pixels of the box."""
+    """Replace each pixel of ``box`` by the one at ``coordinates`` (h, w, 2): x, y in pixels of the box.
+
+    Luma is interpolated bicubically; chroma, which is coarse and smooth, bilinearly, in a quarter of the time.
+    """
     halved = np.ascontiguousarray(coordinates[::2, ::2]) * np.float32(0.5)
     luma = frame.y[box.luma]
     luma[:] = remap(luma, coordinates)
     for plane in (frame.u, frame.v):
         samples = plane[box.chroma]
-        samples[:] = remap(samples, halved)
+        samples[:] = cv2.remap(samples, halved, NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def remap(patch: Plane, coordinates: Float32) -> Plane:
