@@ -45,8 +45,10 @@ class Landmarker:
 
     @classmethod
     @contextmanager
-    def open(cls, sessions: SessionCache, threads: int | None = None) -> Iterator[Landmarker]:
+    def open(cls, sessions: SessionCache, threads: int | None = None, kept: bool = True) -> Iterator[Landmarker]:
         """Open the bundled networks. ``threads``: of both together; None uses every core.
+
+        ``kept``: whether they stay in ``sessions``, in 50 MB of memory, when the landmarker is closed.
 
         Raises ModelMissing, ModelCorrupt.
         """
@@ -60,6 +62,8 @@ class Landmarker:
             yield landmarker
         finally:
             landmarker._close()
+            if not kept:
+                sessions.forget(landmarker._detector, landmarker._mesh)
 
     def detect(self, frame: Frame, box: Box | None = None) -> list[Detection]:
         """Detect faces in the frame or in a box of it, best first.

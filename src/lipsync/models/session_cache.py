@@ -73,6 +73,12 @@ class SessionCache:
             self._runtimes[key] = choose_runtime(device, precision)
         return self._runtimes[key]
 
+    def forget(self, *sessions: Session) -> None:
+        """Drop these sessions; each stays alive until its user drops it."""
+        with self._lock:
+            for key in [key for key, (session, _) in self._sessions.items() if session in sessions]:
+                del self._sessions[key]
+
     def evict(self, idle: float = 0.0) -> int:
         """Drop the sessions that were not requested during the last ``idle`` seconds; return their number.
 

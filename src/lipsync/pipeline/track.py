@@ -62,5 +62,5 @@ def _tracked(
     if select is None:
         yield from (TrackedFrame(frame, None, False) for frame in frames)
         return
-    with Landmarker.open(sessions) as landmarker:
+    with Landmarker.open(sessions, kept=False) as landmarker:  # the second pass needs the memory
         yield from follow(frames, landmarker, select)

@@ -99,3 +99,11 @@ def test_a_closed_landmarker_rejects_work(to_frame):
         pass
     with pytest.raises(RuntimeError):
         opened.landmarks_later(to_frame(np.zeros((64, 64, 3), np.uint8)), Region(32, 32, 32, 0))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_networks_stay_open_for_others_only_if_they_are_kept(kept):
+    sessions = SessionCache()
+    with Landmarker.open(sessions, threads=1, kept=kept):
+        assert len(sessions) == 2
+    assert len(sessions) == (2 if kept else 0)
