@@ -70,6 +70,7 @@ def test_a_body_holds_the_outputs(store):
             "width": 1280,
             "height": 720,
             "duration": 1.5,
+            "adapted": None,
         }
     ]
 
