@@ -31,6 +31,7 @@ LEAST_AREA, STAIN_AREA = 0.012, 0.024  # square eye distances of stain: ignored,
 LEAST_CLOSING, FULL_CLOSING = 0.05, 0.10  # eye distances that the mouth closes: nothing to clean, everything
 GROWTH: Final = 0.03  # eye distances by which a stain is widened
 CLEAN: Final = 0.05  # of stain that the skin may have from which others are filled
+FAR_WEIGHT: Final = 0.01  # of all clean skin, which fills what has none nearby
 _OUTER, _INNER = list(LIPS_OUTER), list(LIPS_INNER)
 
 
@@ -120,13 +121,15 @@ def _fill(frame: Frame, box: Box, around: _Around, stain: Float32, strength: flo
     grown = 2 * max(1, round(GROWTH * around.scale)) + 1
     cover = cv2.GaussianBlur(cv2.dilate(stain, np.ones((grown, grown), np.uint8)), (grown, grown), 0)
     clean = np.asarray((cover < CLEAN) & (around.distance > NEAR), np.float32)
+    if not clean.any():
+        return
+    skin = around.colours[clean > 0].mean(0)
     width = 2 * round(REACH / 2 * around.scale) + 1
     weighted = np.dstack([around.colours * clean[..., None], clean])
     sums = cv2.blur(cv2.blur(weighted, (width, width)), (width, width))
-    fill = sums[..., :3] / np.maximum(sums[..., 3:], 1e-4)
-    share = np.asarray(cover * (sums[..., 3] > 1e-3), np.float32)
+    fill = (sums[..., :3] + FAR_WEIGHT * skin) / (sums[..., 3:] + FAR_WEIGHT)
     planes = (frame.y[box.luma], frame.u[box.chroma], frame.v[box.chroma])
     for plane, colour, full in zip(planes, cv2.split(fill), (strength**2, strength, strength), strict=True):
         size = plane.shape[::-1]
-        new, weight = (cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in (colour, share))
+        new, weight = (cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in (colour, cover))
         np.copyto(plane, np.rint(plane + (new - plane) * (weight * np.float32(full))), casting="unsafe")

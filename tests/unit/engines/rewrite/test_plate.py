@@ -70,3 +70,11 @@ def test_lips_of_the_skins_colour_leave_no_stain(mouth):
 
 def test_a_mouth_outside_the_frame_changes_nothing(mouth):
     assert not clean_plate(filmed(mouth(0.2), 14), mouth(0.2) + 1000, mouth(0.0) + 1000, UNIT)
+
+
+def test_a_stain_without_skin_nearby_takes_the_colour_of_the_skin_farther_away(mouth):
+    wide = mouth(0.2)
+    frame = filmed(wide, 28)
+    low, high = ([plane.min() for plane in (frame.u, frame.v)], [plane.max() for plane in (frame.u, frame.v)])
+    assert clean_plate(frame, wide, mouth(0.0), UNIT)
+    assert all(plane.min() >= a and plane.max() <= b for plane, a, b in zip((frame.u, frame.v), low, high, strict=True))
