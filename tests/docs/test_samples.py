@@ -60,6 +60,7 @@ def inputs(
     folder = tmp_path_factory.mktemp("samples")
     with demo_media() as media:
         shutil.copy(media.photo, folder / "photo.jpg")
+        shutil.copy(media.clip, folder / "talk.mp4")
     shutil.copy(speaker, folder / "speaker.mp4")
     with wave.open(str(voice), "rb") as source, wave.open(str(folder / "voice.wav"), "wb") as target:
         target.setparams(source.getparams())
