@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from measure import lipsync
-from mouths import MouthTrack, add_scorer, faces_in, track_mouth
+from mouths import MouthTrack, add_results, add_scorer, faces_in, track_mouth
 from sentences import Phoneme, write_sentences
 
 TOLERANCE = 0.06  # seconds before and after the phoneme
@@ -68,9 +68,7 @@ def main() -> None:
     parser.add_argument("faces", type=Path, nargs="+")
     add_scorer(parser)
     parser.add_argument("--voices", type=int)
-    parser.add_argument("--keep", type=Path)
-    parser.add_argument("--reuse", action="store_true", help="take results that are in the folder already")
-    parser.add_argument("--option", action="append", default=[])
+    add_results(parser)
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:

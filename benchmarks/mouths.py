@@ -93,6 +93,12 @@ def add_scorer(parser: argparse.ArgumentParser, *, required: bool = False) -> No
     parser.add_argument("--score-python", default=sys.executable, help="the Python that has its dependencies")
 
 
+def add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--reuse", action="store_true", help="take results that are in the folder already")
+    parser.add_argument("--option", action="append", default=[])
+
+
 def track_mouth(video: Path, options: argparse.Namespace) -> MouthTrack:
     """Track the largest face of a video or photo. ``options``: see ``add_scorer``."""
     points, found, rate = own_track(video)

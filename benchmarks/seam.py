@@ -30,7 +30,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from measure import lipsync
-from mouths import MouthTrack, add_scorer, faces_in, frames_of, track_mouth
+from mouths import MouthTrack, add_results, add_scorer, faces_in, frames_of, track_mouth
 from numpy.typing import NDArray
 from sentences import write_sentences
 
@@ -152,9 +152,7 @@ def main() -> None:
     parser.add_argument("--audio", type=Path)
     add_scorer(parser)
     parser.add_argument("--voices", type=int, default=2)
-    parser.add_argument("--keep", type=Path)
-    parser.add_argument("--reuse", action="store_true", help="take results that are in the folder already")
-    parser.add_argument("--option", action="append", default=[])
+    add_results(parser)
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:

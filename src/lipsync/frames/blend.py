@@ -36,6 +36,13 @@ def outline_mask(outline: Float32, box: Box, softness: float) -> Float32:
     return np.multiply(soft, 1 / 255, dtype=np.float32)
 
 
+def filled_outline(outline: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The pixels of an image of ``shape`` (h, w, ...) inside a closed outline (n, 2) in pixels: (h, w), 1 or 0."""
+    mask = np.zeros(shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.rint(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+    return mask
+
+
 def colour_shift(around: Float32, patch: Float32, mask: Float32, depth: int = 8) -> Float32:
     """Return the offset (3,) that matches the colour of ``patch`` to ``around`` along the edge of ``mask``.
 

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from lipsync.speech.audio import SPEECH_RATE
+from lipsync.speech.logmel import rechunk
 from lipsync.types import Float32
 
 HOP, WINDOW, FFT_SIZE = 160, 320, 512  # samples
@@ -122,7 +123,7 @@ def normalise(pieces: Iterable[Float32]) -> Iterator[Float32]:
     shape = average_voice()
     window: list[tuple[Float32, Float32]] = []  # power and weighted sums of consecutive blocks
     first = done = 0
-    for power in _rechunk(pieces):
+    for power in rechunk(pieces, BLOCK_FRAMES):
         window.append((power, weighted_sums(power)))
         while first + len(window) > done + REACH_BLOCKS + 1:
             yield _normalise_block(window, first, done, shape)
@@ -151,15 +152,3 @@ def _spectrum_at(window: list[tuple[Float32, Float32]], first: int, centre: int,
     weight = np.maximum(0.0, 1.0 - np.abs(index - centre) / REACH_BLOCKS)
     sums = weight @ np.stack([sums for _, sums in window])
     return np.asarray(long_term(sums[None], shape)[0], np.float32)
-
-
-def _rechunk(pieces: Iterable[Float32]) -> Iterator[Float32]:
-    """Pieces of any length as pieces of BLOCK_FRAMES rows, the last one shorter."""
-    buffer = np.zeros((0, BANDS), np.float32)
-    for piece in pieces:
-        buffer = np.concatenate([buffer, piece])
-        while len(buffer) >= BLOCK_FRAMES:
-            yield buffer[:BLOCK_FRAMES]
-            buffer = buffer[BLOCK_FRAMES:]
-    if len(buffer):
-        yield buffer

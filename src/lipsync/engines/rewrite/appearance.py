@@ -152,10 +152,6 @@ def blur_and_grain(luma: Plane, points: Float32, unit: float) -> tuple[float, fl
     return float(np.clip(blur, MIN_BLUR, MAX_BLUR)), _noise(image, points, unit)
 
 
-def _gradients(image: Float32) -> Float32:
-    return np.hypot(cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1))
-
-
 def _noise(image: Float32, points: Float32, unit: float) -> float:
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     size = max(4, int(0.1 * unit))

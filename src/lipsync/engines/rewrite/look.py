@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
+from lipsync.frames.blend import filled_outline
 from lipsync.types import Float32, Plane
 
 GRID: Final = 96.0  # pixels per eye distance at which looks are compared
@@ -37,7 +38,7 @@ def measure_look(patch: Plane, points: Float32, unit: float) -> Look:
     if scale < 1:
         image = cast(Plane, cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
     outer, inner = ((points[list(lips)] + 0.5) * scale - 0.5 for lips in (LIPS_OUTER, LIPS_INNER))
-    gap, mouth = _filled(inner, image), _filled(outer, image)
+    gap, mouth = filled_outline(inner, image.shape), filled_outline(outer, image.shape)
     edge = _grown(gap, EDGE * unit * scale) > 0
     ring = (_grown(mouth, AROUND * unit * scale) > 0) & ~edge
     open_enough = cv2.contourArea(inner) > MIN_GAP * cv2.contourArea(outer)
@@ -62,12 +63,6 @@ def _lip_share(image: Plane, gap: NDArray[np.bool_], lips: NDArray[np.bool_]) ->
     same_light = np.abs(inside[:, 0] - colour[0]) < LIP_LIGHT * colour[0]
     same_chroma = np.abs(inside[:, 1:] - colour[1:]).max(1) < LIP_CHROMA * unit
     return float((same_light & same_chroma).mean())
-
-
-def _filled(outline: Float32, image: Plane) -> NDArray[np.uint8]:
-    mask = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.rint(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
-    return mask
 
 
 def _grown(mask: NDArray[np.uint8], pixels: float) -> NDArray[np.uint8]:

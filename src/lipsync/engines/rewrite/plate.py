@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LEFT_CORNER, LIPS_INNER, LIPS_OUTER, RIGHT_CORNER
-from lipsync.frames.blend import smoothstep
+from lipsync.frames.blend import filled_outline, smoothstep
 from lipsync.frames.patch import box_around
 from lipsync.types import Box, Float32, Frame
 
@@ -79,19 +79,13 @@ def _look_around(frame: Frame, box: Box, points: Float32, unit: float) -> _Aroun
     colours = cv2.merge([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes])
     shrink = np.array([size[0] / box.width, size[1] / box.height])
     nodes = (points - np.array([box.left, box.top]) + 0.5) * shrink - 0.5
-    outer, inner = (_filled(nodes[numbers], size) for numbers in (_OUTER, _INNER))
+    outer, inner = (filled_outline(nodes[numbers], size[::-1]) for numbers in (_OUTER, _INNER))
     scale = float(unit * shrink.mean())
     distance = np.asarray(cv2.distanceTransform(1 - outer, cv2.DIST_L2, 3), np.float32) / np.float32(scale)
     right, along = nodes[RIGHT_CORNER], nodes[LEFT_CORNER] - nodes[RIGHT_CORNER]
     x, y = np.arange(size[0])[None] - right[0], np.arange(size[1])[:, None] - right[1]
     below = along[0] * y - along[1] * x > 0
     return _Around(np.asarray(colours, np.float32), distance, (outer > 0) & (inner == 0), below, scale)
-
-
-def _filled(outline: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.uint8]:
-    mask = np.zeros(size[::-1], np.uint8)
-    cv2.fillPoly(mask, [np.rint(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
-    return mask
 
 
 def _stain(around: _Around, code: float) -> Float32:
