@@ -1,7 +1,7 @@
-"""Speech features: the first blocks of Whisper's encoder, at 50 rows per second, whoever speaks and in any language.
+"""Speech features: the first blocks of Whisper's encoder, at 50 rows per second, for any voice and language.
 
 Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2022. Attention sees a whole window of
-sound. The windows therefore lie on a fixed grid and overlap, so that the rows do not depend on how the sound was cut
+sound. The windows therefore start at fixed times and overlap, so that the rows do not depend on how the sound was cut
 into blocks. data/MODEL_CARD.md describes the network.
 """
 

@@ -22,7 +22,7 @@ from lipsync.types import Box, Float32, Frame
 
 REACH: Final = 0.2  # eye distances from the outline within which lip colour is looked for
 NEAR: Final = 0.045  # eye distances from the outline at which lips always fade into the skin
-SKIN_BAND: Final = 0.08  # eye distances beyond the reach that tell the skin's colour
+SKIN_BAND: Final = 0.08  # eye distances beyond the reach that give the skin's colour
 MIN_CONTRAST: Final = 5.0  # code values at 8 bits between the chroma of lips and skin
 LIP_SHARE, LIP_SHARE_RANGE = 0.4, 0.3  # of the way from the skin's chroma to the lips': stained, and fully so
 SKIN_TINT, SKIN_MARGIN = 12, 0.15  # percent of the skin that may be nearer to the lips' chroma, and by how much
