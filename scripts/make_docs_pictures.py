@@ -8,8 +8,12 @@ Needs nothing but the package.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -17,6 +21,11 @@ from numpy.typing import NDArray
 
 import lipsync
 from lipsync.demo import demo_media
+from lipsync.engines.rewrite import render
+from lipsync.engines.rewrite.contact import Gap
+from lipsync.engines.rewrite.inside import warp_inside
+from lipsync.engines.rewrite.mouth import Mouth
+from lipsync.engines.rewrite.mouth_layers import MouthLayers, MouthPlace
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER, eye_distance
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.smoothed_faces import SmoothedFaces
@@ -27,21 +36,38 @@ from lipsync.liveliness.sway import EXCURSION
 from lipsync.media.probe import probe
 from lipsync.media.reader import read
 from lipsync.models.session_cache import SessionCache
-from lipsync.types import Frame, Landmarks
+from lipsync.types import Float32, Frame, Landmarks
 
 FOLDER = Path(__file__).parent.parent / "docs/explanation/pictures"
 Image = NDArray[np.uint8]  # (height, width, 3) BGR
 UPPER_LIP, LOWER_LIP = 13, 14  # inner edges, in the middle
 SHOWN = range(10, 66, 7)  # frames
+PANELS = ("frame", "its skin, moved", "upper lip", "lower lip", "inside", "result")
+PANEL = (300, 220)  # pixels: width and height
+PAPER = (225, 225, 225)  # BGR, behind the layers
 GREY, BLUE, RED, GREEN = (120, 120, 120), (200, 120, 40), (60, 60, 200), (80, 200, 80)  # BGR
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What ``compose_mouth`` made of one frame: ``skin`` and ``composed`` (h, w, 3), Y'CbCr of 8 bits."""
+
+    skin: Float32
+    composed: Float32
+    place: MouthPlace
+    layers: MouthLayers
+    gap: Gap
 
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, demo_media() as media:
         result = Path(folder) / "result.mp4"
-        lipsync.sync(media.clip, media.voice, result)
+        with recorded_compositions() as compositions:
+            lipsync.sync(media.clip, media.voice, result)
         before, after = images(media.clip), images(result)
+        widest = max(range(len(compositions)), key=lambda k: compositions[k].place.lips.gap)
+        save("layers.jpg", layers(before[widest], compositions[widest]))
         tracks = [landmarks_of(media.clip), landmarks_of(result)]
         save("lively-photo.jpg", lively(media.photo))
     save("tracking.jpg", tracking(before[38], tracks[0][38]))
@@ -69,8 +95,63 @@ def lively(photo: Path) -> Image:
     return np.hstack(tiles)
 
 
+@contextmanager
+def recorded_compositions() -> Iterator[list[Composition]]:
+    """The compositions of all frames that are rendered meanwhile, in order."""
+    compositions, compose = [], render.compose_mouth
+
+    def record(
+        skin: Float32, place: MouthPlace, layers: MouthLayers, own: Mouth | None, gap: Gap, depth: int
+    ) -> Float32:
+        composed = compose(skin, place, layers, own, gap, depth)
+        compositions.append(Composition(skin.copy(), composed, place, layers, gap))
+        return composed
+
+    with patch.object(render, "compose_mouth", record):
+        yield compositions
+
+
+def layers(before: Image, frame: Composition) -> Image:
+    """The mouth of a frame, the skin moved under it, each layer with its matte over grey, and all of them."""
+    place, box = frame.place, frame.place.box
+    hole = place.hole()
+    lips, inside = frame.layers.lips[0].mouth, frame.layers.inside[0].mouth
+    pixels, openness = warp_inside(inside, place.lips, hole, frame.gap.cavity)
+    upper, lower, cavity = (np.zeros_like(frame.skin) for _ in range(3))
+    mattes, mask = place.mattes(openness), place.mask()
+    rows, _ = place.strip.within(box)
+    top, bottom = place.lip_images(lips)
+    upper[: rows.stop], lower[rows.start :] = top, bottom
+    cavity[hole.within(box)] = pixels
+    shares = np.zeros((3, *mask.shape), np.float32)  # of the upper lip, the lower lip and the inside
+    shares[0, : rows.start], shares[1, rows.stop :] = 1, 1
+    shares[:, rows] = mattes.upper, mattes.lower, mattes.inside
+    panels = [before[box.top : box.bottom, box.left : box.right], from_ycbcr(frame.skin)]
+    for image, share in zip((upper, lower, cavity), shares, strict=True):
+        weight = (share * mask)[..., None]
+        panels.append(np.uint8(weight * from_ycbcr(image) + (1 - weight) * np.float32(PAPER)))
+    panels.append(from_ycbcr(frame.composed))
+    return np.vstack([np.hstack([titled(panels[k], PANELS[k]) for k in row]) for row in ((0, 1, 5), (2, 3, 4))])
+
+
+def titled(image: Image, title: str) -> Image:
+    """The image enlarged to a panel with its title above."""
+    panel = np.full((PANEL[1] + 24, PANEL[0], 3), 255, np.uint8)
+    panel[24:, :-4] = cv2.resize(image, (PANEL[0] - 4, PANEL[1]), interpolation=cv2.INTER_CUBIC)
+    cv2.putText(panel, title, (2, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (60, 60, 60), 1, cv2.LINE_AA)
+    return panel
+
+
+def from_ycbcr(image: Float32) -> Image:
+    """Video-range Y'CbCr code values (h, w, 3) as BGR."""
+    planes = np.uint8(np.clip(image + 0.5, 0, 255))[..., [0, 2, 1]]  # OpenCV wants Cr before Cb, in full range
+    full = (np.float32(planes) - (16, 128, 128)) * (255 / 219, 255 / 224, 255 / 224) + (0, 128, 128)
+    return np.asarray(cv2.cvtColor(np.uint8(np.clip(full + 0.5, 0, 255)), cv2.COLOR_YCrCb2BGR), np.uint8)
+
+
 def save(name: str, image: Image) -> None:
-    cv2.imwrite(str(FOLDER / name), image, (cv2.IMWRITE_JPEG_QUALITY, 88, cv2.IMWRITE_PNG_COMPRESSION, 9))
+    setting = cv2.IMWRITE_PNG_COMPRESSION if name.endswith("png") else cv2.IMWRITE_JPEG_QUALITY
+    cv2.imwrite(str(FOLDER / name), image, (setting, 9 if name.endswith("png") else 88))
     print(f"{name}: {(FOLDER / name).stat().st_size} bytes")
 
 
