@@ -23,6 +23,8 @@ from skimage import data
 
 from lipsync.engines.wav2lip.architecture import expected_weights
 from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.faces.track import TrackBuilder
 from lipsync.models.session_cache import SessionCache
 from lipsync.types import Colour, Frame
 
@@ -53,6 +55,21 @@ def to_frame() -> Callable[[Rgb, int], Frame]:
         return Frame(index, planes[:height].copy(), u.copy(), v.copy(), 8, Colour(6, 6, 6, False))
 
     return convert
+
+
+@pytest.fixture(scope="session")
+def photo_frame(photo: Rgb, to_frame: Callable[[Rgb, int], Frame]) -> Frame:
+    """``photo`` as a frame. Tests that change it copy it first."""
+    return to_frame(photo, 0)
+
+
+@pytest.fixture(scope="session")
+def photo_faces(photo_frame: Frame, landmarker: Landmarker) -> Iterator[SmoothedFaces]:
+    """The track of a video of one frame, ``photo_frame``, at 25 frames/s."""
+    with TrackBuilder() as builder:
+        builder.add(landmarker.find(photo_frame)[0], False)
+        with builder.finish(Fraction(25)) as track:
+            yield SmoothedFaces(track)
 
 
 @pytest.fixture(scope="session")

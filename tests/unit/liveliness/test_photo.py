@@ -15,19 +15,6 @@ from lipsync.liveliness.sway import EXCURSION
 RATE = Fraction(25)
 
 
-@pytest.fixture(scope="module")
-def frame(photo, to_frame):
-    return to_frame(photo)
-
-
-@pytest.fixture(scope="module")
-def faces(frame, landmarker):
-    with TrackBuilder() as builder:
-        builder.add(landmarker.find(frame)[0], False)
-        with builder.finish(RATE) as track:
-            yield SmoothedFaces(track)
-
-
 def photo_of(frame, faces, liveliness=1.0, seed=1):
     photo = lively_photo(frame, faces, RATE, liveliness, seed)
     assert photo is not None
@@ -42,23 +29,23 @@ def shown(photo, frame, count):
     return frames
 
 
-def test_the_first_frame_is_the_photo_and_later_ones_move(frame, faces):
-    first, *_, last = shown(photo_of(frame, faces), frame, 50)
-    assert np.array_equal(first.y, frame.y)
-    assert np.abs(last.y.astype(int) - frame.y).mean() > 0.3
+def test_the_first_frame_is_the_photo_and_later_ones_move(photo_frame, photo_faces):
+    first, *_, last = shown(photo_of(photo_frame, photo_faces), photo_frame, 50)
+    assert np.array_equal(first.y, photo_frame.y)
+    assert np.abs(last.y.astype(int) - photo_frame.y).mean() > 0.3
 
 
-def test_the_same_seed_gives_the_same_frames(frame, faces):
-    again, first = (shown(photo_of(frame, faces, seed=7), frame, 40)[-1] for _ in range(2))
-    other = shown(photo_of(frame, faces, seed=8), frame, 40)[-1]
+def test_the_same_seed_gives_the_same_frames(photo_frame, photo_faces):
+    again, first = (shown(photo_of(photo_frame, photo_faces, seed=7), photo_frame, 40)[-1] for _ in range(2))
+    other = shown(photo_of(photo_frame, photo_faces, seed=8), photo_frame, 40)[-1]
     assert np.array_equal(first.y, again.y)
     assert np.array_equal(first.u, again.u)
     assert not np.array_equal(first.y, other.y)
 
 
-def test_motion_grows_with_liveliness_and_blinks_close_the_eyes_from_a_quarter_on(frame, faces):
+def test_motion_grows_with_liveliness_and_blinks_close_the_eyes_from_a_quarter_on(photo_frame, photo_faces):
     def moments(liveliness):
-        return list(islice(photo_of(frame, faces, liveliness).moments(), 500))
+        return list(islice(photo_of(photo_frame, photo_faces, liveliness).moments(), 500))
 
     half, full = moments(0.5), moments(1.0)
     assert all(np.allclose(2 * a.motion, b.motion) for a, b in zip(half, full, strict=True))
@@ -66,24 +53,24 @@ def test_motion_grows_with_liveliness_and_blinks_close_the_eyes_from_a_quarter_o
         assert max(moment.closure for moment in moments(liveliness)) == pytest.approx(closure)
 
 
-def test_eyes_blink_before_the_head_moves(frame, faces):
-    photo = photo_of(frame, faces)
+def test_eyes_blink_before_the_head_moves(photo_frame, photo_faces):
+    photo = photo_of(photo_frame, photo_faces)
     motion = np.array(EXCURSION, np.float32)
-    both, step_by_step = writable_copy(frame), writable_copy(frame)
+    both, step_by_step = writable_copy(photo_frame), writable_copy(photo_frame)
     assert photo.show(both, Moment(1.0, motion))
     photo.show(step_by_step, Moment(1.0, np.zeros(5, np.float32)))
     photo.show(step_by_step, Moment(0.0, motion))
     assert np.array_equal(both.y, step_by_step.y)
 
 
-def test_a_moment_of_rest_changes_nothing(frame, faces):
-    copy = writable_copy(frame)
-    assert not photo_of(frame, faces).show(copy, Moment(0.0, np.zeros(5, np.float32)))
-    assert np.array_equal(copy.y, frame.y)
+def test_a_moment_of_rest_changes_nothing(photo_frame, photo_faces):
+    copy = writable_copy(photo_frame)
+    assert not photo_of(photo_frame, photo_faces).show(copy, Moment(0.0, np.zeros(5, np.float32)))
+    assert np.array_equal(copy.y, photo_frame.y)
 
 
-def test_a_photo_without_a_face_stays_still(frame):
+def test_a_photo_without_a_face_stays_still(photo_frame):
     with TrackBuilder() as builder:
         builder.add(None, False)
         with builder.finish(RATE, faceless=True) as track:
-            assert lively_photo(frame, SmoothedFaces(track), RATE, 1.0, 1) is None
+            assert lively_photo(photo_frame, SmoothedFaces(track), RATE, 1.0, 1) is None
