@@ -31,7 +31,7 @@ class SourceView(BaseModel):
 class AdaptedView(BaseModel):
     """The adaptation to the person: its footage, and how much closer the motion came to the person's own motion."""
 
-    seconds: float = Field(description="Seconds of speech that it learnt from.")
+    seconds: float = Field(description="Seconds of speech that it learned from.")
     opening_gain: float = Field(description="Gain in Pearson's r of the lip opening, on footage left out.")
     width_gain: float = Field(description="Gain in Pearson's r of the mouth's width, on footage left out.")
 
@@ -52,7 +52,7 @@ class OutputView(BaseModel):
     height: int = Field(description="Height in pixels.")
     duration: float = Field(description="Duration in seconds.")
     adapted: AdaptedView | None = Field(
-        default=None, description="What the engine learnt about the person; null if nothing."
+        default=None, description="What the engine learned about the person; null if nothing."
     )
 
 

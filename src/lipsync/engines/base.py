@@ -129,12 +129,12 @@ class Engine(Protocol):
     def listen(self, sound: OwnSound) -> None:
         """Hear the sound of a clip in which the person talks, in another thread while its faces are tracked.
 
-        ``study`` follows, unless the clip is the video itself and is being observed. By default, nothing is learnt.
+        ``study`` follows, unless the clip is the video itself and is being observed. By default, nothing is learned.
         """
         return
 
     def study(self, faces: SmoothedFaces) -> None:
-        """Study the faces of the clip that was listened to, before the first pass. By default, nothing is learnt."""
+        """Study the faces of the clip that was listened to, before the first pass. By default, nothing is learned."""
         return
 
     def synthesise(self, frames: Iterable[Frame], scene: Scene) -> Generator[Rendered, None, None]:

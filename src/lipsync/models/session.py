@@ -53,7 +53,7 @@ class BackgroundSession(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """A model's adaptation to one person from footage. ``seconds``: of speech that it learnt from.
+    """A model's adaptation to one person from footage. ``seconds``: of speech that it learned from.
 
     ``opening_gain`` and ``width_gain``: how much Pearson's r of predicted and real lip opening and mouth width grew on
     parts of the footage that it did not learn from.

@@ -140,7 +140,7 @@ class EngineResult:
 
     @property
     def adapted(self) -> Adapted | None:
-        """The adaptation to the person; None if the engine learnt nothing."""
+        """The adaptation to the person; None if the engine learned nothing."""
         return None if self.run_info is None else self.run_info.adapted
 
 
@@ -203,14 +203,14 @@ class Result:
 
     @property
     def adapted(self) -> Adapted | None:
-        """The first engine's adaptation to the person; None if it learnt nothing."""
+        """The first engine's adaptation to the person; None if it learned nothing."""
         return self.outputs[0].adapted
 
     @property
     def adaptations(self) -> tuple[str, ...]:
         """A sentence about each engine that adapted to the person."""
-        learnt = {output.engine: output.adapted for output in self.outputs if output.adapted is not None}
-        return tuple(f"{engine}: {adapted}" for engine, adapted in learnt.items())
+        learned = {output.engine: output.adapted for output in self.outputs if output.adapted is not None}
+        return tuple(f"{engine}: {adapted}" for engine, adapted in learned.items())
 
 
 class OutputObserver(Protocol):

@@ -52,7 +52,7 @@ class HeardRows:
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """A correction of the prediction for one person; ``apply`` it. ``adapted`` says what it was learnt from.
+    """A correction of the prediction for one person; ``apply`` it. ``adapted`` says what it was learned from.
 
     ``weights`` (C, K): coefficients per column of ``columns``; ``offset`` (K,) in speech and ``rest`` (K,) in silence.
     """

@@ -27,7 +27,7 @@ from lipsync.speech.audio import SPEECH_RATE
 from lipsync.speech.encoder import ENCODER_RATE, FEATURES, SpeechEncoder, open_encoder
 from lipsync.types import Float32
 
-NETWORK_RATE: Final = 25  # frames per second of the footage that the network learnt from
+NETWORK_RATE: Final = 25  # frames per second of the footage that the network learned from
 WINDOW: Final = 300  # rows in one run of the network
 OVERLAP: Final = 20  # rows dropped at each end of a window: at least the network's receptive field
 FADE: Final = SPEECH_RATE // 2  # samples over which the end of the sound fades to silence

@@ -84,7 +84,7 @@ class Output:
     """A published file: ``size`` in bytes, width and height in pixels, duration in seconds.
 
     ``variant``: final; plain, the result before enhancement; or the name of a copy with another audio offset.
-    ``adapted``: the fields of ``models.session.Adapted``; None if the engine learnt nothing about the person.
+    ``adapted``: the fields of ``models.session.Adapted``; None if the engine learned nothing about the person.
     """
 
     engine: str
