@@ -50,7 +50,7 @@ GREY, BLUE, RED, GREEN = (120, 120, 120), (200, 120, 40), (60, 60, 200), (80, 20
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """What ``compose_mouth`` made of one frame: ``skin`` and ``composed`` (h, w, 3), Y'CbCr of 8 bits."""
+    """One call of ``compose_mouth`` and its result: ``skin`` and ``composed`` (h, w, 3), Y'CbCr of 8 bits."""
 
     skin: Float32
     composed: Float32
