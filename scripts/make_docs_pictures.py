@@ -116,7 +116,7 @@ def layers(before: Image, frame: Composition) -> Image:
     place, box = frame.place, frame.place.box
     hole = place.hole()
     lips, inside = frame.layers.lips[0].mouth, frame.layers.inside[0].mouth
-    pixels, openness = warp_inside(inside, place.lips, hole, frame.gap.cavity)
+    pixels, openness = warp_inside(inside, place.lips, hole, frame.gap.cavity, frame.layers.back)
     upper, lower, cavity = (np.zeros_like(frame.skin) for _ in range(3))
     mattes, mask = place.mattes(openness), place.mask()
     rows, _ = place.strip.within(box)

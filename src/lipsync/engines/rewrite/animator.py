@@ -127,7 +127,8 @@ class Animator:
             first += count
             for i in range(count):
                 mixes = [crossfade_weights(path, i, last) for path, last in zip(chosen, previous, strict=True)]
-                yield Target(meshes[i], MouthLayers(*(_layers(donors, mix, light[i]) for mix in mixes)))
+                lips, inside = (_layers(donors, mix, light[i]) for mix in mixes)
+                yield Target(meshes[i], MouthLayers(lips, inside, donors[-1].mouth.lit(light[i])))
                 previous = [path[i] for path in chosen]
 
     def _render_behind(
@@ -161,7 +162,8 @@ class Animator:
         jaws = measure_jaws(face.pose, mesh)
         posed = drawn.posed(face.pose, mesh, frame.index)
         inside = tuple(replace(layer, mouth=_in_head(layer.mouth, jaws, posed)) for layer in target.layers.inside)
-        layers = replace(target.layers, inside=inside)
+        back = None if target.layers.back is None else _in_head(target.layers.back, jaws, posed)
+        layers = replace(target.layers, inside=inside, back=back)
         return render_face(frame, face.points, points, eye_distance, self._triangles, layers, gap)
 
 

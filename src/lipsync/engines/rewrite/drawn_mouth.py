@@ -60,12 +60,12 @@ class DrawnMouth:
         drop = float(mesh[list(CHIN_POINTS), 1].mean() - self._chin)
         return PosedMouth(self, pose, max(drop, 0.0), number)
 
-    def draw(self, posed: PosedMouth, lips: Lips, box: Box) -> Float32:
+    def draw(self, posed: PosedMouth, lips: Lips, box: Box, *, teeth: bool) -> Float32:
         """The inside of the mouth in the pixels of ``box``, (h, w, 3) Y'CbCr code values."""
         blur = max(0.4, SOFTNESS * self._look.blur * lips.unit)
         step = 2 if blur > COARSE_BLUR else 1
         x, y = np.meshgrid(_nodes(box.left, box.width, step), _nodes(box.top, box.height, step))
-        image = self._picture(posed, lips, x, y)
+        image = self._picture(posed, lips, x, y, teeth=teeth)
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), blur / step), np.float32)
         if step > 1:
             size = (x.shape[1] * step, x.shape[0] * step)
@@ -75,13 +75,14 @@ class DrawnMouth:
             image[..., 0] += np.float32(self._look.grain) * noise
         return image
 
-    def _picture(self, posed: PosedMouth, lips: Lips, x: Float32, y: Float32) -> Float32:
+    def _picture(self, posed: PosedMouth, lips: Lips, x: Float32, y: Float32, *, teeth: bool) -> Float32:
         """The picture at pixels ``x`` and ``y`` (h, w), without blur and grain."""
         lower_edge = self._edge + LOWER_EDGE + posed.drop * np.array([0, 1, DROP_BACK], np.float32)
         image = np.broadcast_to(self.cavity, (*x.shape, 3)).astype(np.float32)
         image = self._with_tongue(image, posed, lower_edge + TONGUE, x, y)
         rotation = posed.pose.rotation[0]
-        for wall, edge, light in ((self._lower, lower_edge, LOWER_LIGHT), (self._upper, self._edge, 1.0)):
+        rows = ((self._lower, lower_edge, LOWER_LIGHT), (self._upper, self._edge, 1.0)) if teeth else ()
+        for wall, edge, light in rows:
             fade = light * np.exp(-wall.curve[:, 2] / DEPTH_FADE)
             bright = fade * shading(self._look.light, wall.normals @ rotation.T)
             image = self._with_teeth(image, view_wall(wall, rotation, posed.place(edge), posed.scale, bright, x, y))
@@ -159,5 +160,5 @@ class PosedMouth:
         """A point (3,) of the face frame in pixels of the frame, (2,)."""
         return np.asarray(self.pose.to_frame(point[None])[0, 0, :2], np.float32)
 
-    def draw(self, lips: Lips, box: Box) -> Float32:
-        return self.drawing.draw(self, lips, box)
+    def draw(self, lips: Lips, box: Box, *, teeth: bool = True) -> Float32:
+        return self.drawing.draw(self, lips, box, teeth=teeth)

@@ -28,6 +28,7 @@ COVER_SLACK, COVER_FADE = (
 )  # eye distances beyond what the donor shows until the cavity fades in, and its fade
 CENTRE: Final = (0.3, 0.4, 0.5, 0.6, 0.7)  # positions along the mouth where the donor must show what the target does
 PART_START, PART_RANGE = 0.015, 0.04  # eye distances that the jaws part until the cavity fades in there, and its fade
+LEAST_UNSEEN: Final = 0.05  # of a pixel, from which it is worth drawing what is behind
 PART_EDGES: Final = (4.0, 1.6)  # steepness of that cavity's upper and lower edge
 LEAST_BETWEEN: Final = 0.15  # of BETWEEN or more, at the corners
 COLUMNS, ROWS = 9, 24  # samples of the inside
@@ -36,12 +37,14 @@ MIN_EDGES, EDGE_TOLERANCE, EDGE_BELOW_SEAM = 3, 0.02, 0.02  # mouths that show a
 EDGE_CONTRAST: Final = 0.12  # by which the teeth are brighter than what is below, of their luma, at least
 
 
-def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Float32, float]:
+def warp_inside(
+    mouth: Mouth, lips: Lips, box: Box, cavity: Float32, back: Mouth | None = None
+) -> tuple[Float32, float]:
     """The donor's inside between the target's lips, (h, w, 3), and its opacity in 0..1.
 
     The upper teeth stay where they are in the skull, and the lower teeth and the tongue follow the lower jaw. Only what
-    is between them stretches, or hides behind the upper teeth. The ``cavity`` colour (3,) fills what the donor does not
-    show, and gaps too narrow for light.
+    is between them stretches, or hides behind the upper teeth. The drawn tongue and cavity of ``back``, or else the
+    ``cavity`` colour (3,), fill what the donor does not show; that colour also fills gaps too narrow for light.
     """
     opacity = float(np.clip((lips.gap - CLOSED_GAP) / (OPEN_GAP - CLOSED_GAP), 0, 1))
     if mouth.drawing is not None:
@@ -51,10 +54,12 @@ def warp_inside(mouth: Mouth, lips: Lips, box: Box, cavity: Float32) -> tuple[Fl
     gaps = _gaps(lips, box)
     places, torn = _places(maps, box, donor, lips, gaps)
     places, missing = _covered(donor, places)
-    dark = np.maximum(torn, smoothstep((missing / donor.unit - COVER_SLACK) / COVER_FADE))
-    dark = np.maximum(dark, _narrow(gaps))[..., None]
-    inside = mouth.sample(places)
-    return np.asarray(inside + (cavity - inside) * dark, np.float32), opacity
+    unseen = np.maximum(torn, smoothstep((missing / donor.unit - COVER_SLACK) / COVER_FADE))
+    inside, behind = mouth.sample(places), cavity
+    if back is not None and back.drawing is not None and unseen.max() > LEAST_UNSEEN:
+        behind = relit(back.drawing.draw(lips, box, teeth=False), back.change)
+    inside = inside + (behind - inside) * unseen[..., None]
+    return np.asarray(inside + (cavity - inside) * _narrow(gaps)[..., None], np.float32), opacity
 
 
 def sample_inside(mouth: Mouth) -> tuple[Float32, Float32]:

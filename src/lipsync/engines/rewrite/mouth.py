@@ -116,5 +116,5 @@ class Mouth:
 class Drawing(Protocol):
     """Draws the inside of a mouth for one frame."""
 
-    def draw(self, lips: Lips, box: Box) -> Float32:
-        """The pixels of ``box`` between and behind ``lips``, (h, w, 3) Y'CbCr code values."""
+    def draw(self, lips: Lips, box: Box, *, teeth: bool = True) -> Float32:
+        """The pixels of ``box`` between and behind ``lips``, (h, w, 3) Y'CbCr code values, with or without teeth."""

@@ -43,10 +43,11 @@ class WarpLayer:
 
 @dataclass(frozen=True, slots=True)
 class MouthLayers:
-    """The donors of a frame's ``lips`` and those of the ``inside`` of its mouth."""
+    """The donors of a frame's ``lips`` and of the ``inside`` of its mouth; ``back`` is drawn where these show nothing."""
 
     lips: tuple[WarpLayer, ...]
     inside: tuple[WarpLayer, ...]
+    back: Mouth | None = None
 
 
 class MouthPlace:
@@ -128,7 +129,8 @@ def compose_mouth(
     """
     mask, hole = place.mask(), place.hole()
     visible = hole.width > 0 and hole.height > 0
-    insides = [warp_inside(layer.mouth, place.lips, hole, gap.cavity) for layer in layers.inside] if visible else []
+    donors = layers.inside if visible else ()
+    insides = [warp_inside(layer.mouth, place.lips, hole, gap.cavity, layers.back) for layer in donors]
     openness = insides[0][1] if insides else 0.0
     mattes, strip = place.mattes(openness), place.strip.within(place.box)
     mixed = np.zeros_like(skin)

@@ -26,7 +26,7 @@ CAVITY = np.array([35, 122, 136], np.float32)
 def draw(canonical, basis):
     """Draw the mouth that a vowel opens ``wide`` on a head with ``yaw``: the picture, its box and the inner lips."""
 
-    def drawn(wide: float, yaw: float = 0.0, scale: float = 200.0, look: Appearance = LOOK):
+    def drawn(wide: float, yaw: float = 0.0, scale: float = 200.0, look: Appearance = LOOK, *, teeth: bool = True):
         coefficients = basis.neutral + np.eye(1, len(basis.sd), dtype=np.float32)[0] * wide
         mesh = canonical + basis.displacement(coefficients[None])[0]
         rotation = cv2.Rodrigues(np.array([0, yaw, 0], np.float32))[0].astype(np.float32)
@@ -38,7 +38,7 @@ def draw(canonical, basis):
         image = (
             DrawnMouth(canonical, look, CAVITY * look.black[1] / 128)
             .posed(pose, mesh, 3)
-            .draw(measure_lips(points, scale), box)
+            .draw(measure_lips(points, scale), box, teeth=teeth)
         )
         return image, box, points
 
@@ -57,6 +57,11 @@ def test_an_open_mouth_shows_upper_teeth_above_a_dark_cavity_or_tongue(draw):
     teeth, below = luma[3:10], luma[len(luma) // 2 : -12]
     assert teeth.mean() > 110
     assert below.min() < 0.65 * teeth.mean()
+
+
+def test_without_teeth_only_the_tongue_and_the_cavity_are_drawn(draw):
+    toothless = column(*draw(3.0, teeth=False))
+    assert toothless[: len(toothless) // 3].max() < 0.5 * LOOK.enamel[0]
 
 
 def test_the_upper_teeth_stay_with_the_skull_and_the_lower_ones_follow_the_jaw(draw):

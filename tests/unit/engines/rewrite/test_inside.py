@@ -87,6 +87,27 @@ def test_jaws_that_part_more_than_in_the_donor_leave_a_dark_middle(canonical, po
     assert column[-2:].min() > 60
 
 
+class Flat:
+    """A drawing of one colour."""
+
+    def draw(self, lips, box, *, teeth=True):
+        return np.full((box.height, box.width, 3), 250 if teeth else 80, np.float32)
+
+
+def test_what_is_behind_is_drawn_without_teeth_only_where_the_donor_shows_nothing(canonical, points, patch):
+    narrow = open_lips(canonical, 0.13)[:, :2]
+    narrow = ((narrow - narrow[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
+    lips, mouth = measure_lips(points, UNIT), Mouth(patch, measure_lips(narrow, UNIT), narrow)
+    back = Mouth(patch[:0], lips, None, drawing=Flat())
+    dark, drawn = (warp_inside(mouth, lips, BOX, DARK, behind)[0] for behind in (None, back))
+    top, bottom = points[[13, 14], 1].astype(int)
+    column = slice(top + 2, bottom - 2), 80, 0
+    unseen = dark[column] < 30
+    assert unseen.any()
+    assert drawn[column][unseen] == pytest.approx(80, abs=8)
+    assert drawn[column][:4] == pytest.approx(dark[column][:4], abs=1)
+
+
 @pytest.mark.parametrize(("gap", "brightness"), [(0.012, (60, 130)), (0.02, (130, 195)), (0.06, (199, 200))])
 def test_a_narrow_gap_is_darker_than_the_donor(canonical, gap, brightness):
     mesh = open_lips(close_lips(canonical), gap)[:, :2]
