@@ -7,12 +7,14 @@ Computer Music Journal 3(2), 1979), telephone sound is quantised by the mu-law (
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.signal import fftconvolve, lfilter
 
 from lipsync.speech.audio import SPEECH_RATE
 from lipsync.types import Float32
 
 NOTES = 220.0 * 2.0 ** (np.array([0, 2, 3, 5, 7, 8, 10, 12, 14, 15]) / 12)  # Hz, a minor scale
+VOCODER_STEP = 0.005  # seconds
 
 
 def decibels(value: float) -> float:
@@ -86,28 +88,34 @@ def telephone(sound: Float32) -> Float32:
 
 
 def sung(sound: Float32, slower: float, rng: np.random.Generator) -> Float32:
-    """The words sung: ``slower`` times as long, on notes of a scale, with vibrato.
+    """The words sung: ``slower`` times as long, on notes of a scale, with vibrato."""
+    steps = np.arange(int(len(sound) / SPEECH_RATE / VOCODER_STEP * slower))
+    time = steps * VOCODER_STEP
+    beat = rng.uniform(0.4, 1.2)
+    notes = rng.choice(NOTES, int(time[-1] / beat) + 1) * rng.choice([0.5, 1.0, 2.0], p=[0.4, 0.4, 0.2])
+    vibrato = 1 + rng.uniform(0, 0.03) * np.sin(2 * np.pi * rng.uniform(4, 7) * time)
+    return revoiced(sound, time / slower, notes[(time / beat).astype(int)] * vibrato)
+
+
+def revoiced(sound: Float32, moments: NDArray[np.float64], tune: NDArray[np.float64] | None = None) -> Float32:
+    """What is said at ``moments`` (n,), in seconds, VOCODER_STEP seconds for each, with the pitch ``tune`` (n,) in Hz.
 
     The WORLD vocoder (Morise, Yokomori and Ozawa, IEICE Transactions E99-D(7), 2016) changes pitch and duration.
     """
     import pyworld
 
     samples = sound.astype(np.float64)
-    pitch, times = pyworld.harvest(samples, SPEECH_RATE)
+    pitch, times = pyworld.dio(samples, SPEECH_RATE)
+    pitch = pyworld.stonemask(samples, pitch, times, SPEECH_RATE)
     envelope = pyworld.cheaptrick(samples, pitch, times, SPEECH_RATE)
     breath = pyworld.d4c(samples, pitch, times, SPEECH_RATE)
-    position = np.arange(int(len(pitch) * slower)) / slower
-    nearest = np.minimum(np.round(position).astype(int), len(pitch) - 1)
-    time = np.arange(len(nearest)) * 0.005
-    beat = rng.uniform(0.4, 1.2)
-    notes = rng.choice(NOTES, int(time[-1] / beat) + 1) * rng.choice([0.5, 1.0, 2.0], p=[0.4, 0.4, 0.2])
-    vibrato = 1 + rng.uniform(0, 0.03) * np.sin(2 * np.pi * rng.uniform(4, 7) * time)
-    tune = np.where(pitch[nearest] > 0, notes[(time / beat).astype(int)] * vibrato, 0)
-    left = np.minimum(position.astype(int), len(pitch) - 2)
-    share = np.clip(position - left, 0, 1)[:, None]
+    position = np.clip(moments / VOCODER_STEP, 0, len(pitch) - 1.001)
+    nearest = np.round(position).astype(int)
+    left = position.astype(int)
+    share = (position - left)[:, None]
     smooth = np.exp(np.log(envelope[left] + 1e-12) * (1 - share) + np.log(envelope[left + 1] + 1e-12) * share)
-    song = pyworld.synthesize(tune, np.ascontiguousarray(smooth), np.ascontiguousarray(breath[nearest]), SPEECH_RATE)
-    return np.asarray(song, np.float32)
+    heard = pitch[nearest] if tune is None else np.where(pitch[nearest] > 0, tune, 0)
+    return np.asarray(pyworld.synthesize(heard, smooth, breath[nearest], SPEECH_RATE), np.float32)
 
 
 def vary_loudness(sound: Float32, rng: np.random.Generator) -> Float32:

@@ -24,6 +24,7 @@ HOP = SPEECH_RATE // ENCODER_RATE  # samples per row
 CLIPS_PER_STREAM = 8
 SPEEDS = (1.0, 1.0, 0.9, 0.95, 1.06, 1.12)
 EXAMPLE = 150  # rows
+HELD_SHARE = 0.25  # of the streams of synthetic voices, in which vowels are held for seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +132,29 @@ def encoded(encoder: SpeechEncoder, sound: Float32) -> Float32:
 
 
 def synthetic(encoder: SpeechEncoder, seed: int, minutes: float) -> Streams:
-    """Random sentences of synthetic voices, most of them augmented. Raises OSError without eSpeak NG."""
+    """Random sentences of synthetic voices, some with held vowels, most augmented. Raises OSError without eSpeak NG."""
     rng = np.random.default_rng(seed)
     streams: list[tuple[Float32, Float32]] = []
     sentences = phonemes.sentences(rng)
     with phonemes.Synthesiser() as synthesiser:
         while sum(len(rows) for rows, _ in streams) < minutes * 60 * ENCODER_RATE:
             sound, spoken = synthesiser.speak_all(list(islice(sentences, 4)), rng)
+            if rng.random() < HELD_SHARE:
+                sound, spoken = _holding_vowels(sound, spoken, rng)
             if rng.random() < 0.7:
                 sound = augment.augmented(sound, sound[::-1].copy(), rng)
             rows = encoded(encoder, sound)
             streams.append((rows, phonemes.labels(spoken, len(rows))))
     return Streams.join(streams)
+
+
+def _holding_vowels(
+    sound: Float32, spoken: list[phonemes.Phoneme], rng: np.random.Generator
+) -> tuple[Float32, list[phonemes.Phoneme]]:
+    """The sound with some vowels held for seconds, on a steady pitch in half of the cases, and its phonemes."""
+    moments, later = phonemes.held_vowels(spoken, len(sound) / SPEECH_RATE, rng)
+    tune = np.full(len(moments), rng.uniform(90, 330)) if rng.random() < 0.5 else None
+    return augment.revoiced(sound, moments, tune), later
 
 
 def still(encoder: SpeechEncoder, neutral: Float32, seed: int, minutes: float) -> Streams:

@@ -13,7 +13,8 @@ from lipsync.types import Float32
 TALKING = 0.3  # standard deviation of the opening, of the usual one, from which an example counts as speech
 SHUT, APART = 0.015, 0.04  # eye distances: below the lips surely touch, above they surely do not
 WIDE_APART = 0.10  # eye distances that the lips open at least on open vowels
-ROUNDED = 0.5  # standard deviations below the mean width that the mouth has at most on rounded vowels
+ROUNDED = 0.5  # standard deviations by which rounded vowels at least narrow the mouth and protrude the lips
+ROUNDING_WEIGHTS = (0.15, 0.1)  # of the two
 
 
 class MotionLoss(nn.Module):
@@ -63,26 +64,34 @@ class AskedLoss(nn.Module):
     """The distance from the demands of phonemes: closed lips on p, b and m, open and rounded vowels."""
 
     opening: Tensor
-    width: Tensor
     neutral: Tensor
+    rounding: Tensor
+    usual: Tensor
+    weights: Tensor
 
     def __init__(self, lips: Lips, motion: Float32) -> None:
         super().__init__()
-        gap, width = (motion - lips.neutral) @ lips.opening, motion @ lips.width
-        self._gap_spread, self._width_spread = float(gap.std()), float(width.std())
-        self._rounded = float(width[gap > WIDE_APART / 2].mean()) - ROUNDED * self._width_spread
-        for name in ("opening", "width", "neutral"):
-            self.register_buffer(name, torch.from_numpy(getattr(lips, name)))
+        gap = (motion - lips.neutral) @ lips.opening
+        self._gap_spread = float(gap.std())
+        protruded = motion @ lips.protrusion
+        jaw = np.cov(protruded, gap)[0, 1] / gap.var()  # the opening jaw moves the lower lip back
+        rounding = np.stack([-lips.width, lips.protrusion - jaw * lips.opening], 1)
+        rounding = np.asarray(rounding / (motion @ rounding).std(0), np.float32)
+        usual = (motion[gap > WIDE_APART / 2] @ rounding).mean(0)
+        for name, value in (("opening", lips.opening), ("neutral", lips.neutral), ("rounding", rounding)):
+            self.register_buffer(name, torch.from_numpy(value))
+        self.register_buffer("usual", torch.from_numpy(usual))
+        self.register_buffer("weights", torch.tensor(ROUNDING_WEIGHTS))
 
     def forward(self, found: Tensor, logit: Tensor, asked: Tensor) -> Tensor:
         closed, apart, wide, rounded = asked.unbind(2)
         surely = binary_cross_entropy_with_logits(logit, closed, reduction="none")
         decided = _mean(surely * (1.5 * closed + apart), closed + apart)
         gap = ((found - self.neutral) @ self.opening) / self._gap_spread
-        too_wide = (found @ self.width - self._rounded) / self._width_spread
+        missing = (self.usual + ROUNDED - found @ self.rounding).clamp(min=0) @ self.weights
         shut = _mean(gap.clamp(min=0) * closed, closed)
         opened = _mean((WIDE_APART / self._gap_spread - gap).clamp(min=0) * wide, wide)
-        return 0.75 * decided + 0.75 * shut + 0.45 * opened + 0.15 * _mean(too_wide.clamp(min=0) * rounded, rounded)
+        return 0.75 * decided + 0.75 * shut + 0.45 * opened + _mean(missing * rounded, rounded)
 
 
 class StillLoss(nn.Module):

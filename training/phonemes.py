@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
+from augment import VOCODER_STEP
+from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from lipsync.speech.audio import SPEECH_RATE
@@ -54,6 +56,7 @@ WORDS: Final = {
 BILABIALS = frozenset("pbm")
 OPEN_VOWELS = frozenset("aɑɐæʌɔɒɛ")
 ROUNDED = frozenset("uʊwyøœoɔ")
+VOWELS = OPEN_VOWELS | ROUNDED - {"w"} | frozenset("eiɪɜəɨ")
 CLOSURE_LEAD: Final = 0.01  # seconds by which the lips meet before the sound of p, b and m changes
 _RETRIEVAL, _PHONEME_EVENTS, _IPA, _UTF8 = 1, 1, 2, 1  # constants of speak_lib.h
 _LIST_END, _PHONEME, _RATE, _PITCH, _RANGE = 0, 7, 1, 3, 4
@@ -155,6 +158,28 @@ def sentences(rng: np.random.Generator) -> Iterator[tuple[str, str]]:
         language = str(rng.choice(languages, p=weights / weights.sum()))
         words = rng.choice(WORDS[language].split(), int(rng.integers(5, 12)))
         yield f"{language}+{rng.choice(VARIANTS)}", " ".join(words) + "."
+
+
+def held_vowels(
+    phonemes: list[Phoneme], seconds: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], list[Phoneme]]:
+    """Hold one vowel in four for 0.4 to 3 s: the ``moments`` (n,) to speak, and the phonemes with their new times.
+
+    Moments, one for each VOCODER_STEP, are in seconds of the given sound, which lasts ``seconds``.
+    """
+    before, after = [0.0], [0.0]
+    for phoneme in phonemes:
+        if phoneme.name[:1] in VOWELS and rng.random() < 0.25:
+            length = phoneme.stop - phoneme.start
+            first, last = phoneme.start + 0.35 * length, phoneme.stop - 0.35 * length
+            after += [after[-1] + first - before[-1], after[-1] + first - before[-1] + rng.uniform(0.4, 3)]
+            before += [first, last]
+    after.append(after[-1] + seconds - before[-1])
+    before.append(seconds)
+    moments = np.interp(np.arange(0, after[-1], VOCODER_STEP), after, before)
+    edges = [np.interp((one.start, one.stop), before, after) for one in phonemes]
+    later = [Phoneme(one.name, float(edge[0]), float(edge[1])) for one, edge in zip(phonemes, edges, strict=True)]
+    return moments, later
 
 
 def labels(phonemes: list[Phoneme], rows: int) -> Float32:

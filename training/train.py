@@ -26,7 +26,7 @@ import onnx
 import torch
 from examples import Streams
 from losses import AskedLoss, MotionLoss, StillLoss
-from network import Lips, MotionHead, Projection, to_onnx
+from network import Lips, MotionHead, MotionHeads, Projection, to_onnx
 from prepare import prepare
 from torch import Tensor, nn
 
@@ -124,7 +124,7 @@ def train(data: Examples, head: MotionHead, lips: Lips, deviations: Float32, ste
             group["lr"] = 2e-3 * min(1, (step + 1) / 80) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
         rows, motion, asked, rest = data.draw(rng)
         rows = rows + FEATURE_NOISE * (torch.randn_like(rows) + torch.randn(len(rows), 1, rows.shape[2]))
-        found, logit = head.train().follow(rows)
+        found, logit = head.train()(rows)
         kinds = (len(motion), len(asked), len(rest))
         (spoken, voiced, quiet), (spoken_logit, voiced_logit, _) = found.split(kinds), logit.split(kinds)
         cost = motion_loss(spoken, spoken_logit, motion) + asked_loss(voiced, voiced_logit, asked)
@@ -149,12 +149,12 @@ def update_average(average: MotionHead, head: MotionHead, decay: float) -> None:
             mean.copy_(value)
 
 
-def export(head: MotionHead, basis: Basis, out: Path) -> None:
+def export(model: MotionHeads, basis: Basis, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    onnx.save(to_onnx(head), out / "motion.onnx")
+    onnx.save(to_onnx(model), out / "motion.onnx")
     arrays = {field.name: getattr(basis, field.name) for field in dataclasses.fields(basis)}
     np.savez_compressed(out / "basis.npz", allow_pickle=False, **arrays)
-    torch.save(head.state_dict(), out / "weights.pt")
+    torch.save(model.state_dict(), out / "weights.pt")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -170,8 +170,12 @@ def run(args: argparse.Namespace) -> None:
     spoken = [(clip.audio, dataset.motion_of(clip, basis, frontal)) for clip in dataset.training_clips(clips)]
     data, projection = make_examples(spoken, basis.neutral, args.out / "examples", args.copies, args.synthetic)
     lips = Lips.of(basis)
-    head = train(data, MotionHead(projection, lips), lips, basis.sd, args.steps, args.seed)
-    export(head, basis, args.out)
+    heads = []
+    for seed in range(args.seed, args.seed + args.heads):
+        print(f"head with seed {seed}", flush=True)
+        torch.manual_seed(seed)
+        heads.append(train(data, MotionHead(AXES, lips), lips, basis.sd, args.steps, seed))
+    export(MotionHeads(projection, heads), basis, args.out)
 
 
 def main() -> int:
@@ -183,12 +187,12 @@ def main() -> int:
     parser.add_argument("--basis", type=Path, help="keep this basis.npz, rather than fit a new one")
     parser.add_argument("--copies", type=int, default=8, help="augmented copies of the speech (default: 8)")
     parser.add_argument("--synthetic", type=float, default=75, help="minutes of synthetic voices (default: 75)")
-    parser.add_argument("--steps", type=int, default=800, help="training steps (default: 800)")
+    parser.add_argument("--steps", type=int, default=800, help="training steps of each (default: 800)")
+    parser.add_argument("--heads", type=int, default=3, help="networks to train and average (default: 3)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the first network (default: 0)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
     run(args)
     evaluate.report(evaluate.open_model(args.out), args.out / "prepared", args.others, args.apart)
     return 0

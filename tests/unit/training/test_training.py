@@ -31,7 +31,7 @@ import shapes
 import torch
 import train
 from losses import AskedLoss, MotionLoss
-from network import Lips, MotionHead, Projection
+from network import HOLD, HOLD_REACH, Lips, MotionHead, MotionHeads, Projection, held
 
 RATE = 16_000
 ROWS = 75
@@ -88,8 +88,12 @@ def streams(rows: int, targets: Float32, seed: int = 0) -> examples.Streams:
 
 
 def random_head(lips: Lips) -> MotionHead:
+    return MotionHead(8, lips, width=16)
+
+
+def joined(*heads: MotionHead) -> MotionHeads:
     axes = np.random.default_rng(0).normal(0, 0.02, (1024, 8)).astype(np.float32)
-    return MotionHead(Projection(axes, np.zeros(8, np.float32)), lips, width=16)
+    return MotionHeads(Projection(axes, np.zeros(8, np.float32)), heads)
 
 
 def test_about_one_clip_in_twenty_is_held_out_by_its_name() -> None:
@@ -223,19 +227,67 @@ def test_a_certain_closure_brings_the_lips_together() -> None:
     with torch.no_grad():
         head.out.bias[:-1] = torch.from_numpy(lips.neutral + 0.2 * lips.closing)
         head.out.bias[-1] = 20
-        motion = head(torch.zeros(1, 50, 1024)).numpy()[0]
+        motion = joined(head)(torch.zeros(1, 50, 1024)).numpy()[0]
     assert np.abs((motion[:, :-1] - lips.neutral) @ lips.opening).max() < 1e-3
     assert motion[:, -1].min() > 0.99
 
 
-def test_a_closure_lasts_long_enough_for_a_video_frame() -> None:
-    head = random_head(Lips.of(load_basis())).eval()
-    projected = torch.randn(1, 60, 8)
+def test_a_closure_lasts_the_longer_the_surer_it_is() -> None:
+    logit = torch.full((1, 41), -9.0)
+    logit[0, 20] = 3
+    distance = torch.arange(-HOLD_REACH, HOLD_REACH + 1)
+    expected = 3 - HOLD * distance**2
+    around = held(logit)[0, 20 - HOLD_REACH : 21 + HOLD_REACH]
+    torch.testing.assert_close(around, expected.clamp(min=-9))
+    unsure = held(logit.clamp(max=-1))[0]
+    assert (unsure > 0).sum() < (held(logit)[0] > 0).sum()
+    assert held(logit)[0, 20 + HOLD_REACH + 1] == -9
+
+
+def test_several_heads_are_averaged() -> None:
+    lips = Lips.of(load_basis())
+    heads = [random_head(lips).eval() for _ in range(3)]
     with torch.no_grad():
-        _, brief = head.follow(projected)
-        _, held = head.follow(projected, hold=True)
-    expected = torch.stack([brief[0, max(0, i - 1) : i + 3].max() for i in range(60)])
-    torch.testing.assert_close(held[0], expected)
+        for head, logit in zip(heads, (-40.0, -30.0, -20.0), strict=True):
+            head.out.bias[-1] = logit
+        rows = torch.randn(1, 60, 1024)
+        each = torch.stack([joined(head)(rows) for head in heads])
+        together = joined(*heads)(rows)
+    torch.testing.assert_close(together[..., :-1], each[..., :-1].mean(0))
+    assert together[..., -1].max() < 1e-3
+
+
+def test_rounded_vowels_ask_for_a_narrow_mouth_and_protruding_lips() -> None:
+    lips = Lips.of(load_basis())
+    motion = np.random.default_rng(0).normal(0, 1, (600, 12)).astype(np.float32)
+    want, asked, logit = AskedLoss(lips, motion), torch.zeros(1, 50, 4), torch.zeros(1, 50)
+    asked[..., 3] = 1
+    usual = torch.zeros(1, 50, 12)
+    for way in (-lips.width, lips.protrusion):
+        assert want(usual + 0.5 * torch.from_numpy(way / np.linalg.norm(way)), logit, asked) < want(usual, logit, asked)
+
+
+@needs_espeak
+def test_held_vowels_last_and_move_the_phonemes_after_them() -> None:
+    rng = np.random.default_rng(0)
+    with phonemes.Synthesiser() as synthesiser:
+        sound, spoken = synthesiser.speak("en-us+m7", "father saw a moon and a cat", 150, 50, 50)
+    moments, later = phonemes.held_vowels(spoken, len(sound) / RATE, rng)
+    longer = [new.stop - new.start > old.stop - old.start + 0.3 for old, new in zip(spoken, later, strict=True)]
+    assert 0 < sum(longer) < len(spoken) / 2
+    assert {one.name[:1] for one, held_on in zip(spoken, longer, strict=True) if held_on} <= phonemes.VOWELS
+    assert (np.diff(moments) >= 0).all()
+    assert len(moments) * augment.VOCODER_STEP == pytest.approx(later[-1].stop, abs=0.1)
+
+
+def test_a_voice_can_speak_at_other_moments_and_on_another_pitch() -> None:
+    pytest.importorskip("pyworld", reason="the vocoder is optional", exc_type=ImportError)
+    sound = buzz(np.ones(50), np.random.default_rng(0))
+    moments = np.minimum(np.arange(0, 4, augment.VOCODER_STEP), 1.9)
+    changed = augment.revoiced(sound, moments, np.full(len(moments), 200.0))
+    assert len(changed) == pytest.approx(4 * RATE, rel=0.02)
+    spectrum = np.abs(np.fft.rfft(changed[RATE : 2 * RATE]))
+    assert abs(int(np.argmax(spectrum[50:260])) + 50 - 200) <= 2
 
 
 def test_the_losses_are_least_for_what_they_ask() -> None:
@@ -261,7 +313,7 @@ def test_a_few_steps_give_a_network_that_runs_and_is_evaluated(
     asked = np.zeros((600, 4), np.float32)
     data = train.Examples([streams(600, motion)] * 2, streams(600, asked), streams(600, motion * 0))
     head = train.train(data, random_head(lips), lips, basis.sd, steps=3, seed=0)
-    train.export(head, basis, tmp_path)
+    train.export(joined(head, random_head(lips)), basis, tmp_path)
     results = evaluate.compare(evaluate.open_model(tmp_path), clips[:2])
     assert [len(found) for found in results.values()] == [2]
     assert all(np.isfinite(one.lmd) for one, _ in results["one"])
@@ -270,12 +322,12 @@ def test_a_few_steps_give_a_network_that_runs_and_is_evaluated(
 def test_the_exported_network_is_the_trained_one(tmp_path: Path) -> None:
     torch.manual_seed(3)
     basis = load_basis()
-    head = random_head(Lips.of(basis)).eval()
-    train.export(head, basis, tmp_path)
+    model = joined(*(random_head(Lips.of(basis)) for _ in range(2))).eval()
+    train.export(model, basis, tmp_path)
     rows = torch.randn(1, 300, 1024)
     found = np.concatenate(list(islice(evaluate.open_model(tmp_path).follow(iter(rows.numpy())), 2)))
     with torch.no_grad():
-        expected = head(rows)[0].numpy()
+        expected = model(rows)[0].numpy()
     np.testing.assert_allclose(found[:280], expected[:280], atol=5e-3)
 
 
