@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CONVERTER: Final = ("openvino.tools.ovc", "openvino_telemetry")
 _FAILURES: Final = (RuntimeError, TypeError, ValueError, MemoryError)
+_CORE_LOCK: Final = Lock()
 
 
 def open_openvino(model: bytes | Path, options: SessionOptions) -> Session:
@@ -259,13 +260,18 @@ def _read_by_name(core: Core, content: bytes) -> Model:
             raise map_error(exc, ModelCorrupt, f"cannot read model {label_of(content)}") from exc
 
 
-@cache
 def shared_core() -> Core:
-    """Return the process's only Core, which is never destroyed.
+    """Return the process's only Core, which is never destroyed. Thread-safe.
 
     A Core installs an alternate signal stack for the thread and removes it in its destructor. If two are destroyed in
     the order of their creation, the thread keeps a freed stack, and the next signal (Ctrl-C) kills the process.
     """
+    with _CORE_LOCK:  # ``cache`` alone would let two threads create one each
+        return _create_core()
+
+
+@cache
+def _create_core() -> Core:
     with _without_converter():
         import openvino
     return openvino.Core()

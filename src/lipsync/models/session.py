@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -22,8 +23,11 @@ class Session(Protocol):
     ``device``: a name in DEVICES. ``precision``: the precision actually used: "fp32", "bf16" or "fp16".
     """
 
-    device: str
-    precision: str
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Run the model once: inputs and outputs in the model's order.
@@ -111,6 +115,27 @@ class _Deferred:
 
     def discard(self) -> None:
         """There is nothing to wait for."""
+
+
+class OpeningSession:
+    """A session that is being opened in another thread; the first use waits for it and raises what its opening does."""
+
+    def __init__(self, opening: Future[Session]) -> None:
+        self._opening = opening
+
+    @property
+    def device(self) -> str:
+        return self._opening.result().device
+
+    @property
+    def precision(self) -> str:
+        return self._opening.result().precision
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        return self._opening.result().run(inputs)
+
+    def start(self, inputs: Sequence[Array]) -> Running:
+        return start(self._opening.result(), inputs)
 
 
 def cast_inputs(inputs: Sequence[Array], types: Sequence[np.dtype[Any]]) -> list[Array]:

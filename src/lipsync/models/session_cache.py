@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
 from lipsync.models.devices import Runtime, choose_runtime, open_session
-from lipsync.models.session import Session, SessionOptions
+from lipsync.models.session import OpeningSession, Session, SessionOptions
 
 MAX_SESSIONS = 12
 
@@ -65,6 +66,16 @@ class SessionCache:
             while len(self._sessions) > self._max_sessions:
                 self._sessions.popitem(last=False)
         return session
+
+    def open_later(self, model: bytes | Path, *, threads: int | None = None) -> Session:
+        """Begin to open a session on the CPU in a thread, so that the caller can do other work meanwhile.
+
+        The session's first use waits until it is open, and raises what ``open`` raises.
+        """
+        pool = ThreadPoolExecutor(1, "opening")
+        opening = pool.submit(self.open, model, threads=threads)
+        pool.shutdown(wait=False)  # its thread ends with the work
+        return OpeningSession(opening)
 
     def runtime(self, device: str, precision: str) -> Runtime:
         """Return the result of ``devices.choose_runtime``, which is cached because it probes the devices."""

@@ -35,10 +35,10 @@ def encoder_checksum() -> str:
 
 
 def open_encoder(sessions: SessionCache, threads: int = 1) -> SpeechEncoder:
-    """Open the bundled encoder. Raises ModelMissing, ModelCorrupt."""
+    """Begin to open the bundled encoder. Raises ModelMissing; its first run raises ModelCorrupt."""
     # A file's weights are mapped, not read: as bytes, they would stay in memory twice.
     network = _FILE if isinstance(_FILE, Path) and _FILE.is_file() else _network()
-    return SpeechEncoder(sessions.open(network, threads=threads))
+    return SpeechEncoder(sessions.open_later(network, threads=threads))
 
 
 def _network() -> bytes:

@@ -78,8 +78,9 @@ def motion_checksum() -> str:
 
 
 def open_motion_model(sessions: SessionCache, threads: int = 1) -> MotionModel:
-    """Open the bundled networks. Raises ModelMissing, ModelCorrupt."""
-    return MotionModel(open_encoder(sessions, threads), sessions.open(_network(), threads=threads), load_basis())
+    """Begin to open the bundled networks. Raises ModelMissing; their first run raises ModelCorrupt."""
+    encoder = open_encoder(sessions, threads)
+    return MotionModel(encoder, sessions.open_later(_network(), threads=threads), load_basis())
 
 
 def _network() -> bytes:
