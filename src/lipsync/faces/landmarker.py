@@ -10,10 +10,9 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 
@@ -43,6 +42,15 @@ class Landmarker:
         self._pending: set[PendingFace] = set()
         self._closed = False
 
+    @staticmethod
+    def prepare(sessions: SessionCache, threads: int | None = None) -> None:
+        """Begin to open the networks in threads of their own, for which ``open`` then waits.
+
+        Loading them takes one core a quarter of a second. Raises ModelMissing, ModelCorrupt.
+        """
+        for model, options in _networks(threads):
+            sessions.open_later(model, **options)
+
     @classmethod
     @contextmanager
     def open(cls, sessions: SessionCache, threads: int | None = None, kept: bool = True) -> Iterator[Landmarker]:
@@ -52,12 +60,9 @@ class Landmarker:
 
         Raises ModelMissing, ModelCorrupt.
         """
-        bundled = _bundled("face_detector.tflite", "face_landmarks_detector.tflite")
-        with ThreadPoolExecutor(1) as background:  # compiling a network takes one core half a second
-            detector = background.submit(sessions.open, bundled[0], shapes=(1, SIDE, SIDE, 3), threads=threads)
-            mesh_shape = (1, MESH_SIDE, MESH_SIDE, 3)
-            mesh = sessions.open(bundled[1], shapes=mesh_shape, threads=threads, streams=PARALLEL_FRAMES)
-        landmarker = cls(detector.result(), mesh)
+        cls.prepare(sessions, threads)
+        detector, mesh = (sessions.open(model, **options) for model, options in _networks(threads))
+        landmarker = cls(detector, mesh)
         try:
             yield landmarker
         finally:
@@ -222,6 +227,21 @@ def _to_frame(points: Landmarks, matrix: Float32) -> Landmarks:
     result[:, :2] = (points[:, :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2]
     result[:, 2] = points[:, 2] * np.hypot(matrix[0, 0], matrix[1, 0])
     return result
+
+
+class _Options(TypedDict):
+    shapes: tuple[int, ...]
+    threads: int | None
+    streams: int
+
+
+def _networks(threads: int | None) -> list[tuple[bytes, _Options]]:
+    """The detector and the landmark network, and the options with which they are opened."""
+    detector, mesh = _bundled("face_detector.tflite", "face_landmarks_detector.tflite")
+    return [
+        (detector, _Options(shapes=(1, SIDE, SIDE, 3), threads=threads, streams=1)),
+        (mesh, _Options(shapes=(1, MESH_SIDE, MESH_SIDE, 3), threads=threads, streams=PARALLEL_FRAMES)),
+    ]
 
 
 def _bundle() -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
@@ -25,6 +25,7 @@ class SessionCache:
         self._max_sessions, self._clock = max_sessions, clock
         self._lock = Lock()
         self._sessions: OrderedDict[Hashable, tuple[Session, float]] = OrderedDict()
+        self._opening: dict[Hashable, Future[Session]] = {}
         self._runtimes: dict[tuple[str, str], Runtime] = {}
 
     def __len__(self) -> int:
@@ -48,34 +49,62 @@ class SessionCache:
         options = SessionOptions(device, precision, shapes, threads, streams, cache_dir)
         key = (_identity(model), options)
         with self._lock:
-            if key in self._sessions:
-                session, _ = self._sessions.pop(key)
-                self._sessions[key] = session, self._clock()
+            session, opening = self._known(key), self._opening.get(key)
+        if session is None:
+            session = self._open(key, model, options) if opening is None else opening.result()
+        return session
+
+    def open_later(
+        self,
+        model: bytes | Path,
+        *,
+        shapes: tuple[int, ...] | None = None,
+        threads: int | None = None,
+        streams: int = 1,
+    ) -> Session:
+        """Begin to open a session on the CPU in a thread, so that the caller can do other work meanwhile.
+
+        The session's first use waits until it is open, and raises what ``open`` raises.
+        """
+        options = SessionOptions("cpu", "fp32", shapes, threads, streams)
+        key = (_identity(model), options)
+        with self._lock:
+            session = self._known(key)
+            if session is not None:
                 return session
-        session = open_session(
-            model,
-            device=device,
-            precision=precision,
-            shapes=shapes,
-            threads=threads,
-            streams=streams,
-            cache_dir=cache_dir,
-        )
+            if key not in self._opening:
+                pool = ThreadPoolExecutor(1, "opening")
+                self._opening[key] = pool.submit(self._open, key, model, options)
+                pool.shutdown(wait=False)  # its thread ends with the work
+            return OpeningSession(self._opening[key])
+
+    def _known(self, key: Hashable) -> Session | None:
+        """An open session, now the most recently used one. Call it with the lock held."""
+        if key not in self._sessions:
+            return None
+        session, _ = self._sessions.pop(key)
+        self._sessions[key] = session, self._clock()
+        return session
+
+    def _open(self, key: Hashable, model: bytes | Path, options: SessionOptions) -> Session:
+        try:
+            session = open_session(
+                model,
+                device=options.device,
+                precision=options.precision,
+                shapes=options.shapes,
+                threads=options.threads,
+                streams=options.streams,
+                cache_dir=options.cache_dir,
+            )
+        finally:
+            with self._lock:
+                self._opening.pop(key, None)
         with self._lock:
             self._sessions[key] = session, self._clock()
             while len(self._sessions) > self._max_sessions:
                 self._sessions.popitem(last=False)
         return session
-
-    def open_later(self, model: bytes | Path, *, threads: int | None = None) -> Session:
-        """Begin to open a session on the CPU in a thread, so that the caller can do other work meanwhile.
-
-        The session's first use waits until it is open, and raises what ``open`` raises.
-        """
-        pool = ThreadPoolExecutor(1, "opening")
-        opening = pool.submit(self.open, model, threads=threads)
-        pool.shutdown(wait=False)  # its thread ends with the work
-        return OpeningSession(opening)
 
     def runtime(self, device: str, precision: str) -> Runtime:
         """Return the result of ``devices.choose_runtime``, which is cached because it probes the devices."""

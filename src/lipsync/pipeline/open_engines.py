@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lipsync.engines import ENGINES
 from lipsync.engines.base import Engine, FrameRules
+from lipsync.faces.landmarker import Landmarker
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import Job
@@ -22,6 +23,8 @@ class EngineOpener:
         self._sessions, self._monitor = sessions, monitor
         self._ready: Sequence[Engine] | None = self._open(job)
         self.frame_rules: FrameRules = self._ready[0].frame_rules
+        if any(engine.needs_faces for engine in self._ready):
+            Landmarker.prepare(sessions)  # while the inputs are probed
 
     def engines(self, job: Job) -> Sequence[Engine]:
         """Return the engines opened at first, or new ones if these were handed out before."""

@@ -13,6 +13,7 @@ from lipsync.engines.base import Engine, OwnSound, Rendered, Scene
 from lipsync.engines.rewrite.animator import Animator
 from lipsync.engines.rewrite.speaker import Speaker
 from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.frames.prefetch import prefetch
 from lipsync.models.session import Adapted, RunInfo
 from lipsync.models.session_cache import SessionCache
 from lipsync.speech.encoder import encoder_checksum
@@ -56,5 +57,8 @@ class Rewrite(Engine):
         self._adapted = None if adaptation is None else adaptation.adapted
         with closing(scene.speech.blocks(scene.av_offset)) as blocks:
             motion = self._motion.predict(blocks, scene.rate, scene.frame_count, adaptation)
-            with closing(self._animator.animate(frames, motion, scene.faces)) as rendered:
+            with (
+                prefetch(motion, depth=2) as rows,  # computed while the animator prepares its donors
+                closing(self._animator.animate(frames, rows, scene.faces)) as rendered,
+            ):
                 yield from rendered

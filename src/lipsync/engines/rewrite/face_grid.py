@@ -98,16 +98,16 @@ class FaceGrid:
 
     def _locate(self) -> tuple[NDArray[np.int64], Float32]:
         """For each cell its triangle (SIDE, SIDE), -1 outside all, and the weights of its corners (SIDE, SIDE, 3)."""
-        numbers = np.full((SIDE, SIDE), -1, np.int64)
-        weights = np.zeros((SIDE, SIDE, 3), np.float32)
-        cells = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), -1).astype(np.float32)
-        for number, (a, b, c) in enumerate(self.points[self.triangles]):
-            inverse = np.linalg.pinv(np.stack([b - a, c - a], 1))
-            u, v = np.moveaxis((cells - a) @ inverse.T, -1, 0)
-            inside = (u >= 0) & (v >= 0) & (u + v <= 1) & (numbers < 0)
-            numbers[inside] = number
-            weights[inside] = np.stack([1 - u - v, u, v], -1)[inside]
-        return numbers, weights
+        cells = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), -1).astype(np.float32).reshape(-1, 2)
+        a, b, c = np.moveaxis(self.points[self.triangles], 1, 0)
+        inverse = np.linalg.pinv(np.stack([b - a, c - a], 2))
+        u, v = np.moveaxis((cells - a[:, None]) @ inverse.swapaxes(1, 2), -1, 0)  # (triangles, cells)
+        inside = (u >= 0) & (v >= 0) & (u + v <= 1)
+        found, first = inside.any(0), inside.argmax(0)
+        u, v = (np.take_along_axis(share, first[None], 0)[0] for share in (u, v))
+        weights = np.where(found[:, None], np.stack([1 - u - v, u, v], -1), 0)
+        numbers = np.where(found, first, -1).reshape(SIDE, SIDE)
+        return numbers, np.asarray(weights.reshape(SIDE, SIDE, 3), np.float32)
 
     def _within(self, outline: tuple[int, ...]) -> Cells:
         mask = np.zeros((SIDE, SIDE), np.uint8)
