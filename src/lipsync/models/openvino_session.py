@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, OutOfMemory
-from lipsync.files import scratch_errors
+from lipsync.files import scratch_errors, sha256_of
 from lipsync.models.compiled_cache import CompiledCache, cache_folder
 from lipsync.models.oom import map_error
 from lipsync.models.session import Array, Running, Session, SessionOptions, cast_inputs, is_tflite, label_of, shape_map
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CONVERTER: Final = ("openvino.tools.ovc", "openvino_telemetry")
 _FAILURES: Final = (RuntimeError, TypeError, ValueError, MemoryError)
+PACKAGE: Final = Path(__file__).resolve().parents[1]
 _CORE_LOCK: Final = Lock()
 
 
@@ -179,7 +180,7 @@ def _copy(shared: Array) -> Array:
 
 def _compile(model: bytes | Path, options: SessionOptions) -> _Compiled:
     """Raises ModelCorrupt, OutOfMemory."""
-    if isinstance(model, bytes) and options.cache_dir is None:
+    if options.cache_dir is None and _is_bundled(model):
         return _Compiled(_load_bundled(model, options), options.streams)
     return _Compiled(_compile_anew(model, options), options.streams)
 
@@ -195,7 +196,11 @@ def _compile_anew(model: bytes | Path, options: SessionOptions) -> CompiledModel
         raise map_error(exc, ModelCorrupt, f"cannot load model {label_of(model)}") from exc
 
 
-def _load_bundled(model: bytes, options: SessionOptions) -> CompiledModel:
+def _is_bundled(model: bytes | Path) -> bool:
+    return isinstance(model, bytes) or PACKAGE in model.resolve().parents
+
+
+def _load_bundled(model: bytes | Path, options: SessionOptions) -> CompiledModel:
     """Load a network from the cache of compiled ones; compile and keep it if it is not there."""
     import openvino
 
@@ -219,13 +224,14 @@ def _exported(compiled: CompiledModel) -> bytes:
     return content.getvalue()
 
 
-def _cache_key(model: bytes, options: SessionOptions) -> str:
+def _cache_key(model: bytes | Path, options: SessionOptions) -> str:
     """The inputs of a compilation: the network, its shapes and options, the runtime and the processor."""
     import openvino
 
     core = shared_core()
     processor = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    parts = (hashlib.sha256(model).hexdigest(), options.shapes, _properties(options), openvino.__version__, processor)
+    checksum = hashlib.sha256(model).hexdigest() if isinstance(model, bytes) else sha256_of(model)
+    parts = (checksum, options.shapes, _properties(options), openvino.__version__, processor)
     return repr(parts)
 
 
