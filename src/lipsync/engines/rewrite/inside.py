@@ -17,8 +17,8 @@ from lipsync.frames.blend import smoothstep
 from lipsync.frames.patch import NO_SECOND_MAP
 from lipsync.types import Box, Float32
 
-CLOSED_GAP, OPEN_GAP = 0.008, 0.016  # eye distances between which the inside fades in
-NARROW_GAP: Final = 0.03  # eye distances below which the inside darkens, because little light falls in
+CLOSED_GAP, OPEN_GAP = 0.004, 0.010  # eye distances between which the inside fades in
+NARROW_GAP: Final = 0.05  # eye distances below which the inside darkens, because little light falls in
 NARROW_DARKNESS: Final = 0.85
 BETWEEN: Final = 0.04  # eye distances below the upper teeth over which the lower jaw's map takes over, at least
 COVER_EDGE: Final = 0.012  # eye distances of the donor's inside along its lips that are not used

@@ -18,7 +18,7 @@ from lipsync.frames.blend import smoothstep
 from lipsync.types import Box, Float32
 
 SAMPLES: Final = 64  # of a contour, from corner to corner
-CONTACT_GAP, APART_GAP = 0.015, 0.045  # eye distances: lips closer than this touch; wider ones have no contact
+CONTACT_GAP, APART_GAP = 0.006, 0.02  # eye distances: lips closer than this touch; wider ones have no contact
 CONTACT_REACH: Final = 0.014  # eye distances from the edges at which the shade of the contact has faded to 1/e
 CONTACT_END: Final = 0.05  # mouth widths beyond the corners over which the contact ends
 RAMP_PER_SIGMA: Final = 4.47  # width of a smoothstep edge that is as soft as a Gaussian of sigma 1 (equal variance)

@@ -108,7 +108,7 @@ def test_what_is_behind_is_drawn_without_teeth_only_where_the_donor_shows_nothin
     assert drawn[column][:4] == pytest.approx(dark[column][:4], abs=1)
 
 
-@pytest.mark.parametrize(("gap", "brightness"), [(0.012, (60, 130)), (0.02, (130, 195)), (0.06, (199, 200))])
+@pytest.mark.parametrize(("gap", "brightness"), [(0.012, (30, 110)), (0.02, (90, 150)), (0.06, (199, 200))])
 def test_a_narrow_gap_is_darker_than_the_donor(canonical, gap, brightness):
     mesh = open_lips(close_lips(canonical), gap)[:, :2]
     points = ((mesh - mesh[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
