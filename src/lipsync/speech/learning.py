@@ -34,12 +34,12 @@ from lipsync.speech.motion import NETWORK_RATE
 PENALTIES: Final = (1e3, 3e3, 1e4)  # of the ridge regression, on standardised columns
 BLOCKS: Final = 5  # parts of the footage; each is predicted from the others
 FULL_GAIN: Final = 0.02  # improvement of r in blocks that were left out from which the correction counts fully
-RANGE_SECONDS: Final = 3.0  # of speech after which the person's range counts by half
+RANGE_SECONDS: Final = 10.0  # of speech after which the person's range counts by half: a sentence or two vary a lot
 LOW, HIGH = 5, 95  # percentiles of the motion between which the range lies
 RANGE_SHARES: Final = (1.0, 0.9)  # of the person's range of opening and of width: errors in width look forced
 MAX_SCALE, MAX_SHIFT = 1.6, 0.03  # bounds of the person's range against the prediction's; eye distances
 WINDOW: Final = 75  # rows over which slow changes are ignored: head pose moves the tracked corners of the mouth
-REST_ROWS: Final = 25  # rows of silence that count as much as all speech in finding the person's rest
+REST_ROWS: Final = 75  # rows of silence after which the person's rest counts by half
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +166,7 @@ def _rest(lesson: _Lesson, mouth: MouthMeasures) -> Float64:
     """The change (K,) that makes the resting mouth the person's own; the lips stay as closed as predicted."""
     change = lesson.tracked - lesson.predicted
     silent = lesson.voiced < 0.5
-    sums = change[silent].sum(0) + REST_ROWS * change.mean(0)
-    rest = sums / (silent.sum() + REST_ROWS)
+    rest = change[silent].sum(0) / (silent.sum() + REST_ROWS)
     return np.asarray(rest - rest @ mouth.opening * mouth.along[0], np.float64)
 
 
