@@ -26,6 +26,7 @@ from lipsync.engines.rewrite.occlusion import Occlusion
 from lipsync.engines.rewrite.render import render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, drawn_donor, teeth_colour
+from lipsync.engines.rewrite.typical_lips import with_lip_costs
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import canonical_face
 from lipsync.faces.smoothed_faces import FrameFace, SmoothedFaces
@@ -101,7 +102,8 @@ class Animator:
     def _uncovered_donors(self, faces: SmoothedFaces) -> Sequence[Donor]:
         """The donors whose mouth nothing covers; all if it is covered in each."""
         donors, occluders = self._stats.filmed_donors(), self._stats.occluders
-        return [donor for donor in donors if not occluders.hides_mouth(donor.colours, faces)] or donors
+        uncovered = [donor for donor in donors if not occluders.hides_mouth(donor.colours, faces)]
+        return with_lip_costs(uncovered or donors)
 
     def _drawn_mouth(self, donors: Sequence[Donor]) -> DrawnMouth:
         """The drawn inside of the mouth, in the footage's colours, for what the donors do not show."""

@@ -21,6 +21,7 @@ from lipsync.engines.rewrite.lip_edges import lip_errors
 from lipsync.engines.rewrite.look import Look, measure_look
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.opening import seen_lips
+from lipsync.engines.rewrite.seam import closed_on, find_seam
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUTER, Pose
 from lipsync.frames.patch import box_around, read_patch
 from lipsync.types import Float32, Frame
@@ -191,8 +192,22 @@ def _measured(donor: Donor) -> Donor:
     if mouth.points is None or mouth.lip_errors is not None:
         return donor
     opening = seen_lips(mouth.patch, mouth.points, mouth.lips)
+    seam = find_seam(mouth.patch, mouth.lips, opening)
+    if seam is not None:
+        return _closed(donor, closed_on(seam, mouth.points, mouth.lips))
     measured = replace(mouth, lip_errors=lip_errors(mouth.patch, mouth.points), opening=opening)
     return replace(donor, mouth=with_teeth_edge(measured))
+
+
+def _closed(donor: Donor, points: Float32) -> Donor:
+    """The donor whose lips touch, with the mesh ``points`` (468, 2) in pixels, whose inner edges are where they do."""
+    mouth, descriptor = donor.mouth, donor.descriptor.copy()
+    lips = measure_lips(points, mouth.lips.unit)
+    if mouth.jaws is not None and mouth.points is not None:
+        moved = (points - mouth.points)[list(LIPS_INNER)] @ np.linalg.inv(mouth.jaws.skull[:, :2]).T
+        descriptor[:-1] += moved - moved.mean(0)
+    mouth = replace(mouth, points=points, lips=lips, lip_errors=lip_errors(mouth.patch, points))
+    return replace(donor, mouth=mouth, descriptor=descriptor, gap=lips.gap)
 
 
 def descriptor_distances(a: Float32, b: Float32) -> Float32:
