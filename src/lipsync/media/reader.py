@@ -21,7 +21,7 @@ from lipsync.media.video_frames import planes_of
 from lipsync.types import Frame, FrameTransform, VideoClip, VideoInfo
 
 BUFFER_BYTES = 96 << 20  # of frames held in memory while a clip plays backwards
-MIN_BUFFER_FRAMES = 12  # held at least, whatever their size
+MIN_BUFFER_FRAMES, MAX_BUFFER_FRAMES = 12, 26  # held at least and at most, whatever their size
 
 
 def read(
@@ -55,7 +55,8 @@ def ping_pong(
 ) -> Generator[Frame, None, None]:
     """Yield ``count`` frames of a clip of ``length`` frames, played forwards, backwards, forwards …
 
-    Backwards, the clip is read in sections of up to ``buffer_bytes``.
+    Backwards, the clip is read in sections of up to ``buffer_bytes`` and MAX_BUFFER_FRAMES. Longer ones would save
+    decoding only between distant key frames.
     """
     if length == 1:
         yield from _repeated(clip, count)
@@ -89,7 +90,8 @@ def _forwards_and_backwards(clip: VideoClip, length: int, buffer_bytes: int) -> 
 
 def _backwards(clip: VideoClip, stop: int, buffer_bytes: int) -> Iterator[Frame]:
     video = clip.video
-    size = max(MIN_BUFFER_FRAMES, buffer_bytes // (video.width * video.height * (3 if video.depth > 8 else 2)))
+    frame_bytes = video.width * video.height * (3 if video.depth > 8 else 2)
+    size = min(max(MIN_BUFFER_FRAMES, buffer_bytes // frame_bytes), MAX_BUFFER_FRAMES)
     while stop > 0:
         start = max(0, stop - size)
         frames = list(read(clip, start=start, stop=stop))

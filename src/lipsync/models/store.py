@@ -12,7 +12,6 @@ from lipsync.errors import LicenseNotAccepted, ModelCorrupt, ModelMissing
 from lipsync.files import file_lock, sha256_of, write_atomic, write_errors
 from lipsync.models.catalogue import CATALOGUE, ModelInfo
 from lipsync.models.checkpoint import file_errors
-from lipsync.models.download import download
 from lipsync.monitor import Monitor
 
 LICENSES_FILE = "licenses.json"
@@ -77,6 +76,8 @@ class Store:
 
         Raises LicenseNotAccepted, DownloadFailed, DiskFull, OutputUnwritable, Cancelled.
         """
+        from lipsync.models.download import download  # its HTTP client takes longer to import than all else here
+
         info = self.info(name)
         if not self.is_license_accepted(name):
             raise LicenseNotAccepted(f"{name}: license not accepted; use --accept-license. License: {info.license}")

@@ -6,12 +6,12 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lipsync.engines.base import Scene
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track
 from lipsync.frames.rgb import BT601, HD_LINES, UNSPECIFIED
-from lipsync.liveliness.photo import LivelyPhoto
 from lipsync.media.writer import Written, write
 from lipsync.models.session import RunInfo
 from lipsync.pipeline.enliven import prepare_photo
@@ -20,6 +20,9 @@ from lipsync.pipeline.plan import Plan
 from lipsync.pipeline.synthesise import EngineChain
 from lipsync.speech.audio import SpeechAudio
 from lipsync.types import Clip, Frame, VideoClip
+
+if TYPE_CHECKING:
+    from lipsync.liveliness.photo import LivelyPhoto
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lipsync.engines.base import Engine
 from lipsync.enhancers.base import EditedFrame
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.files import read_errors, sha256_of
-from lipsync.liveliness.photo import LivelyPhoto, Moment, lively_photo
 from lipsync.media.reader import read
 from lipsync.types import Float32, VideoClip
+
+if TYPE_CHECKING:
+    from lipsync.liveliness.photo import LivelyPhoto, Moment
 
 
 def prepare_photo(
@@ -28,6 +31,8 @@ def prepare_photo(
     """
     if not video.still or not liveliness:
         return None
+    from lipsync.liveliness.photo import lively_photo  # most jobs have a video
+
     with read_errors(video.path):
         checksum = video.sha256 or sha256_of(video.path)
     (frame,) = read(video, stop=1, read_only=True)
