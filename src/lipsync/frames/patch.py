@@ -5,6 +5,7 @@ Patches stay in the frame's own Y'CbCr, so nothing is converted and unedited pix
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import cast
 
 import cv2
@@ -22,9 +23,9 @@ def box_around(points: Float32, margin: float, frame: Frame) -> Box | None:
     None if less than two pixels a side are left.
     """
     height, width = frame.y.shape
-    low = np.floor((points.min(0) - margin) / 2).astype(int) * 2
-    high = np.ceil((points.max(0) + margin) / 2).astype(int) * 2
-    box = Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).intersection(Box(0, 0, width, height))
+    left, top = (2 * floor((value - margin) / 2) for value in points.min(0).tolist())
+    right, bottom = (2 * ceil((value + margin) / 2) for value in points.max(0).tolist())
+    box = Box(left, top, right, bottom).intersection(Box(0, 0, width, height))
     return box if box.width > 1 and box.height > 1 else None
 
 

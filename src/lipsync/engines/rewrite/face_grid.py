@@ -77,10 +77,8 @@ class FaceGrid:
 
     def sample(self, frame: Frame, points: Float32) -> FaceColours | None:
         """The colours at a mesh (468, >= 2) in pixels of the frame; None if the face is outside the frame."""
-        x, y = (
-            sum(w * values[c] for w, c in zip(self._weights, self._corners, strict=True)) for values in points.T[:2]
-        )
-        places = np.asarray(np.stack([x, y], -1), np.float32)
+        corners = np.take(points[:, :2], self._corners, axis=0)
+        places = np.asarray((corners * self._weights[..., None]).sum(0), np.float32)
         box = box_around(places.reshape(-1, 2)[self._cells], 2, frame)
         if box is None:
             return None
@@ -93,7 +91,7 @@ class FaceGrid:
 
     def _visible(self, points: Float32) -> Cells:
         areas = _areas(points[:, :2][self.triangles]) / self._areas
-        facing = areas > MIN_AREA * np.median(areas)
+        facing = areas > MIN_AREA * np.sort(areas)[len(areas) // 2]
         return np.asarray(self.skin & facing[self._numbers.clip(0)])
 
     def _locate(self) -> tuple[NDArray[np.int64], Float32]:

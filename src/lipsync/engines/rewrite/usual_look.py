@@ -25,7 +25,9 @@ TUNING: Final = 1.5  # standard deviations of Welsch's weight
 LOWER_WEIGHT: Final = 0.3  # first weight of the lower face, which is covered more often than the rest
 GREY: Final = 128.0  # chroma without colour
 # For Y', Cb and Cr. Luma has a gain, an offset and slopes in x and y, chroma a gain of its colour and an offset.
-LightFit = tuple[Float32, ...]
+LUMA, BLUE, RED = slice(0, 4), slice(4, 6), slice(6, 8)  # the terms of each channel
+TERMS: Final = 8
+LightFit = Float32  # (TERMS, 3): the factors of the terms in each channel; 0 for those of the others
 
 
 class UsualLook:
@@ -33,8 +35,8 @@ class UsualLook:
 
     def __init__(self, colour: Float32, spread: Float32, grid: FaceGrid) -> None:
         self._cells = np.flatnonzero(grid.skin)
-        self._all_terms = [terms.reshape(SIDE * SIDE, -1) for terms in _terms(colour)]
-        self._terms = [terms[self._cells] for terms in self._all_terms]
+        self._all_terms = _terms(colour).reshape(SIDE * SIDE, TERMS)
+        self._terms = self._all_terms[self._cells]
         self._precision = np.float32(1) / spread.reshape(-1, 3)[self._cells]
         self._first_weight = np.where(grid.lower.reshape(-1)[self._cells], LOWER_WEIGHT, 1).astype(np.float32)
 
@@ -46,27 +48,26 @@ class UsualLook:
         residual, light = self.residual(frame, last)
         seen = frame.visible.reshape(-1)[self._cells]
         result = np.zeros(SIDE * SIDE, np.float32)
-        result[self._cells] = np.where(seen, np.sqrt(((residual * self._precision) ** 2).mean(1)), 0)
+        result[self._cells] = np.where(seen, np.sqrt(_mean_squares(residual * self._precision)), 0)
         return result.reshape(SIDE, SIDE), light
 
     def lit(self, light: LightFit) -> Float32:
         """The usual colours in a light, (SIDE, SIDE, 3)."""
-        return _product(self._all_terms, light).reshape(SIDE, SIDE, 3)
+        return np.asarray(self._all_terms @ light, np.float32).reshape(SIDE, SIDE, 3)
 
     def residual(self, frame: FaceColours, last: LightFit | None = None) -> tuple[Float32, LightFit]:
         """The colours of the skin's cells minus the usual ones in the frame's light, (cells, 3), and that light."""
         observed = frame.colours.reshape(-1, 3)[self._cells].astype(np.float32)
         fitted = np.flatnonzero(frame.visible.reshape(-1)[self._cells])[::FIT_STEP]
-        terms = [channel[fitted] for channel in self._terms]
-        values, precision, weight = observed[fitted], self._precision[fitted], self._first_weight[fitted]
-        light = last
+        terms, values, precision = self._terms[fitted], observed[fitted], self._precision[fitted]
+        both, weight, light = np.concatenate([terms, values], 1), self._first_weight[fitted], last
         for _ in range(ROUNDS):
             if light is not None:
-                error = (((values - _product(terms, light)) * precision) ** 2).mean(1)
+                error = _mean_squares((values - terms @ light) * precision)
                 weight = np.exp((error.min(initial=0) - error) / (2 * TUNING**2))
-            light = tuple(_least_squares(channel, values[:, c], weight) for c, channel in enumerate(terms))
+            light = _fitted_light(both, weight)
         assert light is not None
-        return observed - _product(self._terms, light), light
+        return observed - self._terms @ light, light
 
 
 def usual_look(frames: Sequence[FaceColours], grid: FaceGrid) -> UsualLook | None:
@@ -85,22 +86,32 @@ def usual_look(frames: Sequence[FaceColours], grid: FaceGrid) -> UsualLook | Non
     return UsualLook(colour, spread, grid)
 
 
-def _terms(colour: Float32) -> tuple[Float32, Float32, Float32]:
-    """The terms that the factors of a light multiply, for each channel (SIDE, SIDE, k)."""
+def _terms(colour: Float32) -> Float32:
+    """The terms that the factors of a light multiply, (SIDE, SIDE, TERMS)."""
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
     one = np.ones_like(x)
-    luma = np.stack([colour[..., 0] / GREY, one, x, y], -1)
-    blue, red = (np.stack([colour[..., c] / GREY - 1, one], -1) for c in (1, 2))
-    return luma, blue, red
+    luma, blue, red = colour[..., 0] / GREY, colour[..., 1] / GREY - 1, colour[..., 2] / GREY - 1
+    return np.stack([luma, one, x, y, blue, one, red, one], -1)
 
 
-def _product(terms: Sequence[Float32], light: LightFit) -> Float32:
-    """The usual colours in a light, (n, 3)."""
-    return np.stack([channel @ factors for channel, factors in zip(terms, light, strict=True)], 1)
+def _mean_squares(values: Float32) -> Float32:
+    """The mean square (n,) of each row of ``values`` (n, 3)."""
+    return np.asarray(np.einsum("ij,ij->i", values, values) / 3, np.float32)
 
 
-def _least_squares(terms: Float32, values: Float32, weight: Float32) -> Float32:
-    """The factors (k,) of ``terms`` (n, k) that give ``values`` (n,), each of its own weight."""
-    weighted = terms * weight[:, None]
-    ridge = 1e-3 * np.eye(terms.shape[1], dtype=np.float32)
-    return np.asarray(np.linalg.solve(weighted.T @ terms + ridge, weighted.T @ values), np.float32)
+def _fitted_light(both: Float32, weight: Float32) -> LightFit:
+    """The factors that give colours by least squares; ``both`` (n, TERMS + 3): the terms, then the colours.
+
+    ``weight`` (n,): of each row.
+    """
+    products = (both * weight[:, None]).T @ both
+    light = np.zeros((TERMS, 3), np.float32)
+    light[LUMA, 0] = np.linalg.solve(products[LUMA, LUMA] + _ridge(4), products[LUMA, TERMS])
+    chroma = np.stack([products[BLUE, BLUE], products[RED, RED]]) + _ridge(2)
+    targets = np.stack([products[BLUE, TERMS + 1], products[RED, TERMS + 2]])
+    light[BLUE, 1], light[RED, 2] = np.linalg.solve(chroma, targets[..., None])[..., 0]
+    return light
+
+
+def _ridge(count: int) -> Float32:
+    return np.asarray(1e-3 * np.eye(count), np.float32)
