@@ -29,8 +29,9 @@ COVER_SLACK, COVER_FADE = (
 CENTRE: Final = (0.3, 0.4, 0.5, 0.6, 0.7)  # positions along the mouth where the donor must show what the target does
 PART_START, PART_RANGE = 0.015, 0.04  # eye distances that the jaws part until the cavity fades in there, and its fade
 LEAST_UNSEEN: Final = 0.05  # of a pixel, from which it is worth drawing what is behind
+REPEAT_FADE: Final = 0.02  # eye distances into the upper teeth that the lower jaw's map would show a second time
 PART_EDGES: Final = (4.0, 1.6)  # steepness of that cavity's upper and lower edge
-LEAST_BETWEEN: Final = 0.15  # of BETWEEN or more, at the corners
+LEAST_BETWEEN: Final = 0.6  # of BETWEEN or more, at the corners: far back, the jaw opens less
 COLUMNS, ROWS = 9, 24  # samples of the inside
 EDGE_SHARES: Final = (0.25, 0.92)  # of the gap; an edge elsewhere is that of a lip
 MIN_EDGES, EDGE_TOLERANCE, EDGE_BELOW_SEAM = 3, 0.02, 0.02  # mouths that show an edge; eye distances
@@ -143,20 +144,24 @@ def _places(maps: JawMaps, box: Box, donor: Lips, lips: Lips, gaps: Float32) -> 
     """Places (h, w, 2) in the donor of the pixels of ``box``, and the darkness (h, w) where the jaws part.
 
     The map of the upper jaw holds down to the edge of the teeth, then that of the lower one takes over, the sooner the
-    narrower the ``gaps`` (h, w) between the target's ``lips`` are there.
+    narrower the ``gaps`` (h, w) between the target's ``lips`` are there. Where it would show the upper teeth once more,
+    as light specks at the corners, it is dark.
     """
     x = np.arange(box.left, box.right, dtype=np.float32)[None]
     y = np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
     rest, lowest = maps.lower - maps.upper, np.append(lips.points(0.5, lips.height(0.5, LOWER_SIDE)), 1)
     lowered = float(-donor.down @ (rest @ lowest)) / donor.unit
     between = (BETWEEN + max(lowered, 0)) * np.clip(gaps / max(lips.gap, 1e-3), LEAST_BETWEEN, 1)
-    depth = (x * maps.below[0] + y * maps.below[1] + maps.below[2]) / between
+    below = x * maps.below[0] + y * maps.below[1] + maps.below[2]
+    depth = below / between
     share = smoothstep(depth)
+    moved = share * np.float32(lowered)
+    repeated = smoothstep((moved - below) / REPEAT_FADE + 1) * smoothstep(np.minimum(below, moved) / REPEAT_FADE)
     upper = x[..., None] * maps.upper[:, 0] + (y[..., None] * maps.upper[:, 1] + maps.upper[:, 2])
     rest = x[..., None] * rest[:, 0] + (y[..., None] * rest[:, 1] + rest[:, 2])
     torn = smoothstep(depth * PART_EDGES[0]) * smoothstep((1 - depth) * PART_EDGES[1])
     torn *= smoothstep((lowered - PART_START) / PART_RANGE)
-    return np.asarray(upper + share[..., None] * rest, np.float32), torn
+    return np.asarray(upper + share[..., None] * rest, np.float32), np.maximum(torn, repeated)
 
 
 def _covered(donor: Lips, places: Float32) -> tuple[Float32, Float32]:

@@ -177,3 +177,16 @@ def test_what_the_upper_lip_of_the_donor_hides_is_not_shown(toothed, canonical, 
     luma, points = shown(toothed, raised, middle)
     top = int(points[13, 1])
     assert luma[top + 2 : top + 8, 70:91].min() > 140
+
+
+def test_the_corners_are_dark_between_the_jaws_of_a_wide_open_mouth(toothed, canonical, middle):
+    mesh = open_lips(canonical, 0.36)
+    luma, points = shown(toothed, mesh, middle)
+    edge = int(in_pixels(open_lips(canonical, 0.2), middle)[13, 1] + EDGE * UNIT)
+    lips = measure_lips(points, UNIT)
+    for position in (0.15, 0.85):
+        column = int(lips.points(position, 0)[0])
+        bottom = int(lips.points(position, lips.height(position, 1))[1])
+        between = luma[edge + 6 : bottom - 2, column]
+        assert len(between) > 4
+        assert between.max() < 90
