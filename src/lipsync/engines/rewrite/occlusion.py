@@ -62,6 +62,7 @@ class Occluders:
         self._latest: tuple[int, FaceColours | None] | None = None
         self._looks: dict[int, UsualLook | None] | None = None
         self._lights: dict[int, LightFit] = {}  # of the last frame, by its shot
+        self._found: tuple[int, Occlusion | None] | None = None  # in the last frame, by its index
 
     def observe(self, frame: Frame, points: Float32) -> None:
         """Learn from a frame with the face at ``points`` (468, >= 2) in pixels."""
@@ -121,6 +122,12 @@ class Occluders:
         return frame, item, _Found(shot, self._find(frame, shot, faces) if covered else None)
 
     def _find(self, frame: Frame, shot: int, faces: SmoothedFaces) -> Occlusion | None:
+        """What covers the face; found once for a photo, which is the same frame again and again."""
+        if self._found is None or self._found[0] != frame.index:
+            self._found = frame.index, self._find_anew(frame, shot, faces)
+        return self._found[1]
+
+    def _find_anew(self, frame: Frame, shot: int, faces: SmoothedFaces) -> Occlusion | None:
         face, look = faces.at(frame.index), self._look(shot, faces)
         colours = None if face is None or look is None else self.grid.sample(frame, face.points)
         if colours is None or look is None:
