@@ -137,7 +137,7 @@ def _covering(maps: JawMaps, donor: Lips, target: Lips) -> JawMaps:
         along, row = donor.coordinates(places)
         hidden = max(float((sign * (donor.height(along, side) - row)).max()), 0.0)
         moved.append(np.column_stack([jaw[:, :2], jaw[:, 2] + sign * hidden * donor.down]).astype(np.float32))
-    return JawMaps(moved[0], moved[1], maps.below)
+    return JawMaps(moved[0], moved[1], maps.below, maps.parted)
 
 
 def _places(maps: JawMaps, box: Box, donor: Lips, lips: Lips, gaps: Float32) -> tuple[Float32, Float32]:
@@ -155,13 +155,15 @@ def _places(maps: JawMaps, box: Box, donor: Lips, lips: Lips, gaps: Float32) -> 
     below = x * maps.below[0] + y * maps.below[1] + maps.below[2]
     depth = below / between
     share = smoothstep(depth)
-    moved = share * np.float32(lowered)
-    repeated = smoothstep((moved - below) / REPEAT_FADE + 1) * smoothstep(np.minimum(below, moved) / REPEAT_FADE)
     upper = x[..., None] * maps.upper[:, 0] + (y[..., None] * maps.upper[:, 1] + maps.upper[:, 2])
     rest = x[..., None] * rest[:, 0] + (y[..., None] * rest[:, 1] + rest[:, 2])
     torn = smoothstep(depth * PART_EDGES[0]) * smoothstep((1 - depth) * PART_EDGES[1])
     torn *= smoothstep((lowered - PART_START) / PART_RANGE)
-    return np.asarray(upper + share[..., None] * rest, np.float32), np.maximum(torn, repeated)
+    if maps.parted:
+        moved = share * np.float32(lowered)
+        repeated = smoothstep((moved - below) / REPEAT_FADE + 1) * smoothstep(np.minimum(below, moved) / REPEAT_FADE)
+        torn = np.maximum(torn, repeated)
+    return np.asarray(upper + share[..., None] * rest, np.float32), torn
 
 
 def _covered(donor: Lips, places: Float32) -> tuple[Float32, Float32]:

@@ -25,12 +25,13 @@ class JawMaps:
     """Affine maps of a target's pixels, (x, y, 1).
 
     ``upper`` and ``lower`` (2, 3): to the donor's pixels, for the teeth of each jaw. ``below`` (3,): to how far a pixel
-    is below the edge of the upper teeth, in eye distances.
+    is below the edge of the upper teeth, in eye distances. ``parted``: the donor shows that edge.
     """
 
     upper: Float32
     lower: Float32
     below: Float32
+    parted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Jaws:
         lower = upper.copy()
         lower[:, 2] += donor.skull[:, :2] @ (donor.lower - self.lower)
         below = np.append(inverse[1], -inverse[1] @ self.skull[:, 2] - donor.edge)
-        return JawMaps(upper, lower, below.astype(np.float32))
+        return JawMaps(upper, lower, below.astype(np.float32), donor.parted)
 
     def height(self, points: Float32) -> Float32:
         """y in the plane of the upper teeth of ``points`` (n, 2) in pixels, (n,)."""

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LEFT_CORNER, LIPS_INNER, LIPS_OUTER, RIGHT_CORNER
+from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, JAW, LEFT_CORNER, LIPS_INNER, LIPS_OUTER, RIGHT_CORNER
 from lipsync.frames.blend import filled_outline, smoothstep
 from lipsync.frames.patch import box_around
 from lipsync.types import Box, Float32, Frame
@@ -23,12 +23,13 @@ from lipsync.types import Box, Float32, Frame
 REACH: Final = 0.2  # eye distances from the outline within which lip colour is looked for
 NEAR: Final = 0.045  # eye distances from the outline at which lips always fade into the skin
 SKIN_BAND: Final = 0.08  # eye distances beyond the reach that give the skin's colour
-MIN_CONTRAST: Final = 5.0  # code values at 8 bits between the chroma of lips and skin
+MIN_CONTRAST, FULL_CONTRAST = 5.0, 10.0  # code values at 8 bits between the chroma of lips and skin: unsure, certain
 LIP_SHARE, LIP_SHARE_RANGE = 0.4, 0.3  # of the way from the skin's chroma to the lips': stained, and fully so
 SKIN_TINT, SKIN_MARGIN = 12, 0.15  # percent of the skin that may be nearer to the lips' chroma, and by how much
 RESOLUTION: Final = 30.0  # samples per eye distance
 LEAST_AREA, STAIN_AREA = 0.012, 0.024  # square eye distances of stain: ignored, and filled entirely
 LEAST_CLOSING, FULL_CLOSING = 0.05, 0.10  # eye distances that the mouth closes: nothing to clean, everything
+HALF_STAINED: Final = 0.3  # from which a pixel belongs to a part of the stain
 GROWTH: Final = 0.03  # eye distances by which a stain is widened
 CLEAN: Final = 0.05  # of stain that the skin may have from which others are filled
 FAR_WEIGHT: Final = 0.01  # of all clean skin, which fills what has none nearby
@@ -41,13 +42,14 @@ class _Around:
 
     ``colours`` (h, w, 3): Y'CbCr code values. ``distance`` (h, w): from the lips' outline in eye distances, 0 inside.
     ``lips`` (h, w): what is between the lips' contours. ``below`` (h, w): what is below the corners of the mouth.
-    ``scale``: samples per eye distance.
+    ``face`` (h, w): what is within the jaw's outline. ``scale``: samples per eye distance.
     """
 
     colours: Float32
     distance: Float32
     lips: NDArray[np.bool_]
     below: NDArray[np.bool_]
+    face: NDArray[np.bool_]
     scale: float
 
 
@@ -85,12 +87,13 @@ def _look_around(frame: Frame, box: Box, points: Float32, unit: float) -> _Aroun
     right, along = nodes[RIGHT_CORNER], nodes[LEFT_CORNER] - nodes[RIGHT_CORNER]
     x, y = np.arange(size[0])[None] - right[0], np.arange(size[1])[:, None] - right[1]
     below = along[0] * y - along[1] * x > 0
-    return _Around(np.asarray(colours, np.float32), distance, (outer > 0) & (inner == 0), below, scale)
+    face = filled_outline(nodes[list(JAW)], size[::-1]) > 0
+    return _Around(np.asarray(colours, np.float32), distance, (outer > 0) & (inner == 0), below, face, scale)
 
 
 def _stain(around: _Around, code: float) -> Float32:
     """How much each pixel around the lips has their colour, (h, w) in 0..1. ``code``: code values per 8-bit one."""
-    band = (around.distance > REACH) & around.below
+    band = (around.distance > REACH) & around.face
     if not around.lips.any() or not band.any():
         return np.zeros_like(around.distance)
     lips, skin = (_middle(around.colours[mask][:, 1:]) for mask in (around.lips, band))
@@ -102,7 +105,17 @@ def _stain(around: _Around, code: float) -> Float32:
     least = max(LIP_SHARE, float(np.percentile(share[band], 100 - SKIN_TINT)) + SKIN_MARGIN)
     stained = smoothstep((share - least) / LIP_SHARE_RANGE)
     near = smoothstep((REACH - around.distance) * (4 / REACH)) * (around.distance > 0)
-    return np.asarray(stained * near * around.below, np.float32)
+    certain = smoothstep((contrast / code - MIN_CONTRAST) / (FULL_CONTRAST - MIN_CONTRAST))
+    return _at_the_lips(np.asarray(stained * near * around.below * certain, np.float32), around.distance)
+
+
+def _at_the_lips(stain: Float32, distance: Float32) -> Float32:
+    """The parts of a stain (h, w) that reach the lips; others are skin of a warmer tone, as on a lit chin."""
+    count, parts = cv2.connectedComponents((stain > HALF_STAINED).astype(np.uint8), connectivity=8)
+    kept = np.bincount(parts[distance < NEAR], minlength=count) > 0
+    kept[0] = False
+    grown = cv2.dilate(kept[parts].astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.asarray(stain * grown, np.float32)
 
 
 def _middle(colours: Float32) -> Float32:
@@ -114,7 +127,7 @@ def _fill(frame: Frame, box: Box, around: _Around, stain: Float32, strength: flo
     """Replace the stain by the skin around it; a weak stain keeps its luma, whose shades would flicker."""
     grown = 2 * max(1, round(GROWTH * around.scale)) + 1
     cover = cv2.GaussianBlur(cv2.dilate(stain, np.ones((grown, grown), np.uint8)), (grown, grown), 0)
-    clean = np.asarray((cover < CLEAN) & (around.distance > NEAR), np.float32)
+    clean = np.asarray((cover < CLEAN) & (around.distance > NEAR) & around.face, np.float32)
     if not clean.any():
         return
     skin = around.colours[clean > 0].mean(0)

@@ -78,3 +78,23 @@ def test_a_stain_without_skin_nearby_takes_the_colour_of_the_skin_farther_away(m
     low, high = ([plane.min() for plane in (frame.u, frame.v)], [plane.max() for plane in (frame.u, frame.v)])
     assert clean_plate(frame, wide, mouth(0.0), UNIT)
     assert all(plane.min() >= a and plane.max() <= b for plane, a, b in zip((frame.u, frame.v), low, high, strict=True))
+
+
+def test_a_warm_chin_away_from_the_lips_is_no_stain(mouth):
+    wide = mouth(0.2)
+    frame = filmed(wide, 0)
+    x, y = (wide[17] + (0, 0.13 * UNIT)).astype(int)
+    cv2.ellipse(frame.v, (x // 2, y // 2), (12, 3), 0, 0, 360, 168, -1)
+    before = frame.v.copy()
+    assert not clean_plate(frame, wide, mouth(0.0), UNIT)
+    assert (frame.v == before).all()
+
+
+def test_skin_of_another_colour_beyond_the_jaw_does_not_count(mouth):
+    wide = mouth(0.2)
+    frame = filmed(wide, 0)
+    below_chin = int(wide[152, 1]) // 2 + 1
+    frame.u[below_chin:], frame.v[below_chin:] = 135, 120
+    before = frame.v.copy()
+    assert not clean_plate(frame, wide, mouth(0.0), UNIT)
+    assert (frame.v == before).all()
