@@ -43,7 +43,7 @@ class WarpLayer:
 
 @dataclass(frozen=True, slots=True)
 class MouthLayers:
-    """The donors of a frame's ``lips`` and of the ``inside`` of its mouth; ``back`` is drawn where these show nothing."""
+    """The donors of a frame's ``lips`` and ``inside`` of the mouth; ``back`` is drawn where these show nothing."""
 
     lips: tuple[WarpLayer, ...]
     inside: tuple[WarpLayer, ...]
