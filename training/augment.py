@@ -98,7 +98,7 @@ def sung(sound: Float32, slower: float, rng: np.random.Generator) -> Float32:
 
 
 def revoiced(sound: Float32, moments: NDArray[np.float64], tune: NDArray[np.float64] | None = None) -> Float32:
-    """What is said at ``moments`` (n,), in seconds, VOCODER_STEP seconds for each, with the pitch ``tune`` (n,) in Hz.
+    """The speech at ``moments`` (n,), in seconds, VOCODER_STEP seconds for each, with the pitch ``tune`` (n,) in Hz.
 
     The WORLD vocoder (Morise, Yokomori and Ozawa, IEICE Transactions E99-D(7), 2016) changes pitch and duration.
     """

@@ -122,7 +122,7 @@ class Occluders:
         return frame, item, _Found(shot, self._find(frame, shot, faces) if covered else None)
 
     def _find(self, frame: Frame, shot: int, faces: SmoothedFaces) -> Occlusion | None:
-        """What covers the face; found once for a photo, which is the same frame again and again."""
+        """The cover of the face, found once for a photo, which is the same frame again and again."""
         if self._found is None or self._found[0] != frame.index:
             self._found = frame.index, self._find_anew(frame, shot, faces)
         return self._found[1]
