@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
+from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
@@ -128,7 +129,7 @@ def compiled(tmp_path, monkeypatch):
     return tmp_path / "compiled"
 
 
-def opened(network: bytes, **options):
+def opened(network: bytes | Path, **options):
     session = open_session(network, shapes={"a": (1, 2), "b": (1, 2)}, threads=1, **options)
     assert np.array_equal(session.run([np.ones((1, 2), np.float32)] * 2)[0], [[2, 2]])
 
@@ -140,6 +141,16 @@ def test_a_network_given_as_bytes_is_compiled_once(adder, compiled, monkeypatch)
     monkeypatch.setattr(openvino_session, "_read", None)
     opened(adder)
     opened(adder, streams=2)
+
+
+@pytest.mark.parametrize("bundled", [True, False])
+def test_of_files_only_those_of_the_package_are_kept_compiled(adder, compiled, tmp_path, monkeypatch, bundled):
+    path = tmp_path / "package" / "network.onnx"
+    path.parent.mkdir()
+    path.write_bytes(adder)
+    monkeypatch.setattr(openvino_session, "PACKAGE", path.parent if bundled else tmp_path / "elsewhere")
+    opened(path)
+    assert compiled.exists() == bundled
 
 
 def test_a_compiled_network_of_no_use_is_replaced(adder, compiled):

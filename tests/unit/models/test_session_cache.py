@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from lipsync.errors import ModelMissing, OptionInvalid
+from lipsync.errors import ModelCorrupt, ModelMissing, OptionInvalid
+from lipsync.models.session import start
 from lipsync.models.session_cache import SessionCache
 
 
@@ -88,3 +89,24 @@ def test_devices_are_probed_once():
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ModelMissing):
         SessionCache().open(tmp_path / "gone.onnx")
+
+
+def test_a_session_opened_later_is_the_one_that_open_returns(doubler):
+    sessions = SessionCache()
+    later, again = (sessions.open_later(doubler, threads=1) for _ in range(2))
+    session = sessions.open(doubler, threads=1)
+    assert len(sessions) == 1
+    assert sessions.open_later(doubler, threads=1) is session
+    for opened in (later, again):
+        assert opened.run([np.ones(1, np.float32)])[0].tolist() == [2]
+        assert start(opened, [np.ones(2, np.float32)]).result()[0].tolist() == [2, 2]
+        assert (opened.device, opened.precision) == (session.device, session.precision)
+
+
+def test_what_cannot_be_opened_later_fails_at_its_first_use():
+    sessions = SessionCache()
+    with pytest.raises(ModelCorrupt):
+        sessions.open_later(b"not a network").run([])
+    with pytest.raises(ModelCorrupt):
+        sessions.open(b"not a network")
+    assert len(sessions) == 0

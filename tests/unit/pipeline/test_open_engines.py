@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from lipsync.engines.base import EngineOptions
 from lipsync.engines.passthrough import Passthrough
 from lipsync.errors import ModelMissing
+from lipsync.faces.landmarker import Landmarker
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import Job
@@ -19,6 +21,12 @@ class RecordingCache(SessionCache):
     def __init__(self) -> None:
         super().__init__()
         self.evictions = 0
+        self.prepared: list[tuple[int, ...]] = []
+
+    def open_later(self, model, *, shapes=None, threads=None, streams=1):
+        if shapes is not None:
+            self.prepared.append(shapes)
+        return super().open_later(model, shapes=shapes, threads=threads, streams=streams)
 
     def evict(self, idle: float = 0.0) -> int:
         self.evictions += 1
@@ -38,3 +46,12 @@ def test_missing_weights_are_reported_at_once(tmp_path):
     job = Job(Path("a"), Path("b"), Path("c.mp4"), engines=("wav2lip",), options=EngineOptions(models_dir=tmp_path))
     with pytest.raises(ModelMissing, match="wav2lip"):
         EngineOpener(job, SessionCache(), Monitor())
+
+
+@pytest.mark.parametrize(("engine", "count"), [("passthrough", 0), ("rewrite", 2)])
+def test_the_face_networks_are_loaded_ahead_if_an_engine_needs_faces(engine, count):
+    sessions = RecordingCache()
+    EngineOpener(replace(JOB, engines=(engine,)), sessions, Monitor())
+    assert len(sessions.prepared) == count
+    with Landmarker.open(sessions):
+        assert len(sessions.prepared) == 2 + count

@@ -153,6 +153,28 @@ def test_a_donor_behind_a_hand_is_recognised(canonical, points):
             assert not occluders.hides_mouth(None, faces)
 
 
+class CountingGrid(FaceGrid):
+    count = 0
+
+    def sample(self, frame, points):
+        self.count += 1
+        return super().sample(frame, points)
+
+
+def test_a_photo_is_examined_once(canonical, points):
+    occluders = Occluders(canonical)
+    with TrackBuilder() as builder:
+        for index in range(COUNT):
+            builder.add(Face(points, 1.0), False)
+            occluders.observe(portrait(index), points[:MESH])
+        with builder.finish(Fraction(25)) as track:
+            occluders.grid = grid = CountingGrid(canonical)
+            covered = paint(portrait(5), chin(points) - 10, 90, 170)
+            found = [found for _, _, found in occluders.follow(((covered, k) for k in range(9)), SmoothedFaces(track))]
+    assert grid.count == 1
+    assert all(occlusion is not None for occlusion in found)
+
+
 def test_covered_frames_pass_through_unchanged_and_are_counted(basis, points):
     hand = range(12, 18)
 
