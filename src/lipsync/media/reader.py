@@ -21,7 +21,7 @@ from lipsync.media.video_frames import planes_of
 from lipsync.types import Frame, FrameTransform, VideoClip, VideoInfo
 
 BUFFER_BYTES = 96 << 20  # of frames held in memory while a clip plays backwards
-MIN_BUFFER_FRAMES, MAX_BUFFER_FRAMES = 12, 20  # held at least and at most, whatever their size
+MIN_BUFFER_FRAMES, MAX_BUFFER_FRAMES = 12, 16  # held at least and at most, whatever their size
 
 
 def read(
