@@ -30,6 +30,8 @@ MASK_SIGMA: Final = 1.2  # samples: the mask is computed at the resolution that 
 MASK_GAIN: Final = 1.15  # the mask is 1 on all of the lips, in spite of its feather
 INSET: Final = 0.02  # eye distances: how far inside a lip that closes its edge is read
 INSET_PIXELS: Final = 1.0  # more, because colour is coarser than brightness
+SEAM_INSET: Final = 0.012  # the same for the edges of lips that touch in the donor and open
+OPENING_RANGE, TOUCHING = 0.08, 0.03  # eye distances by which they open for the full inset; between lips that touch
 CLOSING_RANGE: Final = 0.04  # eye distances by which the lips close from their donor's gap for the full inset
 
 
@@ -110,11 +112,17 @@ class MouthPlace:
         """How much the lips close from those of a donor: 0 if they stay or open."""
         return float(smoothstep((mouth.lips.gap - self.lips.gap) / CLOSING_RANGE))
 
+    def opening(self, mouth: Mouth) -> float:
+        """How much lips that touch in a donor open, 0..1: the dark line between them must not become their edge."""
+        opened = smoothstep((self.lips.gap - mouth.lips.gap) / OPENING_RANGE)
+        return float(opened * smoothstep((TOUCHING - mouth.lips.gap) / TOUCHING * 2))
+
     def lip_images(self, mouth: Mouth) -> tuple[Float32, Float32]:
         """The upper layer from the top of the box to the end of the strip, and the lower one from the strip on."""
         assert mouth.points is not None
         errors = np.zeros((2, SAMPLES + 1), np.float32) if mouth.lip_errors is None else mouth.lip_errors
         insets = self.closing(mouth) * (errors + np.float32(INSET * mouth.lips.unit + INSET_PIXELS))
+        insets += self.opening(mouth) * np.float32(SEAM_INSET * mouth.lips.unit + INSET_PIXELS)
         source = LipSource(with_flaps(mouth.points), lip_contours(mouth.lips), insets)
         upper, lower = lip_maps(self._rasters, source)
         return mouth.sample(upper), mouth.sample(lower[self.strip.top - self._rasters[1].box.top :])

@@ -18,7 +18,7 @@ from lipsync.types import Float32
 OPEN_DONOR: Final = 0.06  # eye distances from which a donor shows the inside of the mouth
 # Of the drawn mouth against a real one, in a donor's costs: where the footage never shows the inside, or else does.
 UNSEEN_COST, SEEN_COST = 0.0, 0.15
-CAVITY_LIGHT: Final = 0.2  # of the lips
+CAVITY_LIGHT, MOST_CAVITY_LIGHT = 0.2, 0.25  # of the lips: where the cavity is unknown, and at most
 TEETH_PERCENTILE: Final = 85  # of the luma between open lips
 TEETH_REDNESS: Final = 0.75  # of the lips; redder pixels are tongue or lips
 
@@ -46,7 +46,8 @@ def cavity_colour(donors: Sequence[Donor], lips: Float32, black: Float32) -> Flo
         return np.asarray(black + (lips - black) * CAVITY_LIGHT, np.float32)
     pixels = np.concatenate(open_mouths)
     dark = pixels[pixels[:, 0] <= np.percentile(pixels[:, 0], 4)].mean(0)
-    dark[0] = np.clip(dark[0], 20 * unit, 64 * unit)
+    most = black[0] + MOST_CAVITY_LIGHT * (lips[0] - black[0])  # teeth that fill the gap leave no cavity to be seen
+    dark[0] = max(min(dark[0], most), 20 * unit)
     return np.asarray(dark, np.float32)
 
 

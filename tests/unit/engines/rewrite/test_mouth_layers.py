@@ -48,14 +48,14 @@ def composed(canonical, mesh, donor):
     """A function that composes the donor's mouth into plain skin at a gap: the image and the target's points."""
     triangles = np.concatenate([skin_triangles(open_lips(canonical, 0.2), influence(canonical)), FLAP_TRIANGLES])
 
-    def compose(gap, look=GAP, scale=1):
+    def compose(gap, look=GAP, scale=1, lips=donor):
         target = mesh(gap)
         raster = Raster(with_flaps(target), triangles, BOX, 2, len(FLAP_TRIANGLES))
         place = MouthPlace(raster, target, UNIT, look.blur)
-        mouth = donor if scale == 1 else replace(donor, patch=donor.patch.astype(np.uint16) * scale)
-        layers = (WarpLayer(mouth, 1.0),)
+        mouth, lips = (m if scale == 1 else replace(m, patch=m.patch.astype(np.uint16) * scale) for m in (donor, lips))
+        layers, inside = ((WarpLayer(m, 1.0),) for m in (lips, mouth))
         skin = np.full((BOX.height, BOX.width, 3), SKIN, np.float32) * scale
-        image = compose_mouth(skin, place, MouthLayers(layers, layers), None, look, 8 if scale == 1 else 10)
+        image = compose_mouth(skin, place, MouthLayers(layers, inside), None, look, 8 if scale == 1 else 10)
         return image, target
 
     return compose
@@ -99,3 +99,15 @@ def test_the_edges_take_the_blur_of_the_footage(composed):
 def test_ten_bits_are_composed_like_eight(composed):
     eight, ten = composed(0.05)[0], composed(0.05, replace(GAP, cavity=GAP.cavity * 4), scale=4)[0]
     assert np.abs(ten / 4 - eight).max() < 2
+
+
+def test_the_dark_line_of_closed_lips_does_not_become_the_edge_of_open_ones(composed, mesh):
+    points = mesh(0.0)
+    image = np.full((BOX.height, BOX.width, 3), LIPS, np.uint8)
+    cv2.polylines(image, [np.rint(points[list(UPPER)] * 16).astype(np.int32)], False, (10, 115, 165), 3, cv2.LINE_AA, 4)
+    closed = Mouth(image, measure_lips(points, UNIT), points)
+    opened, target = composed(0.15, lips=closed)
+    top, bottom = (int(target[number, 1]) for number in (13, 14))
+    assert opened[top - 6 : top + 6, 80, 0].min() > LIPS[0] - 20
+    assert opened[bottom - 6 : bottom + 6, 80, 0].min() > LIPS[0] - 20
+    assert seam(*composed(0.0, lips=closed)).max() < 60
