@@ -21,6 +21,7 @@ from lipsync.engines.rewrite.donors import (
     typical_focus,
 )
 from lipsync.engines.rewrite.jaws import UPPER_LIP
+from lipsync.engines.rewrite.look import inside_detail
 from lipsync.types import Float32
 
 # Costs, comparable to a mean distance between lip points in eye distances:
@@ -43,6 +44,7 @@ NARROW_COST: Final = 0.15  # per eye distance that the donor's mouth is narrower
 CLENCHED_COST: Final = 0.15  # per eye distance of gap, where the donor does not show the edge of the upper teeth
 HIDDEN_COST: Final = 0.2  # per eye distance of upper teeth that the donor's upper lip hides and the target's does not
 INSIDE_FLAWS: Final = 2.0  # weight of the look's flaws
+BLUR_COST, CLEAR = 0.12, 75  # of an inside without any detail; percentile of the open donors' detail that costs nothing
 SHUT, WIDE = 0.01, 0.08  # eye distances of gap between which costs rise, as more is seen
 LEAST_SEEN: Final = 0.02  # of the costs while the lips are closed
 
@@ -108,6 +110,7 @@ class InsideSelector:
         self._clenched = CLENCHED_COST * (1 - np.array(parted, np.float32))
         typical = typical_focus(donors)
         self._costs = np.array([donor.cost + INSIDE_FLAWS * flaw(donor.look, typical) for donor in donors], np.float32)
+        self._costs += _blur_costs(donors)
         self._switch = INSIDE_SWITCH_COST * (1 - np.eye(len(donors), dtype=np.float32))
         self._path = SteadyPath()
 
@@ -130,6 +133,15 @@ class InsideSelector:
 def _seen_gap(donor: Donor) -> float:
     """The gap between the lips that the donor's image shows, in eye distances."""
     return donor.gap * donor.mouth.seen.gap / max(donor.mouth.lips.gap, 1e-3)
+
+
+def _blur_costs(donors: Sequence[Donor]) -> Float32:
+    """The costs (n,) of insides that show less detail than the clearer ones: motion blurs them, or they are dim."""
+    detail = np.array([np.nan if donor.mouth.points is None else inside_detail(donor.mouth) for donor in donors])
+    if not np.isfinite(detail).any():
+        return np.zeros(len(donors), np.float32)
+    clear = max(float(np.nanpercentile(detail, CLEAR)), 1.0)
+    return np.asarray(BLUR_COST * np.clip(1 - np.nan_to_num(detail, nan=clear) / clear, 0, 1), np.float32)
 
 
 def _widths(descriptors: Float32) -> Float32:

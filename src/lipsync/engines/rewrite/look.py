@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsync.engines.rewrite.mouth import Mouth
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
 from lipsync.frames.blend import filled_outline
 from lipsync.types import Float32, Plane
@@ -17,6 +18,7 @@ GRID: Final = 96.0  # pixels per eye distance at which looks are compared
 NEAR_GRID: Final = 0.75  # a scale above which resizing is not worth its time
 AROUND, EDGE = 0.05, 0.02  # eye distances: skin measured around the lips; border of the inner lips that is left out
 LIP_LIGHT, LIP_CHROMA = 0.22, 7.0  # how far lip colour may be from the median: share of its luma; 8-bit code values
+MIN_PIXELS: Final = 8  # of a gap; fewer show nothing
 MIN_GAP: Final = 0.08  # of the mouth's area; a narrower gap says nothing
 
 
@@ -44,6 +46,17 @@ def measure_look(patch: Plane, points: Float32, unit: float) -> Look:
     open_enough = cv2.contourArea(inner) > MIN_GAP * cv2.contourArea(outer)
     lip_share = _lip_share(image, gap > 0, (mouth > 0) & ~edge) if open_enough else 0.0
     return Look(_focus(image[..., 0], ring), lip_share)
+
+
+def inside_detail(mouth: Mouth) -> float:
+    """The mean magnitude of the Laplacian of the luma between the lips in code values; NaN if they nearly touch."""
+    lips = mouth.seen
+    edges = [lips.points(curve[:, 0], curve[:, 1]) for curve in (lips.upper, lips.lower[::-1])]
+    outline = filled_outline(np.concatenate(edges), mouth.patch.shape)
+    gap = cv2.erode(outline, np.ones((3, 3), np.uint8), borderValue=0) > 0
+    if gap.sum() < MIN_PIXELS:
+        return float("nan")
+    return float(np.abs(cv2.Laplacian(np.ascontiguousarray(mouth.patch[..., 0]), cv2.CV_32F)[gap]).mean())
 
 
 def _focus(luma: Plane, ring: NDArray[np.bool_]) -> float:

@@ -138,3 +138,11 @@ def test_an_upper_lip_that_hides_the_teeth_is_avoided(canonical, mouths):
     jaws = replace(hiding.mouth.jaws, top=hiding.mouth.jaws.top + 0.05)
     hiding = replace(hiding, mouth=replace(hiding.mouth, jaws=jaws))
     assert InsideSelector([hiding, showing]).choose(*targets(canonical, [0.2] * 4), 4) == [1] * 4
+
+
+def test_a_blurred_inside_gives_way_to_a_clear_one(canonical, mouths):
+    blurred, clear = mouths(0.12, 0.15)
+    stripes = np.zeros((128, 128, 3), np.uint8)
+    stripes[:, ::4] = 200
+    clear = replace(clear, mouth=replace(clear.mouth, patch=stripes))
+    assert set(InsideSelector([blurred, clear]).choose(*targets(canonical, [0.12] * 4), 4)) == {1}

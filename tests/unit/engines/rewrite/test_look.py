@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.engines.rewrite.look import measure_look
+from lipsync.engines.rewrite.look import inside_detail, measure_look
+from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.shape import open_lips
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
 
@@ -54,3 +55,14 @@ def test_ten_bits_are_measured_like_eight(drawn):
     eight, ten = measure_look(image, points, 90.0), measure_look(image.astype(np.uint16) * 4, points, 90.0)
     assert ten.lip_share == eight.lip_share
     assert ten.focus == pytest.approx(eight.focus, rel=0.05)
+
+
+def test_blur_lowers_the_detail_of_the_inside(drawn):
+    image, points = drawn(TEETH)
+    image[:, ::4] = image[:, ::4] // 2  # the gaps between teeth
+    clear, blurred, closed = (
+        Mouth(picture, measure_lips(mesh, 90.0), mesh)
+        for picture, mesh in ((image, points), (cv2.GaussianBlur(image, (0, 0), 2), points), drawn(TEETH, gap=0.0))
+    )
+    assert inside_detail(blurred) < 0.5 * inside_detail(clear)
+    assert np.isnan(inside_detail(closed))
