@@ -21,7 +21,7 @@ from lipsync.engines.rewrite.lip_edges import lip_errors
 from lipsync.engines.rewrite.look import Look, measure_look
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.opening import seen_lips
-from lipsync.engines.rewrite.seam import closed_on, find_seam
+from lipsync.engines.rewrite.seam import MOST_TRACKED, closed_on, find_seam
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUTER, Pose
 from lipsync.frames.patch import box_around, read_patch
 from lipsync.types import Float32, Frame
@@ -36,6 +36,8 @@ LIPS_COST, LIPS_ALLOWED = 0.04, 0.25  # of a gap full of lips; the share of it t
 LIGHT_COST: Final = 0.03  # per octave of difference in light
 SIZE_COST: Final = 0.03  # per octave of difference in size
 POOR, BETTER = 0.005, 0.003  # flaw from which a similar donor is sought; how much better it must be to take the place
+# Percentile of the tracked gaps at which a speaker's lips touch, and how much more, in eye distances, may be closed:
+CLOSED_SHARE, CLOSED_RANGE = 5, 0.015
 OPEN_PREFERENCE: Final = 0.1  # per eye distance of gap, when the collection is thinned out
 
 
@@ -121,7 +123,9 @@ class DonorCollection:
     @property
     def donors(self) -> Sequence[Donor]:
         """The donors so far, with the errors of their lips' edges."""
-        self._donors = [_measured(donor) for donor in self._donors]
+        gaps = [donor.mouth.lips.gap for donor in self._donors]
+        most_closed = min(float(np.percentile(gaps, CLOSED_SHARE)) + CLOSED_RANGE, MOST_TRACKED) if gaps else 0.0
+        self._donors = [_measured(donor, most_closed) for donor in self._donors]
         return tuple(self._donors)
 
     def offer(
@@ -186,13 +190,13 @@ class DonorCollection:
         self._conditions[: len(kept)] = self._conditions[kept]
 
 
-def _measured(donor: Donor) -> Donor:
+def _measured(donor: Donor, most_closed: float) -> Donor:
     """The donor with all measurements of its image, which are not worth their time for one that does not stay."""
     mouth = donor.mouth
     if mouth.points is None or mouth.lip_errors is not None:
         return donor
     opening = seen_lips(mouth.patch, mouth.points, mouth.lips)
-    seam = find_seam(mouth.patch, mouth.lips, opening)
+    seam = find_seam(mouth.patch, mouth.lips, opening, most_closed)
     if seam is not None:
         return _closed(donor, closed_on(seam, mouth.points, mouth.lips))
     measured = replace(mouth, lip_errors=lip_errors(mouth.patch, mouth.points), opening=opening)

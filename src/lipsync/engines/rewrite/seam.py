@@ -39,12 +39,13 @@ class Seam:
     height: Float32
 
 
-def find_seam(patch: Plane, lips: Lips, seen: Lips) -> Seam | None:
+def find_seam(patch: Plane, lips: Lips, seen: Lips, most_tracked: float = MOST_TRACKED) -> Seam | None:
     """The line at which the lips of ``patch`` (h, w, 3), Y'CbCr, touch; None if they are apart, or teeth show there.
 
-    ``lips``: as tracked; ``seen``: the opening that the image shows, see ``opening``.
+    ``lips``: as tracked; ``seen``: the opening that the image shows, see ``opening``. ``most_tracked``: eye distances
+    between tracked lips that may be closed.
     """
-    if lips.gap > MOST_TRACKED or seen.gap > MOST_SEEN:
+    if lips.gap > most_tracked or seen.gap > MOST_SEEN:
         return None
     position = np.linspace(0, 1, COLUMNS, dtype=np.float32)
     edges = np.stack([seen.height(position, side) for side in (UPPER_SIDE, LOWER_SIDE)])

@@ -21,19 +21,20 @@ from lipsync.types import Float32
 MIN_MOUTHS: Final = 5  # fewer say nothing about what is typical
 SHUT: Final = 0.09  # eye distances between lips that may be closed; others are chosen for their shape
 SHARES: Final = np.linspace(-0.3, 0.9, 13, dtype=np.float32)  # of a lip's thickness, from beyond its outer edge inwards
-COST: Final = 0.06  # of lips that differ twice as much as the most typical ones, see ``donors``
+USUAL: Final = 1.2  # of the median difference: lips that differ less cost nothing, so that shape decides among them
+COST: Final = 0.06  # per median difference beyond that, see ``donors``
 # Columns of both lips without the corners, as numbers of LIPS_OUTER and LIPS_INNER.
 COLUMNS: Final = (*range(1, 10), *range(11, 20))
 
 
 def with_lip_costs(donors: Sequence[Donor]) -> list[Donor]:
-    """The donors, those of closed lips dearer by how much more they differ from the median of all than the best do."""
+    """The donors, those of closed lips dearer by how much more they differ from the median of all than is usual."""
     shut = np.array([donor.gap < SHUT for donor in donors])
     if len(donors) < MIN_MOUTHS or not shut.any():
         return list(donors)
     shades = np.stack([lip_shades(donor.mouth) for donor in donors])
     difference = np.sqrt(((shades - np.median(shades, axis=0)) ** 2).mean((1, 2)))
-    costs = COST * shut * np.maximum(difference / max(float(difference[shut].min()), 1e-6) - 1, 0)
+    costs = COST * shut * np.maximum(difference / max(float(np.median(difference[shut])), 1e-6) - USUAL, 0)
     return [replace(donor, cost=donor.cost + float(cost)) for donor, cost in zip(donors, costs, strict=True)]
 
 

@@ -36,6 +36,11 @@ def test_lips_with_a_second_line_cost_more(donor):
     assert costs[-1] > 0.01
 
 
+def test_at_least_half_of_the_usual_lips_cost_nothing(donor):
+    costs = [d.cost for d in with_lip_costs([donor(0.3 + 0.05 * k, 6 * (k % 3)) for k in range(8)])]
+    assert costs.count(0) >= 4
+
+
 def test_open_mouths_cost_nothing(donor):
     donors = [donor(0.5 + 0.02 * k, 5 * (k % 3)) for k in range(6)]
     assert with_lip_costs([*donors, donor(0.5, line=60, gap=0.2)])[-1].cost == 0
