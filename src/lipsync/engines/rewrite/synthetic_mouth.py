@@ -18,7 +18,7 @@ from lipsync.types import Float32
 OPEN_DONOR: Final = 0.06  # eye distances from which a donor shows the inside of the mouth
 # Of the drawn mouth against a real one, in a donor's costs: where the footage never shows the inside, or else does.
 UNSEEN_COST, SEEN_COST = 0.0, 0.15
-CAVITY_LIGHT, MOST_CAVITY_LIGHT = 0.2, 0.25  # of the lips: where the cavity is unknown, and at most
+CAVITY_LIGHT, MOST_CAVITY_LIGHT = 0.2, 0.35  # of the lips: where the cavity is unknown, and at most
 TEETH_PERCENTILE: Final = 85  # of the luma between open lips
 TEETH_REDNESS: Final = 0.75  # of the lips; redder pixels are tongue or lips
 
