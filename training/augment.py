@@ -79,6 +79,24 @@ def music(count: int, rng: np.random.Generator) -> Float32:
     return np.asarray(sound / (sound.std() + 1e-9), np.float32)
 
 
+def tones(count: int, rng: np.random.Generator) -> Float32:
+    """A melody of steady tones, as of strings, winds or organs, with a level of 1: not vowels, for want of formants."""
+    sound, start = np.zeros(count), 0
+    slope, attack = rng.uniform(0.4, 2), rng.uniform(0.005, 0.1)
+    odd_only, wobble, decay = rng.random() < 0.3, rng.choice([0, 0.004, 0.012]), rng.choice([0, 0, 1, 3])
+    while start < count:
+        time = np.arange(min(int(rng.uniform(0.15, 2.5) * SPEECH_RATE), count - start)) / SPEECH_RATE
+        phase = 2 * np.pi * (time + wobble / 33 * np.sin(2 * np.pi * 5.3 * time))
+        for hertz in rng.choice(NOTES, rng.integers(1, 4), replace=False) * rng.choice([0.5, 1, 2]):
+            for k in range(1, int(min(20, 7500 / hertz)), 1 + odd_only):
+                sound[start : start + len(time)] += (
+                    np.sin(hertz * k * phase) / k**slope * np.exp(-decay * time) * np.clip(time / attack, 0, 1)
+                    * np.clip((time[-1] - time) / 0.03, 0, 1)
+                )  # fmt: skip
+        start += len(time)
+    return np.asarray(sound / (sound.std() + 1e-9), np.float32)
+
+
 def telephone(sound: Float32) -> Float32:
     """Quantise to 8 bits by the mu-law."""
     peak = float(np.abs(sound).max()) + 1e-9

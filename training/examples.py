@@ -152,7 +152,7 @@ def _holding_vowels(
     sound: Float32, spoken: list[phonemes.Phoneme], rng: np.random.Generator
 ) -> tuple[Float32, list[phonemes.Phoneme]]:
     """The sound with some vowels held for seconds, on a steady pitch in half of the cases, and its phonemes."""
-    moments, later = phonemes.held_vowels(spoken, len(sound) / SPEECH_RATE, rng)
+    moments, later = phonemes.held_vowels(spoken, sound, rng)
     tune = np.full(len(moments), rng.uniform(90, 330)) if rng.random() < 0.5 else None
     return augment.revoiced(sound, moments, tune), later
 
@@ -166,7 +166,7 @@ def still(encoder: SpeechEncoder, neutral: Float32, seed: int, minutes: float) -
         if number % 4 in (1, 3):
             sound += augment.noise(count, rng)
         if number % 4 in (2, 3):
-            sound += augment.music(count, rng)
+            sound += augment.music(count, rng) if rng.random() < 0.5 else augment.tones(count, rng)
         sound *= augment.decibels(-rng.uniform(12, 90))
         if rng.random() < 0.3:
             sound[: rng.integers(count)] = 0

@@ -86,7 +86,7 @@ class AskedLoss(nn.Module):
     def forward(self, found: Tensor, logit: Tensor, asked: Tensor) -> Tensor:
         closed, apart, wide, rounded = asked.unbind(2)
         surely = binary_cross_entropy_with_logits(logit, closed, reduction="none")
-        decided = _mean(surely * (1.5 * closed + apart), closed + apart)
+        decided = _mean(surely * (2 * closed + apart), closed + apart)
         gap = ((found - self.neutral) @ self.opening) / self._gap_spread
         missing = (self.usual + ROUNDED - found @ self.rounding).clamp(min=0) @ self.weights
         shut = _mean(gap.clamp(min=0) * closed, closed)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from augment import VOCODER_STEP
+from augment import VOCODER_STEP, level_of
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
@@ -161,17 +161,21 @@ def sentences(rng: np.random.Generator) -> Iterator[tuple[str, str]]:
 
 
 def held_vowels(
-    phonemes: list[Phoneme], seconds: float, rng: np.random.Generator
+    phonemes: list[Phoneme], sound: Float32, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], list[Phoneme]]:
     """Hold one vowel in four for 0.4 to 3 s: the ``moments`` (n,) to speak, and the phonemes with their new times.
 
-    Moments, one for each VOCODER_STEP, are in seconds of the given sound, which lasts ``seconds``.
+    Moments, one for each VOCODER_STEP, are in seconds of the given sound. The last vowel of a sentence may cover a part
+    of the pause after it, which is not held.
     """
     before, after = [0.0], [0.0]
+    audible, seconds = 0.3 * level_of(sound), len(sound) / SPEECH_RATE
     for phoneme in phonemes:
-        if phoneme.name[:1] in VOWELS and rng.random() < 0.25:
-            length = phoneme.stop - phoneme.start
-            first, last = phoneme.start + 0.35 * length, phoneme.stop - 0.35 * length
+        length = phoneme.stop - phoneme.start
+        first, last = phoneme.start + 0.35 * length, phoneme.stop - 0.35 * length
+        part = sound[int(first * SPEECH_RATE) : int(last * SPEECH_RATE) + 1]
+        loud = len(part) and np.sqrt((part**2).mean()) > audible
+        if phoneme.name[:1] in VOWELS and loud and rng.random() < 0.25:
             after += [after[-1] + first - before[-1], after[-1] + first - before[-1] + rng.uniform(0.4, 3)]
             before += [first, last]
     after.append(after[-1] + seconds - before[-1])

@@ -1,8 +1,8 @@
 """Fit the projection of the speech encoder's rows that ``lipsync.speech.adaptation`` uses.
 
-    python training/projection.py PREPARED_DIR... --out src/lipsync/speech/data/projection.npz
+    python training/projection.py EXAMPLES --out src/lipsync/speech/data/projection.npz
 
-Uses the sound of up to --clips clips of each folder that are not held out.
+EXAMPLES is the folder of that name that ``train.py`` wrote.
 """
 
 from __future__ import annotations
@@ -12,26 +12,23 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from prepare import held_out
 
-from lipsync.models.session_cache import SessionCache
-from lipsync.speech.encoder import open_encoder
+from lipsync.speech.motion import load_basis
 from lipsync.speech.voice_features import EVERY, fit_projection
+
+REACH = 8  # rows of the encoder on each side at which the motion counts
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("prepared", type=Path, nargs="+", help="folders that prepare.py wrote")
+    parser.add_argument("examples", type=Path, help="folder with speech0.npz")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
-    parser.add_argument("--clips", type=int, default=150, help="clips of each folder (default: 150)")
     args = parser.parse_args()
-    encoder, rows = open_encoder(SessionCache()), []
-    for folder in args.prepared:
-        paths = [path for path in sorted(folder.glob("*.npz")) if not held_out(path.stem)]
-        for path in paths[:: max(1, len(paths) // args.clips)][: args.clips]:
-            with np.load(path) as stored:
-                rows += [piece[::EVERY] for piece in encoder.rows([stored["audio"]])]
-    projection = fit_projection(np.concatenate(rows))
+    with np.load(args.examples / "speech0.npz") as stored:
+        rows, motion = stored["rows"][::EVERY].astype(np.float32), stored["targets"] * load_basis().sd
+    at = np.arange(0, len(motion), EVERY)
+    near = [motion[np.clip(at + lag, 0, len(motion) - 1)] for lag in range(-REACH, REACH + 1, EVERY)]
+    projection = fit_projection(rows, np.concatenate(near, 1))
     np.savez_compressed(args.out, mean=projection.mean, matrix=projection.matrix.astype(np.float16))
     return 0
 

@@ -94,7 +94,7 @@ def make_examples(
     """Compute or load all examples, ``copies`` of the speech besides the original and ``minutes`` of synthetic."""
     encoder = open_encoder(SessionCache())
     synthetic = cached(folder / "synthetic.npz", lambda: examples.synthetic(encoder, 101, minutes))
-    still = cached(folder / "still.npz", lambda: examples.still(encoder, neutral, 7, minutes / 15))
+    still = cached(folder / "still.npz", lambda: examples.still(encoder, neutral, 7, minutes / 10))
     original = cached(folder / "speech0.npz", lambda: examples.speech(clips, neutral, encoder, 0, clean=True))
     projection = fit_projection(original, synthetic)
     speech = [_projected(original, projection)]

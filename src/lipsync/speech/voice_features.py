@@ -1,4 +1,4 @@
-"""Compact features of speech for ``adaptation``: principal components of the encoder's rows, 25 a second."""
+"""Compact features of speech for ``adaptation``: what the encoder's rows tell about a mouth, 25 times a second."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from lipsync.speech.motion import NETWORK_RATE
 from lipsync.types import Float32
 
 COMPONENTS: Final = 48
+WHITENED: Final = 192  # principal components of the rows from which they are found
+IMPORTANCE: Final = 0.25  # power of their relation to motion that is their deviation
 EVERY: Final = ENCODER_RATE // NETWORK_RATE  # rows of the encoder per row of features
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """``mean`` (D,) of the encoder's rows, and ``matrix`` (D, COMPONENTS) to components with a deviation of 1."""
+    """``mean`` (D,) of the encoder's rows, and ``matrix`` (D, COMPONENTS) to components with a mean variance of 1."""
 
     mean: Float32
     matrix: Float32
@@ -50,13 +52,18 @@ def load_projection() -> Projection:
         raise ModelCorrupt("the speech projection (projection.npz) is damaged. Reinstall the package") from exc
 
 
-def fit_projection(rows: Float32) -> Projection:
-    """The projection of the encoder's rows (n, D): principal components of its columns, each on its own scale.
+def fit_projection(rows: Float32, motion: Float32) -> Projection:
+    """The directions of the encoder's rows (n, D) that tell most about ``motion`` (n, M) in eye distances.
 
-    Pearson, "On lines and planes of closest fit to systems of points in space", Philosophical Magazine 2(11), 1901.
+    Reduced-rank regression (Izenman, Journal of Multivariate Analysis 5(2), 1975) on whitened principal components.
+    What tells more gets a larger deviation, so that a ridge regression prefers it; the mean variance is 1.
     """
     mean, deviation = rows.mean(0), rows.std(0) + 1e-3
-    scaled = ((rows - mean) / deviation).astype(np.float64)
-    axes = np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1][:, :COMPONENTS]
-    matrix = axes / deviation[:, None]
-    return Projection(mean, np.asarray(matrix / ((rows - mean) @ matrix).std(0), np.float32))
+    scaled = (rows - mean) / deviation
+    values, axes = np.linalg.eigh((scaled.T @ scaled).astype(np.float64) / len(rows))
+    whitening = (axes / np.sqrt(np.maximum(values, 1e-9)))[:, ::-1][:, :WHITENED]
+    related = (scaled @ whitening.astype(np.float32)).T @ (motion - motion.mean(0))
+    directions, strength, _ = np.linalg.svd(related.astype(np.float64), full_matrices=False)
+    size = strength[:COMPONENTS] ** IMPORTANCE
+    matrix = whitening @ (directions[:, :COMPONENTS] * size) / np.sqrt((size**2).mean())
+    return Projection(mean, np.asarray(matrix / deviation[:, None], np.float32))

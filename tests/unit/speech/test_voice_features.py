@@ -24,12 +24,17 @@ def test_every_second_row_becomes_features_whatever_the_pieces(size):
     assert found.ravel().tolist() == list(range(0, 20, 2))
 
 
-def test_fitted_components_are_uncorrelated_with_a_deviation_of_one():
+def test_fitted_components_are_uncorrelated_and_those_that_tell_about_the_motion_come_first():
     rng = np.random.default_rng(0)
-    rows = (rng.standard_normal((2000, 60)) @ rng.standard_normal((60, 60)) + 3).astype(np.float32)
-    projection = fit_projection(rows)
+    rows = (rng.standard_normal((4000, 60)) @ rng.standard_normal((60, 60)) + 3).astype(np.float32)
+    motion = (rows @ rng.standard_normal((60, 2)) + rng.standard_normal((4000, 2))).astype(np.float32)
+    noise = 0.1 * rng.standard_normal((4000, 58))
+    projection = fit_projection(rows, np.concatenate([motion, noise], 1, dtype=np.float32))
     found = (rows - projection.mean) @ projection.matrix
-    np.testing.assert_allclose(found.std(0), 1, atol=0.01)
+    assert found.shape[1] == voice_features.COMPONENTS
+    assert (found**2).mean() == pytest.approx(1, abs=0.05)
     correlation = np.corrcoef(found.T) - np.eye(found.shape[1])
     assert np.abs(correlation).max() < 0.05
-    assert found.shape[1] == voice_features.COMPONENTS
+    assert found[:, :2].std(0).min() > 1.5 * found[:, 2:].std(0).max()
+    known = np.linalg.lstsq(found[:, :2], motion - motion.mean(0), rcond=None)[0]
+    assert np.corrcoef(found[:, :2] @ known[:, 0], motion[:, 0])[0, 1] > 0.95

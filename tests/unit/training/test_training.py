@@ -161,7 +161,7 @@ def test_singing_stretches_the_words_and_changes_the_pitch() -> None:
 
 
 def test_noise_and_music_have_the_level_that_is_asked_for() -> None:
-    for make in (augment.noise, augment.music):
+    for make in (augment.noise, augment.music, augment.tones):
         assert make(RATE, np.random.default_rng(1)).std() == pytest.approx(1, rel=1e-3)
     assert augment.decibels(-20) == pytest.approx(0.1)
 
@@ -272,12 +272,22 @@ def test_held_vowels_last_and_move_the_phonemes_after_them() -> None:
     rng = np.random.default_rng(0)
     with phonemes.Synthesiser() as synthesiser:
         sound, spoken = synthesiser.speak("en-us+m7", "father saw a moon and a cat", 150, 50, 50)
-    moments, later = phonemes.held_vowels(spoken, len(sound) / RATE, rng)
+    moments, later = phonemes.held_vowels(spoken, sound, rng)
     longer = [new.stop - new.start > old.stop - old.start + 0.3 for old, new in zip(spoken, later, strict=True)]
     assert 0 < sum(longer) < len(spoken) / 2
     assert {one.name[:1] for one, held_on in zip(spoken, longer, strict=True) if held_on} <= phonemes.VOWELS
     assert (np.diff(moments) >= 0).all()
     assert len(moments) * augment.VOCODER_STEP == pytest.approx(later[-1].stop, abs=0.1)
+
+
+def test_silence_is_not_held_as_a_vowel() -> None:
+    spoken = [phonemes.Phoneme("a", 0.1 * k, 0.1 * k + 0.1) for k in range(40)]
+    sound = np.random.default_rng(0).normal(0, 0.1, 4 * RATE).astype(np.float32)
+    sound[2 * RATE :] = 0
+    _, later = phonemes.held_vowels(spoken, sound, np.random.default_rng(1))
+    lengths = np.array([one.stop - one.start for one in later])
+    assert lengths[:20].max() > 0.4
+    np.testing.assert_allclose(lengths[20:], 0.1, atol=1e-6)
 
 
 def test_a_voice_can_speak_at_other_moments_and_on_another_pitch() -> None:
