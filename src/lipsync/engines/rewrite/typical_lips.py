@@ -21,6 +21,7 @@ from lipsync.types import Float32
 MIN_MOUTHS: Final = 5  # fewer say nothing about what is typical
 SHUT: Final = 0.09  # eye distances between lips that may be closed; others are chosen for their shape
 SHARES: Final = np.linspace(-0.3, 0.9, 13, dtype=np.float32)  # of a lip's thickness, from beyond its outer edge inwards
+MANY: Final = 8  # closed mouths from which their median is typical; of fewer, the best one
 USUAL: Final = 1.2  # of the median difference: lips that differ less cost nothing, so that shape decides among them
 COST: Final = 0.06  # per median difference beyond that, see ``donors``
 # Columns of both lips without the corners, as numbers of LIPS_OUTER and LIPS_INNER.
@@ -34,7 +35,9 @@ def with_lip_costs(donors: Sequence[Donor]) -> list[Donor]:
         return list(donors)
     shades = np.stack([lip_shades(donor.mouth) for donor in donors])
     difference = np.sqrt(((shades - np.median(shades, axis=0)) ** 2).mean((1, 2)))
-    costs = COST * shut * np.maximum(difference / max(float(np.median(difference[shut])), 1e-6) - USUAL, 0)
+    few = shut.sum() < MANY  # then odd ones may be the half of them
+    usual, free = (difference[shut].min(), 1.0) if few else (np.median(difference[shut]), USUAL)
+    costs = COST * shut * np.maximum(difference / max(float(usual), 1e-6) - free, 0)
     return [replace(donor, cost=donor.cost + float(cost)) for donor, cost in zip(donors, costs, strict=True)]
 
 
