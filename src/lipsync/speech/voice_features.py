@@ -1,4 +1,4 @@
-"""Compact features of speech for ``adaptation``: what the encoder's rows tell about a mouth, 25 times a second."""
+"""Compact features of speech for ``adaptation``: what the encoder's rows say about a mouth, 25 times a second."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from lipsync.engines.rewrite.jaws import JawMaps
 from lipsync.engines.rewrite.light import relit
 from lipsync.engines.rewrite.mouth import LOWER_SIDE, UPPER_SIDE, Floats, Lips, Mouth
 from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP
-from lipsync.frames.blend import smoothstep
+from lipsync.frames.blend import filled_outline, smoothstep
 from lipsync.frames.patch import NO_SECOND_MAP
 from lipsync.types import Box, Float32
 
@@ -28,7 +28,7 @@ COVER_SLACK, COVER_FADE = (
 )  # eye distances beyond what the donor shows until the cavity fades in, and its fade
 CENTRE: Final = (0.3, 0.4, 0.5, 0.6, 0.7)  # positions along the mouth where the donor must show what the target does
 PART_START, PART_RANGE = 0.015, 0.04  # eye distances that the jaws part until the cavity fades in there, and its fade
-LEAST_UNSEEN: Final = 0.05  # of a pixel, from which it is worth drawing what is behind
+LEAST_UNSEEN: Final = 0.01  # of the mouth's inside, from which it is worth drawing what is behind
 REPEAT_FADE: Final = 0.02  # eye distances into the upper teeth that the lower jaw's map would show a second time
 PART_EDGES: Final = (4.0, 1.6)  # steepness of that cavity's upper and lower edge
 LEAST_BETWEEN: Final = 0.6  # of BETWEEN or more, at the corners: far back, the jaw opens less
@@ -57,7 +57,7 @@ def warp_inside(
     places, missing = _covered(donor, places)
     unseen = np.maximum(torn, smoothstep((missing / donor.unit - COVER_SLACK) / COVER_FADE))
     inside, behind = mouth.sample(places), cavity
-    if back is not None and back.drawing is not None and unseen.max() > LEAST_UNSEEN:
+    if back is not None and back.drawing is not None and _shows(unseen, lips, box):
         behind = relit(back.drawing.draw(lips, box, teeth=False), back.change)
     inside = inside + (behind - inside) * unseen[..., None]
     return np.asarray(inside + (cavity - inside) * _narrow(gaps)[..., None], np.float32), opacity
@@ -174,6 +174,12 @@ def _covered(donor: Lips, places: Float32) -> tuple[Float32, Float32]:
     down = np.clip(row, top + edge, bottom - edge) - row
     aside = np.abs(position - np.clip(position, 0, 1)) * donor.width
     return np.asarray(places + down[..., None] * donor.down, np.float32), np.asarray(np.abs(down) + aside, np.float32)
+
+
+def _shows(unseen: Float32, lips: Lips, box: Box) -> bool:
+    """Whether enough of what is ``unseen`` (h, w), 0..1, lies between the lips."""
+    inside = filled_outline(lips.outline() - np.array([box.left, box.top], np.float32), unseen.shape) > 0
+    return bool(inside.any()) and float(unseen[inside].mean()) > LEAST_UNSEEN
 
 
 def _narrow(gap: Floats) -> Float32:

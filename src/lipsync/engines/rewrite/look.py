@@ -50,10 +50,8 @@ def measure_look(patch: Plane, points: Float32, unit: float) -> Look:
 
 def inside_detail(mouth: Mouth) -> float:
     """The mean magnitude of the Laplacian of the luma between the lips in code values; NaN if they nearly touch."""
-    lips = mouth.seen
-    edges = [lips.points(curve[:, 0], curve[:, 1]) for curve in (lips.upper, lips.lower[::-1])]
-    outline = filled_outline(np.concatenate(edges), mouth.patch.shape)
-    gap = cv2.erode(outline, np.ones((3, 3), np.uint8), borderValue=0) > 0
+    filled = filled_outline(mouth.seen.outline(), mouth.patch.shape)
+    gap = cv2.erode(filled, np.ones((3, 3), np.uint8), borderValue=0) > 0
     if gap.sum() < MIN_PIXELS:
         return float("nan")
     return float(np.abs(cv2.Laplacian(np.ascontiguousarray(mouth.patch[..., 0]), cv2.CV_32F)[gap]).mean())

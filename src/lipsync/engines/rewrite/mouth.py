@@ -53,6 +53,10 @@ class Lips:
         position = (x * self.along[0] + y * self.along[1]) / np.float32(self.width)
         return np.asarray(position, np.float32), np.asarray(x * self.down[0] + y * self.down[1], np.float32)
 
+    def outline(self) -> Float32:
+        """The inner lips as a closed outline, (22, 2) in pixels."""
+        return np.concatenate([self.points(curve[:, 0], curve[:, 1]) for curve in (self.upper, self.lower[::-1])])
+
     @property
     def gap(self) -> float:
         """The largest distance of the lips in eye distances."""
