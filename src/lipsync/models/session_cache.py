@@ -97,10 +97,12 @@ class SessionCache:
                 streams=options.streams,
                 cache_dir=options.cache_dir,
             )
-        finally:
+        except BaseException:
             with self._lock:
                 self._opening.pop(key, None)
+            raise
         with self._lock:
+            self._opening.pop(key, None)
             self._sessions[key] = session, self._clock()
             while len(self._sessions) > self._max_sessions:
                 self._sessions.popitem(last=False)
