@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from lipsync.errors import OptionInvalid
 from lipsync.media.audio_writer import AudioEncoder
 from lipsync.media.encoding import Encoding
+from lipsync.media.file_url import file_url
 from lipsync.media.output import check_suffix, encode_errors, partial_path
 from lipsync.media.probe import open_media, video_stream
 from lipsync.media.timing import check_complete
@@ -69,7 +70,7 @@ def write_av_offset_copy(finished: Path, output: Path, *, audio: Clip, offset: F
         with open_media(finished) as source, encode_errors(output):
             check_complete(finished, source)
             options = {} if partial.suffix == ".mkv" else {"movflags": "+faststart"}
-            with av.open(str(partial), "w", options=options) as out:
+            with av.open(file_url(partial), "w", options=options) as out:
                 video = video_stream(finished, source)
                 _merge(video, _add_copy(video, out), AudioEncoder(out, audio, encoding, offset), out)
             os.replace(partial, output)

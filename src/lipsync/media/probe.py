@@ -25,6 +25,7 @@ from lipsync.errors import (
     NoVideoStream,
 )
 from lipsync.media.decoding import FrameDecoder
+from lipsync.media.file_url import READ_OPTIONS, file_url
 from lipsync.media.timing import Timing, check_complete, measure
 from lipsync.media.video_frames import is_mirrored
 from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
@@ -32,6 +33,8 @@ from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
 MIN_SIDE = 32  # pixels
 MAX_PHOTO_SIDE = 3840  # larger photos are downscaled
 STILL_FORMATS = ("image2", "avif")
+PAGE_BYTES = 1024  # of a file's beginning, where a web page says what it is
+PAGE_TAGS = (b"<!doctype html", b"<html")
 BT709 = Colour(1, 1, 1, False)  # the reader converts RGB to it
 
 
@@ -47,14 +50,14 @@ def open_media(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise FileEmpty(f"{path}: the file is empty")
     try:
-        return av.open(str(path))
+        return av.open(file_url(path), options=dict(READ_OPTIONS))
     except PermissionError as exc:
         raise FileUnreadable(f"{path}: permission denied") from exc
     except (av.error.FFmpegError, ValueError) as exc:
         with path.open("rb") as file:
             if file.read(12)[4:8] == b"ftyp":
                 raise MediaTruncated(f"{path}: the file is truncated; its index is missing") from exc
-        raise NotMedia(f"{path}: not a video, image or audio file of a supported format") from exc
+        raise _not_media(path) from exc
 
 
 def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
@@ -66,7 +69,7 @@ def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
     """
     with open_media(path) as container:
         if not container.streams.video and not container.streams.audio:
-            raise NotMedia(f"{path}: the file contains neither video nor audio")
+            raise _not_media(path)
         name = container.format.name
         check_complete(path, container)
         audio = _audio(container)
@@ -102,6 +105,14 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     if stream is None:
         raise _no_video(path)
     return stream
+
+
+def _not_media(path: Path) -> NotMedia:
+    with path.open("rb") as file:
+        beginning = file.read(PAGE_BYTES).lower()
+    if any(tag in beginning for tag in PAGE_TAGS):
+        return NotMedia(f"{path}: a web page, not a media file; use the link of the file itself, without a login")
+    return NotMedia(f"{path}: not a video, image or audio file of a supported format")
 
 
 def _no_video(path: Path) -> NoVideoStream:

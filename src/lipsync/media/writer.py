@@ -20,6 +20,7 @@ from lipsync.media.audio_writer import AudioEncoder
 from lipsync.media.clean_aperture import write_clean_aperture
 from lipsync.media.encoders import encoder_options, family_of, pixel_format_of, quiet_encoder
 from lipsync.media.encoding import Encoding
+from lipsync.media.file_url import file_url
 from lipsync.media.output import encode_errors, partial_path
 from lipsync.media.video_frames import frame_of, planes_of
 from lipsync.types import Clip, Colour, Frame, VideoClip, VideoInfo
@@ -133,7 +134,7 @@ def _open_writer(output: Path, clip: VideoClip, audio: Clip, encoding: Encoding)
     try:
         with ExitStack() as stack:
             with encode_errors(output):
-                out = stack.enter_context(av.open(str(partial), "w", options=options))
+                out = stack.enter_context(av.open(file_url(partial), "w", options=options))
                 writer = _Writer(output, partial, out, video, audio, encoding)
             stack.callback(writer.close)
             yield writer

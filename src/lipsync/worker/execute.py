@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 from lipsync.errors import Cancelled, FetchFailed, InputError, LeaseLost, LipsyncError, TaskMissing, unexpected
 from lipsync.files import make_folder
 from lipsync.monitor import Monitor
-from lipsync.net import check_media, fetch
+from lipsync.net import check_media, fetch, redact
 from lipsync.pipeline.job import Result
 from lipsync.pipeline.probe import probe_inputs
 from lipsync.pipeline.run import run
@@ -80,7 +81,7 @@ def _attempt(task: Task, context: WorkerContext, lease: LeaseKeeper, outcome: At
     except (LeaseLost, TaskMissing):
         raise
     except LipsyncError as error:
-        failure = TaskFailure(error.code, str(error), error.retryable)
+        failure = TaskFailure(error.code, _without_paths(str(error), task, context), error.retryable)
         outcome.failed(failure, logging.WARNING if isinstance(error, InputError) else logging.ERROR)
     except Exception as error:  # noqa: BLE001 - a task must never stay unfinished; its log gets the traceback
         context.store.log(task.id, "error", traceback.format_exc(), context.now())
@@ -120,6 +121,17 @@ def _fetch_input(source: Source, target: Path, context: WorkerContext, monitor: 
         return context.uploads / source.location, source.sha256
     fetched = fetch(source.location, target, context.limits, monitor, sha256=source.sha256, transport=context.transport)
     return fetched.path, fetched.sha256
+
+
+def _without_paths(message: str, task: Task, context: WorkerContext) -> str:
+    """The message with the inputs' addresses instead of the paths of this machine."""
+    folder = context.work_root / task.id
+    for role, source in task.inputs.items():
+        if source.kind == "upload":
+            message = message.replace(str(context.uploads / source.location), f"the uploaded {role}")
+        else:
+            message = message.replace(str(folder / role), redact(source.location))
+    return message.replace(f"{folder}{os.sep}", "")
 
 
 def _stack_of(thread: int) -> str:

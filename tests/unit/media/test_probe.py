@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -128,6 +129,33 @@ def test_other_files_are_rejected(tmp_path, content, error):
     path.write_bytes(content)
     with pytest.raises(error, match=r"a\.mp4"):
         probe(path)
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>Sign in</title>", b"\xef\xbb\xbf\n<HTML lang='en'>"])
+def test_a_web_page_in_place_of_a_video_is_named_as_one(tmp_path, page):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(page + b"<p>Virus scan warning</p>" * 100)
+    with pytest.raises(NotMedia, match=r"a\.mp4: a web page"):
+        probe(path)
+
+
+@pytest.mark.parametrize("name", ["10:30.mp4", "http:talk.mp4", "concat:a|b.mp4", "file:a.mp4", "50%.mp4", "%03d.mp4"])
+@pytest.mark.parametrize("folder", ["", "./", "take: 2/"])
+def test_a_relative_name_is_never_a_protocol_or_pattern(tmp_path, monkeypatch, make_video, name, folder):
+    monkeypatch.chdir(tmp_path)
+    path = Path(folder + name)
+    path.parent.mkdir(exist_ok=True)
+    make_video(tmp_path / "plain.mp4", frames=7).rename(path)
+    assert probe_video(path).video.frame_count == 7
+    assert len(list(read(probe_video(path)))) == 7
+
+
+def test_a_photo_whose_name_looks_like_a_pattern_is_read_itself(tmp_path, save_photo):
+    for name, grey in (("photo%d.png", 200), ("photo1.png", 20)):
+        save_photo(tmp_path / name, np.full((64, 64, 3), grey, np.uint8))
+    clip = probe_video(tmp_path / "photo%d.png")
+    assert clip.still
+    assert next(read(clip)).y.mean() > 150
 
 
 def test_missing_files_and_directories_are_rejected(tmp_path):

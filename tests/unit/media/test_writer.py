@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,6 +125,15 @@ def test_codec_and_pixel_format_are_options(tmp_path, make_video, tone, transcod
     ).video
     assert video.codec in (codec, "libdav1d")
     assert video.pixel_format == form
+
+
+@pytest.mark.parametrize("name", ["10:30.mp4", "take:2/50%d.mp4"])
+def test_a_relative_output_may_contain_a_colon(tmp_path, monkeypatch, make_video, tone, name):
+    monkeypatch.chdir(tmp_path)
+    clip, output = probe(make_video(tmp_path / "a.mp4", frames=5)), Path(name)
+    output.parent.mkdir(exist_ok=True)
+    write(zip(read(clip), strict=True), [output], video=clip, audio=tone(0.2), frame_count=5, encoding=Encoding())
+    assert probe_video(output).video.frame_count == 5
 
 
 def test_an_existing_result_is_replaced_only_by_a_complete_one(tmp_path, make_video, tone):

@@ -149,6 +149,24 @@ def test_an_impossible_task_fails_with_its_code_and_is_not_retried(context, stor
     assert any(code in line.message for line in store.logs(task.id))
 
 
+def test_an_error_names_the_address_and_says_that_a_web_page_came(context, store, claimed, files):
+    task = claimed("page.mp4")
+    execute(task, context)
+    message = store.get(task.id).error.message
+    assert message.startswith(f"{files}/page.mp4: a web page")
+    assert str(context.work_root) not in message
+
+
+def test_an_error_names_an_upload_by_its_role(tmp_path, context, store, voice):
+    video = tmp_path / "0123456789.mp4"
+    video.write_bytes(b"no video at all")
+    task = store.create(
+        NewTask(Source("upload", str(video)), Source("upload", str(voice)), ("passthrough",), {}), now=now()
+    )
+    execute(store.claim(task.id, "tester", LEASE, now()), context)
+    assert store.get(task.id).error.message.startswith("the uploaded video: not a video")
+
+
 def square(count: int) -> np.ndarray:
     return np.where(np.arange(count) % 40 < 20, 32767, -32768).astype(np.int16)
 
