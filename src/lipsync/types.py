@@ -140,7 +140,8 @@ class FrameTransform:
 class Clip:
     """A probed media file. ``container``: FFmpeg's name of the format. ``sha256``: in hexadecimal, if already known.
 
-    ``still``: a photo; its VideoInfo has one frame and the requested rate. ``transform``: the step from the frame size
+    ``still``: a photo; its VideoInfo has one frame and the requested rate. ``picture``: a photo or animation that
+    ``media.picture`` reads, in which case ``container`` is Pillow's name. ``transform``: the step from the frame size
     in the file to the one in VideoInfo; None if they are the same.
     """
 
@@ -151,6 +152,7 @@ class Clip:
     still: bool = False
     transform: FrameTransform | None = None
     sha256: str | None = None
+    picture: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from lipsync.errors import (
 )
 from lipsync.media.decoding import FrameDecoder
 from lipsync.media.file_url import READ_OPTIONS, file_url
+from lipsync.media.signatures import picture_formats
 from lipsync.media.timing import Timing, check_complete, measure
 from lipsync.media.video_frames import is_mirrored
 from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
@@ -43,21 +45,37 @@ def open_media(path: Path) -> InputContainer:
 
     Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, MediaTruncated, NotMedia.
     """
+    _check_file(path)
+    try:
+        return av.open(file_url(path), options=dict(READ_OPTIONS))
+    except PermissionError as exc:
+        raise _unreadable(path) from exc
+    except (av.error.FFmpegError, ValueError) as exc:
+        with path.open("rb") as file:
+            if file.read(12)[4:8] == b"ftyp":
+                raise MediaTruncated(f"{path}: the file is truncated; its index is missing") from exc
+        raise _not_media(path) from exc
+
+
+def _check_file(path: Path) -> None:
     if not path.exists():
         raise FileMissing(f"{path}: no such file")
     if not path.is_file():
         raise NotAFile(f"{path}: not a regular file")
     if path.stat().st_size == 0:
         raise FileEmpty(f"{path}: the file is empty")
+
+
+def _unreadable(path: Path) -> FileUnreadable:
+    return FileUnreadable(f"{path}: permission denied")
+
+
+def _formats(path: Path) -> tuple[str, ...]:
+    _check_file(path)
     try:
-        return av.open(file_url(path), options=dict(READ_OPTIONS))
+        return picture_formats(path)
     except PermissionError as exc:
-        raise FileUnreadable(f"{path}: permission denied") from exc
-    except (av.error.FFmpegError, ValueError) as exc:
-        with path.open("rb") as file:
-            if file.read(12)[4:8] == b"ftyp":
-                raise MediaTruncated(f"{path}: the file is truncated; its index is missing") from exc
-        raise _not_media(path) from exc
+        raise _unreadable(path) from exc
 
 
 def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
@@ -67,6 +85,41 @@ def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
 
     Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, NotMedia, MediaTruncated, NoFrames, FrameTooSmall.
     """
+    formats = _formats(path)
+    picture = _probe_picture(path, formats, photo_rate) if formats else None
+    return _probe_media(path, photo_rate) if picture is None else picture
+
+
+def _probe_picture(path: Path, formats: Sequence[str], photo_rate: Fraction) -> VideoClip | None:
+    """Probe a photo or an animation; None if Pillow cannot open it."""
+    from lipsync.media.picture import open_picture
+
+    with open_picture(path, formats) as picture:
+        if picture is None:
+            return None
+        size = _read_size(path, picture.size, still=not picture.animated)
+        transparent = picture.is_transparent()
+        timing = picture.timing() if picture.animated else Timing(photo_rate, 1, Fraction(0), variable=False)
+        video = VideoInfo(
+            codec=picture.format.lower(),
+            width=size[0],
+            height=size[1],
+            rate=timing.rate,
+            frame_count=timing.frame_count,
+            duration=timing.frame_count / timing.rate,
+            start=timing.start,
+            pixel_format="rgba" if transparent else "rgb24",
+            depth=8,
+            mirrored=False,
+            rotation=0,
+            variable=timing.variable,
+            sample_aspect=Fraction(1),
+            colour=BT709,
+        )
+        return VideoClip(path, video.codec, video, None, still=not picture.animated, picture=True)
+
+
+def _probe_media(path: Path, photo_rate: Fraction) -> Clip:
     with open_media(path) as container:
         if not container.streams.video and not container.streams.audio:
             raise _not_media(path)
@@ -175,14 +228,18 @@ def _video_info(
 
 def _upright_size(path: Path, first: VideoFrame, still: bool) -> tuple[int, int]:
     width, height = first.width, first.height
-    if round(first.rotation) % 180:
-        width, height = height, width
-    if min(width, height) < MIN_SIDE:
+    return _read_size(path, (height, width) if round(first.rotation) % 180 else (width, height), still)
+
+
+def _read_size(path: Path, size: tuple[int, int], still: bool) -> tuple[int, int]:
+    """The size at which frames of this upright size are read."""
+    width, height = size
+    if min(size) < MIN_SIDE:
         raise FrameTooSmall(
             f"{path}: frames of {width}x{height} are too small; at least {MIN_SIDE}x{MIN_SIDE} is needed"
         )
-    if still and max(width, height) > MAX_PHOTO_SIDE:
-        scale = Fraction(MAX_PHOTO_SIDE, max(width, height))
+    if still and max(size) > MAX_PHOTO_SIDE:
+        scale = Fraction(MAX_PHOTO_SIDE, max(size))
         width, height = round(width * scale), round(height * scale)
     return width, height
 

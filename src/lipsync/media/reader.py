@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
+from lipsync.errors import MediaTruncated
 from lipsync.frames.planes import contiguous_copy, writable_copy
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import open_media, video_stream
@@ -102,6 +103,9 @@ def _backwards(clip: VideoClip, stop: int, buffer_bytes: int) -> Iterator[Frame]
 
 def _numbered(clip: VideoClip, start: int) -> Generator[tuple[int, VideoFrame], None, None]:
     """Yield decoded frames with their numbers, beginning at or before ``start``."""
+    if clip.picture:
+        yield from _pictures(clip)
+        return
     if start > 0:
         with open_media(clip.path) as container:
             stream = _threaded_stream(container, clip)
@@ -116,6 +120,22 @@ def _numbered(clip: VideoClip, start: int) -> Generator[tuple[int, VideoFrame], 
     with open_media(clip.path) as container:
         frames = decoded(clip.path, container, _threaded_stream(container, clip), VideoFrame)
         yield from _counted(frames, clip, 0)
+
+
+def _pictures(clip: VideoClip) -> Iterator[tuple[int, VideoFrame]]:
+    """The pictures of a photo or an animation; the last one again where its delay ends."""
+    from lipsync.media.picture import open_picture
+
+    video = clip.video
+    with open_picture(clip.path, (clip.container.upper(),)) as picture:
+        if picture is None:
+            raise MediaTruncated(f"{clip.path}: the picture is truncated or damaged")
+        size = (video.width, video.height) if clip.transform is None else clip.transform.source_size
+        frame = None
+        for frame in picture.frames(size, transparent=video.pixel_format == "rgba"):
+            yield _number(frame, clip) or 0, frame
+        if frame is not None and video.frame_count > 1:
+            yield video.frame_count - 1, frame
 
 
 def _threaded_stream(container: InputContainer, clip: VideoClip) -> VideoStream:

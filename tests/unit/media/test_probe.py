@@ -207,7 +207,7 @@ def test_the_error_for_a_truncated_file_says_where_it_ends(tmp_path, make_video)
 
 
 @pytest.mark.parametrize("kind", ["gray", "ya8"])
-def test_a_grey_photo_has_the_bt709_matrix(tmp_path, kind):
+def test_a_grey_photo_is_read_as_bt709_of_limited_range(tmp_path, kind):
     with av.open(str(tmp_path / "a.png"), "w", format="image2", options={"update": "1"}) as out:
         stream = out.add_stream("png", rate=1)
         stream.width, stream.height, stream.pix_fmt = 64, 64, kind
@@ -215,5 +215,6 @@ def test_a_grey_photo_has_the_bt709_matrix(tmp_path, kind):
             stream.encode(av.VideoFrame.from_ndarray(np.full((64, 64), 90, np.uint8), "gray").reformat(format=kind))
         )
         out.mux(stream.encode(None))
-    assert probe_video(tmp_path / "a.png").video.colour.matrix == 1
-    assert probe_video(tmp_path / "a.png").video.colour.full_range is (kind == "gray")
+    clip = probe_video(tmp_path / "a.png")
+    assert (clip.video.colour.matrix, clip.video.colour.full_range) == (1, False)
+    assert int(next(read(clip)).y[20, 20]) == round(16 + 90 * 219 / 255)
