@@ -96,7 +96,7 @@ def in_frame(blended: Float32, score: float, matrix: Float32) -> Detection:
     """
     step = np.array([matrix[0, 0], matrix[1, 1]])
     points = (blended * SIDE - 0.5) * step + matrix[:, 2]
-    size = blended[1] * SIDE * step
+    size = blended[1] * SIDE * np.abs(step)
     return Detection(
         float(points[0, 0]), float(points[0, 1]), float(size[0]), float(size[1]), points[2:].astype(np.float32), score
     )

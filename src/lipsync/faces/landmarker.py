@@ -28,9 +28,14 @@ MESH_SIDE: Final = 256  # pixels of the landmark network's input
 MIN_SCORE: Final = 0.5  # of the landmark network, from which its output is a face
 PARALLEL_FRAMES: Final = 2
 TILE_COUNTS: Final = (2, 4)  # tiles along the frame's shorter side, coarse scale first
+FINE_TILE_COUNTS: Final = (8, 16)  # of a search for a tiny face in a large picture
+MIN_FINE_TILE_SIDE: Final = 128  # pixels
+SURE_SCORE: Final = 0.999  # of a face found by fine tiles or upside down, where patterns are taken for faces more often
 TILE_STEP: Final = 0.5  # from one tile to the next, in tile sides
 MIN_TILE_SIDE: Final = 64  # pixels; smaller tiles show no further faces
 MAX_OFFSET: Final = 0.15  # of a face from its square, above which its landmarks are computed again
+
+HALF_TURN: Final = np.array([[-1, 0, SIDE - 1], [0, -1, SIDE - 1], [0, 0, 1]], np.float32)  # of the detector's view
 
 
 class Landmarker:
@@ -70,12 +75,14 @@ class Landmarker:
             if not kept:
                 sessions.forget(landmarker._detector, landmarker._mesh)
 
-    def detect(self, frame: Frame, box: Box | None = None) -> list[Detection]:
-        """Detect faces in the frame or in a box of it, best first.
+    def detect(self, frame: Frame, box: Box | None = None, *, turned: bool = False) -> list[Detection]:
+        """Detect faces in the frame or in a box of it, best first. ``turned``: those that are upside down.
 
         Finds faces of about a tenth of the longer side or more. The landmark network decides whether it is a face.
         """
         view, matrix = letterbox_rgb(frame, SIDE, box)
+        if turned:
+            view, matrix = np.ascontiguousarray(view[::-1, ::-1]), matrix @ HALF_TURN
         values, logits = self._detector.run([view[None] * 2 - 1])
         found, scores = decode(values[0], logits[0, :, 0], self._anchors)
         return [in_frame(detection, score, matrix) for detection, score in blend(found, scores)]
@@ -108,19 +115,31 @@ class Landmarker:
         for pending in tuple(self._pending):
             pending.discard()
 
-    def find(self, frame: Frame, thorough: bool = True) -> list[Face]:
+    def find(self, frame: Frame, thorough: bool = True, tiny: bool = False) -> list[Face]:
         """Find all faces of the frame, largest first.
 
         ``thorough``: also search overlapping tiles for faces too small for the whole frame, and finer tiles while no
-        face is found.
+        face is found; then for faces upside down. ``tiny``: if there is none of those either, search much finer tiles,
+        which takes seconds in a large picture.
         """
         faces = self._verified(frame, self.detect(frame), [])
         for count in TILE_COUNTS if thorough else ():
-            for box in tile_boxes(frame.y.shape[1], frame.y.shape[0], count):
-                faces += self._verified(frame, self.detect(frame, box), faces)
+            faces += self._in_tiles(frame, count, faces)
             if faces:
-                break
+                return _largest_first(faces)
+        if thorough and not faces:
+            faces = _sure(self._verified(frame, self.detect(frame, turned=True), []))
+        for count in FINE_TILE_COUNTS if tiny else ():
+            if not faces and min(frame.y.shape) // count >= MIN_FINE_TILE_SIDE:
+                faces = _sure(self._in_tiles(frame, count, []))
         return _largest_first(faces)
+
+    def _in_tiles(self, frame: Frame, count: int, known: list[Face]) -> list[Face]:
+        """The faces in tiles of the frame that are not ``known``."""
+        found: list[Face] = []
+        for box in tile_boxes(frame.y.shape[1], frame.y.shape[0], count):
+            found += self._verified(frame, self.detect(frame, box), known + found)
+        return found
 
     def find_near(self, frame: Frame, region: Region) -> list[Face]:
         """Find the faces around a square of the frame, such as a face's last position; largest first."""
@@ -194,6 +213,10 @@ def tile_boxes(width: int, height: int, count: int) -> list[Box]:
 def bundled_checksum() -> str:
     """Return the SHA-256 of the bundled networks, in hexadecimal. Raises ModelMissing."""
     return hashlib.sha256(_bundle()).hexdigest()
+
+
+def _sure(faces: list[Face]) -> list[Face]:
+    return [face for face in faces if face.score >= SURE_SCORE]
 
 
 def _largest_first(faces: list[Face]) -> list[Face]:

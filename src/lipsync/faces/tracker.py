@@ -201,7 +201,8 @@ class _Tracker:
         turn = self._missing - (NEAR_SEARCHES if self._lost_at else 0) - 1
         if turn % SEARCH_INTERVAL:
             return None
-        faces = self._landmarker.find(frame, thorough=turn % THOROUGH_INTERVAL == 0)
+        tiny = self._tracked == 0 and turn == 0  # once, as it takes long: a photo, or the beginning of a video
+        faces = self._landmarker.find(frame, thorough=turn % THOROUGH_INTERVAL == 0, tiny=tiny)
         return self._person.match(faces, frame, self._lost_at)
 
     def _remember(self, frame: Frame, located: _Located | None) -> None:

@@ -107,3 +107,16 @@ def test_the_networks_stay_open_for_others_only_if_they_are_kept(kept):
     with Landmarker.open(sessions, threads=1, kept=kept):
         assert len(sessions) == 2
     assert len(sessions) == (2 if kept else 0)
+
+
+def test_a_tiny_face_in_a_large_picture_is_found_by_fine_tiles(landmarker, moved, to_frame):
+    frame = to_frame(moved(at=(603, 405), zoom=0.22, size=(1100, 1100)))
+    assert landmarker.find(frame) == []
+    (face,) = landmarker.find(frame, tiny=True)
+    assert face.landmarks[:, :2].mean(0) == pytest.approx([603, 406], abs=6)
+
+
+def test_a_face_upside_down_has_its_eyes_below_its_chin(landmarker, photo, to_frame):
+    (face,) = landmarker.find(to_frame(np.ascontiguousarray(photo[::-1, ::-1])))
+    assert face.landmarks[RIGHT_EYE, :2] == pytest.approx([511 - 194, 511 - 101], abs=5)
+    assert face.landmarks[CHIN, :2] == pytest.approx([511 - 222, 511 - 180], abs=6)
