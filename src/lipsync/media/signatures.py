@@ -18,7 +18,7 @@ SIGNATURES: Final = {
 }
 # Major brands of the ISO base media files that hold pictures (ISO/IEC 23008-12; AV1 Image File Format).
 AVIF_BRANDS: Final = (b"avif", b"avis")
-HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1")
+HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2")  # sequences are videos to FFmpeg
 
 
 def picture_formats(path: Path) -> tuple[str, ...]:
