@@ -64,7 +64,9 @@ class FileEmpty(InputError):
 class NotMedia(InputError):
     code = "not_media"
     title = "The file is not a readable media format"
-    remedy = "Use a format that FFmpeg reads, such as MP4, MOV, MKV, WAV or MP3, or a JPEG, PNG, HEIC, WebP or AVIF picture."
+    remedy = (
+        "Use a format that FFmpeg reads, such as MP4, MOV, MKV, WAV or MP3, or a JPEG, PNG, HEIC, WebP or AVIF picture."
+    )
 
 
 class MediaTruncated(InputError):

@@ -173,5 +173,5 @@ def _opened(path: Path, name: str) -> ImageFile.ImageFile | None:
 def _transposition(image: ImageFile.ImageFile) -> Image.Transpose | None:
     try:
         return TRANSPOSITIONS.get(image.getexif().get(Base.Orientation, 1))
-    except DAMAGE:  # damaged Exif is no reason to refuse the picture
+    except DAMAGE:  # the picture is shown as it is stored
         return None

@@ -1,4 +1,4 @@
-"""Tell pictures from other media by their first bytes, without loading a library for them."""
+"""Recognise pictures by their first bytes, without loading a library for them."""
 
 from __future__ import annotations
 

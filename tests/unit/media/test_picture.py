@@ -30,7 +30,7 @@ DISPLAY_P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571
 
 
 def oriented(path: Path, orientation: int) -> Path:
-    """A picture of 96x64 whose corners tell how it was turned."""
+    """A picture of 96x64 whose corners show how it was turned."""
     levels = np.kron(np.array(CORNERS, np.uint8).reshape(2, 2), np.ones((32, 48), np.uint8))
     image, exif = Image.fromarray(levels).convert("RGB"), Image.Exif()
     exif[Base.Orientation] = orientation
