@@ -23,6 +23,7 @@ from skimage import data
 
 from lipsync.engines.wav2lip.architecture import expected_weights
 from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.recogniser import Recogniser
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import TrackBuilder
 from lipsync.models.session_cache import SessionCache
@@ -34,6 +35,12 @@ Rgb = NDArray[np.uint8]
 @pytest.fixture(scope="session")
 def landmarker() -> Iterator[Landmarker]:
     with Landmarker.open(SessionCache()) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def recogniser() -> Iterator[Recogniser]:
+    with Recogniser.open(SessionCache()) as opened:
         yield opened
 
 

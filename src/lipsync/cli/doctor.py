@@ -17,6 +17,7 @@ from lipsync.errors import LipsyncError, one_line
 from lipsync.monitor import Monitor
 
 LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+RECOGNISER_SHA256 = "aca96f044e24e5c27a0318e4e76d1948ef23d5c3a28511eb37902ad4fcc2b117"
 PACKAGES = {
     "onnx": ("importing weights and upscaling with a model", "wav2lip"),
     "ncnn": ("upscaling with --device ncnn or vulkan", "ncnn"),
@@ -140,16 +141,21 @@ def _faces() -> str:
     import numpy as np
 
     from lipsync.faces.landmarker import Landmarker, bundled_checksum
+    from lipsync.faces.recogniser import SIDE, Recogniser, recogniser_checksum
     from lipsync.models.session_cache import SessionCache
     from lipsync.types import Colour, Frame
 
+    if recogniser_checksum() != RECOGNISER_SHA256:
+        raise ValueError("face_recogniser.onnx is damaged; reinstall the package")
     if bundled_checksum() != LANDMARKER_SHA256:
         raise ValueError("face_landmarker.task is damaged; reinstall the package")
     luma, chroma = np.full((96, 96), 128, np.uint8), np.full((48, 48), 128, np.uint8)
     grey = Frame(0, luma, chroma, chroma, 8, Colour())
     with Landmarker.open(SessionCache()) as landmarker:
         landmarker.detect(grey)
-    return "face_landmarker.task runs, checksum matches"
+    with Recogniser.open(SessionCache()) as recogniser:
+        recogniser.embed([np.zeros((SIDE, SIDE, 3), np.float32)])
+    return "face_landmarker.task and face_recogniser.onnx run, checksums match"
 
 
 def _motion() -> str:

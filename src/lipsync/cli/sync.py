@@ -26,7 +26,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: lipsync sync --video speaker.mp4 --audio voice.wav -o result.mp4"
     parser.formatter_class = HelpFormatter
     files = parser.add_argument_group(Group.INPUT)
-    files.add_argument("--video", type=Path, required=True, metavar="FILE", help="video or photo of a face")
+    video_help = "video or photo of a face; --face, as in Wav2Lip, is the same"
+    files.add_argument("--video", "--face", type=Path, required=True, metavar="FILE", help=video_help)
     files.add_argument("--audio", type=Path, required=True, metavar="FILE", help="audio file, or video with audio")
     files.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .m4v, .mov or .mkv file")
     files.add_argument("--overwrite", action="store_true", help="replace existing outputs")

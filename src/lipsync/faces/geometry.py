@@ -81,6 +81,18 @@ def fit_pose(points: Float32, mesh: Float32, using: tuple[int, ...] = STABLE) ->
     return Pose(scale.astype(np.float32), rotation.astype(np.float32), shift.astype(np.float32))
 
 
+def fit_similarity(points: Float32, others: Float32) -> Float32:
+    """The matrix (2, 3) that turns, scales and shifts ``points`` (n, 2) onto ``others`` (n, 2).
+
+    It is the least-squares similarity transform (Umeyama, 1991), computed as a regression of complex numbers.
+    """
+    source, target = (np.asarray(some[:, 0] + 1j * some[:, 1], np.complex128) for some in (points, others))
+    centred = source - source.mean()
+    turn = np.vdot(centred, target - target.mean()) / np.vdot(centred, centred).real
+    shift = target.mean() - turn * source.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float32)
+
+
 def opening(points: Float32) -> Float32:
     """Distance between the middle of the inner lips, (n, >= 468, 3) -> (n,), in the unit of the points."""
     gap = points[:, INNER_TOP] - points[:, INNER_BOTTOM]

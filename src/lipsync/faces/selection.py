@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
 
 from lipsync.errors import OptionInvalid
-from lipsync.faces.geometry import LEFT_EYE, LIPS, MESH, RIGHT_EYE, eye_distance, fit_pose
+from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.recogniser import Recogniser, aligned
 from lipsync.faces.region import Region, region_of
-from lipsync.frames.rgb import warp_rgb
 from lipsync.types import Face, Float32, Frame
 
-FACE_SELECTIONS = ("largest", "left", "right", "centre")
-BYSTANDER_SIZE = 0.4  # faces below this share of the largest are ignored, except by "largest"
-APPEARANCE_SIDE = 32  # pixels of the aligned view of a face
-APPEARANCE_SCALE = 2.2  # side of that view, in eye distances
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
-# One unit of distance in shape (RMS in eye distances), appearance (1 - correlation) and colour (RGB, 0..1). No cue
-# counts more than MAX_CUE, because light, angle and expression can each spoil one.
-UNITS = (0.03, 0.35, 0.03)
-MAX_CUE = 2.5
-SAME_PERSON = 4.0  # distance below which two faces are one person
-STRANGER = 6.0  # the same for a face at the expected position, which needs stronger evidence to be another person
-MAX_SHIFT_PENALTY = 1.5  # in units of distance; a shift by one side of the face's square adds 1
-MAX_VIEWS, MIN_VIEW_DISTANCE = 8, 1.5  # remembered views of a person, and how far a new one is from the others
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Features that distinguish people across a cut.
-
-    ``shape`` (468, 3): the mesh in eye distances. ``appearance`` (32, 32): the aligned face in grey, zero mean, unit
-    norm. ``colour`` (2,): mean red and blue minus grey, RGB 0..1.
-    """
-
-    shape: Float32
-    appearance: Float32
-    colour: Float32
+FACE_SELECTIONS: Final = ("largest", "left", "right", "centre")
+BYSTANDER_SIZE: Final = 0.4  # faces below this share of the largest are ignored, except by "largest"
+# Distances of embeddings: below the first, two faces are one person; the second is for a face at the expected
+# position, which needs stronger evidence to be another person.
+SAME_PERSON, STRANGER = 0.46, 0.6
+NEAREST_VIEWS: Final = 3  # whose mean distance counts
+SHIFT_COST, MAX_SHIFT_COST = 0.12, 0.18  # distance that a shift by one side of the face's square adds; the most
+MAX_VIEWS: Final = 8  # remembered of a person
+THUMBNAIL_SIDE: Final = 32  # pixels of the grey view of a face
+ALIKE: Final = 0.65  # correlation of grey views above which the face in a shot is still the same
+KNOWN_VIEW: Final = 0.85  # the same for a view that is not worth remembering
+EQUAL: Final = 0.98  # correlation of views that show the same picture
 
 
 def check_selection(select: str) -> None:
@@ -64,13 +51,28 @@ def choose(faces: Sequence[Face], select: str, width: int, height: int) -> Face:
     return faces[min(foreground, key=lambda i: ranks[i])]
 
 
-class Person:
-    """The tracked person: unknown at first, then recognised by several remembered views."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """A remembered view of a person: the ``image`` (150, 150, 3) of ``aligned``, and its ``thumbnail`` (1024,)."""
 
-    def __init__(self, select: str) -> None:
+    image: Float32
+    thumbnail: Float32
+
+    def correlation(self, other: View) -> float:
+        return float(self.thumbnail @ other.thumbnail)
+
+
+class Person:
+    """The tracked person: unknown at first, then recognised by several remembered views.
+
+    Methods that compare embeddings raise ModelMissing, ModelCorrupt, InferenceFailed.
+    """
+
+    def __init__(self, select: str, recogniser: Recogniser) -> None:
         check_selection(select)
-        self._select = select
-        self._views: list[Signature] = []
+        self._select, self._recogniser = select, recogniser
+        self._views: list[View] = []
+        self._embeddings = np.zeros((0, 0), np.float32)  # of the first views
 
     def match(
         self, faces: Sequence[Face], frame: Frame, last: Region | None = None, limit: float = SAME_PERSON
@@ -85,61 +87,83 @@ class Person:
         if not self._views:
             height, width = frame.y.shape
             face = choose(faces, self._select, width, height)
-            self._views.append(signature(frame, face))
+            self._views.append(_view(frame, face))
             return face
         distances = np.array([self.distance(frame, face) for face in faces])
         shifts = np.array([0.0 if last is None else _shift(region_of(face.landmarks), last) for face in faces])
-        best = int(np.argmin(distances + np.minimum(shifts, MAX_SHIFT_PENALTY)))
-        return faces[best] if distances[best] < limit else None
+        best = int(np.argmin(distances + np.minimum(SHIFT_COST * shifts, MAX_SHIFT_COST)))
+        if distances[best] >= limit:
+            return None
+        if distances[best] < SAME_PERSON:
+            self.learn(frame, faces[best])
+        return faces[best]
 
     def distance(self, frame: Frame, face: Face) -> float:
-        """Return the distance from the most similar remembered view; see ``distances``."""
-        return self._distance(signature(frame, face))
+        """Return the mean distance of the embedding from those of the most similar remembered views."""
+        view = _view(frame, face)
+        if view.correlation(self._views[0]) > EQUAL:
+            return 0.0
+        known = self._known()
+        distances = np.linalg.norm(known - self._recogniser.embed([view.image]), axis=1)
+        return float(np.sort(distances)[:NEAREST_VIEWS].mean())
+
+    def is_familiar(self, frame: Frame, face: Face, limit: float = SAME_PERSON) -> bool:
+        """Whether a face in the same place looks like the person; if not, whether its distance is below ``limit``."""
+        view = _view(frame, face)
+        if any(view.correlation(known) > ALIKE for known in self._views):
+            return True
+        return self.distance(frame, face) < limit
 
     def learn(self, frame: Frame, face: Face) -> None:
-        """Remember how the person looks here, if that is new. Only for faces that were tracked to this frame."""
-        if len(self._views) >= MAX_VIEWS:
-            return
-        view = signature(frame, face)
-        if MIN_VIEW_DISTANCE < self._distance(view) < SAME_PERSON:
-            self._views.append(view)
+        """Remember how the person looks here, if that is new."""
+        if len(self._views) < MAX_VIEWS:
+            view = _view(frame, face)
+            if all(view.correlation(known) < KNOWN_VIEW for known in self._views):
+                self._views.append(view)
 
-    def _distance(self, view: Signature) -> float:
-        return float(distances(self._views, view).min()) if self._views else 0.0
-
-
-def signature(frame: Frame, face: Face) -> Signature:
-    """Measure what a face looks like, apart from its position and pose."""
-    points = face.landmarks
-    eyes = (points[LEFT_EYE, :2] + points[RIGHT_EYE, :2]) / 2
-    region = region_of(points)
-    unit = eye_distance(points)
-    down = 0.1 * unit
-    square = Region(
-        float(eyes[0] - np.sin(region.angle) * down),
-        float(eyes[1] + np.cos(region.angle) * down),
-        APPEARANCE_SCALE * unit,
-        region.angle,
-    )
-    rgb = warp_rgb(frame, square.matrix(APPEARANCE_SIDE), (APPEARANCE_SIDE, APPEARANCE_SIDE))
-    grey = rgb @ GREY
-    colour = np.array([(rgb[..., 0] - grey).mean(), (rgb[..., 2] - grey).mean()], np.float32)
-    smooth = np.asarray(cv2.blur(grey, (3, 3)), np.float32)
-    return Signature(_normalised_shape(points[:MESH]), _normalised_view(smooth), colour)
+    def _known(self) -> Float32:
+        """The embeddings (n, 128) of the remembered views; those of a stranger, tracked by mistake, are dropped."""
+        new = self._views[len(self._embeddings) :]
+        if new:
+            rows = self._recogniser.embed([view.image for view in new])
+            first = (self._embeddings if len(self._embeddings) else rows)[0]
+            same = np.linalg.norm(rows - first, axis=1) < STRANGER
+            self._views = self._views[: len(self._embeddings)] + [
+                view for view, ok in zip(new, same, strict=True) if ok
+            ]
+            self._embeddings = np.concatenate([self._embeddings.reshape(-1, rows.shape[1]), rows[same]])
+        return self._embeddings
 
 
-def distances(views: Sequence[Signature], other: Signature) -> Float32:
-    """Return the distance of ``other`` from each view, (n,).
+def most_seen(frames: Iterable[Frame], landmarker: Landmarker, recogniser: Recogniser, select: str) -> Person:
+    """The person whom ``select`` chooses in most of ``frames``; one who is still unknown if they show no face.
 
-    0 is an identical face, about 1 one person within a shot, SAME_PERSON and more two people.
+    Raises OptionInvalid.
     """
-    shapes = np.stack([view.shape for view in views])
-    residual = fit_pose(shapes, other.shape).to_face(shapes) - other.shape
-    residual[:, list(LIPS)] = 0
-    appearance = 1 - np.stack([view.appearance.ravel() for view in views]) @ other.appearance.ravel()
-    colour = np.linalg.norm(np.stack([view.colour for view in views]) - other.colour, axis=1)
-    cues = np.stack([np.sqrt((residual**2).sum(2).mean(1)), appearance, colour])
-    return np.asarray(np.minimum(cues / np.array(UNITS)[:, None], MAX_CUE).sum(0), np.float32)
+    nobody = Person(select, recogniser)
+    people: list[Person] = []
+    seen: list[int] = []
+    for frame in frames:
+        faces = landmarker.find(frame, thorough=False)
+        if not faces:
+            continue
+        height, width = frame.y.shape
+        face = choose(faces, select, width, height)
+        number = next((k for k, person in enumerate(people) if person.match([face], frame)), len(people))
+        if number == len(people):
+            people.append(Person(select, recogniser))
+            seen.append(0)
+            people[number].match([face], frame)
+        seen[number] += 1
+    return people[int(np.argmax(seen))] if people else nobody
+
+
+def _view(frame: Frame, face: Face) -> View:
+    image = aligned(frame, face)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
+    centred = (small - small.mean()).ravel()
+    return View(image, np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-6), np.float32))
 
 
 def _shift(one: Region, other: Region) -> float:
@@ -152,12 +176,3 @@ def _rank(region: Region, select: str, width: int, height: int) -> float:
     if select == "right":
         return -region.x
     return float(np.hypot(region.x - width / 2, region.y - height / 2))
-
-
-def _normalised_shape(points: Float32) -> Float32:
-    return np.asarray((points - points.mean(0)) / eye_distance(points), np.float32)
-
-
-def _normalised_view(view: Float32) -> Float32:
-    centred = view - view.mean()
-    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-6), np.float32)

@@ -12,7 +12,7 @@ from lipsync.faces.cuts import change, is_blank, is_cut_candidate, normalise_thu
 from lipsync.faces.geometry import eye_distance
 from lipsync.faces.landmarker import PARALLEL_FRAMES, Landmarker, PendingFace
 from lipsync.faces.region import Region, region_of
-from lipsync.faces.selection import SAME_PERSON, STRANGER, Person, check_selection
+from lipsync.faces.selection import SAME_PERSON, STRANGER, Person
 from lipsync.frames.rgb import luma_thumbnail
 from lipsync.types import Face, Float32, Frame
 
@@ -39,13 +39,12 @@ class TrackedFrame:
     cut: bool
 
 
-def follow(frames: Iterable[Frame], landmarker: Landmarker, select: str) -> Generator[TrackedFrame, None, None]:
-    """Track one person, chosen by ``select`` (see ``selection.choose``) in the first frame that shows a face.
+def follow(frames: Iterable[Frame], landmarker: Landmarker, person: Person) -> Generator[TrackedFrame, None, None]:
+    """Track one person; if none is known yet, the first frame that shows a face decides.
 
-    Yields one TrackedFrame per frame, in order, up to LOOK_AHEAD frames behind the source. Raises OptionInvalid.
+    Yields one TrackedFrame per frame, in order, up to LOOK_AHEAD frames behind the source.
     """
-    check_selection(select)
-    tracker = _Tracker(landmarker, select)
+    tracker = _Tracker(landmarker, person)
     try:
         for frame in frames:
             tracker.add(frame)
@@ -76,9 +75,8 @@ class _Located:
 class _Tracker:
     """The state of one pass."""
 
-    def __init__(self, landmarker: Landmarker, select: str) -> None:
-        self._landmarker = landmarker
-        self._person = Person(select)
+    def __init__(self, landmarker: Landmarker, person: Person) -> None:
+        self._landmarker, self._person = landmarker, person
         self._queue: deque[_Pending] = deque()
         self._past: deque[Float32] = deque(maxlen=MAX_PAST)
         self._last: Region | None = None
@@ -154,11 +152,12 @@ class _Tracker:
         located = self._settled(pending.frame, _located(face), region)
         if located is None or not _inside(located.face, pending.frame):
             return None
-        jumped = self._jump(located) > DOUBT_JUMP
-        if jumped or self._tracked % IDENTITY_INTERVAL == 0:
-            limit = SAME_PERSON if jumped else STRANGER
-            if self._person.distance(pending.frame, located.face) > limit:
-                return None
+        if self._jump(located) > DOUBT_JUMP:
+            return located if self._person.distance(pending.frame, located.face) < SAME_PERSON else None
+        if self._tracked % IDENTITY_INTERVAL == 0 and not self._person.is_familiar(
+            pending.frame, located.face, STRANGER
+        ):
+            return None
         return located
 
     def _settled(self, frame: Frame, located: _Located | None, region: Region) -> _Located | None:
@@ -180,7 +179,7 @@ class _Tracker:
         return self._last is not None or change(self._past[-1], pending.thumbnail) > STRONG_CHANGE
 
     def _is_new_shot(self, frame: Frame, located: _Located) -> bool:
-        return self._jump(located) > CUT_JUMP or self._person.distance(frame, located.face) > SAME_PERSON
+        return self._jump(located) > CUT_JUMP or not self._person.is_familiar(frame, located.face)
 
     def _jump(self, located: _Located) -> float:
         """Return the distance from the last or the expected position, whichever is nearer, in eye distances."""

@@ -9,6 +9,7 @@ from contextlib import closing
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
@@ -22,6 +23,7 @@ from lipsync.media.video_frames import planes_of
 from lipsync.types import Frame, FrameTransform, VideoClip, VideoInfo
 
 BUFFER_BYTES = 96 << 20  # of frames held in memory while a clip plays backwards
+SURVEYED = 12  # times of which key frames are read
 MIN_BUFFER_FRAMES, MAX_BUFFER_FRAMES = 12, 16  # held at least and at most, whatever their size
 
 
@@ -49,6 +51,43 @@ def read(
             current = (max(number, current[0]), frame)
     if current is not None and current[0] >= start:
         yield _converted(current[0], current[1], clip, read_only)
+
+
+def key_frames(clip: VideoClip, stop: int, count: int = SURVEYED) -> Generator[Frame, None, None]:
+    """Yield the last key frames before ``count`` times that are spread over the first ``stop`` frames.
+
+    A frame comes again for each such time until the next key frame, read-only, and numbered from 0. There are none in
+    photos, in clips that cannot be searched, and where a frame cannot be decoded. Raises what ``open_media`` raises.
+    """
+    if clip.still or stop < 2:
+        return
+    with open_media(clip.path) as container:
+        stream = video_stream(clip.path, container)
+        latest: tuple[int | None, Frame] | None = None
+        for number in range(count):
+            if number > 0 and not _seek(container, stream, clip, stop * number // count):
+                return
+            packet = next((packet for packet in container.demux(stream) if packet.is_keyframe), None)
+            if packet is None:
+                continue
+            if latest is None or packet.pts != latest[0]:
+                frame = _alone(packet, stream)
+                if frame is None:
+                    continue
+                latest = packet.pts, _converted(number, frame, clip, True)
+            yield latest[1]
+
+
+def _alone(packet: Packet[VideoStream], stream: VideoStream) -> VideoFrame | None:
+    """Decode one packet without those after it."""
+    decoder = stream.codec_context
+    try:
+        frames = [*decoder.decode(packet), *decoder.decode(None)]
+    except av.error.FFmpegError:
+        return None
+    finally:
+        decoder.flush_buffers()
+    return frames[0] if frames else None
 
 
 def ping_pong(

@@ -16,6 +16,7 @@ import av
 
 from lipsync import __version__
 from lipsync.faces.landmarker import bundled_checksum
+from lipsync.faces.recogniser import recogniser_checksum
 from lipsync.files import sha256_of, write_atomic
 from lipsync.pipeline.job import EngineResult, Job, Result
 from lipsync.types import Clip
@@ -104,6 +105,7 @@ def _steps(result: Result) -> Iterator[dict[str, Any]]:
 
 def _models(result: Result) -> Iterator[tuple[str, str]]:
     yield "face-landmarker", bundled_checksum()
+    yield "face-recogniser", recogniser_checksum()
     infos = [output.run_info for output in result.outputs]
     infos += [] if result.enhanced is None else result.enhanced.run_info.values()
     for info in infos:

@@ -8,10 +8,12 @@ from contextlib import ExitStack, closing, contextmanager
 from lipsync.engines.base import Engine
 from lipsync.errors import NoFrames
 from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.recogniser import Recogniser
+from lipsync.faces.selection import most_seen
 from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import TrackedFrame, follow
 from lipsync.frames.prefetch import prefetch
-from lipsync.media.reader import read
+from lipsync.media.reader import key_frames, read
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor, watched
 from lipsync.types import Frame, VideoClip
@@ -30,7 +32,7 @@ def track_faces(
     with ExitStack() as stack:
         frames = stack.enter_context(prefetch(read(video, stop=limit, read_only=True)))
         builder = stack.enter_context(TrackBuilder())
-        found = _tracked(frames, select if needs_faces else None, sessions)
+        found = _tracked(frames, key_frames(video, limit) if needs_faces else None, select, sessions)
         tracked = stack.enter_context(prefetch(found))  # the engines study one frame while the next ones are tracked
         for item in watched(tracked, monitor, "track", min(limit, info.frame_count)):
             for engine in engines:
@@ -50,17 +52,21 @@ def track_reference(
     with ExitStack() as stack:
         frames = stack.enter_context(prefetch(read(video, stop=limit, read_only=True)))
         builder = stack.enter_context(TrackBuilder())
-        tracked = stack.enter_context(closing(_tracked(frames, select, sessions)))
+        tracked = stack.enter_context(closing(_tracked(frames, key_frames(video, limit), select, sessions)))
         for item in watched(tracked, monitor, "study", min(limit, video.video.frame_count)):
             builder.add(item.face, item.cut)
         yield stack.enter_context(builder.finish(video.video.rate))
 
 
 def _tracked(
-    frames: Iterator[Frame], select: str | None, sessions: SessionCache
+    frames: Iterator[Frame], survey: Generator[Frame, None, None] | None, select: str, sessions: SessionCache
 ) -> Generator[TrackedFrame, None, None]:
-    if select is None:
+    """Track the person whom ``select`` chooses in most frames of ``survey``; without one, no face."""
+    if survey is None:
         yield from (TrackedFrame(frame, None, False) for frame in frames)
         return
-    with Landmarker.open(sessions, kept=False) as landmarker:  # the second pass needs the memory
-        yield from follow(frames, landmarker, select)
+    # The second pass needs the memory.
+    with Landmarker.open(sessions, kept=False) as landmarker, Recogniser.open(sessions) as recogniser:
+        with closing(survey):
+            person = most_seen(survey, landmarker, recogniser, select)
+        yield from follow(frames, landmarker, person)

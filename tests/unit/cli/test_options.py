@@ -33,6 +33,12 @@ def test_every_option_has_a_flag():
     assert parse() == {}
 
 
+def test_the_video_may_be_named_as_in_wav2lip():
+    arguments = ["sync", "--face", "v.mp4", "--audio", "a.wav", "-o", "o.mp4", "--face-select", "left"]
+    parsed = build_parser("sync").parse_args(arguments)
+    assert (parsed.video, parsed.face_select) == (Path("v.mp4"), "left")
+
+
 def test_the_folder_of_models_is_the_flags_or_the_environments(monkeypatch):
     monkeypatch.setenv("LIPSYNC_MODELS", "environment")
     parser = build_parser("sync")

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+from contextlib import closing
+from importlib import resources
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from lipsync.errors import OptionInvalid
+from lipsync.faces.recogniser import Recogniser
 from lipsync.faces.region import region_of
-from lipsync.faces.selection import SAME_PERSON, Person, choose, distances, signature
+from lipsync.faces.selection import SAME_PERSON, STRANGER, Person, choose, most_seen
+from lipsync.media.probe import probe
+from lipsync.media.reader import read
+from lipsync.models.session_cache import SessionCache
 from lipsync.types import Face
+
+CLIP = Path(str(resources.files("lipsync.demo") / "data" / "clip.mp4"))  # of another person than the photo
 
 
 def face_at(x: float, y: float, size: float) -> Face:
@@ -27,35 +37,93 @@ def test_small_faces_in_the_background_are_not_the_leftmost():
     assert choose(faces, "left", 640, 400) is faces[1]
 
 
-def test_an_unknown_selection_is_an_invalid_option():
+def test_an_unknown_selection_is_an_invalid_option(recogniser):
     with pytest.raises(OptionInvalid, match="prettiest"):
         choose([face_at(1, 1, 1)], "prettiest", 10, 10)
     with pytest.raises(OptionInvalid):
-        Person("")
+        Person("", recogniser)
 
 
-def test_a_face_resembles_itself_at_another_position_light_and_size(landmarker, moved, to_frame):
-    one = to_frame(moved())
-    other = to_frame((moved(at=(120, 140), zoom=1.3, turn=0.2) * 0.8).astype(np.uint8))
-    signatures = [signature(frame, landmarker.find(frame)[0]) for frame in (one, other)]
-    assert distances(signatures[:1], signatures[1])[0] < SAME_PERSON / 2
+def known_person(recogniser, landmarker, frame) -> Person:
+    person = Person("largest", recogniser)
+    assert person.match(landmarker.find(frame)[:1], frame) is not None
+    return person
 
 
-def test_a_face_of_other_proportions_and_colour_is_another_person(landmarker, photo, to_frame):
-    frame = to_frame(photo)
-    wide = cv2.resize(photo[:, :, [2, 0, 1]], (700, 512))
-    other = to_frame(np.ascontiguousarray(wide))
-    person = Person("largest")
+GRADES = {
+    "black and white": lambda rgb: np.repeat(rgb.mean(2, keepdims=True), 3, 2),
+    "dark": lambda rgb: rgb * 0.35,
+    "blue": lambda rgb: rgb * [0.45, 0.6, 1],
+    "warm": lambda rgb: rgb * [1.2, 1, 0.6] + [20, 10, 0],
+    "contrast": lambda rgb: (rgb - 128) * 1.6 + 128,
+    "blurred": lambda rgb: cv2.GaussianBlur(rgb, (0, 0), 1.5),
+}
+
+
+@pytest.mark.parametrize("grade", GRADES)
+def test_a_person_is_known_again_in_another_place_size_and_colour(recogniser, landmarker, moved, to_frame, grade):
+    person = known_person(recogniser, landmarker, to_frame(moved()))
+    graded = np.clip(GRADES[grade](moved(at=(120, 140), zoom=1.3, turn=0.2).astype(np.float32)), 0, 255)
+    frame = to_frame(graded.astype(np.uint8))
     face = landmarker.find(frame)[0]
+    assert person.distance(frame, face) < SAME_PERSON
     assert person.match([face], frame) is face
+
+
+def test_another_person_is_not_taken_for_the_first(recogniser, landmarker, photo, to_frame):
+    person = known_person(recogniser, landmarker, to_frame(photo))
+    with closing(read(probe(CLIP))) as frames:
+        other = next(iter(frames))
     strangers = landmarker.find(other)
     assert len(strangers) == 1
+    assert person.distance(other, strangers[0]) > STRANGER
     assert person.match(strangers, other) is None
+    assert not person.is_familiar(other, strangers[0], STRANGER)
 
 
-def test_of_two_lookalikes_the_nearer_one_is_matched(landmarker, photo, to_frame):
+def test_ordinary_footage_never_opens_the_network(landmarker, moved, to_frame):
+    sessions = SessionCache()
+    with Recogniser.open(sessions) as recogniser:
+        person = known_person(recogniser, landmarker, to_frame(moved()))
+        for turn in (0.1, -0.1, 0.2):
+            frame = to_frame(moved(turn=turn))
+            face = landmarker.find(frame)[0]
+            assert person.is_familiar(frame, face)
+            person.learn(frame, face)
+        assert not len(sessions)
+
+
+def test_a_view_of_a_stranger_that_was_tracked_by_mistake_is_dropped(recogniser, landmarker, photo, to_frame):
+    frame = to_frame(photo)
+    person = known_person(recogniser, landmarker, frame)
+    with closing(read(probe(CLIP))) as frames:
+        other = next(iter(frames))
+    stranger = landmarker.find(other)[0]
+    person.learn(other, stranger)
+    assert person.distance(other, stranger) > STRANGER
+    assert person.distance(frame, landmarker.find(frame)[0]) < 0.1
+
+
+def test_of_two_lookalikes_the_nearer_one_is_matched(recogniser, landmarker, photo, to_frame):
     frame = to_frame(np.hstack([photo, photo]))
     faces = sorted(landmarker.find(frame), key=lambda face: face.landmarks[:, 0].mean())
-    person = Person("left")
+    person = Person("left", recogniser)
     assert person.match(faces, frame) is faces[0]
     assert person.match(faces, frame, region_of(faces[1].landmarks)) is faces[1]
+
+
+def test_the_person_seen_in_most_frames_is_taken(recogniser, landmarker, photo, to_frame):
+    with closing(read(probe(CLIP))) as frames:
+        introducer = next(iter(frames))
+    speaker, empty = to_frame(photo), to_frame(np.full_like(photo, 128))
+    person = most_seen([introducer, empty, speaker, speaker], landmarker, recogniser, "largest")
+    assert person.match(landmarker.find(introducer), introducer) is None
+    assert person.match(landmarker.find(speaker), speaker) is not None
+
+
+def test_without_a_face_the_person_stays_unknown(recogniser, landmarker, photo, to_frame):
+    person = most_seen([to_frame(np.full_like(photo, 128))], landmarker, recogniser, "largest")
+    frame = to_frame(photo)
+    assert person.match(landmarker.find(frame), frame) is not None
+    with pytest.raises(OptionInvalid):
+        most_seen([], landmarker, recogniser, "nicest")

@@ -10,7 +10,7 @@ import pytest
 
 from lipsync.frames.order import ping_pong_index
 from lipsync.media.probe import probe
-from lipsync.media.reader import ping_pong, read
+from lipsync.media.reader import key_frames, ping_pong, read
 from lipsync.media.video_frames import planes_of
 
 
@@ -204,3 +204,26 @@ def test_reading_can_be_stopped_at_any_time(tmp_path, make_video):
     assert len(list(islice(frames, 3))) == 3
     frames.close()
     assert next(frames, None) is None
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx265"), ("mov", "prores_ks")])
+def test_key_frames_before_evenly_spread_times_are_read(tmp_path, make_video, number_of, suffix, codec):
+    form = "yuv422p10le" if codec == "prores_ks" else "yuv420p"
+    path = make_video(tmp_path / f"a.{suffix}", frames=40, codec=codec, form=form)
+    with av.open(str(path)) as container:
+        keys = [k for k, frame in enumerate(container.decode(video=0)) if frame.key_frame]
+    numbers = [number_of(frame.y >> (frame.depth - 8)) for frame in key_frames(probe(path), 40, 5)]
+    assert numbers == [max(key for key in keys if key <= time) for time in (0, 8, 16, 24, 32)]
+
+
+def test_key_frames_of_a_stream_without_an_index_begin_at_its_start(tmp_path, make_video, number_of):
+    clip = probe(make_video(tmp_path / "a.ts", frames=40))
+    numbers = [number_of(frame.y) for frame in key_frames(clip, 40, 5)]
+    assert numbers[0] == 0
+    assert numbers == sorted(numbers)
+    assert numbers[-1] >= 24
+
+
+def test_a_photo_has_no_key_frames_to_search(tmp_path, save_photo):
+    clip = probe(save_photo(tmp_path / "a.png", np.zeros((32, 32, 3), np.uint8)))
+    assert list(key_frames(clip, 100)) == []

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from lipsync.faces.geometry import fit_similarity
 from lipsync.types import Float32
 
 # Positions of the eyes, the tip of the nose and the corners of the mouth in a square of 512 pixels: the FFHQ alignment
@@ -31,20 +32,6 @@ def five_points(points: Float32) -> Float32:
 
 
 def square_matrix(points: Float32, side: int) -> Float32:
-    """Return the map (2, 3) from pixels of the square to pixels of the frame, for landmarks (>= 468, 2).
-
-    It is the least-squares similarity transform (Umeyama, 1991), computed as a regression of complex numbers.
-    """
-    face = _complex(five_points(points))
-    template = _complex((TEMPLATE + 0.5) * (side / TEMPLATE_SIDE) - 0.5)
-    centred = template - template.mean()
-    rotation = (centred.conj() @ (face - face.mean())) / (centred.conj() @ centred).real
-    shift = face.mean() - rotation * template.mean()
-    matrix = [[rotation.real, -rotation.imag, shift.real], [rotation.imag, rotation.real, shift.imag]]
-    return np.asarray(matrix, np.float32)
-
-
-def _complex(
-    points: Float32 | np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.complex128]]:
-    return np.asarray(points[:, 0] + 1j * points[:, 1], np.complex128)
+    """Return the map (2, 3) from pixels of the square to pixels of the frame, for landmarks (>= 468, 2)."""
+    template = (TEMPLATE + 0.5) * (side / TEMPLATE_SIDE) - 0.5
+    return fit_similarity(template.astype(np.float32), five_points(points))

@@ -15,6 +15,7 @@ from lipsync.engines.wav2lip.crop import detected_crop
 from lipsync.engines.wav2lip.mel import mel_columns, original_starts
 from lipsync.engines.wav2lip.original import average_boxes
 from lipsync.errors import OptionInvalid
+from lipsync.faces.selection import Person
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.tracker import follow
 from lipsync.media.audio_reader import decode_speech
@@ -50,7 +51,7 @@ def render(speaker, speech, models_dir):
 
 
 @pytest.fixture
-def detections(speaker, landmarker):
+def detections(speaker, landmarker, recogniser):
     """The detector's boxes as the original takes them, truncated to whole pixels: left, top, right, bottom."""
 
     def rect(face):
@@ -58,7 +59,7 @@ def detections(speaker, landmarker):
         left, top = crop.x - crop.width / 2, crop.y - crop.height / 2
         return tuple(int(max(0, n)) for n in (left, top, left + crop.width, top + crop.height))
 
-    return [rect(tracked.face) for tracked in follow(read(probe(speaker)), landmarker, "largest")]
+    return [rect(tracked.face) for tracked in follow(read(probe(speaker)), landmarker, Person("largest", recogniser))]
 
 
 def to_bgr(frame) -> np.ndarray:
