@@ -19,6 +19,7 @@ import numpy as np
 from lipsync.errors import DeviceUnavailable, InferenceFailed, ModelCorrupt, OutOfMemory
 from lipsync.files import scratch_errors, sha256_of
 from lipsync.models.compiled_cache import CompiledCache, cache_folder
+from lipsync.models.direct_convolutions import PRIORITIES, with_direct_convolutions
 from lipsync.models.oom import map_error
 from lipsync.models.session import Array, Running, Session, SessionOptions, cast_inputs, is_tflite, label_of, shape_map
 
@@ -231,7 +232,7 @@ def _cache_key(model: bytes | Path, options: SessionOptions) -> str:
     core = shared_core()
     processor = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
     checksum = hashlib.sha256(model).hexdigest() if isinstance(model, bytes) else sha256_of(model)
-    parts = (checksum, options.shapes, _properties(options), openvino.__version__, processor)
+    parts = (checksum, options.shapes, _properties(options), openvino.__version__, processor, PRIORITIES)
     return repr(parts)
 
 
@@ -261,7 +262,7 @@ def _read_by_name(core: Core, content: bytes) -> Model:
         path = Path(folder, "network.tflite")
         try:
             path.write_bytes(content)
-            return core.read_model(path)
+            return with_direct_convolutions(core, core.read_model(path))
         except _FAILURES as exc:
             raise map_error(exc, ModelCorrupt, f"cannot read model {label_of(content)}") from exc
 
