@@ -137,8 +137,8 @@ def test_a_face_that_jerks_is_found_at_its_new_position(landmarker, recogniser, 
         assert away < 0.03 * eye_distance(truth)
 
 
-def test_a_photo_upside_down_is_tracked_and_so_is_a_tiny_face(landmarker, moved, photo, to_frame):
+def test_a_photo_upside_down_is_tracked_and_so_is_a_tiny_face(landmarker, recogniser, moved, photo, to_frame):
     pictures = (photo[::-1, ::-1], moved(at=(603, 405), zoom=0.22, size=(1100, 1100)))
     for picture in pictures:
-        (tracked,) = follow([to_frame(np.ascontiguousarray(picture))], landmarker, "largest")
+        (tracked,) = follow([to_frame(np.ascontiguousarray(picture))], landmarker, Person("largest", recogniser))
         assert tracked.face is not None
