@@ -27,8 +27,8 @@ from lipsync.engines.rewrite.mesh_reader import MeshReader, measures_of
 from lipsync.engines.rewrite.speaker import mesh_rows
 from lipsync.faces.geometry import LEFT_CORNER, RIGHT_CORNER, opening
 from lipsync.faces.smoothed_faces import SmoothedFaces
-from lipsync.media.audio_reader import audio_start, decode_speech
-from lipsync.media.probe import probe_video
+from lipsync.media.audio_reader import decode_speech
+from lipsync.media.probe import audio_of, probe_video
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.track import track_reference
@@ -65,7 +65,7 @@ def read_clips(folder: Path, motion: PersonalMotion, sessions: SessionCache) -> 
                 )
             )
             speech = stack.enter_context(decode_speech(clip, allow_clipped=True))
-            sound = np.concatenate(list(speech.blocks(audio_start(clip) - clip.video.start)))
+            sound = np.concatenate(list(speech.blocks(audio_of(clip).start - clip.video.start)))
             meshes, seen = mesh_rows(faces, int(seconds * NETWORK_RATE))
         heard = motion.hear(iter([sound]), len(meshes))
         closed = closed_mouth(meshes[seen], motion.basis)

@@ -5,7 +5,7 @@
 # the timestamp 128 or 256 instead of 0, while its first sample is the first one written. As the end is cut by time, the last
 # 128 or 256 samples never come: 16 ms at 16 kHz. soundfile reads all samples back, in place. Expected: timestamps from 0 and
 # every sample. Audio that is placed by timestamps is late by that amount against the video.
-# Our guard: audio is placed by counting samples, not by its timestamps (lipsync.media.audio_reader).
+# Our guard: audio alone begins with its first sample, whatever its timestamp (lipsync.media.audio_probe).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -88,7 +88,8 @@ class VideoInfo:
     """A video stream as the reader delivers it: upright and at a constant rate.
 
     ``width``, ``height``: of the upright frame. ``rate``: frames per second. ``frame_count``: from the packets, so
-    decoding may yield fewer. ``start``: time of the first frame in seconds. ``depth``: bits per sample in the file.
+    decoding may yield fewer. ``start``: time in seconds, by the file's clock, from which the
+    first frame is shown. ``depth``: bits per sample in the file.
     ``mirrored``: the coded frame is flipped top to bottom first. ``rotation``: degrees counterclockwise that then make
     it upright. ``variable``: the file's own frame times are uneven. ``sample_aspect``: width of a pixel divided by its
     height.
@@ -112,13 +113,21 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """The first audio stream as stored. ``rate``: samples per second. ``duration``: seconds, from the container."""
+    """The first audio stream as stored. ``rate``: samples per second. ``duration``: seconds, from the container.
+
+    ``start``: time, by the file's clock, from which it plays; there is silence until its first sample. ``end``: the
+    time at which the file says it ends; codecs pad their last samples beyond it. ``padding``: seconds of padding to be
+    expected at both ends, where the file does not mark it.
+    """
 
     codec: str
     rate: int
     channels: int
     layout: str
     duration: Fraction
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+    padding: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +151,8 @@ class Clip:
 
     ``still``: a photo; its VideoInfo has one frame and the requested rate. ``picture``: a photo or animation that
     ``media.picture`` reads, in which case ``container`` is Pillow's name. ``transform``: the step from the frame size
-    in the file to the one in VideoInfo; None if they are the same.
+    in the file to the one in VideoInfo; None if they are the same. ``joints``: if the file's clock starts anew, as in
+    recordings joined end to end, the seconds to add to the times of each part; empty otherwise.
     """
 
     path: Path
@@ -153,6 +163,7 @@ class Clip:
     transform: FrameTransform | None = None
     sha256: str | None = None
     picture: bool = False
+    joints: tuple[Fraction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

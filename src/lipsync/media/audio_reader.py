@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from math import ceil
+from typing import IO
 
 import av
 import numpy as np
@@ -15,6 +16,7 @@ from av.audio.layout import AudioLayout
 
 from lipsync.errors import AudioClipped, AudioInvalid, AudioTooShort
 from lipsync.files import scratch_errors, scratch_file
+from lipsync.media.audio_placement import Span, placed, shifted
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import audio_of, open_media
 from lipsync.speech.audio import SPEECH_RATE, AudioStats, SpeechAudio
@@ -26,29 +28,23 @@ FULL_SCALE = 0.999  # samples from this level on count as clipped
 
 
 def resampled(
-    clip: Clip, sample_format: str | AudioFormat, layout: str | AudioLayout | None, rate: int
+    clip: Clip,
+    sample_format: str | AudioFormat,
+    layout: str | AudioLayout | None,
+    rate: int,
+    shift: Fraction = Fraction(0),
 ) -> Generator[AudioFrame, None, None]:
-    """Yield the clip's audio from its first sample on, converted to a sample format, channel layout and rate.
+    """Yield the clip's audio from its start on, converted to a sample format, channel layout and rate.
+
+    ``shift``: seconds by which it plays earlier; see ``audio_placement.shifted``.
 
     Raises NoAudioStream, MediaTruncated, and what ``open_media`` raises.
     """
     resampler = av.AudioResampler(sample_format, layout, rate)
     with closing(_frames(clip)) as frames:
-        for frame in frames:
+        for frame in shifted(frames, shift) if shift else frames:
             yield from resampler.resample(frame)
-
-
-def audio_start(clip: Clip) -> Fraction:
-    """Return the time of the clip's first sample in seconds, by the clock of its video.
-
-    Raises NoAudioStream, MediaTruncated, and what ``open_media`` raises.
-    """
-    audio_of(clip)
-    with open_media(clip.path) as container:
-        first = next(iter(decoded(clip.path, container, container.streams.audio[0], AudioFrame)), None)
-    if first is None or first.pts is None or first.time_base is None:
-        return Fraction(0)
-    return first.pts * first.time_base
+        yield from resampler.resample(None)
 
 
 @contextmanager
@@ -66,23 +62,31 @@ def decode_speech(clip: Clip, *, allow_clipped: bool, seconds: Fraction | None =
     with scratch_file() as file, closing(_frames(clip)) as frames:
         for frame in frames:
             meter.add(frame)
-            for block in resampler.resample(frame):
-                with scratch_errors():
-                    file.write(np.ascontiguousarray(block.to_ndarray()[0], np.float32).tobytes())
-                sample_count += block.samples
+            sample_count += _write(file, resampler.resample(frame))
             if limit is not None and sample_count >= limit:
                 break
+        meter.add(None)
+        sample_count += _write(file, resampler.resample(None))
         yield SpeechAudio(file, meter.stats(allow_clipped), sample_count)
 
 
-def _frames(clip: Clip) -> Generator[AudioFrame | None, None, None]:
-    """Yield the decoded audio, then None, which flushes a resampler."""
-    audio_of(clip)
+def _frames(clip: Clip) -> Generator[AudioFrame, None, None]:
+    """Yield the decoded audio from ``clip.audio.start`` on, packed, at its own rate."""
+    audio = audio_of(clip)
     with open_media(clip.path) as container:
-        for frame in decoded(clip.path, container, container.streams.audio[0], AudioFrame):
-            frame.pts = None  # the resampler would fill or cut gaps in the file's timestamps
-            yield frame
-        yield None
+        stream = container.streams.audio[0]
+        frames = decoded(clip.path, container, stream, AudioFrame, clip.joints)
+        yield from placed(frames, Span(audio.start, audio.end))
+
+
+def _write(file: IO[bytes], blocks: Iterable[AudioFrame]) -> int:
+    """Append mono samples to the file; return their number."""
+    count = 0
+    for block in blocks:
+        with scratch_errors():
+            file.write(np.ascontiguousarray(block.to_ndarray()[0], np.float32).tobytes())
+        count += block.samples
+    return count
 
 
 class _Meter:
@@ -116,4 +120,4 @@ class _Meter:
             raise AudioClipped(
                 f"{self._path}: {clipped_share:.0%} of the audio is clipped. Use --allow-clipped to process it anyway"
             )
-        return AudioStats(duration, self._peak, clipped_share)
+        return AudioStats(duration - self._info.padding, self._peak, clipped_share)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
 import av
-import numpy as np
-from av.audio.fifo import AudioFifo
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
@@ -53,8 +50,7 @@ class AudioEncoder:
         context = self._stream.codec_context
         if encoding.audio_codec == "flac":
             context.format = FLAC_FORMAT
-        frames = resampled(clip, context.format or "fltp", context.layout, context.sample_rate)
-        self._frames = _shifted(frames, self._stream, round(shift * self._rate)) if shift else frames
+        self._frames = resampled(clip, context.format or "fltp", context.layout, context.sample_rate, shift)
         self._thread = ExitStack()
         self._runs: Iterator[_Run] | None = None
         self._samples: int | None = 0
@@ -116,37 +112,3 @@ def _layout(info: AudioInfo) -> str:
     if info.layout in (*DEFAULT_LAYOUTS, *OTHER_AAC_LAYOUTS):
         return info.layout
     return DEFAULT_LAYOUTS[info.channels - 1] if 0 < info.channels <= len(DEFAULT_LAYOUTS) else "stereo"
-
-
-def _shifted(
-    frames: Generator[AudioFrame, None, None], stream: AudioStream, shift: int
-) -> Generator[AudioFrame, None, None]:
-    """Move audio ``shift`` samples earlier, or later if negative; the number of samples stays the same."""
-    cut, delay, fifo = 0, max(0, -shift), AudioFifo()
-    if delay:
-        fifo.write(_silence(stream, delay))
-    with closing(frames):
-        for frame in frames:
-            fifo.write(frame)
-            if cut < shift:
-                cut += _read(fifo, min(shift - cut, fifo.samples)).samples
-            if fifo.samples > delay:
-                yield _read(fifo, fifo.samples - delay)
-    if cut:
-        yield _silence(stream, cut)
-
-
-def _read(fifo: AudioFifo, samples: int) -> AudioFrame:
-    frame = fifo.read(samples)
-    assert frame is not None  # never more samples than the queue holds
-    return frame
-
-
-def _silence(stream: AudioStream, samples: int) -> AudioFrame:
-    context = stream.codec_context
-    sample_format, channels = context.format, context.layout.nb_channels
-    shape = (channels, samples) if sample_format.is_planar else (1, samples * channels)
-    zeros = np.zeros(shape, np.float32) if sample_format.name.startswith("flt") else np.zeros(shape, np.int32)
-    frame = AudioFrame.from_ndarray(zeros, sample_format.name, context.layout.name)
-    frame.sample_rate = context.sample_rate
-    return frame

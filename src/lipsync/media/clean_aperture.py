@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lipsync.errors import EncodeFailed
+from lipsync.media.boxes import HEADER_BYTES, top_boxes
 
-HEADER_BYTES = 8
 VISUAL_ENTRY_BYTES = 78  # a visual sample entry's own fields, after its header
 NESTING = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 
@@ -38,17 +38,10 @@ def _aperture(coded: tuple[int, int], visible: tuple[int, int]) -> bytes:
 def _last_box(file: BinaryIO, kind: bytes) -> tuple[int, bytes]:
     """Return the position and content, header included, of the file's last box, which must be of ``kind``."""
     size = file.seek(0, 2)
-    position = 0
-    while position + HEADER_BYTES <= size:
-        file.seek(position)
-        length, name = struct.unpack(">I4s", file.read(HEADER_BYTES))
-        if length == 1:
-            (length,) = struct.unpack(">Q", file.read(8))
-        length = length or size - position
-        if position + length == size and name == kind:
-            file.seek(position)
-            return position, file.read(length)
-        position += max(length, HEADER_BYTES)
+    for box in top_boxes(file):
+        if box.kind == kind and box.position + box.length == size:
+            file.seek(box.position)
+            return box.position, file.read(box.length)
     raise EncodeFailed("the encoded file has no index at its end")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -16,6 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from lipsync.errors import MediaTruncated
+from lipsync.media.discontinuity import joined_packets
 
 MAX_BROKEN_PACKETS = 25
 
@@ -56,14 +58,20 @@ class FrameDecoder(Generic[AnyFrame]):
 
 
 def decoded(
-    path: Path, container: InputContainer, stream: VideoStream | AudioStream, kind: type[AnyFrame]
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream | AudioStream,
+    kind: type[AnyFrame],
+    joints: Sequence[Fraction] = (),
 ) -> Iterator[AnyFrame]:
-    """Yield the stream's frames; packets that cannot be decoded are skipped.
+    """Yield the stream's frames; packets that cannot be decoded are skipped. ``joints``: see ``types.Clip``.
 
     Raises MediaTruncated if too many of them, or all, cannot be decoded.
     """
     decoder = FrameDecoder(path, stream, kind)
     packets = container.demux(stream)
+    if joints:
+        packets = joined_packets(container, stream, first_video_stream(container) or stream, joints)
     while True:
         try:
             packet = next(packets, None)
@@ -74,3 +82,10 @@ def decoded(
             break
         yield from decoder.decode(packet)
     decoder.check()
+
+
+def first_video_stream(container: InputContainer) -> VideoStream | None:
+    """Return the first video stream that is not cover art."""
+    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    moving = [stream for stream in streams if stream.frames != 1]  # an animated AVIF begins with a still picture
+    return next(iter(moving or streams), None)

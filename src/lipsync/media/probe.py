@@ -25,10 +25,11 @@ from lipsync.errors import (
     NotMedia,
     NoVideoStream,
 )
-from lipsync.media.decoding import FrameDecoder
+from lipsync.media.audio_probe import AudioProbe
+from lipsync.media.decoding import FrameDecoder, first_video_stream
 from lipsync.media.file_url import READ_OPTIONS, file_url
 from lipsync.media.signatures import picture_formats
-from lipsync.media.timing import Timing, check_complete, measure
+from lipsync.media.timing import PacketTimes, Timing, check_complete, read_packets, timing_of
 from lipsync.media.video_frames import is_mirrored
 from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
 
@@ -125,16 +126,19 @@ def _probe_media(path: Path, photo_rate: Fraction) -> Clip:
             raise _not_media(path)
         name = container.format.name
         check_complete(path, container)
-        audio = _audio(container)
-        stream = _first_video_stream(container)
+        sound = AudioProbe(path, container) if container.streams.audio else None
+        stream = first_video_stream(container)
         if stream is None:
-            return Clip(path, name, None, audio)
+            return _without_video(path, container, sound)
         codec, sample_aspect = stream.codec_context.name, stream.sample_aspect_ratio or Fraction(1)
-        timing, first = _measure(path, container, stream)
+        packets, first = _read(path, container, stream, sound)
+        timing = timing_of(path, packets, stream)
+        audio = None if sound is None else sound.info(timing.start)
     still = audio is None and (timing.frame_count == 1 or name in STILL_FORMATS or name.endswith("_pipe"))
     if still:
         timing = Timing(photo_rate, 1, timing.start, variable=False)
-    return VideoClip(path, name, _video_info(path, first, timing, codec, sample_aspect, still), audio, still)
+    info = _video_info(path, first, timing, codec, sample_aspect, still)
+    return VideoClip(path, name, info, audio, still, joints=packets.joints)
 
 
 def probe_video(path: Path, *, photo_rate: Fraction = Fraction(25)) -> VideoClip:
@@ -154,10 +158,18 @@ def audio_of(clip: Clip) -> AudioInfo:
 
 def video_stream(path: Path, container: InputContainer) -> VideoStream:
     """Return the first video stream that is not cover art. Raises NoVideoStream."""
-    stream = _first_video_stream(container)
+    stream = first_video_stream(container)
     if stream is None:
         raise _no_video(path)
     return stream
+
+
+def _without_video(path: Path, container: InputContainer, sound: AudioProbe | None) -> Clip:
+    name = container.format.name
+    if sound is None:  # cover art alone
+        return Clip(path, name, None, None)
+    packets = read_packets(path, container, container.streams.audio[0], sound.add)
+    return Clip(path, name, None, sound.info(None), joints=packets.joints)
 
 
 def _not_media(path: Path) -> NotMedia:
@@ -172,36 +184,26 @@ def _no_video(path: Path) -> NoVideoStream:
     return NoVideoStream(f"{path}: the file contains no video stream")
 
 
-def _first_video_stream(container: InputContainer) -> VideoStream | None:
-    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-    moving = [stream for stream in streams if stream.frames != 1]  # an animated AVIF begins with a still picture
-    return next(iter(moving or streams), None)
-
-
-def _audio(container: InputContainer) -> AudioInfo | None:
-    if not container.streams.audio:
-        return None
-    stream = container.streams.audio[0]
-    unit = stream.time_base or Fraction(1)
-    duration = stream.duration * unit if stream.duration else Fraction(container.duration or 0, av.time_base)
-    context = stream.codec_context
-    return AudioInfo(context.name, context.sample_rate, context.channels, context.layout.name, duration)
-
-
-def _measure(path: Path, container: InputContainer, stream: VideoStream) -> tuple[Timing, VideoFrame]:
-    """Read all packets; return their timing and the first decoded frame."""
+def _read(
+    path: Path, container: InputContainer, stream: VideoStream, sound: AudioProbe | None
+) -> tuple[PacketTimes, VideoFrame]:
+    """Read all packets; return the times of those of ``stream``, and its first decoded frame."""
     decoder = FrameDecoder(path, stream, VideoFrame)
     first_frames: list[VideoFrame] = []
 
-    def decode_first(packet: Packet[Stream]) -> None:
-        if not first_frames:
+    def on_packet(packet: Packet[Stream]) -> None:
+        if packet.stream_index == stream.index and not first_frames:
             first_frames.extend(decoder.decode(packet))
+        elif sound is not None:
+            sound.add(packet)
 
-    timing = measure(path, container, stream, decode_first)
-    decoder.check()
+    packets = read_packets(path, container, stream, on_packet)
+    if packets.count:
+        decoder.check()
     if not first_frames:
-        raise NoFrames(f"{path}: no frame of the video can be decoded")
-    return timing, first_frames[0]
+        problem = "no frame of the video can be decoded" if packets.count else "the video contains no frames"
+        raise NoFrames(f"{path}: {problem}")
+    return packets, first_frames[0]
 
 
 def _video_info(

@@ -145,10 +145,10 @@ def _numbered(clip: VideoClip, start: int) -> Generator[tuple[int, VideoFrame], 
     if clip.picture:
         yield from _pictures(clip)
         return
-    if start > 0:
+    if start > 0 and not clip.joints:
         with open_media(clip.path) as container:
             stream = _threaded_stream(container, clip)
-            frames = decoded(clip.path, container, stream, VideoFrame)
+            frames = decoded(clip.path, container, stream, VideoFrame, clip.joints)
             if _seek(container, stream, clip, start):
                 first = next(frames, None)
                 number = None if first is None else _number(first, clip)
@@ -157,7 +157,7 @@ def _numbered(clip: VideoClip, start: int) -> Generator[tuple[int, VideoFrame], 
                     yield from _counted(frames, clip, number + 1)
                     return
     with open_media(clip.path) as container:
-        frames = decoded(clip.path, container, _threaded_stream(container, clip), VideoFrame)
+        frames = decoded(clip.path, container, _threaded_stream(container, clip), VideoFrame, clip.joints)
         yield from _counted(frames, clip, 0)
 
 

@@ -16,6 +16,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from lipsync.errors import MediaTruncated, NoFrames
+from lipsync.media.discontinuity import Joiner, Parts
 
 COMMON_RATES = tuple(
     Fraction(n, d) for d in (1001, 1000) for n in (24_000, 25_000, 30_000, 48_000, 50_000, 60_000, 120_000)
@@ -41,33 +42,71 @@ class Timing:
     variable: bool
 
 
-def measure(
-    path: Path, container: InputContainer, stream: VideoStream, on_packet: Callable[[Packet[Stream]], None]
-) -> Timing:
-    """Read all packets of a file that passed ``check_complete``; ``on_packet`` receives those of ``stream``.
+@dataclass(frozen=True, slots=True)
+class PacketTimes:
+    """The packets of one stream: their number, and their presentation times in ticks, in order.
 
-    Raises MediaTruncated, NoFrames, and what ``on_packet`` raises.
+    ``times``: None if packets lack them. ``joints``: see ``types.Clip``.
     """
-    timestamps, packet_count, end = [], 0, Fraction(0)
+
+    count: int
+    times: Sequence[int] | None
+    joints: tuple[Fraction, ...]
+
+
+def read_packets(
+    path: Path, container: InputContainer, leader: Stream, on_packet: Callable[[Packet[Stream]], None]
+) -> PacketTimes:
+    """Read all packets of a file that passed ``check_complete``; describe those of ``leader``.
+
+    ``on_packet`` receives those of ``leader`` and of all audio streams, including the empty ones at the end, which
+    flush a decoder. Raises MediaTruncated, and what ``on_packet`` raises.
+    """
+    parts, joiner, found = Parts(container, leader.index), Joiner(), list[tuple[int, int | None]]()
+    end, frame_time = Fraction(0), _frame_time(leader)
     try:
-        for packet in container.demux((stream, *container.streams.audio)):
-            if packet.stream_index == stream.index:
-                on_packet(packet)  # including the empty one at the end, which flushes a decoder
+        for packet in container.demux((leader, *container.streams.audio)):
+            on_packet(packet)
             if not packet.size:
                 continue
+            part, leads = parts.of(packet), packet.stream_index == leader.index
             if packet.pts is not None:
-                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-            if packet.stream_index == stream.index and not packet.is_discard:
-                packet_count += 1
-                timestamps += [] if packet.pts is None else [packet.pts]
+                time = packet.pts * packet.time_base
+                following = time + (packet.duration * packet.time_base if packet.duration else frame_time)
+                end = max(end, following)
+                if leads:
+                    joiner.add(part, time, following)
+            if leads and not packet.is_discard:
+                found.append((part, packet.pts))
     except av.error.FFmpegError as exc:
         raise MediaTruncated(f"{path}: the file cannot be read beyond {float(end):.1f} s") from exc
-    if not packet_count:
-        raise NoFrames(f"{path}: the video contains no frames")
     _check_length(path, container, end)
-    if len(timestamps) < packet_count or stream.time_base is None:
-        return Timing(_nominal_rate(stream), packet_count, Fraction(0), False)
-    return _timing(sorted(timestamps), stream)
+    return PacketTimes(len(found), _joined(found, joiner.shifts, leader.time_base), joiner.shifts)
+
+
+def _frame_time(stream: Stream) -> Fraction:
+    """The duration of a video frame by the stated rate."""
+    return 1 / stream.average_rate if isinstance(stream, VideoStream) and stream.average_rate else Fraction(0)
+
+
+def _joined(
+    found: Sequence[tuple[int, int | None]], shifts: Sequence[Fraction], unit: Fraction | None
+) -> Sequence[int] | None:
+    """The times of all packets in ticks of ``unit``, in order; None if packets lack them."""
+    if unit is None:
+        return None
+    ticks = [round(shift / unit) for shift in shifts] or [0]
+    times = [time + ticks[part] for part, time in found if time is not None]
+    return sorted(times) if len(times) == len(found) else None
+
+
+def timing_of(path: Path, packets: PacketTimes, stream: VideoStream) -> Timing:
+    """Find the constant rate at which a video stream is read. Raises NoFrames."""
+    if not packets.count:
+        raise NoFrames(f"{path}: the video contains no frames")
+    if packets.times is None:
+        return Timing(_nominal_rate(stream), packets.count, Fraction(0), False)
+    return _timing(packets.times, stream)
 
 
 def check_complete(path: Path, container: InputContainer) -> None:

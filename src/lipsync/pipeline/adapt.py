@@ -12,7 +12,8 @@ from typing import Final
 from lipsync.engines.base import Engine, OwnSound
 from lipsync.errors import InputError
 from lipsync.faces.smoothed_faces import SmoothedFaces
-from lipsync.media.audio_reader import audio_start, decode_speech
+from lipsync.media.audio_reader import decode_speech
+from lipsync.media.probe import audio_of
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.job import Job
@@ -91,7 +92,7 @@ def _has_own_sound(video: VideoClip, job: Job) -> bool:
 
 @contextmanager
 def _own_sound(clip: VideoClip, seconds: Fraction, monitor: Monitor) -> Iterator[OwnSound]:
-    delay = audio_start(clip) - clip.video.start
+    delay = audio_of(clip).start - clip.video.start
     with decode_speech(clip, allow_clipped=True, seconds=max(seconds - delay, Fraction(1))) as speech:
         yield OwnSound(speech, delay, seconds, monitor)
 
