@@ -5,7 +5,7 @@
 # format of the input. Speech that is equal on both sides comes out 1.41 times as loud, with peaks up to 1.41, and the same
 # recording as a mono file does not. Levels, thresholds and log-mel features then depend on the number of channels, and a
 # conversion of the result to 16 bits clips. Expected: the same gain for every format, or an option that sets it.
-# Our guard: the features of the built-in engine do not depend on the level (lipsync.speech.features).
+# Our guard: channels are mixed by weights that add up to 1 (lipsync.media.voice_mix).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
+from itertools import chain
 from math import ceil
-from typing import IO
 
 import av
 import numpy as np
@@ -19,8 +19,9 @@ from lipsync.files import scratch_errors, scratch_file
 from lipsync.media.audio_placement import Span, placed, shifted
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import audio_of, open_media
+from lipsync.media.voice_mix import mix_voice
 from lipsync.speech.audio import SPEECH_RATE, AudioStats, SpeechAudio
-from lipsync.types import AudioInfo, Clip
+from lipsync.types import AudioInfo, Clip, Float32
 
 MIN_SECONDS = Fraction(1, 25)
 MAX_CLIPPED_SHARE = 0.1
@@ -49,7 +50,7 @@ def resampled(
 
 @contextmanager
 def decode_speech(clip: Clip, *, allow_clipped: bool, seconds: Fraction | None = None) -> Iterator[SpeechAudio]:
-    """Decode the clip's audio once, to 16 kHz mono in a temporary file, and measure it.
+    """Decode the clip's audio once, to its voice at 16 kHz in a temporary file, and measure it.
 
     ``seconds``: decode the beginning alone, up to about this time.
 
@@ -58,16 +59,26 @@ def decode_speech(clip: Clip, *, allow_clipped: bool, seconds: Fraction | None =
     """
     meter, sample_count = _Meter(clip, audio_of(clip)), 0
     limit = None if seconds is None else ceil(seconds * SPEECH_RATE)
-    resampler = av.AudioResampler("flt", "mono", SPEECH_RATE)
     with scratch_file() as file, closing(_frames(clip)) as frames:
-        for frame in frames:
-            meter.add(frame)
-            sample_count += _write(file, resampler.resample(frame))
+        for samples in _voice(meter.measured(frames)):
+            with scratch_errors():
+                file.write(samples.tobytes())
+            sample_count += len(samples)
             if limit is not None and sample_count >= limit:
                 break
-        meter.add(None)
-        sample_count += _write(file, resampler.resample(None))
         yield SpeechAudio(file, meter.stats(allow_clipped), sample_count)
+
+
+def _voice(frames: Iterable[AudioFrame]) -> Iterator[Float32]:
+    """Yield mono samples (n,) at SPEECH_RATE of packed audio."""
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        return
+    resampler, channels = av.AudioResampler("flt", None, SPEECH_RATE), first.layout.nb_channels
+    resampled_frames = (block for frame in chain([first], frames, [None]) for block in resampler.resample(frame))
+    blocks = (block.to_ndarray().astype(np.float32, copy=False).reshape(-1, channels) for block in resampled_frames)
+    yield from mix_voice(blocks, first.layout, SPEECH_RATE)
 
 
 def _frames(clip: Clip) -> Generator[AudioFrame, None, None]:
@@ -79,16 +90,6 @@ def _frames(clip: Clip) -> Generator[AudioFrame, None, None]:
         yield from placed(frames, Span(audio.start, audio.end))
 
 
-def _write(file: IO[bytes], blocks: Iterable[AudioFrame]) -> int:
-    """Append mono samples to the file; return their number."""
-    count = 0
-    for block in blocks:
-        with scratch_errors():
-            file.write(np.ascontiguousarray(block.to_ndarray()[0], np.float32).tobytes())
-        count += block.samples
-    return count
-
-
 class _Meter:
     """Measures audio at its own rate, and rejects what the engines cannot use."""
 
@@ -98,7 +99,13 @@ class _Meter:
         self._samples = self._clipped = 0
         self._peak = 0.0
 
-    def add(self, frame: AudioFrame | None) -> None:
+    def measured(self, frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
+        """Measure packed audio as it passes by. Raises AudioInvalid."""
+        for frame in frames:
+            self._add(frame)
+            yield frame
+
+    def _add(self, frame: AudioFrame) -> None:
         for block in self._resampler.resample(frame):
             level = np.abs(block.to_ndarray())
             if not np.isfinite(level).all():
