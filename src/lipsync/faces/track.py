@@ -21,6 +21,7 @@ from lipsync.types import Face, Float32, Shot
 POINTS = 478
 FACE_BYTES = POINTS * 3 * 4
 MAX_GAP_SECONDS = 0.5  # shorter gaps are bridged
+NO_FACE = "no face was detected in the video"
 
 
 class Track:
@@ -55,6 +56,19 @@ class Track:
     def close(self) -> None:
         """Discard the landmarks; ``detected``, ``present`` and ``shots`` remain."""
         self._file.close()
+
+    def head(self, length: int) -> Track:
+        """Return the track of the first ``length`` frames, over the same file.
+
+        Raises NoFaceFound if the face is in none of them.
+        """
+        if length >= len(self):
+            return self
+        detected = self.detected[:length]
+        if self.detected.any() and not detected.any():
+            raise NoFaceFound(NO_FACE)
+        shots = tuple(Shot(shot.start, min(shot.stop, length)) for shot in self.shots if shot.start < length)
+        return Track(self._file, detected, shots, self.rate)
 
     def landmarks(self, start: int, stop: int) -> Float32:
         """Return smoothed landmarks of the frames ``start`` to ``stop``, excluded: (stop - start, 478, 3) in pixels.
@@ -156,6 +170,9 @@ class TrackBuilder:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def __len__(self) -> int:
+        return len(self._detected)
+
     def close(self) -> None:
         """Discard the collected faces, unless ``finish`` has handed them to a track."""
         if self._file is not None:
@@ -181,7 +198,7 @@ class TrackBuilder:
         assert self._file is not None
         if not faceless and not any(self._detected):
             self.close()
-            raise NoFaceFound("no face was detected in the video")
+            raise NoFaceFound(NO_FACE)
         with scratch_errors():
             self._file.flush()
         edges = [0, *self._cuts, len(self._detected)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from math import ceil
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from lipsync.engines.base import Engine, OwnSound
 from lipsync.errors import InputError
 from lipsync.faces.smoothed_faces import SmoothedFaces
+from lipsync.faces.track import Track
 from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import audio_of
 from lipsync.models.session_cache import SessionCache
@@ -37,37 +38,47 @@ class Lessons:
         self._learners = [engine for engine in engines if engine.adapts and job.adapts]
         self._own = bool(self._learners) and _has_own_sound(video, job)
 
-    def study(self, frames: int, sessions: SessionCache) -> None:
-        """Study the reference clip, and the video itself if the ``frames`` of the output are few of its frames.
+    def study(self, sessions: SessionCache) -> None:
+        """Study the reference clip.
 
-        Raises NoFaceFound, NoFrames, MediaTruncated, AudioTooShort and AudioInvalid for the reference clip, DiskFull,
-        Cancelled, and what ``Engine.listen`` and ``Engine.study`` raise.
+        Raises NoFaceFound, NoFrames, MediaTruncated, AudioTooShort, AudioInvalid, DiskFull, Cancelled, and what
+        ``Engine.listen`` and ``Engine.study`` raise.
         """
         if self._learners and self._reference is not None:
-            self._study(self._reference, min(self._reference.video.duration, MAX_SECONDS), sessions)
-        if self._own and self._is_short(frames):
-            with suppress(InputError):  # the own sound may be bad, and the first pass reports bad pictures
-                self._study(self._video, min(self._video.video.duration, WORTHWHILE_SECONDS), sessions)
+            clip = self._reference
+            seconds = min(clip.video.duration, MAX_SECONDS)
+            with ExitStack() as stack:
+                with _in_thread(lambda stop: self._listen(clip, seconds, stop, needed=True)):
+                    limit = ceil(seconds * clip.video.rate)
+                    track = track_reference(clip, limit, self._face_select, sessions, self._monitor)
+                    faces = SmoothedFaces(stack.enter_context(track))
+                for engine in self._learners:
+                    engine.study(faces)
+
+    def frames(self, shown: int) -> int:
+        """The number of the video's frames to track if the output shows ``shown``: more, if these are few of them."""
+        return max(shown, ceil(self._seconds(shown) * self._video.video.rate)) if self._studies(shown) else shown
 
     @contextmanager
-    def listening(self, frames: int) -> Iterator[None]:
-        """Hear the video's first ``frames`` frames in a thread until the block ends, unless it was studied.
+    def listening(self, shown: int) -> Iterator[None]:
+        """Hear these ``frames`` of the video in a thread until the block ends.
 
         Raises what ``Engine.listen`` raises.
         """
-        seconds = min(self._video.video.duration, frames / self._video.video.rate, MAX_SECONDS)
-        if not self._own or self._is_short(frames) or seconds < MIN_SECONDS:
+        seconds = self._seconds(shown)
+        if not self._own or seconds < MIN_SECONDS:
             yield
             return
         with _in_thread(lambda stop: self._listen(self._video, seconds, stop, needed=False)):
             yield
 
-    def _study(self, clip: VideoClip, seconds: Fraction, sessions: SessionCache) -> None:
-        with ExitStack() as stack:
-            with _in_thread(lambda stop: self._listen(clip, seconds, stop, needed=True)):
-                limit = ceil(seconds * clip.video.rate)
-                track = track_reference(clip, limit, self._face_select, sessions, self._monitor)
-                faces = SmoothedFaces(stack.enter_context(track))
+    def finish(self, shown: int, track: Track) -> None:
+        """See the ``frames`` that were heard and tracked, unless the output shows all that matters of them.
+
+        Raises what ``Engine.study`` raises.
+        """
+        if self._studies(shown):
+            faces = SmoothedFaces(track)
             for engine in self._learners:
                 engine.study(faces)
 
@@ -80,9 +91,16 @@ class Lessons:
             if needed:
                 raise
 
-    def _is_short(self, frames: int) -> bool:
+    def _studies(self, shown: int) -> bool:
+        """Whether the ``shown`` frames are too few to learn from."""
         video = self._video.video
-        return frames / video.rate < ENOUGH_SHARE * min(video.duration, WORTHWHILE_SECONDS)
+        return self._own and shown / video.rate < ENOUGH_SHARE * min(video.duration, WORTHWHILE_SECONDS)
+
+    def _seconds(self, shown: int) -> Fraction:
+        """How much of the video to learn from."""
+        video = self._video.video
+        longest = WORTHWHILE_SECONDS if self._studies(shown) else min(shown / video.rate, MAX_SECONDS)
+        return min(video.duration, longest)
 
 
 def _has_own_sound(video: VideoClip, job: Job) -> bool:

@@ -78,12 +78,15 @@ def _lip_sync(
     video = transform_frames(inputs.video, job, opener.frame_rules)
     plan = plan_frames(job, engines[0], speech, video.video.rate)
     lessons = Lessons(job, video, inputs.reference, engines, monitor)
-    lessons.study(plan.source_limit, sessions)
+    lessons.study(sessions)
+    shown = plan.source_limit
     with ExitStack() as stack:
-        with lessons.listening(plan.source_limit):
-            track = stack.enter_context(
-                track_faces(video, plan.source_limit, job.face_select, engines, sessions, monitor)
+        with lessons.listening(shown):
+            studied = lessons.frames(shown)
+            tracked = stack.enter_context(
+                track_faces(video, shown, job.face_select, engines, sessions, monitor, studied=studied)
             )
+        lessons.finish(shown, tracked)
         chains = stack.enter_context(open_chains(engines, job.detail, sessions, spooled=spooled))
-        context = RenderContext(job, video, inputs.audio, speech, SmoothedFaces(track), plan)
+        context = RenderContext(job, video, inputs.audio, speech, SmoothedFaces(tracked.head(shown)), plan)
         yield render(context, chains, monitor)

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
 from lipsync.engines.base import Engine
-from lipsync.errors import NoFrames
+from lipsync.errors import InputError, NoFrames
 from lipsync.faces.landmarker import Landmarker
 from lipsync.faces.recogniser import Recogniser
 from lipsync.faces.selection import most_seen
@@ -21,23 +21,37 @@ from lipsync.types import Frame, VideoClip
 
 @contextmanager
 def track_faces(
-    video: VideoClip, limit: int, select: str, engines: Sequence[Engine], sessions: SessionCache, monitor: Monitor
+    video: VideoClip,
+    limit: int,
+    select: str,
+    engines: Sequence[Engine],
+    sessions: SessionCache,
+    monitor: Monitor,
+    *,
+    studied: int = 0,
 ) -> Iterator[Track]:
     """Follow the selected face through the first ``limit`` frames; the length of the track is the number of frames.
 
+    ``studied``: frames of the track if these are more than ``limit``. The engines do not observe the rest, and it ends
+    early where it cannot be read.
+
     Raises NoFaceFound (unless no engine needs a face), MediaTruncated, NoFrames, Cancelled.
     """
-    info = video.video
+    info, last = video.video, max(limit, studied)
     needs_faces = any(engine.needs_faces for engine in engines)
     with ExitStack() as stack:
-        frames = stack.enter_context(prefetch(read(video, stop=limit, read_only=True)))
+        frames = stack.enter_context(prefetch(read(video, stop=last, read_only=True)))
         builder = stack.enter_context(TrackBuilder())
         found = _tracked(frames, key_frames(video, limit) if needs_faces else None, select, sessions)
         tracked = stack.enter_context(prefetch(found))  # the engines study one frame while the next ones are tracked
-        for item in watched(tracked, monitor, "track", min(limit, info.frame_count)):
-            for engine in engines:
-                engine.observe(item.frame, item.face if engine.needs_faces else None)
-            builder.add(item.face, item.cut)
+        try:
+            for item in watched(tracked, monitor, "track", min(last, info.frame_count)):
+                for engine in engines if len(builder) < limit else ():
+                    engine.observe(item.frame, item.face if engine.needs_faces else None)
+                builder.add(item.face, item.cut)
+        except InputError:
+            if len(builder) < limit:
+                raise
         track = stack.enter_context(builder.finish(info.rate, faceless=not needs_faces))
         if not len(track):
             raise NoFrames(f"{video.path}: the video contains no frames")

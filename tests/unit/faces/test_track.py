@@ -41,6 +41,19 @@ def test_a_face_in_every_frame_is_returned(face):
         assert np.abs(points[20] - face - [20, 0, 0]).max() < 0.05
 
 
+def test_the_head_of_a_track_is_that_of_a_shorter_video(face):
+    with build(face, "x" * 40, cuts=(10, 30)) as track, build(face, "x" * 25, cuts=(10,)) as shorter:
+        head = track.head(25)
+        assert len(head) == 25
+        assert head.shots == shorter.shots == (Shot(0, 10), Shot(10, 25))
+        np.testing.assert_array_equal(head.landmarks(0, 25), shorter.landmarks(0, 25))
+
+
+def test_the_head_of_a_track_must_show_the_face(face):
+    with build(face, "." * 20 + "x" * 20) as track, pytest.raises(NoFaceFound):
+        track.head(20)
+
+
 def test_a_short_gap_is_bridged_and_a_long_one_is_not(face):
     with build(face, "x" * 20 + "." * 5 + "x" * 20 + "." * 30 + "x" * 20) as track:
         assert track.detected.sum() == 60

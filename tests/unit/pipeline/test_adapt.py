@@ -12,11 +12,13 @@ import pytest
 
 from lipsync.engines.base import Engine
 from lipsync.errors import Cancelled, NoFaceFound
+from lipsync.faces.track import TrackBuilder
 from lipsync.media.probe import probe_video
 from lipsync.models.session_cache import SessionCache
 from lipsync.monitor import Monitor
 from lipsync.pipeline.adapt import Lessons
 from lipsync.pipeline.job import Job
+from lipsync.types import Face
 
 
 class Pupil(Engine):
@@ -106,7 +108,7 @@ def test_nothing_is_heard_if_it_is_off_or_the_video_is_driven_by_its_own_sound(t
     pupil = Pupil()
     fields = {"audio": talk} if "audio" in fields else fields
     taught = lessons(pupil, talk, **fields)
-    taught.study(1, SessionCache())
+    taught.study(SessionCache())
     with taught.listening(75):
         pass
     assert not pupil.heard
@@ -120,31 +122,42 @@ def test_a_video_without_sound_and_an_engine_that_does_not_adapt_are_left_alone(
     assert not idler.heard
 
 
-def test_a_video_much_longer_than_the_output_is_studied_beforehand_instead(talk):
+def test_a_video_much_longer_than_the_output_is_heard_and_tracked_in_full(talk):
     pupil = Pupil()
     taught = lessons(pupil, talk)
-    taught.study(10, SessionCache())
     with taught.listening(10):
         pass
     assert [seconds for seconds, _ in pupil.heard] == [3]
+    assert taught.frames(10) == 75
 
 
-def test_a_video_that_cannot_be_studied_teaches_nothing(talk):
+def test_a_video_whose_frames_mostly_show_in_the_output_is_tracked_as_far_as_that(talk):
+    assert lessons(Pupil(), talk).frames(40) == 40
+
+
+def test_the_track_of_a_video_much_longer_than_the_output_is_studied(talk):
     pupil = Pupil()
-    lessons(pupil, talk).study(10, SessionCache())  # it shows bars, without a face
-    assert not pupil.seen
+    taught = lessons(pupil, talk)
+    with TrackBuilder() as builder:
+        for _ in range(75):
+            builder.add(Face(np.zeros((478, 3), np.float32), 1.0), cut=False)
+        with builder.finish(Fraction(25)) as track:
+            taught.finish(40, track)
+            assert not pupil.seen
+            taught.finish(10, track)
+            assert pupil.seen == [75]
 
 
 def test_a_reference_is_seen_and_heard(reference, silent):
     pupil = Pupil()
-    lessons(pupil, silent, reference=reference).study(75, SessionCache())
+    lessons(pupil, silent, reference=reference).study(SessionCache())
     assert len(pupil.heard) == 1
     assert pupil.seen == [40]
 
 
 def test_a_reference_without_a_face_is_refused(talk, silent):
     with pytest.raises(NoFaceFound):
-        lessons(Pupil(), silent, reference=talk).study(75, SessionCache())
+        lessons(Pupil(), silent, reference=talk).study(SessionCache())
 
 
 def test_an_error_in_the_first_pass_stops_the_listening(talk):
