@@ -141,21 +141,22 @@ def most_seen(frames: Iterable[Frame], landmarker: Landmarker, recogniser: Recog
     Raises OptionInvalid.
     """
     nobody = Person(select, recogniser)
-    people: list[Person] = []
-    seen: list[int] = []
+    chosen: list[Person] = []
+    latest: Frame | None = None
+    in_latest: list[Person] = []
     for frame in frames:
-        faces = landmarker.find(frame, thorough=False)
-        if not faces:
-            continue
-        height, width = frame.y.shape
-        face = choose(faces, select, width, height)
-        number = next((k for k, person in enumerate(people) if person.match([face], frame)), len(people))
-        if number == len(people):
-            people.append(Person(select, recogniser))
-            seen.append(0)
-            people[number].match([face], frame)
-        seen[number] += 1
-    return people[int(np.argmax(seen))] if people else nobody
+        if frame is not latest:  # one frame may stand for several times
+            latest, in_latest = frame, []
+            if faces := landmarker.find(frame, thorough=False):
+                height, width = frame.y.shape
+                face = choose(faces, select, width, height)
+                person = next((one for one in dict.fromkeys(chosen) if one.match([face], frame)), None)
+                if person is None:
+                    person = Person(select, recogniser)
+                    person.match([face], frame)
+                in_latest = [person]
+        chosen += in_latest
+    return max(chosen, key=chosen.count, default=nobody)
 
 
 def _view(frame: Frame, face: Face) -> View:

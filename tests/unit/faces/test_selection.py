@@ -121,6 +121,19 @@ def test_the_person_seen_in_most_frames_is_taken(recogniser, landmarker, photo, 
     assert person.match(landmarker.find(speaker), speaker) is not None
 
 
+def test_a_frame_that_stands_for_several_times_is_examined_once(recogniser, landmarker, photo, to_frame, monkeypatch):
+    examined = []
+
+    def find(frame, thorough=True):
+        examined.append(frame)
+        return type(landmarker).find(landmarker, frame, thorough)
+
+    monkeypatch.setattr(landmarker, "find", find)
+    speaker, empty = to_frame(photo), to_frame(np.full_like(photo, 128))
+    most_seen([speaker, speaker, empty, empty, speaker], landmarker, recogniser, "largest")
+    assert [frame is speaker for frame in examined] == [True, False, True]
+
+
 def test_without_a_face_the_person_stays_unknown(recogniser, landmarker, photo, to_frame):
     person = most_seen([to_frame(np.full_like(photo, 128))], landmarker, recogniser, "largest")
     frame = to_frame(photo)
