@@ -21,7 +21,7 @@ CLOCKED = ("mpegts", "mpeg")  # formats in which joined recordings also jump for
 
 
 class Parts:
-    """Tells which part of a file each packet belongs to: 0 until the times jump, then 1, and so on.
+    """Finds the part of a file that each packet belongs to: 0 until the times jump, then 1, and so on.
 
     ``leader``: the index of the stream that sets the pace.
     """
@@ -33,7 +33,7 @@ class Parts:
 
     def of(self, packet: Packet[Stream]) -> int:
         """The part of the next packet, in the order of the file."""
-        index, time = packet.stream_index, packet.pts if packet.dts is None else packet.dts
+        index, time = packet.stream_index, packet.dts  # presentation times go back where frames are reordered
         part, last = self._part.setdefault(index, 0), self._last.get(index)
         if time is None or CONTINUOUS in self._formats:
             return part

@@ -27,8 +27,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
 from lipsync.errors import MediaTruncated
+from lipsync.media.frame_rate import MAX_RATE, snap_rate
 from lipsync.media.picture_colour import to_srgb
-from lipsync.media.timing import MAX_RATE, Timing, snap_rate
+from lipsync.media.timing import Timing
 
 OPENERS: Final[dict[str, Callable[[Path], ImageFile.ImageFile]]] = {
     "AVIF": AvifImageFile,

@@ -49,8 +49,11 @@ def read(
             if stop is not None and number >= stop:
                 return
             current = (max(number, current[0]), frame)
-    if current is not None and current[0] >= start:
-        yield _converted(current[0], current[1], clip, read_only)
+    if current is None:
+        return
+    end = max(clip.video.frame_count if clip.video.variable else 0, current[0] + 1)
+    for index in range(max(current[0], start), end if stop is None else min(end, stop)):
+        yield _converted(index, current[1], clip, read_only)
 
 
 def key_frames(clip: VideoClip, stop: int, count: int = SURVEYED) -> Generator[Frame, None, None]:
@@ -59,7 +62,7 @@ def key_frames(clip: VideoClip, stop: int, count: int = SURVEYED) -> Generator[F
     A frame comes again for each such time until the next key frame, read-only, and numbered from 0. There are none in
     photos, in clips that cannot be searched, and where a frame cannot be decoded. Raises what ``open_media`` raises.
     """
-    if clip.still or stop < 2:
+    if clip.still or clip.joints or stop < 2:
         return
     with open_media(clip.path) as container:
         stream = video_stream(clip.path, container)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -17,14 +16,9 @@ from av.video.stream import VideoStream
 
 from lipsync.errors import MediaTruncated, NoFrames
 from lipsync.media.discontinuity import Joiner, Parts
+from lipsync.media.frame_rate import DEFAULT_RATE, MAX_RATE, MIN_RATE, constant_rate, prevalent_rate, snap_rate
 
-COMMON_RATES = tuple(
-    Fraction(n, d) for d in (1001, 1000) for n in (24_000, 25_000, 30_000, 48_000, 50_000, 60_000, 120_000)
-)
-SNAP_TOLERANCE = Fraction(1, 500)  # relative deviation at which a measured rate becomes a common one
-MIN_RATE, MAX_RATE = Fraction(1), Fraction(120)
-MIN_ROUNDED_STEP = 8  # ticks between two frames from which a tick more or less counts as rounding
-DEFAULT_RATE = Fraction(25)  # for files without a frame rate
+MAX_HOLD = Fraction(10)  # seconds that the last frame may be shown for
 # A file may end this much before its stated length: in seconds, and as a share of the length.
 MAX_MISSING_SECONDS, MAX_MISSING_SHARE = Fraction(1), Fraction(1, 50)
 
@@ -46,11 +40,13 @@ class Timing:
 class PacketTimes:
     """The packets of one stream: their number, and their presentation times in ticks, in order.
 
-    ``times``: None if packets lack them. ``joints``: see ``types.Clip``.
+    ``times``: None if packets lack them. ``last``: seconds for which the last one is shown, as far as it is stated.
+    ``joints``: see ``types.Clip``.
     """
 
     count: int
     times: Sequence[int] | None
+    last: Fraction
     joints: tuple[Fraction, ...]
 
 
@@ -63,7 +59,7 @@ def read_packets(
     flush a decoder. Raises MediaTruncated, and what ``on_packet`` raises.
     """
     parts, joiner, found = Parts(container, leader.index), Joiner(), list[tuple[int, int | None]]()
-    end, frame_time = Fraction(0), _frame_time(leader)
+    end, frame_time, latest, last = Fraction(0), _frame_time(leader), (-1, 0), Fraction(0)
     try:
         for packet in container.demux((leader, *container.streams.audio)):
             on_packet(packet)
@@ -78,10 +74,13 @@ def read_packets(
                     joiner.add(part, time, following)
             if leads and not packet.is_discard:
                 found.append((part, packet.pts))
+                if packet.pts is not None and (part, packet.pts) > latest:
+                    latest, last = (part, packet.pts), (packet.duration or 0) * packet.time_base
     except av.error.FFmpegError as exc:
         raise MediaTruncated(f"{path}: the file cannot be read beyond {float(end):.1f} s") from exc
     _check_length(path, container, end)
-    return PacketTimes(len(found), _joined(found, joiner.shifts, leader.time_base), joiner.shifts)
+    times = _joined(found, joiner.shifts, leader.time_base)
+    return PacketTimes(len(found), times, last, joiner.shifts)
 
 
 def _frame_time(stream: Stream) -> Fraction:
@@ -106,7 +105,7 @@ def timing_of(path: Path, packets: PacketTimes, stream: VideoStream) -> Timing:
         raise NoFrames(f"{path}: the video contains no frames")
     if packets.times is None:
         return Timing(_nominal_rate(stream), packets.count, Fraction(0), False)
-    return _timing(packets.times, stream)
+    return _timing(packets.times, packets.last, stream)
 
 
 def check_complete(path: Path, container: InputContainer) -> None:
@@ -131,39 +130,32 @@ def _check_length(path: Path, container: InputContainer, end: Fraction) -> None:
         raise MediaTruncated(f"{path}: the file is truncated after {float(end):.1f} of {float(length):.1f} s")
 
 
-def _timing(timestamps: Sequence[int], stream: VideoStream) -> Timing:
+def _timing(ticks: Sequence[int], last: Fraction, stream: VideoStream) -> Timing:
+    """``last``: seconds for which the last frame is shown."""
     unit = stream.time_base or Fraction(1)
-    start = timestamps[0] * unit
-    for rate in _stated_rates(stream):
-        if all(abs((time - timestamps[0]) * unit * rate - k) < Fraction(1, 2) for k, time in enumerate(timestamps)):
-            return Timing(rate, len(timestamps), start, False)
-    rate = _most_common_rate(timestamps, unit)
-    frame_count = round((timestamps[-1] - timestamps[0]) * unit * rate) + 1
-    return Timing(rate, frame_count, start, True)
+    if len(ticks) > 1 and last == (ticks[-1] - ticks[-2]) * unit:
+        last = Fraction(0)  # muxers that do not know it repeat the interval before
+    times = np.array([tick - ticks[0] for tick in ticks], np.float64) * float(unit)
+    constant = constant_rate(times, _stated_rates(stream))
+    if constant is not None:
+        rate, first = constant
+        held = _held(last, rate)
+        return Timing(rate, len(ticks) + held, ticks[0] * unit + Fraction(first).limit_denominator(10**6), held > 0)
+    rate = prevalent_rate(times)
+    frame_count = round((ticks[-1] - ticks[0]) * unit * rate) + 1 + _held(last, rate)
+    return Timing(rate, frame_count, ticks[0] * unit, True)
+
+
+def _held(last: Fraction, rate: Fraction) -> int:
+    """The number of times that the last frame is repeated."""
+    return max(0, round(min(last, MAX_HOLD) * rate) - 1)
 
 
 def _stated_rates(stream: VideoStream) -> list[Fraction]:
     """The rates that the container states, best guess first."""
-    stated = [rate for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
-    return [rate for rate in (*map(snap_rate, stated), *stated) if MIN_RATE <= rate <= MAX_RATE]
+    stated = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return [rate for rate in stated if rate and MIN_RATE <= rate <= MAX_RATE]
 
 
 def _nominal_rate(stream: VideoStream) -> Fraction:
-    return next(iter(_stated_rates(stream)), DEFAULT_RATE)
-
-
-def _most_common_rate(timestamps: Sequence[int], unit: Fraction) -> Fraction:
-    """The rate of the most frequent frame interval, within MIN_RATE..MAX_RATE."""
-    steps = Counter(after - before for before, after in pairwise(timestamps) if after > before)
-    if not steps:
-        return DEFAULT_RATE
-    step = max(steps, key=lambda s: (steps[s], -s))
-    rounded = [step] if step < MIN_ROUNDED_STEP else [step - 1, step, step + 1]
-    mean = Fraction(sum(s * steps[s] for s in rounded), sum(steps[s] for s in rounded))
-    return min(max(snap_rate(1 / (mean * unit)), MIN_RATE), MAX_RATE)
-
-
-def snap_rate(rate: Fraction) -> Fraction:
-    """Return the common frame rate within 0.2 % of a measured one, else the rate itself."""
-    nearest = min(COMMON_RATES, key=lambda common: abs(common - rate))
-    return nearest if abs(nearest - rate) <= SNAP_TOLERANCE * nearest else rate
+    return next((snap_rate(rate) for rate in _stated_rates(stream)), DEFAULT_RATE)

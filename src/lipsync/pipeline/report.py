@@ -35,6 +35,9 @@ def report(job: Job, inputs: Inputs, outcome: JobOutcome, monitor: Monitor, seco
 
 def _warnings(job: Job, outcome: JobOutcome) -> Iterator[str]:
     context = outcome.context
+    if context.video.video.variable and not context.video.picture:
+        rate = float(context.rate)
+        yield f"the video's frame rate is not constant; frames are repeated or dropped to reach {rate:.6g} frames/s"
     frames, clipped_share = context.plan.frame_count, context.speech.stats.clipped_share
     if clipped_share > NOTABLE_CLIPPING:
         yield f"{clipped_share:.0%} of the audio is clipped"

@@ -138,6 +138,29 @@ def test_values_are_those_of_the_file(tmp_path, make_video, form, full):
     assert int(frame.u[20, 20]) == int(coded[1][20, 20])
 
 
+@pytest.mark.parametrize("start", [0, 3, 12])
+def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path, make_video, number_of, start):
+    short, path = make_video(tmp_path / "a.mp4", frames=5), tmp_path / "held.mp4"
+    with av.open(str(short)) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for packet in packets:
+            if packet.pts == max(p.pts for p in packets):
+                packet.duration *= 11
+            packet.stream = stream
+            out.mux(packet)
+    clip = probe(path)
+    assert (clip.video.rate, clip.video.frame_count) == (25, 15)
+    assert [number_of(frame.y) for frame in read(clip, start=start)] == [0, 1, 2, 3, *[4] * 11][start:]
+
+
+def test_a_call_that_begins_slowly_keeps_the_frames_of_its_faster_part(tmp_path, make_video, number_of):
+    stamps = [*range(0, 4000, 125), *(4000 + round(k * 1000 / 30) for k in range(32))]
+    clip = probe(make_video(tmp_path / "call.mkv", frames=64, stamps=stamps, rate=Fraction(1000)))
+    assert (clip.video.rate, clip.video.variable) == (30, True)
+    assert {number_of(frame.y) for frame in read(clip)} == set(range(64))
+
+
 def test_a_photo_in_rgb_becomes_bt709(tmp_path, save_photo):
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[..., 0] = 255

@@ -32,15 +32,21 @@ class FaceEngine(Passthrough):
 @pytest.fixture
 def report_of(tmp_path, make_video):
     """Report a job of 10 frames without a face; ``job`` is the one that was run."""
-    video = probe_video(make_video(tmp_path / "a.mp4", frames=10))
+    even = probe_video(make_video(tmp_path / "a.mp4", frames=10))
     with TrackBuilder() as builder:
         for _ in range(10):
             builder.add(None, False)
         track = builder.finish(Fraction(25), faceless=True)
 
     def make(
-        engine: Engine, job: Job = JOB, clipped: float = 0.0, enhanced: Enhanced | None = None, **facts: object
+        engine: Engine,
+        job: Job = JOB,
+        clipped: float = 0.0,
+        enhanced: Enhanced | None = None,
+        variable: bool = False,
+        **facts: object,
     ) -> Result:
+        video = replace(even, video=replace(even.video, variable=variable))
         speech = SpeechAudio(io.BytesIO(), AudioStats(Fraction(2, 5), 0.5, clipped), 6_400)
         context = RenderContext(job, video, video, speech, SmoothedFaces(track), Plan(10, 10, False))
         output = replace(EngineResult("rewrite", Path("c.mp4"), 10, INFO, width=320, height=240), **facts)
@@ -63,6 +69,12 @@ def test_clipped_audio_and_absent_faces_are_warned_of(report_of):
     assert report_of(FaceEngine(), clipped=0.05).warnings == (
         "5% of the audio is clipped",
         "the face is out of view in 10 of 10 frames, which are copied unchanged",
+    )
+
+
+def test_an_uneven_frame_rate_is_warned_of(report_of):
+    assert report_of(Passthrough(), variable=True).warnings == (
+        "the video's frame rate is not constant; frames are repeated or dropped to reach 25 frames/s",
     )
 
 
