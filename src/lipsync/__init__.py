@@ -89,6 +89,7 @@ def sync(
     allow_clipped: bool = False,
     av_offset: int = 0,
     resize_factor: int = 1,
+    background: str = "black",
     rotate: bool = False,
     crop: Sequence[int] = (0, -1, 0, -1),
     static: bool = False,
@@ -108,7 +109,7 @@ def sync(
     crf: int | None = None,
     preset: str | None = None,
     pixel_format: str | None = None,
-    audio_codec: Literal["aac", "flac", "pcm_s24le"] | None = None,
+    audio_codec: Literal["aac", "flac", "pcm_s24le", "libopus"] | None = None,
     audio_bitrate: int | None = None,
     enhance: str | None = None,
     fidelity: float = 0.7,
@@ -124,9 +125,9 @@ def sync(
 ) -> Result:
     """Animate the mouth in ``video``, a video or photo, to ``audio``, an audio file or a video with audio.
 
-    ``output`` (.mp4, .m4v, .mov or .mkv) appears complete or not at all, and replaces an existing file. With several
-    engines, each appends its name to it. ``on_progress`` is called after each frame of each stage. ``monitor`` carries
-    a callback of its own instead; its ``cancel()`` may be called from any thread.
+    ``output`` (.mp4, .m4v, .mov, .mkv or .webm) appears complete or not at all, and replaces an existing file. With
+    several engines, each appends its name to it. ``on_progress`` is called after each frame of each stage. ``monitor``
+    carries a callback of its own instead; its ``cancel()`` may be called from any thread.
 
     Options, of which the command line and the API have the same:
 
@@ -135,6 +136,8 @@ def sync(
     av_offset: delay of the mouth against the audio; if negative, the mouth moves earlier (-10000 to 10000 ms; default:
         0)
     resize_factor: downscale the output by this factor (1 to 16; default: 1)
+    background: colour behind a transparent video or photo, where the encoding cannot keep transparency: #RRGGBB, or
+        black, white, grey, red, green, lime, blue (default: black)
     rotate: rotate the video clockwise by 90 degrees
     crop: region of the video to keep, after resize_factor and rotate: top, bottom, left, right; -1 is the bottom or
         right edge (-1 or more pixels; default: 0, -1, 0, -1)
@@ -155,14 +158,14 @@ def sync(
     detail: share of the video's own texture given to the mouths of wav2lip and wav2lip-gan (0 to 1; default: 1)
     liveliness: blinks and slight head motion of a photo; 0 keeps everything but the mouth still (0 to 1; default: 0.5)
     encode: named encoding; the other encoding options override its parts (fast, q17, q20, small, hevc, av1, prores,
-        lossless, nvenc, hevc-nvenc, av1-nvenc, qsv, hevc-qsv, av1-qsv, amf, hevc-amf, videotoolbox, hevc-videotoolbox;
-        default: fast)
+        prores4444, webm, lossless, nvenc, hevc-nvenc, av1-nvenc, qsv, hevc-qsv, av1-qsv, amf, hevc-amf, videotoolbox,
+        hevc-videotoolbox; default: fast)
     codec: video encoder, as FFmpeg names it (default: set by encode)
     crf: quality: lower is better and larger; above 51 only with libsvtav1 and libvpx-vp9 (0 to 63; default: set by
         encode)
     preset: encoding speed: ultrafast to veryslow, or a preset of the encoder (default: set by encode)
     pixel_format: pixel format, such as yuv420p10le (default: 4:2:0 at the video's bit depth)
-    audio_codec: audio encoder (aac, flac, pcm_s24le; default: set by encode)
+    audio_codec: audio encoder (aac, flac, pcm_s24le, libopus; default: set by encode)
     audio_bitrate: audio bit rate (8000 to 10000000 bits/s; default: set by encode)
     enhance: face restorer for the new mouth, with an optional strength from 0 to 1: gfpgan-1.4, codeformer,
         gpen-bfr-512, restoreformer-plus-plus (default: none)
@@ -195,6 +198,7 @@ def sync(
         allow_clipped=allow_clipped,
         av_offset=av_offset,
         resize_factor=resize_factor,
+        background=background,
         rotate=rotate,
         crop=crop,
         static=static,

@@ -18,6 +18,7 @@ Float32 = NDArray[np.float32]
 # (478, 3) in MediaPipe's order: x and y in pixels, z in pixels, negative towards the viewer.
 Landmarks = NDArray[np.float32]
 Plane = NDArray[np.uint8] | NDArray[np.uint16]  # (height, width): 8 bits, or 10 bits in the low bits of 16
+Rgb = tuple[int, int, int]  # 0..255 each
 Sides = tuple[int, int, int, int]  # top, bottom, left, right, as in Wav2Lip's --crop, --pads and --box
 
 
@@ -92,7 +93,7 @@ class VideoInfo:
     first frame is shown. ``depth``: bits per sample in the file.
     ``mirrored``: the coded frame is flipped top to bottom first. ``rotation``: degrees counterclockwise that then make
     it upright. ``variable``: the file's own frame times are uneven. ``sample_aspect``: width of a pixel divided by its
-    height.
+    height. ``transparent``: the file has an alpha channel, and if it is a picture, something is transparent.
     """
 
     codec: str
@@ -109,6 +110,7 @@ class VideoInfo:
     variable: bool
     sample_aspect: Fraction
     colour: Colour
+    transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ class Clip:
 
     ``still``: a photo; its VideoInfo has one frame and the requested rate. ``picture``: a photo or animation that
     ``media.picture`` reads, in which case ``container`` is Pillow's name. ``transform``: the step from the frame size
-    in the file to the one in VideoInfo; None if they are the same. ``joints``: if the file's clock starts anew, as in
+    in the file to the one in VideoInfo; None if they are the same. ``background``: the colour over which transparent
+    frames are read; None keeps their transparency. ``joints``: if the file's clock starts anew, as in
     recordings joined end to end, the seconds to add to the times of each part; empty otherwise.
     """
 
@@ -163,6 +166,7 @@ class Clip:
     transform: FrameTransform | None = None
     sha256: str | None = None
     picture: bool = False
+    background: Rgb | None = (0, 0, 0)
     joints: tuple[Fraction, ...] = ()
 
 
@@ -172,6 +176,11 @@ class VideoClip(Clip):
 
     video: VideoInfo
 
+    @property
+    def keeps_transparency(self) -> bool:
+        """Whether its frames have alpha."""
+        return self.video.transparent and self.background is None
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -179,6 +188,7 @@ class Frame:
 
     Planes are writable and not shared with other frames, unless the frame was read with ``read_only``. ``index``: the
     number of the source frame; it repeats where the video plays backwards or loops. ``depth``: 8 or 10 bits.
+    ``alpha``: (H, W) at this depth, 0 where nothing shows; None if the whole frame is opaque.
     """
 
     index: int
@@ -187,6 +197,7 @@ class Frame:
     v: Plane
     depth: int
     colour: Colour
+    alpha: Plane | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     video_help = "video or photo of a face; --face, as in Wav2Lip, is the same"
     files.add_argument("--video", "--face", type=Path, required=True, metavar="FILE", help=video_help)
     files.add_argument("--audio", type=Path, required=True, metavar="FILE", help="audio file, or video with audio")
-    files.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .m4v, .mov or .mkv file")
+    files.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".mp4, .m4v, .mov, .mkv, .webm")
     files.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     add_options(files, Group.INPUT)
     for group in (Group.FACE, Group.ENGINE, Group.ENCODING, Group.ENHANCEMENT, Group.INFERENCE):

@@ -23,4 +23,4 @@ def contiguous_copy(planes: list[Plane]) -> list[Plane]:
 def writable_copy(frame: Frame) -> Frame:
     """Copy a frame into new, writable memory."""
     y, u, v = contiguous_copy([frame.y, frame.u, frame.v])
-    return replace(frame, y=y, u=u, v=v)
+    return replace(frame, y=y, u=u, v=v, alpha=None if frame.alpha is None else frame.alpha.copy())

@@ -56,6 +56,8 @@ class HeadWarp:
         nodes = self._nodes(motion)
         self._move([frame.y[self.box.luma]], nodes, 1, cv2.INTER_CUBIC)
         self._move([plane[self.box.chroma] for plane in (frame.u, frame.v)], nodes, 2, cv2.INTER_LINEAR)
+        if frame.alpha is not None:
+            self._move([frame.alpha[self.box.luma]], nodes, 1, cv2.INTER_LINEAR)
 
     def source_maps(self, motion: Float32) -> tuple[Float32, Float32]:
         """The positions in the box's planes from which its luma and chroma come: (h, w, 2) each, x, then y."""

@@ -24,7 +24,7 @@ DEFAULT_LAYOUTS = ("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1")
 OTHER_AAC_LAYOUTS = ("3.0", "4.0", "5.0(side)", "5.1(side)", "7.1(wide)")
 FALLBACK_RATE = 48_000
 RUN_SECONDS = 1
-FLAC_FORMAT = "s32"  # keeps 24 bits; FLAC's default would keep 16
+SAMPLE_FORMATS = {"flac": "s32", "libopus": "flt"}  # by default, these encoders would take 16 bits
 
 
 class AudioEncoder:
@@ -48,8 +48,8 @@ class AudioEncoder:
             ),
         )
         context = self._stream.codec_context
-        if encoding.audio_codec == "flac":
-            context.format = FLAC_FORMAT
+        if encoding.audio_codec in SAMPLE_FORMATS:
+            context.format = SAMPLE_FORMATS[encoding.audio_codec]
         self._frames = resampled(clip, context.format or "fltp", context.layout, context.sample_rate, shift)
         self._thread = ExitStack()
         self._runs: Iterator[_Run] | None = None

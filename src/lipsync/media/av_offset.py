@@ -15,6 +15,8 @@ from av.video.stream import VideoStream
 
 from lipsync.errors import OptionInvalid
 from lipsync.media.audio_writer import AudioEncoder
+from lipsync.media.decoding import ALPHA_PRESENT, ALPHA_TAG, has_alpha_layer
+from lipsync.media.encoders import MATROSKA
 from lipsync.media.encoding import Encoding
 from lipsync.media.file_url import file_url
 from lipsync.media.output import check_suffix, encode_errors, partial_path
@@ -69,7 +71,7 @@ def write_av_offset_copy(finished: Path, output: Path, *, audio: Clip, offset: F
     try:
         with open_media(finished) as source, encode_errors(output):
             check_complete(finished, source)
-            options = {} if partial.suffix == ".mkv" else {"movflags": "+faststart"}
+            options = {} if partial.suffix in MATROSKA else {"movflags": "+faststart"}
             with av.open(file_url(partial), "w", options=options) as out:
                 video = video_stream(finished, source)
                 _merge(video, _add_copy(video, out), AudioEncoder(out, audio, encoding, offset), out)
@@ -88,6 +90,8 @@ def _add_copy(video: VideoStream, out: OutputContainer) -> VideoStream:
     context.framerate = video.average_rate or context.framerate  # else Matroska stores rounded times but no rate
     if video.codec_context.codec_tag == HVC1:
         context.codec_tag = HVC1  # the muxer's default is hev1
+    if has_alpha_layer(video):
+        stream.metadata[ALPHA_TAG] = ALPHA_PRESENT  # the muxer knows only the format of the colours
     return stream
 
 

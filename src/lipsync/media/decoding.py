@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -20,6 +22,8 @@ from lipsync.errors import MediaTruncated
 from lipsync.media.discontinuity import joined_packets
 
 MAX_BROKEN_PACKETS = 25
+ALPHA_TAG, ALPHA_PRESENT = "alpha_mode", "1"
+ALPHA_DECODERS: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 AnyFrame = TypeVar("AnyFrame", VideoFrame, AudioFrame)
 
@@ -30,12 +34,13 @@ class FrameDecoder(Generic[AnyFrame]):
     def __init__(self, path: Path, stream: VideoStream | AudioStream, kind: type[AnyFrame]) -> None:
         self._path, self._stream = path, stream
         self._kind: type[AnyFrame] = kind
+        self._context = _alpha_context(stream) or stream.codec_context
         self._broken, self._found = 0, False
 
     def decode(self, packet: Packet[Stream]) -> list[AnyFrame]:
         """Return the frames that the packet completes. Raises MediaTruncated if too many packets are broken."""
         try:
-            frames = [frame for frame in packet.decode() if isinstance(frame, self._kind)]
+            frames = [frame for frame in self._context.decode(packet) if isinstance(frame, self._kind)]
         except av.error.FFmpegError as exc:
             self.skip(exc)
             return []
@@ -55,6 +60,22 @@ class FrameDecoder(Generic[AnyFrame]):
 
     def _failure(self) -> MediaTruncated:
         return MediaTruncated(f"{self._path}: the {self._stream.type} stream cannot be decoded")
+
+
+def has_alpha_layer(stream: VideoStream | AudioStream) -> bool:
+    """Return whether a Matroska stream has transparency beside its frames, which FFmpeg's own decoders drop."""
+    tags = {name.lower(): value for name, value in stream.metadata.items()}
+    return stream.codec_context.name in ALPHA_DECODERS and tags.get(ALPHA_TAG) == ALPHA_PRESENT
+
+
+def _alpha_context(stream: VideoStream | AudioStream) -> VideoCodecContext | None:
+    """A decoder for frames and their transparency; None for streams without it."""
+    if not has_alpha_layer(stream):
+        return None
+    decoder = ALPHA_DECODERS[stream.codec_context.name]
+    context = cast(VideoCodecContext, CodecContext.create(decoder, "r"))
+    context.thread_count = stream.codec_context.thread_count
+    return context
 
 
 def decoded(

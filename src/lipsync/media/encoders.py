@@ -15,19 +15,24 @@ from av.video.codeccontext import VideoCodecContext
 from lipsync.errors import OptionInvalid
 from lipsync.media.encoding import AUDIO_CODECS, MIN_AUDIO_BITRATE, X264_PRESETS, Encoding, check_crf
 
-MUXERS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska"}
+MUXERS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+MATROSKA = (".mkv", ".webm")
 SUFFIXES = tuple(MUXERS)
 CONTAINERS = {  # suffixes that players can read, which are fewer than FFmpeg can write
-    "h264": SUFFIXES,
+    "h264": (".mp4", ".m4v", ".mov", ".mkv"),
     "hevc": (".mp4", ".mov", ".mkv"),
-    "av1": (".mp4", ".mkv"),
-    "vp9": (".mp4", ".mkv"),
+    "av1": (".mp4", ".mkv", ".webm"),
+    "vp9": (".mp4", ".mkv", ".webm"),
     "prores": (".mov", ".mkv"),
     "ffv1": (".mkv",),
-    "aac": SUFFIXES,
+    "aac": (".mp4", ".m4v", ".mov", ".mkv"),
+    "opus": (".mp4", ".mkv", ".webm"),
     "flac": (".mkv",),
     "pcm_s24le": (".mov", ".mkv"),
 }
+TRANSPARENT = {"vp8": MATROSKA, "vp9": MATROSKA, "prores": (".mov", ".mkv"), "ffv1": (".mkv",), "qtrle": (".mov",)}
+CLEAR_FORMATS = ("yuva420p10le", "yuva420p", "yuva444p10le", "argb")  # with alpha, best first
+PRORES_4444 = ("4444", "4444xq")  # presets of ProRes with as much chroma as luma, and alpha
 HARDWARE = ("nvenc", "qsv", "amf", "videotoolbox")
 QP2LAMBDA = 118  # FF_QP2LAMBDA, by which FFmpeg multiplies -q:v
 
@@ -68,7 +73,7 @@ PROFILES = {
     "libx264": EncoderProfile(_x264),
     "libx265": EncoderProfile(_crf, extra={"x265-params": "log-level=error"}),
     "libsvtav1": EncoderProfile(_crf, presets=("12", "10", "8", "8", "7", "6", "5", "4", "3")),
-    "libvpx-vp9": EncoderProfile(_crf, preset=None, extra={"b": "0"}),
+    "libvpx-vp9": EncoderProfile(_crf, preset=None, extra={"b": "0", "cpu-used": "4", "row-mt": "1"}),
     "prores_ks": EncoderProfile(lambda crf: {}, "profile", ("hq",) * 9, {"vendor": "apl0"}),
     "nvenc": EncoderProfile(
         lambda crf: {"rc": "vbr", "cq": str(max(1, crf)), "b": "0"},
@@ -82,30 +87,45 @@ PROFILES = {
 }
 
 
-def encoder_options(encoding: Encoding) -> dict[str, str]:
-    """Return the encoder's options; empty for an encoder without a profile."""
+def encoder_options(encoding: Encoding, transparent: bool = False) -> dict[str, str]:
+    """Return the encoder's options; empty for an encoder without a profile. ``transparent``: it encodes alpha."""
     family = encoding.codec.rpartition("_")[2]
     profile = PROFILES.get(encoding.codec) or PROFILES.get(family)
     if profile is None:
         return {}
     options = {**profile.quality(encoding.crf), **profile.extra}
+    if transparent and encoding.codec == "libvpx-vp9":
+        options["auto-alt-ref"] = "0"  # it refuses alpha with these frames
     if profile.preset is not None:
         equivalents = dict(zip(X264_PRESETS, profile.presets or X264_PRESETS, strict=True))
         options[profile.preset] = equivalents.get(encoding.preset, encoding.preset)
     return options
 
 
-def pixel_format_of(encoding: Encoding, depth: int) -> str:
-    """Return the requested pixel format, else 4:2:0 at ``depth`` bits if supported, else the encoder's first one."""
+def pixel_format_of(encoding: Encoding, depth: int, transparent: bool = False) -> str:
+    """Return the requested pixel format, else 4:2:0 at ``depth`` bits if supported, else the encoder's first one.
+
+    ``transparent``: one with alpha if the encoder has any.
+    """
     if encoding.pixel_format is not None:
         return encoding.pixel_format
     codec = av.codec.Codec(encoding.codec, "w")
     supported = [form.name for form in codec.video_formats or []]
     deep = depth > 8 and not (codec.canonical_name == "h264" and _is_hardware(encoding.codec))  # no 10 bits in hardware
     preferred = (("yuv420p10le", "p010le") if deep else ()) + ("yuv420p", "nv12")
+    if encoding.preset in PRORES_4444:
+        preferred = (*preferred, "yuv444p10le")
+    if transparent and (codec.canonical_name != "prores" or encoding.preset in PRORES_4444):
+        preferred = (*CLEAR_FORMATS[0 if deep else 1 :], *preferred)
     return next(
         (name for name in preferred if name in supported or not supported), supported[0] if supported else "yuv420p"
     )
+
+
+def holds_transparency(encoding: Encoding, suffix: str) -> bool:
+    """Return whether players see transparency in such a file. The encoder must exist."""
+    form = av.VideoFormat(pixel_format_of(encoding, 8, transparent=True))
+    return any(part.is_alpha for part in form.components) and suffix in TRANSPARENT.get(family_of(encoding.codec), ())
 
 
 def family_of(codec: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lipsync.errors import OptionInvalid
 
 DEFAULT_PRESET = "fast"
-AUDIO_CODECS = ("aac", "flac", "pcm_s24le")
+AUDIO_CODECS = ("aac", "flac", "pcm_s24le", "libopus")
 MIN_AUDIO_BITRATE, MAX_AUDIO_BITRATE = 8_000, 10_000_000  # bits/s
 X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 MAX_CRF = 51
@@ -20,7 +20,7 @@ class Encoding:
 
     ``crf`` (0..51, for AV1 and VP9 0..63; lower is better) and ``preset`` follow libx264 and are translated for other
     encoders, whose own presets are accepted too (see ``media.encoders``). ``pixel_format``: None keeps the source's
-    bit depth in 4:2:0. ``audio_codec``: aac, flac or pcm_s24le. ``audio_bitrate``: bits per second.
+    bit depth in 4:2:0. ``audio_codec``: one of AUDIO_CODECS. ``audio_bitrate``: bits per second.
     """
 
     codec: str = "libx264"
@@ -53,6 +53,16 @@ PRESETS = {
     "av1": EncodingPreset(Encoding("libsvtav1", 24, "6"), "AV1, smallest files, for browsers and players since 2020"),
     "prores": EncodingPreset(
         Encoding("prores_ks", preset="hq", audio_codec="pcm_s24le"), "ProRes 422 HQ for video editing", ".mov"
+    ),
+    "prores4444": EncodingPreset(
+        Encoding("prores_ks", preset="4444", audio_codec="pcm_s24le"),
+        "ProRes 4444 for video editing, keeps transparency",
+        ".mov",
+    ),
+    "webm": EncodingPreset(
+        Encoding("libvpx-vp9", 24, audio_codec="libopus", audio_bitrate=128_000),
+        "VP9 and Opus for browsers, keeps transparency",
+        ".webm",
     ),
     "lossless": EncodingPreset(Encoding(crf=0, audio_codec="flac"), "H.264 and FLAC, lossless, for archives", ".mkv"),
     "nvenc": EncodingPreset(Encoding("h264_nvenc", 19, "p6"), "H.264 on an NVIDIA GPU"),

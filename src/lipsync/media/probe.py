@@ -30,6 +30,7 @@ from lipsync.media.decoding import FrameDecoder, first_video_stream
 from lipsync.media.file_url import READ_OPTIONS, file_url
 from lipsync.media.signatures import picture_formats
 from lipsync.media.timing import PacketTimes, Timing, check_complete, read_packets, timing_of
+from lipsync.media.transparency import is_planar, is_transparent
 from lipsync.media.video_frames import is_mirrored
 from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
 
@@ -116,6 +117,7 @@ def _probe_picture(path: Path, formats: Sequence[str], photo_rate: Fraction) -> 
             variable=timing.variable,
             sample_aspect=Fraction(1),
             colour=BT709,
+            transparent=transparent,
         )
         return VideoClip(path, video.codec, video, None, still=not picture.animated, picture=True)
 
@@ -224,7 +226,8 @@ def _video_info(
         rotation=round(first.rotation) % 360,
         variable=timing.variable,
         sample_aspect=sample_aspect,
-        colour=_colour(first, still),
+        colour=_colour(first),
+        transparent=is_transparent(first.format) or first.format.has_palette,
     )
 
 
@@ -246,10 +249,10 @@ def _read_size(path: Path, size: tuple[int, int], still: bool) -> tuple[int, int
     return width, height
 
 
-def _colour(first: VideoFrame, still: bool) -> Colour:
-    """The colour tags of the reader's frames; it converts RGB and photos with transparency to BT.709."""
-    transparent = still and any(component.is_alpha for component in first.format.components)
-    if first.format.is_rgb or first.format.has_palette or transparent:
+def _colour(first: VideoFrame) -> Colour:
+    """The colour tags of the reader's frames; it converts RGB, and grey with transparency, to BT.709."""
+    in_rgb = is_transparent(first.format) and not is_planar(first.format)
+    if first.format.is_rgb or first.format.has_palette or in_rgb:
         return BT709
     full = int(first.color_range) == 2 or first.format.name.startswith("yuvj")
     matrix = int(first.colorspace) or BT709.matrix  # grey images carry the RGB matrix, which is not valid for Y'CbCr

@@ -19,6 +19,7 @@ from lipsync.frames.planes import contiguous_copy, writable_copy
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import open_media, video_stream
 from lipsync.media.transform import apply_transform
+from lipsync.media.transparency import flattened, is_planar, is_transparent, scaled_alpha
 from lipsync.media.video_frames import planes_of
 from lipsync.types import Frame, FrameTransform, VideoClip, VideoInfo
 
@@ -174,7 +175,7 @@ def _pictures(clip: VideoClip) -> Iterator[tuple[int, VideoFrame]]:
             raise MediaTruncated(f"{clip.path}: the picture is truncated or damaged")
         size = (video.width, video.height) if clip.transform is None else clip.transform.source_size
         frame = None
-        for frame in picture.frames(size, transparent=video.pixel_format == "rgba"):
+        for frame in picture.frames(size, transparent=video.transparent):
             yield _number(frame, clip) or 0, frame
         if frame is not None and video.frame_count > 1:
             yield video.frame_count - 1, frame
@@ -221,10 +222,15 @@ def _number(frame: VideoFrame, clip: VideoClip) -> int | None:
 
 def _converted(index: int, frame: VideoFrame, clip: VideoClip, read_only: bool) -> Frame:
     video = clip.video
-    if clip.still:
-        frame = _opaque(frame)
+    depth, alpha = 8 if video.depth == 8 else 10, None
+    if is_transparent(frame.format) or frame.format.has_palette:
+        max_value = (1 << frame.format.components[0].bits) - 1 if is_planar(frame.format) else 255
+        frame, alpha = flattened(frame, video.colour, clip.background)
     quarter_turns = video.rotation // 90
-    planes = planes_of(_planar(frame, video, clip.transform))
+    planar = _planar(frame, video, clip.transform)
+    planes = planes_of(planar)
+    if alpha is not None:
+        planes.append(scaled_alpha(alpha, (planar.width, planar.height), max_value, (1 << depth) - 1))
     if video.mirrored:
         planes = [plane[::-1] for plane in planes]
     if quarter_turns:
@@ -236,8 +242,8 @@ def _converted(index: int, frame: VideoFrame, clip: VideoClip, read_only: bool) 
     if read_only:
         for plane in planes:
             plane.flags.writeable = False
-    y, u, v = planes
-    return Frame(index, y, u, v, 8 if video.depth == 8 else 10, video.colour)
+    y, u, v, *rest = planes
+    return Frame(index, y, u, v, depth, video.colour, rest[0] if rest else None)
 
 
 def _planar(frame: VideoFrame, video: VideoInfo, transform: FrameTransform | None) -> VideoFrame:
@@ -251,11 +257,3 @@ def _planar(frame: VideoFrame, video: VideoInfo, transform: FrameTransform | Non
         return frame.reformat(*size, name, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
     colour_range = ColorRange.JPEG if video.colour.full_range else ColorRange.MPEG
     return frame.reformat(*size, name, src_color_range=colour_range, dst_color_range=colour_range)
-
-
-def _opaque(frame: VideoFrame) -> VideoFrame:
-    """Place a photo with transparency on black."""
-    if not frame.format.has_palette and not any(component.is_alpha for component in frame.format.components):
-        return frame
-    rgba = frame.to_ndarray(format="rgba").astype(np.uint16)
-    return VideoFrame.from_ndarray((rgba[..., :3] * rgba[..., 3:] // 255).astype(np.uint8), format="rgb24")

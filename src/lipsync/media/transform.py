@@ -58,9 +58,9 @@ def _crop_box(clip: Clip, crop: Sides, width: int, height: int) -> Box:
 
 
 def apply_transform(planes: list[Plane], transform: FrameTransform) -> list[Plane]:
-    """Transform the three planes (Y', Cb, Cr) of an upright 4:2:0 frame of ``transform.source_size``."""
+    """Transform the planes (Y', Cb, Cr, and alpha if there is one) of an upright 4:2:0 frame of the source's size."""
     width, height = (length // transform.resize_factor for length in transform.source_size)
-    sizes = [(width, height), *[((width + 1) // 2, (height + 1) // 2)] * 2]
+    sizes = [(width, height), *[((width + 1) // 2, (height + 1) // 2)] * 2, (width, height)][: len(planes)]
     if transform.resize_factor > 1:
         method = cv2.INTER_LINEAR if transform.nearest else cv2.INTER_AREA
         planes = [cast(Plane, cv2.resize(p, size, interpolation=method)) for p, size in zip(planes, sizes, strict=True)]
@@ -70,10 +70,12 @@ def apply_transform(planes: list[Plane], transform: FrameTransform) -> list[Plan
 
 
 def _cropped(planes: list[Plane], crop: Box) -> list[Plane]:
-    luma, *chroma = planes
+    luma, blue, red, *alpha = planes
+    chroma, alpha = (blue, red), [plane[crop.luma] for plane in alpha]
     if crop.top % 2 == 0 and crop.left % 2 == 0:
-        return [luma[crop.luma], *(plane[crop.chroma] for plane in chroma)]
-    return [luma[crop.luma], *(_cropped_between_samples(plane, crop, luma.shape[::-1]) for plane in chroma)]
+        return [luma[crop.luma], *(plane[crop.chroma] for plane in chroma), *alpha]
+    between = (_cropped_between_samples(plane, crop, luma.shape[::-1]) for plane in chroma)
+    return [luma[crop.luma], *between, *alpha]
 
 
 def _cropped_between_samples(plane: Plane, crop: Box, luma_size: tuple[int, int]) -> Plane:

@@ -36,7 +36,7 @@ def frame_of(frame: Frame) -> VideoFrame | None:
     block = frame.y.base
     if block is None or frame.u.base is not block or frame.depth != 8 or height % 4 or width % 2:
         return None
-    if block.shape != (height * width * 3 // 2,):
+    if frame.alpha is not None or block.shape != (height * width * 3 // 2,):
         return None
     return VideoFrame.from_numpy_buffer(block.reshape(height * 3 // 2, width), "yuv420p")
 

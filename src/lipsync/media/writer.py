@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from lipsync.errors import EncodeFailed, OptionInvalid
 from lipsync.media.audio_writer import AudioEncoder
 from lipsync.media.clean_aperture import write_clean_aperture
-from lipsync.media.encoders import encoder_options, family_of, pixel_format_of, quiet_encoder
+from lipsync.media.encoders import MATROSKA, encoder_options, family_of, pixel_format_of, quiet_encoder
 from lipsync.media.encoding import Encoding
 from lipsync.media.file_url import file_url
 from lipsync.media.output import encode_errors, partial_path
@@ -80,12 +80,13 @@ class _Writer:
     """One output, written to a temporary file."""
 
     def __init__(
-        self, output: Path, partial: Path, out: OutputContainer, video: VideoInfo, audio: Clip, encoding: Encoding
+        self, output: Path, partial: Path, out: OutputContainer, clip: VideoClip, audio: Clip, encoding: Encoding
     ) -> None:
+        video = clip.video
         self._output, self._partial, self._out, self._video = output, partial, out, video
         self._coded = _coded_size(video)
         self._colour = _output_colour(video, encoding.codec)
-        self._stream = _add_video_stream(out, video, encoding, self._coded, self._colour)
+        self._stream = _add_video_stream(out, clip, encoding, self._coded, self._colour)
         self._audio = AudioEncoder(out, audio, encoding)
         self._count = 0
         with quiet_encoder(encoding.codec):
@@ -107,7 +108,7 @@ class _Writer:
             self._audio.finish()
             self.close()
             visible = (self._video.width, self._video.height)
-            if self._coded != visible and self._partial.suffix != ".mkv":
+            if self._coded != visible and self._partial.suffix not in MATROSKA:
                 write_clean_aperture(self._partial, self._coded, visible)
             size = self._partial.stat().st_size
         padding = (self._coded[0] - visible[0], self._coded[1] - visible[1])
@@ -129,13 +130,13 @@ def _open_writer(output: Path, clip: VideoClip, audio: Clip, encoding: Encoding)
     """Open a writer; remove its temporary file on exit, unless it was published."""
     partial, video = partial_path(output), clip.video
     # A clean aperture is written to the index, which then has to stay at the file's end.
-    faststart = _coded_size(video) == (video.width, video.height) and partial.suffix != ".mkv"
+    faststart = _coded_size(video) == (video.width, video.height) and partial.suffix not in MATROSKA
     options = {"movflags": "+faststart"} if faststart else {}
     try:
         with ExitStack() as stack:
             with encode_errors(output):
                 out = stack.enter_context(av.open(file_url(partial), "w", options=options))
-                writer = _Writer(output, partial, out, video, audio, encoding)
+                writer = _Writer(output, partial, out, clip, audio, encoding)
             stack.callback(writer.close)
             yield writer
     finally:
@@ -148,17 +149,19 @@ def _coded_size(video: VideoInfo) -> tuple[int, int]:
 
 
 def _add_video_stream(
-    out: OutputContainer, video: VideoInfo, encoding: Encoding, coded: tuple[int, int], colour: Colour
+    out: OutputContainer, clip: VideoClip, encoding: Encoding, coded: tuple[int, int], colour: Colour
 ) -> VideoStream:
-    stream = cast(VideoStream, out.add_stream(encoding.codec, rate=video.rate, options=encoder_options(encoding)))
+    video, transparent = clip.video, clip.keeps_transparency
+    options = encoder_options(encoding, transparent)
+    stream = cast(VideoStream, out.add_stream(encoding.codec, rate=video.rate, options=options))
     stream.width, stream.height = coded
-    stream.pix_fmt = pixel_format_of(encoding, video.depth)
+    stream.pix_fmt = pixel_format_of(encoding, video.depth, transparent)
     stream.sample_aspect_ratio = video.sample_aspect
     context = stream.codec_context
     context.color_range, context.colorspace = _range(colour), colour.matrix
     context.color_primaries, context.color_trc = colour.primaries, colour.transfer
     context.thread_type = "AUTO"
-    family, matroska = family_of(encoding.codec), out.format.name == "matroska"
+    family, matroska = family_of(encoding.codec), out.format.name in ("matroska", "webm")
     if matroska and family not in CARRY_SAMPLE_ASPECT and video.sample_aspect != 1:
         raise OptionInvalid(
             f"{encoding.codec} in .mkv cannot store that the video's pixels are not square; use another suffix"
@@ -182,8 +185,10 @@ def _encoder_frame(frame: Frame, coded: tuple[int, int], pixel_format: str, colo
     """Convert a frame for the encoder, padded to the coded size by repeating its last row and column."""
     encoded = frame_of(frame)
     if encoded is None:
-        encoded = VideoFrame(*coded, "yuv420p" if frame.depth == 8 else "yuv420p10le")
-        for plane, target in zip((frame.y, frame.u, frame.v), planes_of(encoded), strict=True):
+        planes = (frame.y, frame.u, frame.v) if frame.alpha is None else (frame.y, frame.u, frame.v, frame.alpha)
+        name = "yuv420p" if frame.alpha is None else "yuva420p"
+        encoded = VideoFrame(*coded, name if frame.depth == 8 else f"{name}10le")
+        for plane, target in zip(planes, planes_of(encoded), strict=True):
             height, width = plane.shape
             target[:height, :width] = plane
             target[height:, :width] = plane[-1]

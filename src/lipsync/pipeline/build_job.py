@@ -14,6 +14,7 @@ from lipsync.enhancers import check_enhancer, parse_upscale
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.errors import OptionInvalid
 from lipsync.media.encoding import Encoding, check_crf, encoding_named
+from lipsync.pipeline.background import parse_colour
 from lipsync.pipeline.job import Enhancement, Job
 from lipsync.pipeline.options import checked_options
 
@@ -43,6 +44,7 @@ def build_job(video: Path, audio: Path, output: Path, **options: Any) -> Job:
         rotate=values["rotate"],
         crop=values["crop"],
         static=values["static"],
+        background=parse_colour(values["background"]),
         detail=values["detail"],
         liveliness=values["liveliness"],
         enhancement=_enhancement(values),

@@ -14,7 +14,7 @@ from lipsync.enhancers.base import EnhancerOptions
 from lipsync.media.encoding import Encoding
 from lipsync.media.transform import NO_CROP
 from lipsync.models.session import Adapted, RunInfo
-from lipsync.types import Clip, Sides, VideoClip
+from lipsync.types import Clip, Rgb, Sides, VideoClip
 
 FINAL_VARIANT: Final = "final"
 PLAIN_VARIANT: Final = "plain"  # before enhancement; copies with another audio offset have names of their own
@@ -44,6 +44,7 @@ class Job:
     ``av_offset``: delay of the mouth against the audio in seconds; ``offset_copies``: the same for additional copies of
     each result. Frames are downscaled by ``resize_factor``, then rotated clockwise by 90 degrees if ``rotate``, then
     cut to ``crop`` (top, bottom, left, right; -1 is the far edge). ``static``: only the first frame is used.
+    ``background``: behind transparent video, where the encoding cannot keep transparency.
     ``detail`` 0..1: share of the video's texture given to softer mouths. ``liveliness`` 0..1: of a photo's eyes
     and head. ``adapts``: whether engines may adapt to the person; ``reference``: another clip of that person.
     """
@@ -62,6 +63,7 @@ class Job:
     rotate: bool = False
     crop: Sides = NO_CROP
     static: bool = False
+    background: Rgb = (0, 0, 0)
     detail: float = 1.0
     liveliness: float = 0.5
     enhancement: Enhancement | None = None

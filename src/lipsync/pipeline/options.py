@@ -23,6 +23,7 @@ from lipsync.media.encoding import (
     PRESETS,
     X264_PRESETS,
 )
+from lipsync.pipeline.background import COLOUR_HELP
 from lipsync.pipeline.option import LIBRARY, LOCAL, Door, Group, Kind, Option
 
 SIDES: Final = "top, bottom, left, right"
@@ -64,6 +65,15 @@ _TABLE: Final = (
         minimum=1,
         maximum=16,
         metavar="N",
+    ),
+    Option(
+        "background",
+        Kind.TEXT,
+        "black",
+        f"colour behind a transparent video or photo, where the encoding cannot keep transparency: {COLOUR_HELP}",
+        Group.INPUT,
+        metavar="COLOUR",
+        example="#00b140",
     ),
     Option("rotate", Kind.BOOLEAN, False, "rotate the video clockwise by 90 degrees", Group.INPUT, LIBRARY),
     Option(

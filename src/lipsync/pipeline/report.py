@@ -41,6 +41,8 @@ def _warnings(job: Job, outcome: JobOutcome) -> Iterator[str]:
     frames, clipped_share = context.plan.frame_count, context.speech.stats.clipped_share
     if clipped_share > NOTABLE_CLIPPING:
         yield f"{clipped_share:.0%} of the audio is clipped"
+    if context.video.video.transparent and not context.video.keeps_transparency:
+        yield "the video is transparent; --background is behind it. --encode webm or prores4444 keeps transparency"
     missing = frames - context.face_count
     if missing and any(chain.engine.needs_faces for chain in outcome.chains):
         yield f"the face is out of view in {missing} of {frames} frames, which are copied unchanged"

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lipsync.engines.base import FrameRules
+from lipsync.media.encoders import holds_transparency
 from lipsync.media.transform import NO_CROP, transformed
 from lipsync.pipeline.job import Job
 from lipsync.types import VideoClip
 
 
 def transform_frames(video: VideoClip, job: Job, rules: FrameRules) -> VideoClip:
-    """Return the video as it is read with the job's downscaling, rotation and crop. Raises OptionInvalid."""
+    """Return the video as read with the job's background, downscaling, rotation and crop. Raises OptionInvalid."""
+    kept = all(holds_transparency(job.encoding, output.suffix.lower()) for output in job.outputs)
+    video = replace(video, background=None if kept else job.background)
     return transformed(video, resize_factor=job.resize_factor, rotated=job.rotate, crop=job.crop, nearest=rules.nearest)
 
 

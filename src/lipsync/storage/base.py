@@ -20,6 +20,7 @@ CONTENT_TYPES = {  # of published files, by suffix
     ".mp4": "video/mp4",
     ".mov": "video/quicktime",
     ".mkv": "video/x-matroska",
+    ".webm": "video/webm",
     ".json": "application/json",
 }
 S3_BUCKET = "LIPSYNC_S3_BUCKET"

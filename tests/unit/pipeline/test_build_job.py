@@ -17,6 +17,7 @@ EXAMPLES = {
     "allow_clipped": (True, {}, lambda job: job.allow_clipped, True),
     "av_offset": (-80, {}, lambda job: job.av_offset, Fraction(-2, 25)),
     "resize_factor": (2, {}, lambda job: job.resize_factor, 2),
+    "background": ("#00b140", {}, lambda job: job.background, (0, 177, 64)),
     "rotate": (True, {}, lambda job: job.rotate, True),
     "crop": ([1, 2, 3, 4], {}, lambda job: job.crop, (1, 2, 3, 4)),
     "static": (True, {}, lambda job: job.static, True),
@@ -81,6 +82,8 @@ def test_the_defaults_are_those_of_the_job():
         ({"enhance": "codeformer:"}, "STRENGTH"),
         ({"enhance": "codeformer:nan"}, "STRENGTH"),
         ({"upscale": "3"}, "3"),
+        ({"background": "mauve"}, "invalid background 'mauve': expected #RRGGBB, or black, white"),
+        ({"background": "#12345"}, "#12345"),
         ({"upscale": "2:paint"}, "paint"),
         ({"upscale": "4:realesrgan-x2plus"}, "realesrgan-x2plus"),
     ],
@@ -103,3 +106,11 @@ def job_options() -> set[str]:
 
 def build(**options: object) -> Job:
     return build_job(Path("v.mp4"), Path("a.wav"), Path("o.mp4"), **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "colour"),
+    [("black", (0, 0, 0)), ("White", (255, 255, 255)), ("#0F8", (0, 255, 136))],
+)
+def test_a_background_has_a_name_or_digits(text, colour):
+    assert build(background=text).background == colour

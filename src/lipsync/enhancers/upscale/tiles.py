@@ -57,12 +57,13 @@ def read_tile(frame: Frame, top: int, left: int, size: tuple[int, int], margin: 
 
 
 def blank_frame(like: Frame, factor: int) -> Frame:
-    """Return a black-luma frame ``factor`` times as large, of the same depth and colour tags."""
+    """Return a black-luma frame ``factor`` times as large, of the same depth, colour tags and transparency."""
     height, width = (length * factor for length in like.y.shape)
     half = ((height + 1) // 2, (width + 1) // 2)
     zero = np.zeros((), like.y.dtype)
     y, u, v = contiguous_copy([cast(Plane, np.broadcast_to(zero, shape)) for shape in ((height, width), half, half)])
-    return Frame(like.index, y, u, v, like.depth, like.colour)
+    alpha = None if like.alpha is None else cv2.resize(like.alpha, (width, height), interpolation=cv2.INTER_LINEAR)
+    return Frame(like.index, y, u, v, like.depth, like.colour, cast(Plane | None, alpha))
 
 
 def write_tile(frame: Frame, top: int, left: int, tile: Float32) -> None:
