@@ -44,7 +44,7 @@ NARROW_COST: Final = 0.15  # per eye distance that the donor's mouth is narrower
 CLENCHED_COST: Final = 0.15  # per eye distance of gap, where the donor does not show the edge of the upper teeth
 HIDDEN_COST: Final = 0.2  # per eye distance of upper teeth that the donor's upper lip hides and the target's does not
 INSIDE_FLAWS: Final = 2.0  # weight of the look's flaws
-BLUR_COST, CLEAR = 0.12, 75  # of an inside without any detail; percentile of the open donors' detail that costs nothing
+DETAIL_COST, MAX_DETAIL_COST = 0.06, 0.12  # per octave by which an inside's detail differs from the usual one; at most
 SHUT, WIDE = 0.01, 0.08  # eye distances of gap between which costs rise, as more is seen
 LEAST_SEEN: Final = 0.02  # of the costs while the lips are closed
 
@@ -110,7 +110,7 @@ class InsideSelector:
         self._clenched = CLENCHED_COST * (1 - np.array(parted, np.float32))
         typical = typical_focus(donors)
         self._costs = np.array([donor.cost + INSIDE_FLAWS * flaw(donor.look, typical) for donor in donors], np.float32)
-        self._costs += _blur_costs(donors)
+        self._costs += _detail_costs(donors)
         self._switch = INSIDE_SWITCH_COST * (1 - np.eye(len(donors), dtype=np.float32))
         self._path = SteadyPath()
 
@@ -135,13 +135,14 @@ def _seen_gap(donor: Donor) -> float:
     return donor.gap * donor.mouth.seen.gap / max(donor.mouth.lips.gap, 1e-3)
 
 
-def _blur_costs(donors: Sequence[Donor]) -> Float32:
-    """The costs (n,) of insides that show less detail than the clearer ones: motion blurs them, or they are dim."""
+def _detail_costs(donors: Sequence[Donor]) -> Float32:
+    """The costs (n,) of insides with unusual detail: motion blurs them, they are dim, or they glare."""
     detail = np.array([np.nan if donor.mouth.points is None else inside_detail(donor.mouth) for donor in donors])
     if not np.isfinite(detail).any():
         return np.zeros(len(donors), np.float32)
-    clear = max(float(np.nanpercentile(detail, CLEAR)), 1.0)
-    return np.asarray(BLUR_COST * np.clip(1 - np.nan_to_num(detail, nan=clear) / clear, 0, 1), np.float32)
+    detail = np.maximum(detail, 1)  # code value
+    octaves = np.nan_to_num(np.log2(detail / np.nanmedian(detail)))
+    return np.asarray(np.minimum(DETAIL_COST * np.abs(octaves), MAX_DETAIL_COST), np.float32)
 
 
 def _widths(descriptors: Float32) -> Float32:

@@ -140,9 +140,13 @@ def test_an_upper_lip_that_hides_the_teeth_is_avoided(canonical, mouths):
     assert InsideSelector([hiding, showing]).choose(*targets(canonical, [0.2] * 4), 4) == [1] * 4
 
 
-def test_a_blurred_inside_gives_way_to_a_clear_one(canonical, mouths):
-    blurred, clear = mouths(0.12, 0.15)
-    stripes = np.zeros((128, 128, 3), np.uint8)
-    stripes[:, ::4] = 200
-    clear = replace(clear, mouth=replace(clear.mouth, patch=stripes))
-    assert set(InsideSelector([blurred, clear]).choose(*targets(canonical, [0.12] * 4), 4)) == {1}
+@pytest.mark.parametrize("odd", [4, 250], ids=["blurred", "glaring"])
+def test_an_inside_with_unusual_detail_gives_way_to_a_usual_one(canonical, mouths, odd):
+    unusual, *usual = mouths(0.12, 0.15, 0.15)
+    stripes = np.zeros((3, 128, 128, 3), np.uint8)
+    stripes[0, :, ::4], stripes[1:, :, ::4] = odd, 60
+    donors = [
+        replace(donor, mouth=replace(donor.mouth, patch=patch))
+        for donor, patch in zip((unusual, *usual), stripes, strict=True)
+    ]
+    assert 0 not in InsideSelector(donors).choose(*targets(canonical, [0.12] * 4), 4)
