@@ -25,7 +25,7 @@ from lipsync.engines.rewrite.mouth_layers import MouthLayers, WarpLayer
 from lipsync.engines.rewrite.occlusion import Occlusion
 from lipsync.engines.rewrite.render import render_face
 from lipsync.engines.rewrite.shape import influence, open_lips
-from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, drawn_donor, teeth_colour
+from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, drawn_donor, teeth_colour, with_usual_detail
 from lipsync.engines.rewrite.typical_lips import with_lip_costs
 from lipsync.engines.rewrite.warp import skin_triangles
 from lipsync.faces.geometry import canonical_face
@@ -111,7 +111,9 @@ class Animator:
         look = stats.appearance()
         teeth = teeth_colour(donors, look.lips, look.black)
         look = look if teeth is None else replace(look, enamel=teeth)
-        return DrawnMouth(stats.closed_mouth(), look, cavity_colour(donors, look.lips, look.black))
+        closed = stats.closed_mouth()
+        drawn = DrawnMouth(closed, look, cavity_colour(donors, look.lips, look.black))
+        return with_usual_detail(drawn, closed, donors)
 
     def _targets(
         self, runs: Iterator[tuple[Float32, int]], donors: list[Donor], faces: SmoothedFaces

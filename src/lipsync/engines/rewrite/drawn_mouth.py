@@ -7,6 +7,7 @@ the footage.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,23 +38,38 @@ TONGUE_BACK: Final = 0.5  # of that light, at its far end
 GROOVE, GROOVE_WIDTH = 0.15, 0.15  # depth of the shade along its middle, and its width in half widths
 TONGUE_CHROMA: Final = 1.5  # of the gums
 LOWER_LIGHT: Final = 0.82  # of the lower teeth
-BOUNCE: Final = 0.5  # of the lips' colour in the shade
+BOUNCE: Final = 1.2  # of the lips' colour in the shade, where light has met lips, gums and tongue before
 TOUCHING_GAP, NARROW_GAP = 0.015, 0.045  # eye distances between which light begins to fall between the lips
 CONTACT_LIGHT: Final = 0.45  # of the lips where they touch
 CONTACT_SHARE: Final = 0.95
-SOFTNESS: Final = 1.45  # blur of the inside over that of the sharpest edges: what is deep in the mouth is softer
+SOFTNESS: Final = 1.0  # blur of the inside over that of the sharpest edges, where the footage shows no inside
 COARSE_BLUR: Final = 1.3  # pixels of blur from which every second pixel suffices
 
 
 class DrawnMouth:
-    """Draws the inside of one speaker's mouth. ``closed`` (468, 3): the closed mouth in the face frame."""
+    """Draws the inside of one speaker's mouth. ``closed`` (468, 3): the closed mouth in the face frame.
 
-    def __init__(self, closed: Float32, appearance: Appearance, cavity: Float32) -> None:
+    ``softness``: blur of the inside over that of the footage's sharpest edges.
+    """
+
+    def __init__(self, closed: Float32, appearance: Appearance, cavity: Float32, softness: float = SOFTNESS) -> None:
         self._look, self.cavity, self.blur = appearance, cavity, appearance.blur
         self._upper, self._lower = build_wall(UPPER_ROW), build_wall(LOWER_ROW)
         seam = (closed[INNER_TOP] + closed[INNER_BOTTOM]) / 2
         self._edge = seam + np.array([0, EDGE_BELOW_SEAM, EDGE_BEHIND_SEAM], np.float32)
         self._chin = closed[list(CHIN_POINTS), 1].mean()
+        self._softness = softness
+
+    @property
+    def depth(self) -> int:
+        """The bits of the code values of its colours."""
+        return 8 if self._look.black[1] < 256 else 10
+
+    def softened(self, softness: float) -> DrawnMouth:
+        """The same mouth with another ``softness``."""
+        other = copy(self)
+        other._softness = softness
+        return other
 
     def posed(self, pose: Pose, mesh: Float32, number: int) -> PosedMouth:
         """The mouth of frame ``number``, whose face has this pose and ``mesh`` (468, 3) in the face frame."""
@@ -62,7 +78,7 @@ class DrawnMouth:
 
     def draw(self, posed: PosedMouth, lips: Lips, box: Box, *, teeth: bool) -> Float32:
         """The inside of the mouth in the pixels of ``box``, (h, w, 3) Y'CbCr code values."""
-        blur = max(0.4, SOFTNESS * self._look.blur * lips.unit)
+        blur = max(0.4, self._softness * self._look.blur * lips.unit)
         step = 2 if blur > COARSE_BLUR else 1
         x, y = np.meshgrid(_nodes(box.left, box.width, step), _nodes(box.top, box.height, step))
         image = self._picture(posed, lips, x, y, teeth=teeth)

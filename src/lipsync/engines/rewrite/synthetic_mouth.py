@@ -9,16 +9,21 @@ import cv2
 import numpy as np
 
 from lipsync.engines.rewrite.donors import Donor
+from lipsync.engines.rewrite.drawn_mouth import DrawnMouth
 from lipsync.engines.rewrite.inside import sample_inside
 from lipsync.engines.rewrite.light import Light
+from lipsync.engines.rewrite.look import inside_detail
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
-from lipsync.faces.geometry import LIPS_INNER
-from lipsync.types import Float32
+from lipsync.engines.rewrite.shape import open_lips
+from lipsync.faces.geometry import LIPS_INNER, Pose
+from lipsync.frames.patch import quantise
+from lipsync.types import Box, Float32
 
 OPEN_DONOR: Final = 0.06  # eye distances from which a donor shows the inside of the mouth
 # Of the drawn mouth against a real one, in a donor's costs: where the footage never shows the inside, or else does.
 UNSEEN_COST, SEEN_COST = 0.0, 0.15
 CAVITY_LIGHT, MOST_CAVITY_LIGHT = 0.2, 0.35  # of the lips: where the cavity is unknown, and at most
+SOFTNESSES: Final = (0.6, 0.8, 1.0, 1.25, 1.6)  # of the drawn mouth, over the blur of the footage's sharpest edges
 TEETH_PERCENTILE: Final = 85  # of the luma between open lips
 TEETH_REDNESS: Final = 0.75  # of the lips; redder pixels are tongue or lips
 
@@ -33,6 +38,34 @@ def drawn_donor(donors: Sequence[Donor], closed: Float32, light: Light) -> Donor
     mouth = Mouth(np.zeros((0, 0, 3), np.uint8), lips, None, light)
     descriptor = np.full((len(LIPS_INNER) + 1, 2), np.nan, np.float32)
     return Donor(mouth, descriptor, np.inf, cost=SEEN_COST if seen else UNSEEN_COST)
+
+
+def with_usual_detail(drawing: DrawnMouth, closed: Float32, donors: Sequence[Donor]) -> DrawnMouth:
+    """The drawn mouth, so soft that it shows as much detail as the open donors do; unchanged if there are none.
+
+    ``closed`` (468, 3): the closed mouth in the face frame.
+    """
+    opened = [donor for donor in donors if donor.gap > OPEN_DONOR and donor.mouth.points is not None]
+    details = np.array([inside_detail(donor.mouth) for donor in opened])
+    if not np.isfinite(details).any():
+        return drawing
+    unit = float(np.median([donor.mouth.lips.unit for donor in opened]))
+    mesh = open_lips(closed, float(np.median([donor.gap for donor in opened])))
+    candidates = [drawing.softened(softness) for softness in SOFTNESSES]
+    drawn = np.array([inside_detail(drawn_image(candidate, mesh, unit)) for candidate in candidates])
+    distance = np.abs(np.log(np.maximum(drawn, 1e-3) / np.nanmedian(details)))
+    return candidates[int(np.nan_to_num(distance).argmin())]
+
+
+def drawn_image(drawing: DrawnMouth, mesh: Float32, unit: float) -> Mouth:
+    """An image of the drawn inside of a ``mesh`` (468, 3) that faces the camera, ``unit`` pixels per eye distance."""
+    low = mesh[list(LIPS_INNER), :2].min(0) * unit - 2
+    pose = Pose(np.array([unit], np.float32), np.eye(3, dtype=np.float32)[None], np.append(-low, 0)[None])
+    points = np.asarray(mesh[:, :2] * unit - low, np.float32)
+    right, bottom = np.ceil(points[list(LIPS_INNER)].max(0)).astype(int) + 2
+    lips = measure_lips(points, unit)
+    image = drawing.posed(pose, mesh, 0).draw(lips, Box(0, 0, int(right), int(bottom)))
+    return Mouth(quantise(image, drawing.depth), lips, points)
 
 
 def cavity_colour(donors: Sequence[Donor], lips: Float32, black: Float32) -> Float32:

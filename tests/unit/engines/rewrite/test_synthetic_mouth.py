@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
+from lipsync.engines.rewrite.appearance import Appearance
 from lipsync.engines.rewrite.donor_choice import DonorSelector, InsideSelector
 from lipsync.engines.rewrite.donors import Donor, mouth_descriptors
+from lipsync.engines.rewrite.drawn_mouth import DrawnMouth
 from lipsync.engines.rewrite.light import Light
+from lipsync.engines.rewrite.look import inside_detail
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.shape import open_lips
-from lipsync.engines.rewrite.synthetic_mouth import cavity_colour, drawn_donor, teeth_colour
+from lipsync.engines.rewrite.synthetic_mouth import (
+    cavity_colour,
+    drawn_donor,
+    drawn_image,
+    teeth_colour,
+    with_usual_detail,
+)
 from lipsync.faces.geometry import LIPS_INNER
 
 LIGHT = Light(np.array([0.7, 0.5, 0.45], np.float32), 16, 128)
@@ -36,6 +47,9 @@ def donor(canonical):
     return make
 
 
+LOOK = Appearance(
+    LIPS_COLOUR, LIPS_COLOUR, np.array([190, 122, 136], np.float32), BLACK, np.zeros(3, np.float32), 0.01, 0.0
+)
 TEETH, DARK, TONGUE = (190, 122, 136), (30, 122, 136), (135, 117, 160)
 
 
@@ -47,6 +61,22 @@ def test_teeth_and_cavity_have_the_colours_that_open_donors_show(donor):
 
 def test_a_tongue_is_no_tooth(donor):
     assert teeth_colour([donor(0.2, TONGUE, DARK)], LIPS_COLOUR, BLACK) is None
+
+
+@pytest.mark.parametrize("softness", [0.6, 0.8, 1.25])
+def test_the_drawn_mouth_has_the_detail_of_open_donors(canonical, donor, softness):
+    drawing = DrawnMouth(canonical, LOOK, np.array(DARK, np.float32))
+    mesh = open_lips(canonical, 0.15)
+    shown = donor(0.15, TEETH, DARK)
+    real = drawn_image(drawing.softened(softness), mesh, 100.0)
+    shown = replace(shown, mouth=replace(real, patch=np.rint(real.patch).astype(np.uint8), light=LIGHT))
+    matched = drawn_image(with_usual_detail(drawing, canonical, [shown]), mesh, 100.0)
+    assert inside_detail(matched) == pytest.approx(inside_detail(real), rel=0.1)
+
+
+def test_the_drawn_mouth_of_footage_without_an_open_one_stays(canonical, donor):
+    drawing = DrawnMouth(canonical, LOOK, np.array(DARK, np.float32))
+    assert with_usual_detail(drawing, canonical, [donor(0.01, LIPS_COLOUR, LIPS_COLOUR)]) is drawing
 
 
 def test_footage_without_an_open_mouth_gets_a_dark_cavity_in_the_tint_of_the_lips(donor):
