@@ -12,14 +12,13 @@ import numpy as np
 from lipsync.engines.rewrite.jaws import JawMaps
 from lipsync.engines.rewrite.light import relit
 from lipsync.engines.rewrite.mouth import LOWER_SIDE, UPPER_SIDE, Floats, Lips, Mouth
-from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP
+from lipsync.faces.geometry import INNER_BOTTOM, INNER_TOP, LIPS_INNER, LIPS_OUTER
 from lipsync.frames.blend import filled_outline, smoothstep
-from lipsync.frames.patch import NO_SECOND_MAP
+from lipsync.frames.patch import NO_SECOND_MAP, remap
 from lipsync.types import Box, Float32
 
 CLOSED_GAP, OPEN_GAP = 0.004, 0.010  # eye distances between which the inside fades in
-NARROW_GAP: Final = 0.05  # eye distances below which the inside darkens, because little light falls in
-NARROW_DARKNESS: Final = 0.85
+LIT_DEPTH: Final = 0.04  # eye distances from the lips' edges to what is behind them, where light has to fall in
 BETWEEN: Final = 0.04  # eye distances below the upper teeth over which the lower jaw's map takes over, at least
 COVER_EDGE: Final = 0.012  # eye distances of the donor's inside along its lips that are not used
 COVER_SLACK, COVER_FADE = (
@@ -35,6 +34,7 @@ LEAST_BETWEEN: Final = 0.6  # of BETWEEN or more, at the corners: far back, the 
 COLUMNS, ROWS = 9, 24  # samples of the inside
 EDGE_SHARES: Final = (0.25, 0.92)  # of the gap; an edge elsewhere is that of a lip
 MIN_EDGES, EDGE_TOLERANCE, EDGE_BELOW_SEAM = 3, 0.02, 0.02  # mouths that show an edge; eye distances
+FULL_GAP, FULL_LIGHT = 0.06, 1.1  # eye distances of gap, and share of the lips' luma, from which it is full of teeth
 EDGE_CONTRAST: Final = 0.12  # by which the teeth are brighter than what is below, of their luma, at least
 
 
@@ -45,22 +45,24 @@ def warp_inside(
 
     The upper teeth stay where they are in the skull, and the lower teeth and the tongue follow the lower jaw. Only what
     is between them stretches, or hides behind the upper teeth. The drawn tongue and cavity of ``back``, or else the
-    ``cavity`` colour (3,), fill what the donor does not show; that colour also fills gaps too narrow for light.
+    ``cavity`` colour (3,), fill what the donor does not show. A gap narrower than the donor's lets in less light.
     """
     opacity = float(np.clip((lips.gap - CLOSED_GAP) / (OPEN_GAP - CLOSED_GAP), 0, 1))
     if mouth.drawing is not None:
         return relit(mouth.drawing.draw(lips, box), mouth.change), opacity
     donor = mouth.seen
     maps = _covering(mouth.maps or _maps_of_lips(donor, lips), donor, lips)
-    gaps = _gaps(lips, box)
+    inwards = _inwards(lips, box)
+    gaps = np.maximum(inwards.sum(0), np.float32(1e-3))
     places, torn = _places(maps, box, donor, lips, gaps)
-    places, missing = _covered(donor, places)
+    places, missing, donor_gaps = _covered(donor, places, inwards)
+    lit = np.minimum(_light_within(gaps) / _light_within(donor_gaps), 1)
     unseen = np.maximum(torn, smoothstep((missing / donor.unit - COVER_SLACK) / COVER_FADE))
     inside, behind = mouth.sample(places), cavity
     if back is not None and back.drawing is not None and _shows(unseen, lips, box):
         behind = relit(back.drawing.draw(lips, box, teeth=False), back.change)
     inside = inside + (behind - inside) * unseen[..., None]
-    return np.asarray(inside + (cavity - inside) * _narrow(gaps)[..., None], np.float32), opacity
+    return np.asarray(cavity + (inside - cavity) * lit[..., None], np.float32), opacity
 
 
 def sample_inside(mouth: Mouth) -> tuple[Float32, Float32]:
@@ -78,7 +80,7 @@ def sample_inside(mouth: Mouth) -> tuple[Float32, Float32]:
 
 
 def with_teeth_edge(mouth: Mouth) -> Mouth:
-    """The mouth with the edge of its upper teeth in ``jaws``, where the image shows one.
+    """The mouth with the edge of its upper teeth in ``jaws``, where it shows one, or teeth down to the lower lip.
 
     The edge is the row that best parts a brighter inside from a darker one below: Otsu, "A threshold selection method
     from gray-level histograms", IEEE Transactions on Systems, Man, and Cybernetics 9(1), 1979.
@@ -93,27 +95,40 @@ def with_teeth_edge(mouth: Mouth) -> Mouth:
     score = rows * (ROWS - rows) * np.maximum(above - below, 0) ** 2
     best = int(score.argmax())
     clear = above[best] - below[best] >= EDGE_CONTRAST * above[best]
-    if not clear or not EDGE_SHARES[0] <= rows[best] / ROWS <= EDGE_SHARES[1]:
-        return mouth
-    edge = float(mouth.jaws.height(places[best : best + 2].reshape(-1, 2)).mean())
-    return replace(mouth, jaws=replace(mouth.jaws, edge=edge, parted=True))
+    if clear and EDGE_SHARES[0] <= rows[best] / ROWS <= EDGE_SHARES[1]:
+        edge = float(mouth.jaws.height(places[best : best + 2].reshape(-1, 2)).mean())
+        return replace(mouth, jaws=replace(mouth.jaws, edge=edge, parted=True))
+    if mouth.seen.gap > FULL_GAP and luma.min() > FULL_LIGHT * _light_of_lips(mouth):
+        return replace(mouth, jaws=replace(mouth.jaws, edge=float(mouth.jaws.height(places[-1]).mean())))
+    return mouth
 
 
 def with_common_edge(mouths: Sequence[Mouth], closed: Float32) -> list[Mouth]:
     """The mouths of one speaker, all with an edge of the upper teeth, as that is fixed to the skull.
 
-    Where the image shows none, or one far from the others, it is the median; where too few show one, it is just below
-    the line at which the lips of the ``closed`` mesh (468, 3) meet.
+    Where the image shows none, or one far from the others, it is the median. Where too few show one, it is where teeth
+    meet the lower lip, or else just below the line at which the lips of the ``closed`` mesh (468, 3) meet.
     """
-    edges = [mouth.jaws.edge for mouth in mouths if mouth.jaws is not None and np.isfinite(mouth.jaws.edge)]
+    known = [mouth.jaws for mouth in mouths if mouth.jaws is not None and np.isfinite(mouth.jaws.edge)]
+    edges, full = ([jaws.edge for jaws in known if jaws.parted is parted] for parted in (True, False))
     seam = float(closed[[INNER_TOP, INNER_BOTTOM], 1].mean())
-    common = float(np.median(edges)) if len(edges) >= MIN_EDGES else seam + EDGE_BELOW_SEAM
+    if len(edges) >= MIN_EDGES or not full:
+        common = float(np.median(edges)) if len(edges) >= MIN_EDGES else seam + EDGE_BELOW_SEAM
+    else:
+        common = float(np.median([*edges, *full]))
     return [
         mouth
         if mouth.jaws is None or abs(mouth.jaws.edge - common) < EDGE_TOLERANCE
         else replace(mouth, jaws=replace(mouth.jaws, edge=common))
         for mouth in mouths
     ]
+
+
+def _light_of_lips(mouth: Mouth) -> float:
+    """The median luma of the lips."""
+    assert mouth.points is not None
+    middle = (mouth.points[list(LIPS_INNER)] + mouth.points[list(LIPS_OUTER)]) / 2
+    return float(np.median(remap(mouth.patch, np.asarray(middle[None], np.float32))[..., 0]))
 
 
 def _maps_of_lips(donor: Lips, target: Lips) -> JawMaps:
@@ -166,14 +181,23 @@ def _places(maps: JawMaps, box: Box, donor: Lips, lips: Lips, gaps: Float32) -> 
     return np.asarray(upper + share[..., None] * rest, np.float32), torn
 
 
-def _covered(donor: Lips, places: Float32) -> tuple[Float32, Float32]:
-    """Places (h, w, 2) moved to between the donor's lips, and how far each was from there (h, w), in pixels."""
+def _covered(donor: Lips, places: Float32, inwards: Float32) -> tuple[Float32, Float32, Float32]:
+    """Places (h, w, 2) moved to between the donor's lips, how far each was from there, and the gap between the lips.
+
+    Both (h, w), the former in pixels, the latter in eye distances.
+
+    A pixel at the target's lips may show the donor's inside right at its lips, where their edge is soft, and what is
+    further ``inwards``, see ``_inwards``, only what does.
+    """
     position, row = donor.coordinates(places)
     top, bottom = donor.height(position, UPPER_SIDE), donor.height(position, LOWER_SIDE)
-    edge = np.minimum(COVER_EDGE * donor.unit, (bottom - top) / 2)
-    down = np.clip(row, top + edge, bottom - edge) - row
+    most = np.minimum(COVER_EDGE * donor.unit, (bottom - top) / 2)
+    below, above = np.clip(inwards * np.float32(donor.unit), 0, most)
+    down = np.clip(row, top + below, bottom - above) - row
     aside = np.abs(position - np.clip(position, 0, 1)) * donor.width
-    return np.asarray(places + down[..., None] * donor.down, np.float32), np.asarray(np.abs(down) + aside, np.float32)
+    moved = np.asarray(places + down[..., None] * donor.down, np.float32)
+    gap = np.maximum(bottom - top, np.float32(1e-3) * donor.unit) / np.float32(donor.unit)
+    return moved, np.asarray(np.abs(down) + aside, np.float32), gap
 
 
 def _shows(unseen: Float32, lips: Lips, box: Box) -> bool:
@@ -182,15 +206,20 @@ def _shows(unseen: Float32, lips: Lips, box: Box) -> bool:
     return bool(inside.any()) and float(unseen[inside].mean()) > LEAST_UNSEEN
 
 
-def _narrow(gap: Floats) -> Float32:
-    """The darkness of narrow gaps, in eye distances."""
-    return np.asarray(NARROW_DARKNESS * smoothstep((NARROW_GAP - gap) / NARROW_GAP), np.float32)
+def _light_within(gap: Floats) -> Floats:
+    """The share of the light in front of a slit of width ``gap`` that falls on what is behind it, 0..1.
+
+    That is the sine of half the angle under which the slit is seen from there, the form factor of an infinite strip.
+    """
+    half = gap / 2
+    return half / np.hypot(half, LIT_DEPTH)
 
 
-def _gaps(lips: Lips, box: Box) -> Float32:
-    """The gap between the lips at each pixel, (h, w), in eye distances."""
+def _inwards(lips: Lips, box: Box) -> Float32:
+    """How far each pixel is below the upper lip's edge and above the lower one's, (2, h, w), in eye distances."""
     x = np.arange(box.left, box.right, dtype=np.float32)[None] - lips.origin[0]
     y = np.arange(box.top, box.bottom, dtype=np.float32)[:, None] - lips.origin[1]
     position = (x * lips.along[0] + y * lips.along[1]) / lips.width
-    gap = lips.height(position, LOWER_SIDE) - lips.height(position, UPPER_SIDE)
-    return np.asarray(np.maximum(gap, 1e-3) / lips.unit, np.float32)
+    height = x * lips.down[0] + y * lips.down[1]
+    below, above = height - lips.height(position, UPPER_SIDE), lips.height(position, LOWER_SIDE) - height
+    return np.asarray(np.stack([below, above]) / np.float32(lips.unit), np.float32)

@@ -53,6 +53,13 @@ class Lips:
         position = (x * self.along[0] + y * self.along[1]) / np.float32(self.width)
         return np.asarray(position, np.float32), np.asarray(x * self.down[0] + y * self.down[1], np.float32)
 
+    def narrowed(self, depths: Float32) -> Lips:
+        """The lips with their edges moved into the gap by ``depths`` (2, 11) in eye distances, upper and lower."""
+        upper, lower = self.upper.copy(), self.lower.copy()
+        upper[:, 1] += depths[UPPER_SIDE] * self.unit
+        lower[:, 1] -= depths[LOWER_SIDE] * self.unit
+        return replace(self, upper=upper, lower=lower)
+
     def outline(self) -> Float32:
         """The inner lips as a closed outline, (22, 2) in pixels."""
         return np.concatenate([self.points(curve[:, 0], curve[:, 1]) for curve in (self.upper, self.lower[::-1])])
@@ -115,6 +122,24 @@ class Mouth:
     def sample(self, coordinates: Float32) -> Float32:
         """The image at ``coordinates`` (h, w, 2), x and y in pixels of the patch: (h, w, 3) Y'CbCr code values."""
         return relit(np.asarray(remap(self.patch, coordinates), np.float32), self.change)
+
+
+def edge_depths(mouth: Mouth, lips: Lips) -> Float32:
+    """How far the image of a mouth shows its edges in the gap between the tracked ones, (2, 11), in eye distances.
+
+    Upper and lower edge, for the same lips with the gap of ``lips``; a narrower one shows them as much less far.
+    """
+    depths = []
+    for side, (tracked, shown, target) in enumerate(
+        ((mouth.lips.upper, mouth.seen.upper, lips.upper), (mouth.lips.lower, mouth.seen.lower, lips.lower))
+    ):
+        gaps = [
+            abs(own.height(curve[:, 0], 1 - side) - curve[:, 1]) / own.unit
+            for own, curve in ((mouth.lips, tracked), (lips, target))
+        ]
+        less = np.minimum(gaps[1] / np.maximum(gaps[0], 1e-4), 1)
+        depths.append(less * np.abs(shown[:, 1] - tracked[:, 1]) / mouth.lips.unit)
+    return np.asarray(depths, np.float32)
 
 
 class Drawing(Protocol):

@@ -6,6 +6,7 @@ are antialiased, and closed lips touch without a line of the inside between them
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +17,10 @@ from lipsync.engines.rewrite.contact import Gap
 from lipsync.engines.rewrite.inside import warp_inside
 from lipsync.engines.rewrite.lip_warp import FLAPS, LipSource, lip_maps, with_flaps
 from lipsync.engines.rewrite.mattes import SAMPLES, Mattes, layer_mattes, lip_contours
-from lipsync.engines.rewrite.mouth import Mouth, measure_lips
+from lipsync.engines.rewrite.mouth import Lips, Mouth, edge_depths, measure_lips
 from lipsync.engines.rewrite.warp import Raster
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
-from lipsync.frames.blend import colour_shift, outline_mask, smoothstep
+from lipsync.frames.blend import colour_shift, crossfade, outline_mask, smoothstep
 from lipsync.types import Box, Float32
 
 LIP_SOFTNESS: Final = 1.4  # blur of the round edges of lips over that of the footage's sharpest edges
@@ -64,7 +65,7 @@ class MouthPlace:
         self.box, self.unit = raster.box, unit
         self.lips = measure_lips(target, unit)
         self._outline, self._inner = target[list(LIPS_OUTER)], target[list(LIPS_INNER)]
-        self._softness = max(MIN_BLUR, LIP_SOFTNESS * blur * unit)
+        self._blur = blur * unit
         self.strip = self._strip()
         top = self.box.top + (self.strip.top - self.box.top) // raster.step * raster.step
         upper = Box(self.box.left, self.box.top, self.box.right, self.strip.bottom)
@@ -90,13 +91,13 @@ class MouthPlace:
 
     def hole(self) -> Box:
         """The box of the gap between the lips; its width or height may be negative."""
-        margin = 3 * self._softness
+        margin = 3 * max(MIN_BLUR, LIP_SOFTNESS * self._blur)
         low, high = np.floor(self._inner.min(0) - margin).astype(int), np.ceil(self._inner.max(0) + margin).astype(int)
         return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).intersection(self.box)
 
     def _strip(self) -> Box:
         """The rows of the box with pixels of both lips or of the gap; beyond the corners, both are the same skin."""
-        margin = 3 * self._softness
+        margin = 3 * max(MIN_BLUR, LIP_SOFTNESS * self._blur)
         along = self.lips.along[1] / max(abs(float(self.lips.along[0])), 0.2)
         ends = self.lips.origin[1] + (np.array([self.box.left, self.box.right]) - self.lips.origin[0]) * along
         heights = np.concatenate([self._inner[:, 1], ends])
@@ -104,9 +105,22 @@ class MouthPlace:
         top = min(max(top, self.box.top), self.box.bottom - 1)
         return Box(self.box.left, top, self.box.right, min(max(bottom, top + 1), self.box.bottom))
 
-    def mattes(self, openness: float) -> Mattes:
-        """The mattes of the strip."""
-        return layer_mattes(lip_contours(self.lips, openness), self.strip, self._softness)
+    def shown_lips(self, layers: Sequence[WarpLayer]) -> Lips:
+        """The target's lips with the edges where the images of the ``layers`` show them, if the lips keep their gap."""
+        depths = np.zeros((2, 11), np.float32)
+        for layer in layers:
+            depths += layer.weight * (1 - self.closing(layer.mouth)) * edge_depths(layer.mouth, self.lips)
+        return self.lips.narrowed(depths)
+
+    def mattes(self, lips: Lips, openness: float, layers: Sequence[WarpLayer]) -> Mattes:
+        """The mattes of the strip for the ``layers`` of the lips.
+
+        Edges as a donor shows them are as soft as the footage; only those that are read from further inside a lip have
+        to be softened.
+        """
+        cut = sum(layer.weight * max(self.closing(layer.mouth), self.opening(layer.mouth)) for layer in layers)
+        softness = max(MIN_BLUR, self._blur * (1 + (LIP_SOFTNESS - 1) * min(cut, 1)))
+        return layer_mattes(lip_contours(lips, openness), self.strip, softness)
 
     def closing(self, mouth: Mouth) -> float:
         """How much the lips close from those of a donor: 0 if they stay or open."""
@@ -138,19 +152,20 @@ def compose_mouth(
     mask, hole = place.mask(), place.hole()
     visible = hole.width > 0 and hole.height > 0
     donors = layers.inside if visible else ()
-    insides = [warp_inside(layer.mouth, place.lips, hole, gap.cavity, layers.back) for layer in donors]
+    lips = place.shown_lips(layers.lips)
+    insides = [warp_inside(layer.mouth, lips, hole, gap.cavity, layers.back) for layer in donors]
     openness = insides[0][1] if insides else 0.0
-    mattes, strip = place.mattes(openness), place.strip.within(place.box)
+    mattes, strip = place.mattes(lips, openness, layers.lips), place.strip.within(place.box)
     mixed = np.zeros_like(skin)
     for layer in layers.lips:
         mouth = own if layer.mouth.points is None else layer.mouth
-        lips = skin if mouth is None else _join_lips(*place.lip_images(mouth), mattes, strip[0])
-        shift = 0 if mouth is None else colour_shift(skin, lips, mask, depth)
-        mixed += layer.weight * (lips + shift)
+        image = skin if mouth is None else _join_lips(*place.lip_images(mouth), mattes, strip[0])
+        shift = 0 if mouth is None else colour_shift(skin, image, mask, depth)
+        mixed += layer.weight * (image + shift)
     closing = sum(layer.weight * place.closing(layer.mouth) for layer in layers.lips)
     mixed[strip][..., 0] *= 1 - gap.shade * closing * mattes.contact
     if openness > 0:
-        inside = sum(layer.weight * image for layer, (image, _) in zip(layers.inside, insides, strict=True))
+        inside = crossfade([image for image, _ in insides], [layer.weight for layer in layers.inside])
         within = hole.within(place.strip)
         share = mattes.inside[within] * (1 - mattes.contact[within])
         rows, columns = hole.within(place.box)

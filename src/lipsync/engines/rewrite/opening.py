@@ -20,6 +20,7 @@ DEPTHS: Final = 16  # samples of the gap, from a lip's edge
 REACH: Final = 0.6  # of the gap that may be lip
 OWN_DEPTHS: Final = (0.15, 0.3, 0.45)  # of the lip's thickness: where its colour is measured
 LIGHT_RANGE, CHROMA_RANGE = 0.2, 6.0  # of a lip's colour: share of its luma; 8-bit code values
+MOST_UNKNOWN: Final = 4  # of the columns: lips that show no edge there take it from their neighbours
 LEAST_MOVE: Final = 0.15  # of the gap; less is left alone
 
 
@@ -56,7 +57,10 @@ def _first_of_gap(profiles: Float32, lip: Float32, code: int) -> Float32:
     difference = np.abs(profiles - lip[:, None])
     light = difference[..., 0] / (LIGHT_RANGE * lip[:, None, 0])
     is_lip = light + difference[..., 1:].max(-1) / (CHROMA_RANGE * code) < 1.5
-    first = np.where(is_lip.all(1), DEPTHS - 1, (~is_lip).argmax(1))
+    unknown, first = is_lip.all(1), (~is_lip).argmax(1).astype(np.float32)
+    first[unknown] = DEPTHS - 1
+    if unknown.sum() <= MOST_UNKNOWN:  # shadow at the corners may have the lips' colour
+        first = np.interp(np.arange(len(first)), np.flatnonzero(~unknown), first[~unknown])
     return np.asarray(first / (DEPTHS - 1) * REACH, np.float32)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from lipsync.engines.rewrite.inside import warp_inside, with_common_edge, with_t
 from lipsync.engines.rewrite.jaws import measure_jaws
 from lipsync.engines.rewrite.mouth import Mouth, measure_lips
 from lipsync.engines.rewrite.shape import open_lips
-from lipsync.faces.geometry import Pose
+from lipsync.faces.geometry import LIPS_INNER, Pose
 from lipsync.frames.blend import outline_mask
 from lipsync.types import Box
 
@@ -108,16 +109,42 @@ def test_what_is_behind_is_drawn_without_teeth_only_where_the_donor_shows_nothin
     assert drawn[column][:4] == pytest.approx(dark[column][:4], abs=1)
 
 
-@pytest.mark.parametrize(("gap", "brightness"), [(0.012, (30, 110)), (0.02, (90, 150)), (0.06, (199, 200))])
-def test_a_narrow_gap_is_darker_than_the_donor(canonical, gap, brightness):
-    mesh = open_lips(close_lips(canonical), gap)[:, :2]
-    points = ((mesh - mesh[[78, 308]].mean(0)) * UNIT + (80, 45)).astype(np.float32)
-    lips = measure_lips(points, UNIT)
-    bright = np.full((120, 160, 3), 200, np.uint8)
-    inside, opacity = warp_inside(Mouth(bright, lips, points), lips, BOX, DARK)
-    row, column = np.rint(points[[13, 14]].mean(0)[::-1]).astype(int)
+def bright_mouth(canonical, gap):
+    """A mouth, open by ``gap``, all of whose pixels are bright."""
+    points = in_pixels(open_lips(close_lips(canonical), gap), canonical[[78, 308]].mean(0))
+    return Mouth(np.full((120, 160, 3), 200, np.uint8), measure_lips(points, UNIT), points)
+
+
+@pytest.mark.parametrize(("gap", "brightness"), [(0.012, (30, 70)), (0.03, (70, 110)), (0.1, (160, 199))])
+def test_less_light_falls_into_a_gap_that_is_narrower_than_the_donors(canonical, gap, brightness):
+    target = bright_mouth(canonical, gap)
+    inside, opacity = warp_inside(bright_mouth(canonical, 0.2), target.lips, BOX, DARK)
+    row, column = np.rint(target.points[[13, 14]].mean(0)[::-1]).astype(int)
     assert opacity > 0
     assert brightness[0] <= inside[row, column, 0] <= brightness[1]
+
+
+@pytest.mark.parametrize("gap", [0.02, 0.06, 0.2])
+def test_a_gap_as_wide_as_the_donors_keeps_its_light(canonical, gap):
+    donor = bright_mouth(canonical, gap)
+    inside, _ = warp_inside(donor, donor.lips, BOX, DARK)
+    row, column = np.rint(donor.points[[13, 14]].mean(0)[::-1]).astype(int)
+    assert inside[row, column, 0] == pytest.approx(200, abs=1)
+
+
+def test_the_soft_border_of_the_inside_is_shown_right_at_the_lips_only(points):
+    """The donor's outermost pixels mix inside and lip; a wider target must not spread them."""
+    donor = measure_lips(points, UNIT)
+    patch = np.full((120, 160, 3), 200, np.uint8)
+    top, bottom = (donor.points(0.5, donor.height(0.5, side))[1] for side in (0, 1))
+    patch[: int(top) + 2], patch[int(bottom) - 1 :] = 100, 100
+    wider = points.copy()
+    wider[[13, 82, 312, 81, 311, 80, 310], 1] -= 6
+    for target, rows in ((points, 2), (wider, 2)):
+        inside, _ = warp_inside(Mouth(patch, donor, points), measure_lips(target, UNIT), BOX, DARK)
+        edge = int(np.ceil(target[13, 1]))
+        assert inside[edge, 80, 0] < 120
+        assert inside[edge + rows + 1 : edge + rows + 6, 80, 0].min() > 190
 
 
 def test_the_edge_of_the_upper_teeth_is_found(toothed, points, middle):
@@ -133,11 +160,22 @@ def test_no_edge_is_found_where_the_image_shows_none(toothed, luma):
     assert not with_teeth_edge(replace(toothed, patch=plain, jaws=jaws)).jaws.parted
 
 
+def test_teeth_that_fill_the_gap_end_at_the_lower_lip(toothed, canonical, points, middle):
+    patch = np.full_like(toothed.patch, (90, 118, 160))
+    cv2.fillPoly(patch, [np.rint(points[list(LIPS_INNER)]).astype(np.int32)], (190, 124, 134))
+    full = with_teeth_edge(replace(toothed, patch=patch, jaws=replace(toothed.jaws, edge=np.nan, parted=False)))
+    expected = (points[14, 1] - 45) / UNIT + middle[1]
+    assert not full.jaws.parted
+    assert full.jaws.edge == pytest.approx(expected, abs=0.015)
+    alone, hidden = with_common_edge([full, replace(full, jaws=replace(full.jaws, edge=np.nan))], canonical)
+    assert alone.jaws.edge == hidden.jaws.edge == full.jaws.edge
+
+
 def test_all_mouths_of_a_speaker_share_the_edge_of_the_teeth(toothed, canonical):
-    edges = (0.80, 0.81, 0.82, 0.95, np.nan)
-    mouths = [replace(toothed, jaws=replace(toothed.jaws, edge=edge)) for edge in edges]
+    edges = ((0.80, True), (0.81, True), (0.82, True), (0.95, True), (0.99, False), (np.nan, False))
+    mouths = [replace(toothed, jaws=replace(toothed.jaws, edge=edge, parted=parted)) for edge, parted in edges]
     found = [mouth.jaws.edge for mouth in with_common_edge(mouths, canonical)]
-    assert found == pytest.approx([0.80, 0.81, 0.82, 0.815, 0.815])
+    assert found == pytest.approx([0.80, 0.81, 0.82, 0.815, 0.815, 0.815])
     lone = with_common_edge(mouths[-1:], canonical)[0].jaws.edge
     assert canonical[13, 1] < lone < canonical[13, 1] + 0.05
 
@@ -154,7 +192,9 @@ def test_upper_teeth_stay_on_the_skull_while_the_jaw_moves(toothed, canonical, m
     row, columns = top + 7, slice(70, 91)
     for gap in (0.1, 0.15, 0.26):
         luma, _ = shown(toothed, open_lips(canonical, gap), middle)
-        assert np.abs(luma[row, columns] - toothed.patch[row, columns, 0]).max() < 4
+        light = (luma[row, columns] - DARK[0]) / (toothed.patch[row, columns, 0] - DARK[0])
+        assert np.ptp(light) < 0.03
+        assert 0.75 < light.mean() < 1.02
 
 
 def test_lower_teeth_follow_the_jaw_without_stretching(toothed, canonical, middle):
@@ -167,7 +207,10 @@ def test_lower_teeth_follow_the_jaw_without_stretching(toothed, canonical, middl
 
 def test_the_jaw_hides_behind_the_upper_teeth(toothed, canonical, middle):
     luma, points = shown(toothed, open_lips(canonical, 0.08), middle)
-    assert luma[int(points[13, 1]) + 4, 70:91].min() > 140
+    row, columns = int(points[13, 1]) + 4, slice(70, 91)
+    light = (luma[row, columns] - DARK[0]) / (toothed.patch[row, columns, 0] - DARK[0])
+    assert np.ptp(light) < 0.03
+    assert light.mean() > 0.7
 
 
 def test_what_the_upper_lip_of_the_donor_hides_is_not_shown(toothed, canonical, middle):

@@ -14,10 +14,12 @@ from lipsync.engines.rewrite.mouth_layers import MouthLayers, MouthPlace, WarpLa
 from lipsync.engines.rewrite.shape import influence, open_lips
 from lipsync.engines.rewrite.warp import Raster, skin_triangles
 from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
+from lipsync.frames.blend import filled_outline
 from lipsync.types import Box
 
 UNIT = 150.0
 BOX = Box(0, 0, 160, 120)
+BOX_SHAPE = (BOX.height, BOX.width)
 SKIN, LIPS, TEETH = (150, 115, 145), (110, 115, 165), (220, 126, 130)  # Y'CbCr
 GAP = Gap(np.array([30, 122, 136], np.float32), 0.0, 0.006)
 
@@ -111,3 +113,25 @@ def test_the_dark_line_of_closed_lips_does_not_become_the_edge_of_open_ones(comp
     assert opened[top - 6 : top + 6, 80, 0].min() > LIPS[0] - 20
     assert opened[bottom - 6 : bottom + 6, 80, 0].min() > LIPS[0] - 20
     assert seam(*composed(0.0, lips=closed)).max() < 60
+
+
+def test_the_inside_begins_where_the_donors_image_shows_the_edge_of_its_lip(composed, donor, mesh):
+    """A donor whose tracked upper edge is 4 pixels above the real one."""
+    points = donor.points.copy()
+    points[list(UPPER[1:-1]), 1] -= 4
+    lips = measure_lips(points, UNIT)
+    tracked = replace(donor, points=points, lips=lips, opening=donor.lips)
+    place = MouthPlace(Raster(with_flaps(points), FLAP_TRIANGLES, BOX, 2, len(FLAP_TRIANGLES)), points, UNIT, 0.004)
+    shown = place.shown_lips((WarpLayer(tracked, 1.0),))
+    assert shown.upper[1:-1, 1] == pytest.approx(lips.upper[1:-1, 1] + 4, abs=0.1)
+    assert shown.lower == pytest.approx(lips.lower)
+    mask = cv2.erode(filled_outline(donor.points[list(LIPS_OUTER)], BOX_SHAPE), np.ones((9, 9), np.uint8)) > 0
+    skin = np.full((*BOX_SHAPE, 3), SKIN, np.float32)
+    image = compose_mouth(skin, place, MouthLayers(*[(WarpLayer(tracked, 1.0),)] * 2), None, GAP, 8)
+    assert np.abs(image - donor.patch)[mask].mean() < 3
+
+
+def test_an_edge_that_is_read_from_inside_the_lip_is_softer(composed):
+    kept, closing = (composed(gap, replace(GAP, blur=0.02))[0][..., 0] for gap in (0.15, 0.1))
+    column = slice(30, 90), 80
+    assert np.abs(np.diff(kept[column])).max() > 1.1 * np.abs(np.diff(closing[column])).max()
