@@ -18,7 +18,7 @@ from lipsync.engines.rewrite.donor_choice import DonorSelector, InsideSelector
 from lipsync.engines.rewrite.donors import Donor, conditions, mouth_descriptors
 from lipsync.engines.rewrite.drawn_mouth import DrawnMouth
 from lipsync.engines.rewrite.footage_stats import FootageStats
-from lipsync.engines.rewrite.hold_out import hold_out
+from lipsync.engines.rewrite.hold_out import hold_out, painted
 from lipsync.engines.rewrite.jaws import Jaws, measure_jaws
 from lipsync.engines.rewrite.mouth import Drawing, Mouth
 from lipsync.engines.rewrite.mouth_layers import MouthLayers, WarpLayer
@@ -100,10 +100,21 @@ class Animator:
                 yield Rendered(frame, edited)
 
     def _uncovered_donors(self, faces: SmoothedFaces) -> Sequence[Donor]:
-        """The donors whose mouth nothing covers; all if it is covered in each."""
+        """The donors whose mouth nothing covers; if it is covered in each, all, without what covers it."""
         donors, occluders = self._stats.filmed_donors(), self._stats.occluders
-        uncovered = [donor for donor in donors if not occluders.hides_mouth(donor.colours, faces)]
-        return with_lip_costs(uncovered or donors)
+        covers = [occluders.over_mouth(donor.colours, faces) for donor in donors]
+        uncovered = [donor for donor, cover in zip(donors, covers, strict=True) if cover is None]
+        if not uncovered:
+            uncovered = [self._painted(donor, cover) for donor, cover in zip(donors, covers, strict=True)]
+        return with_lip_costs(uncovered)
+
+    def _painted(self, donor: Donor, cover: Occlusion | None) -> Donor:
+        mouth = donor.mouth
+        if cover is None or cover.behind is None or mouth.points is None:
+            return donor
+        grid = self._stats.occluders.grid
+        patch = painted(mouth.patch, mouth.points, cover.matte, cover.behind, grid, mouth.lips.unit)
+        return replace(donor, mouth=replace(mouth, patch=patch))
 
     def _drawn_mouth(self, donors: Sequence[Donor]) -> DrawnMouth:
         """The drawn inside of the mouth, in the footage's colours, for what the donors do not show."""

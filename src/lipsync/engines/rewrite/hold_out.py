@@ -6,9 +6,9 @@ The matte of cells is brought to the frame and fitted to the edges of its luma b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import cv2
 import numpy as np
@@ -24,6 +24,8 @@ GUIDE_RADIUS: Final = 0.07  # eye distances
 GUIDE_NOISE: Final = 0.02  # of full luma: smaller differences are no edge
 MAP_SPACING: Final = 24.0  # the map has one node in (eye distance / MAP_SPACING) pixels
 SURE: Final = 0.8  # matte from which the face is painted behind; at the edge it would remain visible
+GRAPHICS_LUMA, GRAPHICS_CHROMA = 45.0, 18.0  # 8-bit code values off the face's colour
+GRAPHICS_SURE, GRAPHICS_SHARE = 0.5, 0.2  # matte of cells that letters have; the least share of a part with it
 EDGE_GAIN: Final = 2.0  # steepness of the matte after the filter
 
 
@@ -53,18 +55,65 @@ def hold_out(
     if box is None:
         return None
     raster = Raster(ringed, grid.all_triangles, box, max(1, int(unit / MAP_SPACING)))
-    x, y = raster.grid()
-    cells = (np.stack(np.broadcast_arrays(x, y), -1) + raster.shifts_from(grid.points)).astype(np.float32)
+    cells = _cells(raster, grid)
     luma = np.asarray(frame.y[box.luma], np.float32) / np.float32((1 << frame.depth) - 1)
-    fitted = guided_filter(luma, _in_frame(matte, cells, raster), max(1, round(GUIDE_RADIUS * unit)))
+    spread = _in_frame(matte, cells, raster)
+    fitted = guided_filter(luma, spread, max(1, round(GUIDE_RADIUS * unit)))
     steep = np.clip((fitted - 0.5) * EDGE_GAIN + 0.5, 0, 1).astype(np.float32)
     planes = frame.y[box.luma].copy(), frame.u[box.chroma].copy(), frame.v[box.chroma].copy()
     if behind is not None:
-        face = _in_frame(behind * np.float32(1 << (frame.depth - 8)), cells, raster)
+        code = np.float32(1 << (frame.depth - 8))
+        face = _in_frame(behind * code, cells, raster)
         half = ((box.width + 1) // 2, (box.height + 1) // 2)
-        chroma = (cv2.resize(face[..., c], half, interpolation=cv2.INTER_AREA) for c in (1, 2))
-        _mix(_parts(frame, box), (face[..., 0], *chroma), np.clip((steep - SURE) / (1 - SURE), 0, 1))
+        chroma = [np.asarray(cv2.resize(face[..., c], half, interpolation=cv2.INTER_AREA), np.float32) for c in (1, 2)]
+        steep = np.maximum(steep, _graphics(planes, [face[..., 0], *chroma], spread, code))
+        _mix(_parts(frame, box), [face[..., 0], *chroma], np.clip((steep - SURE) / (1 - SURE), 0, 1))
     return HeldOut(box, steep, planes)
+
+
+def painted(patch: Plane, points: Float32, matte: Float32, behind: Float32, grid: FaceGrid, unit: float) -> Plane:
+    """A mouth's image (h, w, 3), Y'CbCr code values, without what covers it.
+
+    ``points`` (468, 2): the mesh in pixels of the patch; the others as in ``hold_out``.
+    """
+    height, width = patch.shape[:2]
+    box = Box(0, 0, width, height)
+    raster = Raster(with_ring(points), grid.all_triangles, box, max(1, int(unit / MAP_SPACING)))
+    cells = _cells(raster, grid)
+    code = np.float32(1 if patch.dtype == np.uint8 else 4)
+    spread, face = _in_frame(matte, cells, raster), _in_frame(behind * code, cells, raster)
+    share = np.maximum(spread, _graphics(np.moveaxis(patch, -1, 0), np.moveaxis(face, -1, 0), spread, code))
+    return cast(Plane, np.rint(patch + (face - patch) * share[..., None]).astype(patch.dtype))
+
+
+def _cells(raster: Raster, grid: FaceGrid) -> Float32:
+    """The cell at each node of the raster, (rows, columns, 2)."""
+    x, y = raster.grid()
+    return (np.stack(np.broadcast_arrays(x, y), -1) + raster.shifts_from(grid.points)).astype(np.float32)
+
+
+def _graphics(
+    planes: Iterable[NDArray[np.generic]], face: Iterable[Float32], spread: Float32, code: np.float32
+) -> Float32:
+    """Where letters and logos are, whose colours are far from the face's: 0..1 at each pixel of the luma.
+
+    A part of them that reaches out of what is covered (``spread``), as into the open mouth, belongs to them, but only
+    in their rows. A border of one pixel takes in their antialiased edges.
+    """
+    luma, blue, red = (
+        cv2.absdiff(np.asarray(plane, np.float32), usual) / code for plane, usual in zip(planes, face, strict=True)
+    )
+    coloured = (np.maximum(blue, red) > GRAPHICS_CHROMA).astype(np.uint8)
+    far = (luma > GRAPHICS_LUMA) | (cv2.resize(coloured, luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
+    sure = far & (spread > GRAPHICS_SURE)
+    rows = np.flatnonzero(sure.any(1))
+    if not len(rows):
+        return np.zeros_like(spread)
+    far[: rows[0]] = far[rows[-1] + 1 :] = False
+    count, parts = cv2.connectedComponents(far.astype(np.uint8), connectivity=8)
+    sizes, surely = (np.bincount(parts[some], minlength=count) for some in (far, sure))
+    held = (surely > GRAPHICS_SHARE * sizes)[parts] & far
+    return np.asarray(cv2.dilate(held.astype(np.uint8), np.ones((3, 3), np.uint8)), np.float32)
 
 
 def _in_frame(values: Float32, cells: Float32, raster: Raster) -> Float32:

@@ -29,6 +29,7 @@ SAMPLE_INTERVAL: Final = 2  # frames between two of them, which differ more than
 SHOT_SAMPLES: Final = 48  # of one shot that its look is computed from
 NOISE_SIGMA: Final = 0.7  # cells
 DIFFERENT, CLEARLY_DIFFERENT = 2.0, 3.0  # standard deviations
+GLARING: Final = 9.0  # the same for letters and logos, which need not reach the edge of the lower face
 MIN_SHARE: Final = 0.02  # of the lower face's cells that differ clearly
 MIN_FURTHER: Final = 16  # such cells of a part that does not reach the edge, beside one that does
 LARGE_SHARE: Final = 0.2  # of them that differ at all: then no part needs to reach the edge
@@ -75,13 +76,15 @@ class Occluders:
             self._latest = frame.index, self.grid.sample(frame, points)
         return self._latest[1]
 
-    def hides_mouth(self, colours: FaceColours | None, faces: SmoothedFaces) -> bool:
-        """Whether something covers a part of the mouth in a frame of the first pass."""
+    def over_mouth(self, colours: FaceColours | None, faces: SmoothedFaces) -> Occlusion | None:
+        """What covers a part of the mouth in a frame of the first pass; None if nothing does."""
         look = None if colours is None else self._look(faces.track.shot_number(colours.index), faces)
         if colours is None or look is None:
-            return False
-        found = covering(look.difference(colours)[0], self.grid)
-        return found is not None and _mouth_share(found, self.grid) > MAX_HIDDEN
+            return None
+        difference, light = look.difference(colours)
+        matte = covering(difference, self.grid)
+        found = None if matte is None else self._occlusion(matte, look, light)
+        return found if found is not None and found.covered > MAX_HIDDEN else None
 
     def follow(
         self, frames: Iterable[tuple[Frame, T]], faces: SmoothedFaces
@@ -137,6 +140,9 @@ class Occluders:
         matte = covering(difference, self.grid)
         if matte is None:
             return None
+        return self._occlusion(matte, look, light)
+
+    def _occlusion(self, matte: Float32, look: UsualLook, light: LightFit) -> Occlusion:
         behind = look.lit(light).reshape(-1, 3)[self.grid.nearest]
         return Occlusion(matte, _mouth_share(matte, self.grid), behind)
 
@@ -164,9 +170,12 @@ def covering(difference: Float32, grid: FaceGrid) -> Float32 | None:
     if max((clear & grid.lower).sum() / MIN_SHARE, (different & grid.lower).sum() / LARGE_SHARE) < cells:
         return None
     count, parts = cv2.connectedComponents(different.astype(np.uint8), connectivity=8)
-    size, sizes = (np.bincount(parts[some & grid.lower], minlength=count) for some in (different, clear))
+    glaring = smooth > GLARING
+    size, sizes, glares = (
+        np.bincount(parts[some & grid.lower], minlength=count) for some in (different, clear, glaring & different)
+    )
     reaching = np.bincount(parts[grid.edge], minlength=count) > 0
-    main = (sizes >= MIN_SHARE * cells) & reaching
+    main = ((sizes >= MIN_SHARE * cells) & reaching) | (glares >= MIN_SHARE * cells)
     if different[grid.lower].mean() > LARGE_SHARE:
         main |= size >= MIN_SHARE * cells
     main[0] = False

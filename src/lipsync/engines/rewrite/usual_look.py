@@ -9,9 +9,11 @@ the face does not change the fit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from lipsync.engines.rewrite.face_grid import SIDE, FaceColours, FaceGrid
 from lipsync.types import Float32
@@ -24,9 +26,17 @@ FIT_STEP: Final = 3  # one cell in so many takes part in the fit
 TUNING: Final = 1.5  # standard deviations of Welsch's weight
 LOWER_WEIGHT: Final = 0.3  # first weight of the lower face, which is covered more often than the rest
 GREY: Final = 128.0  # chroma without colour
+BLACK: Final = np.float32(16)  # luma
+# Skin and lips against the skin of the upper face: shares of its luma, and differences of chroma over luma.
+SKIN_LEVELS, SKIN_BLUE, SKIN_REDS = (0.4, 1.3), 0.08, (-0.06, 0.2)
+RANGE, RESTLESS = (0.1, 0.9), 32.0  # quantiles of a cell that captions cross, and code values between them
+RESTLESS_SHARE: Final = 0.3  # of the cells of a part that captions cover
+INPAINT_CELLS: Final = 3.0
+LEAST_SEEN, MOSTLY_SEEN = 0.12, 0.98  # shares of frames in which a cell has such a colour, between which they decide
 # For Y', Cb and Cr. Luma has a gain, an offset and slopes in x and y, chroma a gain of its colour and an offset.
 LUMA, BLUE, RED = slice(0, 4), slice(4, 6), slice(6, 8)  # the terms of each channel
 TERMS: Final = 8
+Masked = np.ma.MaskedArray[Any, np.dtype[Any]]
 LightFit = Float32  # (TERMS, 3): the factors of the terms in each channel; 0 for those of the others
 
 
@@ -77,13 +87,66 @@ def usual_look(frames: Sequence[FaceColours], grid: FaceGrid) -> UsualLook | Non
     """
     if len(frames) < MIN_SAMPLES:
         return None
-    colour = np.median([frame.colours for frame in frames], 0).astype(np.float32)
+    shown = _shown(np.stack([frame.colours for frame in frames]), grid)
+    colour = _usual_colour(shown, grid)
     spread = np.broadcast_to(np.array(MIN_SPREAD, np.float32), colour.shape).copy()
     first = UsualLook(colour, spread, grid)
-    residuals = np.abs([first.residual(frame)[0] for frame in frames])
-    quarter = np.quantile(residuals, 0.25, axis=0) / NORMAL_QUARTILE
+    residuals = np.ma.masked_array(
+        [first.residual(frame)[0] for frame in frames], np.ma.getmaskarray(shown)[:, grid.skin]
+    )
+    quarter = _quarter(np.ma.abs(residuals)) / NORMAL_QUARTILE
     spread[grid.skin] = np.maximum(spread[grid.skin], quarter)
     return UsualLook(colour, spread, grid)
+
+
+def _shown(colours: NDArray[np.uint8], grid: FaceGrid) -> Masked:
+    """The ``colours`` (n, SIDE, SIDE, 3) of cells in a shot, without those of captions.
+
+    Captions can lie over the lower face in most frames. Where a cell changes as much as they do, only frames count in
+    which it has the colour of skin or lips. If it hardly ever has, as in a beard, all count; but none if most of the
+    cells around it change.
+    """
+    like = _like_skin(colours, np.median(colours[:, grid.skin & ~grid.lower], 1))
+    unlike = (like.mean(0) <= LEAST_SEEN) & grid.lower
+    changing = np.ptp(np.quantile(colours, RANGE, axis=0), 0).max(-1) > RESTLESS
+    count, parts = cv2.connectedComponents(unlike.astype(np.uint8), connectivity=8)
+    sizes, restless = (np.bincount(parts[some], minlength=count) for some in (unlike, unlike & changing))
+    captions = (restless > RESTLESS_SHARE * sizes)[parts] & unlike
+    hidden = captions | (~like & grid.lower & ~unlike & changing)
+    return np.ma.masked_array(colours, np.repeat(hidden[..., None], 3, -1))
+
+
+def _usual_colour(shown: Masked, grid: FaceGrid) -> Float32:
+    """The median colour (SIDE, SIDE, 3) of each cell; of those that were never shown, from the cells around them."""
+    usual: Masked = np.ma.median(shown, 0)  # type: ignore[no-untyped-call]
+    unknown = np.ma.getmaskarray(usual).any(-1) & grid.skin
+    filled = np.rint(usual.filled(0)).astype(np.uint8)
+    if unknown.any():
+        hole = (unknown | ~grid.skin).astype(np.uint8)
+        usual[unknown] = cv2.inpaint(filled, hole, INPAINT_CELLS, cv2.INPAINT_TELEA)[unknown]
+    return np.asarray(usual.filled(0), np.float32)
+
+
+def _quarter(residuals: Masked) -> Float32:
+    """The lower quartile (cells, 3) of ``residuals`` (n, cells, 3); of cells without any, that of a usual cell."""
+    ordered = np.sort(residuals.filled(np.inf), axis=0)
+    counts = residuals.count(axis=0)
+    quartile = np.take_along_axis(ordered, np.maximum(counts - 1, 0)[None] // 4, 0)[0]
+    return np.asarray(np.where(counts > 0, quartile, np.median(quartile[counts[:, 0] > 0], 0)), np.float32)
+
+
+def _like_skin(colours: NDArray[np.uint8], skin: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Which of ``colours`` (n, SIDE, SIDE, 3) are like ``skin`` (n, 3) in the same frame, or redder, as lips are."""
+    luma, reference = np.asarray(colours[..., 0], np.float32) - BLACK, np.asarray(skin, np.float32)
+    skin_luma = reference[:, None, None, 0] - BLACK
+    level = luma / np.maximum(skin_luma, 1)
+    blue, red = (
+        (colours[..., c] - np.float32(GREY)) / np.maximum(luma, 8)
+        - (reference[:, None, None, c] - np.float32(GREY)) / np.maximum(skin_luma, 8)
+        for c in (1, 2)
+    )
+    in_light = (level > SKIN_LEVELS[0]) & (level < SKIN_LEVELS[1])
+    return np.asarray(in_light & (np.abs(blue) < SKIN_BLUE) & (red > SKIN_REDS[0]) & (red < SKIN_REDS[1]))
 
 
 def _terms(colour: Float32) -> Float32:

@@ -9,13 +9,14 @@ import pytest
 
 from lipsync.engines.rewrite.animator import Animator
 from lipsync.engines.rewrite.face_grid import FaceGrid
-from lipsync.engines.rewrite.hold_out import guided_filter, hold_out
+from lipsync.engines.rewrite.hold_out import guided_filter, hold_out, painted
 from lipsync.engines.rewrite.occlusion import FADE_FRAMES, Occluders
 from lipsync.engines.rewrite.usual_look import MIN_SAMPLES, usual_look
 from lipsync.faces.geometry import MESH
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import POINTS, TrackBuilder
-from lipsync.types import Colour, Face, Float32, Frame
+from lipsync.frames.patch import read_patch
+from lipsync.types import Box, Colour, Face, Float32, Frame
 
 SIDE, UNIT = 256, 100  # pixels of the frame, and per eye distance
 COUNT = 40
@@ -148,9 +149,92 @@ def test_a_donor_behind_a_hand_is_recognised(canonical, points):
             occluders.observe(portrait(index), points[:MESH])
         with builder.finish(Fraction(25)) as track:
             faces = SmoothedFaces(track)
-            assert occluders.hides_mouth(covered, faces)
-            assert not occluders.hides_mouth(free, faces)
-            assert not occluders.hides_mouth(None, faces)
+            assert occluders.over_mouth(covered, faces) is not None
+            assert occluders.over_mouth(free, faces) is None
+            assert occluders.over_mouth(None, faces) is None
+
+
+def caption(frame: Frame, points: Float32, from_lips: bool = False) -> Frame:
+    """Yellow letters with black outlines, of which six frames show the same; they cover half of their rows."""
+    top = int(points[0 if from_lips else 17, 1]) + 4 & ~1
+    random, rows = np.random.default_rng(frame.index // 6), slice(top, top + 24)
+    half = slice(top // 2, top // 2 + 12)
+    first, last = (60, 190) if from_lips else (92, 156)
+    for left in range(first + 2 * int(random.integers(6)), last, 12):
+        if random.random() < 0.7:
+            letter, inner = slice(left, left + 10), slice(left + 2, left + 8)
+            frame.y[rows, letter], frame.y[rows, inner] = 20, 210
+            frame.u[half, letter.start // 2 : letter.stop // 2], frame.v[half, letter.start // 2 : letter.stop // 2] = (
+                128,
+                128,
+            )
+            frame.u[half, inner.start // 2 : inner.stop // 2], frame.v[half, inner.start // 2 : inner.stop // 2] = (
+                20,
+                146,
+            )
+    return frame
+
+
+def letters(frame: Frame) -> np.ndarray:
+    return (frame.y > 200) & (np.kron(frame.u, np.ones((2, 2), np.uint8)) < 60)
+
+
+def test_a_caption_over_the_chin_stays_to_the_pixel(followed, canonical, points):
+    found = followed(lambda k: caption(portrait(k), points))
+    assert None not in found
+    frame = caption(portrait(20), points)
+    before = [plane.copy() for plane in (frame.y, frame.u, frame.v)]
+    held = hold_out(frame, points[:MESH, :2], found[20].matte, found[20].behind, FaceGrid(canonical), UNIT)
+    assert not letters(frame).any()  # their colour does not enter the edit
+    frame.y[:] = 100
+    held.restore(frame)
+    kept = letters(Frame(20, *before, 8, Colour()))
+    assert (frame.y[kept] == before[0][kept]).all()
+
+
+def test_a_logo_in_the_middle_of_the_chin_is_found(followed, points):
+    def with_logo(index):
+        frame = portrait(index)
+        top = int(points[17, 1]) + 4
+        if index >= 20:
+            frame.y[top : top + 16, 112:144], frame.u[top // 2 : top // 2 + 8, 56:72] = 60, 210
+        return frame
+
+    found = followed(with_logo)
+    assert not any(found[:20])
+    assert None not in found[20:]
+
+
+def test_letters_in_every_donor_are_painted_over(canonical, points):
+    grid, occluders = FaceGrid(canonical), Occluders(canonical)
+    with TrackBuilder() as builder:
+        for index in range(COUNT):
+            builder.add(Face(points, 1.0), False)
+            occluders.observe(caption(portrait(index), points, True), points[:MESH])
+        with builder.finish(Fraction(25)) as track:
+            frame = caption(portrait(21), points, True)
+            cover = occluders.over_mouth(grid.sample(frame, points[:MESH]), SmoothedFaces(track))
+    box = Box(70, 130, 190, 240)
+    with_letters, plain = (read_patch(one, box) for one in (frame, portrait(21)))
+    mesh = points[:MESH, :2] - np.array([box.left, box.top], np.float32)
+    clean = painted(with_letters, mesh, cover.matte, cover.behind, grid, UNIT)
+    before, after = (np.abs(one.astype(float) - plain) for one in (with_letters, clean))
+    assert after.mean() < before.mean() / 4
+    assert after.max() < 40
+
+
+def test_a_beard_is_a_part_of_the_face(followed, points):
+    def bearded(index):
+        frame = portrait(index)
+        texture = np.random.default_rng(7).normal(0, 8, (SIDE, SIDE))
+        row = int(points[17, 1]) + 4
+        frame.y[row:] = np.clip(
+            32 + texture[row:] + np.random.default_rng(index).normal(0, 2, (SIDE - row, SIDE)), 16, 60
+        )
+        frame.u[row // 2 :], frame.v[row // 2 :] = 126, 130
+        return frame
+
+    assert not any(followed(bearded))
 
 
 class CountingGrid(FaceGrid):
@@ -246,7 +330,9 @@ def test_the_face_is_painted_behind_what_is_held_out_before_the_edit(canonical, 
     matte = np.zeros((48, 48), np.float32)
     matte[:, :16] = 1
     before = frame.y.copy()
-    held = hold_out(frame, points[:MESH, :2], matte, np.full((48, 48, 3), 77, np.float32), grid, UNIT)
+    behind = grid.sample(frame, points[:MESH]).colours.astype(np.float32)
+    behind[:, :18] = 77
+    held = hold_out(frame, points[:MESH, :2], matte, behind, grid, UNIT)
     mouth = int(points[13, 1])
     assert (frame.y[mouth : mouth + 20, 75:85] == 77).all()
     assert (frame.u[mouth // 2 : mouth // 2 + 10, 38:42] == 77).all()
