@@ -77,7 +77,7 @@ class Occluders:
         return self._latest[1]
 
     def over_mouth(self, colours: FaceColours | None, faces: SmoothedFaces) -> Occlusion | None:
-        """What covers a part of the mouth in a frame of the first pass; None if nothing does."""
+        """The occlusion of a part of the mouth in a frame of the first pass; None if nothing covers it."""
         look = None if colours is None else self._look(faces.track.shot_number(colours.index), faces)
         if colours is None or look is None:
             return None

@@ -102,7 +102,7 @@ def usual_look(frames: Sequence[FaceColours], grid: FaceGrid) -> UsualLook | Non
 def _shown(colours: NDArray[np.uint8], grid: FaceGrid) -> Masked:
     """The ``colours`` (n, SIDE, SIDE, 3) of cells in a shot, without those of captions.
 
-    Captions can lie over the lower face in most frames. Where a cell changes as much as they do, only frames count in
+    Captions can cover the lower face in most frames. Where a cell changes as much as they do, only frames count in
     which it has the colour of skin or lips. If it hardly ever has, as in a beard, all count; but none if most of the
     cells around it change.
     """
