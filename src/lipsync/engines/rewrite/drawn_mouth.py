@@ -44,6 +44,7 @@ CONTACT_LIGHT: Final = 0.45  # of the lips where they touch
 CONTACT_SHARE: Final = 0.95
 SOFTNESS: Final = 1.0  # blur of the inside over that of the sharpest edges, where the footage shows no inside
 COARSE_BLUR: Final = 1.3  # pixels of blur from which every second pixel suffices
+COARSE_UNIT: Final = 60.0  # pixels per eye distance from which it suffices for what is behind the teeth
 
 
 class DrawnMouth:
@@ -79,7 +80,7 @@ class DrawnMouth:
     def draw(self, posed: PosedMouth, lips: Lips, box: Box, *, teeth: bool) -> Float32:
         """The inside of the mouth in the pixels of ``box``, (h, w, 3) Y'CbCr code values."""
         blur = max(0.4, self._softness * self._look.blur * lips.unit)
-        step = 2 if blur > COARSE_BLUR else 1
+        step = 2 if blur > COARSE_BLUR or (not teeth and lips.unit > COARSE_UNIT) else 1
         x, y = np.meshgrid(_nodes(box.left, box.width, step), _nodes(box.top, box.height, step))
         image = self._picture(posed, lips, x, y, teeth=teeth)
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), blur / step), np.float32)

@@ -27,7 +27,8 @@ COVER_SLACK, COVER_FADE = (
 )  # eye distances beyond what the donor shows until the cavity fades in, and its fade
 CENTRE: Final = (0.3, 0.4, 0.5, 0.6, 0.7)  # positions along the mouth where the donor must show what the target does
 PART_START, PART_RANGE = 0.015, 0.04  # eye distances that the jaws part until the cavity fades in there, and its fade
-LEAST_UNSEEN: Final = 0.01  # of the mouth's inside, from which it is worth drawing what is behind
+LEAST_UNSEEN: Final = 0.03  # of the mouth's inside, and of a pixel, from which it is worth drawing what is behind
+UNSEEN_MARGIN: Final = 0.04  # eye distances around it that are drawn as well
 REPEAT_FADE: Final = 0.02  # eye distances into the upper teeth that the lower jaw's map would show a second time
 PART_EDGES: Final = (4.0, 1.6)  # steepness of that cavity's upper and lower edge
 LEAST_BETWEEN: Final = 0.6  # of BETWEEN or more, at the corners: far back, the jaw opens less
@@ -59,8 +60,10 @@ def warp_inside(
     lit = np.minimum(_light_within(gaps) / _light_within(donor_gaps), 1)
     unseen = np.maximum(torn, smoothstep((missing / donor.unit - COVER_SLACK) / COVER_FADE))
     inside, behind = mouth.sample(places), cavity
-    if back is not None and back.drawing is not None and _shows(unseen, lips, box):
-        behind = relit(back.drawing.draw(lips, box, teeth=False), back.change)
+    part = None if back is None or back.drawing is None else _shown(unseen * lit, lips, box)
+    if back is not None and back.drawing is not None and part is not None:
+        behind = np.broadcast_to(cavity, inside.shape).copy()
+        behind[part.within(box)] = relit(back.drawing.draw(lips, part, teeth=False), back.change)
     inside = inside + (behind - inside) * unseen[..., None]
     return np.asarray(cavity + (inside - cavity) * lit[..., None], np.float32), opacity
 
@@ -200,10 +203,17 @@ def _covered(donor: Lips, places: Float32, inwards: Float32) -> tuple[Float32, F
     return moved, np.asarray(np.abs(down) + aside, np.float32), gap
 
 
-def _shows(unseen: Float32, lips: Lips, box: Box) -> bool:
-    """Whether enough of what is ``unseen`` (h, w), 0..1, lies between the lips."""
-    inside = filled_outline(lips.outline() - np.array([box.left, box.top], np.float32), unseen.shape) > 0
-    return bool(inside.any()) and float(unseen[inside].mean()) > LEAST_UNSEEN
+def _shown(unseen: Float32, lips: Lips, box: Box) -> Box | None:
+    """The part of ``box`` between the lips where something is ``unseen`` (h, w), 0..1; None if that is too little."""
+    outline = lips.outline() - np.array([box.left, box.top], np.float32)
+    inside = filled_outline(outline, unseen.shape)
+    hidden = unseen * inside
+    if float(hidden.sum()) <= LEAST_UNSEEN * float(inside.sum()):
+        return None
+    left, top, width, height = cv2.boundingRect((hidden > LEAST_UNSEEN).astype(np.uint8))
+    margin = round(UNSEEN_MARGIN * lips.unit)
+    left, top = box.left + left, box.top + top
+    return Box(left - margin, top - margin, left + width + margin, top + height + margin).intersection(box)
 
 
 def _light_within(gap: Floats) -> Floats:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from lipsync.engines.rewrite.contact import Gap
-from lipsync.engines.rewrite.inside import warp_inside
+from lipsync.engines.rewrite.inside import CLOSED_GAP, warp_inside
 from lipsync.engines.rewrite.lip_warp import FLAPS, LipSource, lip_maps, with_flaps
 from lipsync.engines.rewrite.mattes import SAMPLES, Mattes, layer_mattes, lip_contours
 from lipsync.engines.rewrite.mouth import Lips, Mouth, edge_depths, measure_lips
@@ -150,7 +150,7 @@ def compose_mouth(
     ``own``: the frame's mouth before it was warped; it supplies the lips where a donor only has an inside.
     """
     mask, hole = place.mask(), place.hole()
-    visible = hole.width > 0 and hole.height > 0
+    visible = hole.width > 0 and hole.height > 0 and place.lips.gap > CLOSED_GAP
     donors = layers.inside if visible else ()
     lips = place.shown_lips(layers.lips)
     insides = [warp_inside(layer.mouth, lips, hole, gap.cavity, layers.back) for layer in donors]
