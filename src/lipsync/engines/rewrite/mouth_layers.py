@@ -149,10 +149,9 @@ def compose_mouth(
 
     ``own``: the frame's mouth before it was warped; it supplies the lips where a donor only has an inside.
     """
-    mask, hole = place.mask(), place.hole()
-    visible = hole.width > 0 and hole.height > 0 and place.lips.gap > CLOSED_GAP
+    mask, hole, lips = place.mask(), place.hole(), place.shown_lips(layers.lips)
+    visible = hole.width > 0 and hole.height > 0 and lips.gap > CLOSED_GAP
     donors = layers.inside if visible else ()
-    lips = place.shown_lips(layers.lips)
     insides = [warp_inside(layer.mouth, lips, hole, gap.cavity, layers.back) for layer in donors]
     openness = insides[0][1] if insides else 0.0
     mattes, strip = place.mattes(lips, openness, layers.lips), place.strip.within(place.box)
