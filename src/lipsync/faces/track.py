@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -29,12 +30,14 @@ class Track:
 
     ``rate``: frames per second. ``shots``: the runs between cuts; together they cover all frames. ``detected`` (n,):
     frames in which the face was found. ``present`` (n,): frames in which it was found, or that lie in a gap of less
-    than half a second within one shot.
+    than half a second within one shot. ``score``: the median of the faces' scores, about 1 for a person's face.
     """
 
-    def __init__(self, file: IO[bytes], detected: NDArray[np.bool_], shots: tuple[Shot, ...], rate: Fraction) -> None:
+    def __init__(
+        self, file: IO[bytes], detected: NDArray[np.bool_], shots: tuple[Shot, ...], rate: Fraction, score: float
+    ) -> None:
         self._file = file
-        self.rate = rate
+        self.rate, self.score = rate, score
         self.detected = detected
         self.shots = shots
         self._row = np.cumsum(detected, dtype=np.int64) - 1
@@ -68,7 +71,7 @@ class Track:
         if self.detected.any() and not detected.any():
             raise NoFaceFound(NO_FACE)
         shots = tuple(Shot(shot.start, min(shot.stop, length)) for shot in self.shots if shot.start < length)
-        return Track(self._file, detected, shots, self.rate)
+        return Track(self._file, detected, shots, self.rate, self.score)
 
     def landmarks(self, start: int, stop: int) -> Float32:
         """Return smoothed landmarks of the frames ``start`` to ``stop``, excluded: (stop - start, 478, 3) in pixels.
@@ -162,6 +165,7 @@ class TrackBuilder:
         with scratch_errors():
             self._file: IO[bytes] | None = file or tempfile.TemporaryFile()  # noqa: SIM115 - outlives this call
         self._detected = bytearray()
+        self._scores = array("f")
         self._cuts: list[int] = []
 
     def __enter__(self) -> Self:
@@ -187,6 +191,7 @@ class TrackBuilder:
             self._cuts.append(len(self._detected))
         self._detected.append(face is not None)
         if face is not None:
+            self._scores.append(face.score)
             with scratch_errors():
                 self._file.write(np.ascontiguousarray(face.landmarks, np.float32).tobytes())
 
@@ -204,6 +209,7 @@ class TrackBuilder:
         edges = [0, *self._cuts, len(self._detected)]
         shots = tuple(Shot(low, high) for low, high in itertools.pairwise(edges))
         detected = np.frombuffer(bytes(self._detected), np.uint8).astype(bool)
-        track = Track(self._file, detected, shots, rate)
+        score = float(np.median(self._scores)) if self._scores else 0.0
+        track = Track(self._file, detected, shots, rate, score)
         self._file = None
         return track

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 
 from lipsync.monitor import Monitor
-from lipsync.pipeline.context import JobOutcome
+from lipsync.pipeline.context import JobOutcome, RenderContext
 from lipsync.pipeline.job import Enhanced, EnhanceStatus, Inputs, Job, Result
 
 NOTABLE_CLIPPING = 0.01  # share of the samples at full scale
+SURE_FACE = 0.995  # score of a face, below which it is covered, drawn or an animal's
 
 
 def report(job: Job, inputs: Inputs, outcome: JobOutcome, monitor: Monitor, seconds: float) -> Result:
@@ -38,14 +39,13 @@ def _warnings(job: Job, outcome: JobOutcome) -> Iterator[str]:
     if context.video.video.variable and not context.video.picture:
         rate = float(context.rate)
         yield f"the video's frame rate is not constant; frames are repeated or dropped to reach {rate:.6g} frames/s"
-    frames, clipped_share = context.plan.frame_count, context.speech.stats.clipped_share
+    clipped_share = context.speech.stats.clipped_share
     if clipped_share > NOTABLE_CLIPPING:
         yield f"{clipped_share:.0%} of the audio is clipped"
     if context.video.video.transparent and not context.video.keeps_transparency:
         yield "the video is transparent; --background is behind it. --encode webm or prores4444 keeps transparency"
-    missing = frames - context.face_count
-    if missing and any(chain.engine.needs_faces for chain in outcome.chains):
-        yield f"the face is out of view in {missing} of {frames} frames, which are copied unchanged"
+    if any(chain.engine.needs_faces for chain in outcome.chains):
+        yield from _face_warnings(context)
     for output in outcome.outputs[: len(outcome.chains)]:
         if output.run_info is not None:
             if not output.edited:
@@ -56,6 +56,17 @@ def _warnings(job: Job, outcome: JobOutcome) -> Iterator[str]:
         yield f"memory ran out; the output has 1/{factor} of the video's resolution"
     if outcome.enhanced is not None:
         yield from _enhancement_warnings(outcome.enhanced)
+
+
+def _face_warnings(context: RenderContext) -> Iterator[str]:
+    frames, faces, score = context.plan.frame_count, context.face_count, context.track.score
+    if faces < frames:
+        yield f"the face is out of view in {frames - faces} of {frames} frames, which are copied unchanged"
+    if faces and score < SURE_FACE:
+        yield (
+            f"the face may be masked, drawn or no person's (score {score:.2f} of 1), so the new mouth may look wrong; "
+            "check the result"
+        )
 
 
 def _enhancement_warnings(enhanced: Enhanced) -> Iterator[str]:

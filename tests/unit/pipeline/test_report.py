@@ -5,12 +5,13 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lipsync.engines.base import Engine
 from lipsync.engines.passthrough import Passthrough
 from lipsync.faces.smoothed_faces import SmoothedFaces
-from lipsync.faces.track import TrackBuilder
+from lipsync.faces.track import POINTS, TrackBuilder
 from lipsync.media.probe import probe_video
 from lipsync.models.session import RunInfo
 from lipsync.monitor import Monitor
@@ -20,6 +21,7 @@ from lipsync.pipeline.plan import Plan
 from lipsync.pipeline.report import report
 from lipsync.pipeline.synthesise import EngineChain
 from lipsync.speech.audio import AudioStats, SpeechAudio
+from lipsync.types import Face
 
 JOB = Job(Path("a"), Path("b"), Path("c.mp4"), engines=("rewrite",))
 INFO = RunInfo("cpu", "fp32", 1)
@@ -31,12 +33,8 @@ class FaceEngine(Passthrough):
 
 @pytest.fixture
 def report_of(tmp_path, make_video):
-    """Report a job of 10 frames without a face; ``job`` is the one that was run."""
+    """Report a job of 10 frames, without a face by default; ``job`` is the one that was run."""
     even = probe_video(make_video(tmp_path / "a.mp4", frames=10))
-    with TrackBuilder() as builder:
-        for _ in range(10):
-            builder.add(None, False)
-        track = builder.finish(Fraction(25), faceless=True)
 
     def make(
         engine: Engine,
@@ -44,17 +42,21 @@ def report_of(tmp_path, make_video):
         clipped: float = 0.0,
         enhanced: Enhanced | None = None,
         variable: bool = False,
+        face: Face | None = None,
         **facts: object,
     ) -> Result:
         video = replace(even, video=replace(even.video, variable=variable))
         speech = SpeechAudio(io.BytesIO(), AudioStats(Fraction(2, 5), 0.5, clipped), 6_400)
-        context = RenderContext(job, video, video, speech, SmoothedFaces(track), Plan(10, 10, False))
         output = replace(EngineResult("rewrite", Path("c.mp4"), 10, INFO, width=320, height=240), **facts)
-        outcome = JobOutcome(context, [EngineChain(engine)], (output,), enhanced)
-        return report(JOB, Inputs(video, video), outcome, Monitor(), 1.5)
+        with TrackBuilder() as builder:
+            for _ in range(10):
+                builder.add(face, False)
+            with builder.finish(Fraction(25), faceless=True) as track:
+                context = RenderContext(job, video, video, speech, SmoothedFaces(track), Plan(10, 10, False))
+                outcome = JobOutcome(context, [EngineChain(engine)], (output,), enhanced)
+                return report(JOB, Inputs(video, video), outcome, Monitor(), 1.5)
 
-    with track:
-        yield make
+    return make
 
 
 def test_a_job_without_problems_has_no_warnings(report_of):
@@ -70,6 +72,12 @@ def test_clipped_audio_and_absent_faces_are_warned_of(report_of):
         "5% of the audio is clipped",
         "the face is out of view in 10 of 10 frames, which are copied unchanged",
     )
+
+
+@pytest.mark.parametrize(("score", "warned"), [(0.96, True), (0.9999, False)])
+def test_a_face_that_may_be_masked_or_drawn_is_warned_of(report_of, score, warned):
+    warnings = report_of(FaceEngine(), face=Face(np.zeros((POINTS, 3), np.float32), score)).warnings
+    assert [warning.split(" (")[0] for warning in warnings] == ["the face may be masked, drawn or no person's"] * warned
 
 
 def test_an_uneven_frame_rate_is_warned_of(report_of):
