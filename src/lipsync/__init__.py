@@ -93,6 +93,10 @@ def sync(
     rotate: bool = False,
     crop: Sequence[int] = (0, -1, 0, -1),
     static: bool = False,
+    max_input_seconds: int | None = None,
+    max_input_pixels: int = 12_288 * 12_288,
+    max_decoded_bytes: int = 2 << 30,
+    max_output_pixels: int = 8192 * 4320,
     face_select: Literal["largest", "left", "right", "centre"] = "largest",
     box: Sequence[int] | None = None,
     pads: Sequence[int] | None = None,
@@ -142,6 +146,11 @@ def sync(
     crop: region of the video to keep, after resize_factor and rotate: top, bottom, left, right; -1 is the bottom or
         right edge (-1 or more pixels; default: 0, -1, 0, -1)
     static: use only the first frame of the video
+    max_input_seconds: longest input that is accepted (1 or more s; default: any)
+    max_input_pixels: largest photo or video frame that is accepted (1024 or more pixels; default: 150994944)
+    max_decoded_bytes: most memory for a decoded photo, or for 16 frames of a video (1048576 or more bytes; default:
+        2147483648)
+    max_output_pixels: largest frame of a result (1024 or more pixels; default: 35389440)
     face_select: face to animate if there are several (largest, left, right, centre; default: largest)
     box: fixed face box: top, bottom, left, right (pixels; default: detect the face)
     pads: padding of the face box: top, bottom, left, right (-10000 to 10000 pixels; default: the engine's own)
@@ -202,6 +211,10 @@ def sync(
         rotate=rotate,
         crop=crop,
         static=static,
+        max_input_seconds=max_input_seconds,
+        max_input_pixels=max_input_pixels,
+        max_decoded_bytes=max_decoded_bytes,
+        max_output_pixels=max_output_pixels,
         face_select=face_select,
         box=box,
         pads=pads,

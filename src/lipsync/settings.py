@@ -74,7 +74,13 @@ class Settings(BaseSettings):
     )
     max_input_bytes: int = Field(10 * GIB, ge=1, description="maximum size of one downloaded input, in bytes")
     max_input_seconds: int = Field(4 * 3600, ge=1, description="maximum duration of an input, in seconds")
-    max_input_pixels: int = Field(8192 * 4320, ge=1024, description="maximum frame size of an input, in pixels")
+    max_input_pixels: int = Field(
+        12_288 * 12_288, ge=1024, description="maximum size of an input's photo or video frame, in pixels"
+    )
+    max_decoded_bytes: int = Field(
+        2 * GIB, ge=1 << 20, description="maximum memory of a decoded photo, or of 16 frames of a video, in bytes"
+    )
+    max_output_pixels: int = Field(8192 * 4320, ge=1024, description="maximum frame size of a result, in pixels")
     max_input_redirects: int = Field(5, ge=0, description="maximum redirects followed when downloading an input")
     input_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

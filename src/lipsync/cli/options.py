@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,15 @@ def add_option(group: argparse._ActionsContainer, option: Option) -> None:
 
 
 def given_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options on the command line, and the folder of model weights that its environment names."""
+    """The options on the command line, else those in the environment, and the folder of model weights."""
     given = {
         name: option.parse(value)
         for name, option in options_of(Door.CLI).items()
-        if (value := getattr(arguments, name, None)) is not None
+        if (value := _given(arguments, option)) is not None
     }
     return given | {"models_dir": store_of(arguments).folder}
+
+
+def _given(arguments: argparse.Namespace, option: Option) -> object:
+    value = getattr(arguments, option.name, None)
+    return os.environ.get(option.variable) or None if value is None and option.variable else value

@@ -18,7 +18,8 @@ from lipsync.errors import AudioClipped, AudioInvalid, AudioTooShort
 from lipsync.files import scratch_errors, scratch_file
 from lipsync.media.audio_placement import Span, placed, shifted
 from lipsync.media.decoding import decoded
-from lipsync.media.probe import audio_of, open_media
+from lipsync.media.limits import MediaLimits
+from lipsync.media.probe import NO_LIMITS, audio_of, open_media
 from lipsync.media.voice_mix import mix_voice
 from lipsync.speech.audio import SPEECH_RATE, AudioStats, SpeechAudio
 from lipsync.types import AudioInfo, Clip, Float32
@@ -49,12 +50,15 @@ def resampled(
 
 
 @contextmanager
-def decode_speech(clip: Clip, *, allow_clipped: bool, seconds: Fraction | None = None) -> Iterator[SpeechAudio]:
+def decode_speech(
+    clip: Clip, *, allow_clipped: bool, seconds: Fraction | None = None, limits: MediaLimits = NO_LIMITS
+) -> Iterator[SpeechAudio]:
     """Decode the clip's audio once, to its voice at 16 kHz in a temporary file, and measure it.
 
-    ``seconds``: decode the beginning alone, up to about this time.
+    ``seconds``: decode the beginning alone, up to about this time. ``limits``: counted while decoding, as not every
+    file states how long it is.
 
-    Raises NoAudioStream, MediaTruncated, AudioInvalid, AudioTooShort, DiskFull, and AudioClipped unless
+    Raises NoAudioStream, MediaTruncated, AudioInvalid, AudioTooShort, InputTooLarge, DiskFull, and AudioClipped unless
     ``allow_clipped``.
     """
     meter, sample_count = _Meter(clip, audio_of(clip)), 0
@@ -64,6 +68,7 @@ def decode_speech(clip: Clip, *, allow_clipped: bool, seconds: Fraction | None =
             with scratch_errors():
                 file.write(samples.tobytes())
             sample_count += len(samples)
+            limits.check_seconds(clip.path, Fraction(sample_count, SPEECH_RATE))
             if limit is not None and sample_count >= limit:
                 break
         yield SpeechAudio(file, meter.stats(allow_clipped), sample_count)

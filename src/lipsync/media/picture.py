@@ -26,8 +26,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
-from lipsync.errors import MediaTruncated
+from lipsync.errors import InputTooLarge, MediaTruncated
 from lipsync.media.frame_rate import MAX_RATE, snap_rate
+from lipsync.media.limits import MediaLimits
 from lipsync.media.picture_colour import to_srgb
 from lipsync.media.timing import Timing
 
@@ -56,6 +57,8 @@ TRANSPOSITIONS: Final = {
 }
 QUARTER_TURNS: Final = tuple(TRANSPOSITIONS[orientation] for orientation in (5, 6, 7, 8))
 DAMAGE: Final = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error)
+PILLOW_BYTES: Final = 4  # of a pixel, whatever its mode
+HELD_COPIES: Final = {"AVIF": 2, "HEIF": 3}  # by readers that hand over a decoded copy
 MILLISECOND: Final = Fraction(1, 1000)
 OPAQUE: Final = 255
 MIN_DELAY, DEFAULT_DELAY = 10, 100  # ms: browsers show a picture for the latter if its delay is not above the former
@@ -81,6 +84,11 @@ class Picture:
         return (height, width) if self._turn in QUARTER_TURNS else (width, height)
 
     @property
+    def pixel_bytes(self) -> int:
+        """How much memory decoding takes, in bytes for each pixel."""
+        return HELD_COPIES.get(self.format, 1) * PILLOW_BYTES
+
+    @property
     def animated(self) -> bool:
         """Whether it is an animation."""
         return len(self._numbers) > 1
@@ -95,9 +103,16 @@ class Picture:
                 return True
         return False
 
-    def timing(self) -> Timing:
-        """Return the times of an animation, all of whose pictures are decoded for that. Raises MediaTruncated."""
-        return timing_of([_delay(self._loaded(number)) for number in self._numbers])
+    def timing(self, limits: MediaLimits) -> Timing:
+        """Return the times of an animation, all of whose pictures are decoded for that.
+
+        Raises MediaTruncated, and InputTooLarge as soon as it is too long.
+        """
+        delays = list[int]()
+        for number in self._numbers:
+            delays.append(_delay(self._loaded(number)))
+            limits.check_seconds(self._path, sum(delays) * MILLISECOND)
+        return timing_of(delays)
 
     def frames(self, size: tuple[int, int], *, transparent: bool) -> Iterator[VideoFrame]:
         """Yield the pictures upright, in sRGB of 8 bits: rgb24, or rgba with straight alpha if ``transparent``.
@@ -167,6 +182,8 @@ def _delay(image: ImageFile.ImageFile) -> int:
 def _opened(path: Path, name: str) -> ImageFile.ImageFile | None:
     try:
         return OPENERS[name](path)
+    except Image.DecompressionBombError as exc:
+        raise InputTooLarge(f"{path}: the picture is larger than Pillow decodes; use a smaller one") from exc
     except DAMAGE:
         return None
 

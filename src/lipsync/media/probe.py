@@ -10,6 +10,7 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -28,6 +29,7 @@ from lipsync.errors import (
 from lipsync.media.audio_probe import AudioProbe
 from lipsync.media.decoding import FrameDecoder, first_video_stream
 from lipsync.media.file_url import READ_OPTIONS, file_url
+from lipsync.media.limits import FRAMES_IN_MEMORY, MediaLimits
 from lipsync.media.signatures import picture_formats
 from lipsync.media.timing import PacketTimes, Timing, check_complete, read_packets, timing_of
 from lipsync.media.transparency import is_planar, is_transparent
@@ -39,6 +41,7 @@ MAX_PHOTO_SIDE = 3840  # larger photos are downscaled
 STILL_FORMATS = ("image2", "avif")
 PAGE_BYTES = 1024  # of a file's beginning, where a web page says what it is
 PAGE_TAGS = (b"<!doctype html", b"<html")
+NO_LIMITS = MediaLimits(None, *[1 << 62] * 3)
 BT709 = Colour(1, 1, 1, False)  # the reader converts RGB to it
 
 
@@ -80,28 +83,32 @@ def _formats(path: Path) -> tuple[str, ...]:
         raise _unreadable(path) from exc
 
 
-def probe(path: Path, *, photo_rate: Fraction = Fraction(25)) -> Clip:
+def probe(path: Path, *, photo_rate: Fraction = Fraction(25), limits: MediaLimits = NO_LIMITS) -> Clip:
     """Read a file's streams, frame count, frame rate and start time, in one pass over its packets.
 
     A file with a video stream gives a VideoClip. A single image is a photo (``still``) at ``photo_rate`` frames/s.
 
-    Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, NotMedia, MediaTruncated, NoFrames, FrameTooSmall.
+    ``limits``: checked against what the file states before anything is decoded, and against what is found after that.
+
+    Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, NotMedia, MediaTruncated, NoFrames, FrameTooSmall,
+    InputTooLarge.
     """
     formats = _formats(path)
-    picture = _probe_picture(path, formats, photo_rate) if formats else None
-    return _probe_media(path, photo_rate) if picture is None else picture
+    picture = _probe_picture(path, formats, photo_rate, limits) if formats else None
+    return _probe_media(path, photo_rate, limits) if picture is None else picture
 
 
-def _probe_picture(path: Path, formats: Sequence[str], photo_rate: Fraction) -> VideoClip | None:
+def _probe_picture(path: Path, formats: Sequence[str], photo_rate: Fraction, limits: MediaLimits) -> VideoClip | None:
     """Probe a photo or an animation; None if Pillow cannot open it."""
     from lipsync.media.picture import open_picture
 
     with open_picture(path, formats) as picture:
         if picture is None:
             return None
+        limits.check_picture(path, picture.size, picture.pixel_bytes)
         size = _read_size(path, picture.size, still=not picture.animated)
         transparent = picture.is_transparent()
-        timing = picture.timing() if picture.animated else Timing(photo_rate, 1, Fraction(0), variable=False)
+        timing = picture.timing(limits) if picture.animated else Timing(photo_rate, 1, Fraction(0), variable=False)
         video = VideoInfo(
             codec=picture.format.lower(),
             width=size[0],
@@ -122,16 +129,18 @@ def _probe_picture(path: Path, formats: Sequence[str], photo_rate: Fraction) -> 
         return VideoClip(path, video.codec, video, None, still=not picture.animated, picture=True)
 
 
-def _probe_media(path: Path, photo_rate: Fraction) -> Clip:
+def _probe_media(path: Path, photo_rate: Fraction, limits: MediaLimits) -> Clip:
     with open_media(path) as container:
         if not container.streams.video and not container.streams.audio:
             raise _not_media(path)
         name = container.format.name
+        limits.check_seconds(path, Fraction(container.duration or 0, av.time_base))
         check_complete(path, container)
         sound = AudioProbe(path, container) if container.streams.audio else None
         stream = first_video_stream(container)
         if stream is None:
             return _without_video(path, container, sound)
+        limits.check_picture(path, *_stated_frame(stream))
         codec, sample_aspect = stream.codec_context.name, stream.sample_aspect_ratio or Fraction(1)
         packets, first = _read(path, container, stream, sound)
         timing = timing_of(path, packets, stream)
@@ -139,13 +148,15 @@ def _probe_media(path: Path, photo_rate: Fraction) -> Clip:
     still = audio is None and (timing.frame_count == 1 or name in STILL_FORMATS or name.endswith("_pipe"))
     if still:
         timing = Timing(photo_rate, 1, timing.start, variable=False)
+    limits.check_picture(path, (first.width, first.height), _pixel_bytes(first.format), FRAMES_IN_MEMORY)
+    limits.check_seconds(path, Fraction(0) if still else timing.frame_count / timing.rate)
     info = _video_info(path, first, timing, codec, sample_aspect, still)
     return VideoClip(path, name, info, audio, still, joints=packets.joints)
 
 
-def probe_video(path: Path, *, photo_rate: Fraction = Fraction(25)) -> VideoClip:
+def probe_video(path: Path, *, photo_rate: Fraction = Fraction(25), limits: MediaLimits = NO_LIMITS) -> VideoClip:
     """Probe a video or photo. Raises NoVideoStream, and what ``probe`` raises."""
-    clip = probe(path, photo_rate=photo_rate)
+    clip = probe(path, photo_rate=photo_rate, limits=limits)
     if not isinstance(clip, VideoClip):
         raise _no_video(path)
     return clip
@@ -172,6 +183,17 @@ def _without_video(path: Path, container: InputContainer, sound: AudioProbe | No
         return Clip(path, name, None, None)
     packets = read_packets(path, container, container.streams.audio[0], sound.add)
     return Clip(path, name, None, sound.info(None), joints=packets.joints)
+
+
+def _stated_frame(stream: VideoStream) -> tuple[tuple[int, int], float, int]:
+    """Width and height of the stream's frames, the bytes of a pixel, and how many are held at once, as stated."""
+    context = stream.codec_context
+    pixel_bytes = 1.5 if context.format is None else _pixel_bytes(context.format)
+    return (context.width, context.height), pixel_bytes, FRAMES_IN_MEMORY
+
+
+def _pixel_bytes(form: VideoFormat) -> float:
+    return form.padded_bits_per_pixel / 8
 
 
 def _not_media(path: Path) -> NotMedia:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from lipsync.errors import OptionInvalid
 from lipsync.monitor import Monitor
-from lipsync.net.limits import Fetched, Limits, check_media
+from lipsync.net.limits import Fetched, Limits
 from lipsync.net.partial_file import discard
 from lipsync.net.transport import RequestContext, S3Access, Transport
 from lipsync.net.url import redact
 
-__all__ = ["FETCHERS", "Fetched", "Limits", "S3Access", "Transport", "check_media", "discard", "fetch", "redact"]
+__all__ = ["FETCHERS", "Fetched", "Limits", "S3Access", "Transport", "discard", "fetch", "redact"]
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lipsync.errors import InputTooLarge, SettingInvalid
-
-if TYPE_CHECKING:
-    from lipsync.types import Clip  # imports numpy, which the API process does not need
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +21,7 @@ class Limits:
 
     max_bytes: int = 10_000_000_000
     max_seconds: float = 3600.0
-    max_pixels: int = 8192 * 4320
+    max_pixels: int = 12_288 * 12_288
     max_redirects: int = 5
     idle_timeout: float = 30.0
     total_timeout: float = 1800.0
@@ -54,19 +50,3 @@ def check_bytes(source: str, count: int, limits: Limits) -> None:
     """Raise InputTooLarge if a file of this many bytes exceeds the limit."""
     if count > limits.max_bytes:
         raise InputTooLarge(f"{source}: larger than the limit of {limits.max_bytes} bytes (LIPSYNC_MAX_INPUT_BYTES)")
-
-
-def check_media(clip: Clip, limits: Limits) -> None:
-    """Raise InputTooLarge if the video or audio is too long, or its frames are too large."""
-    if clip.video is not None:
-        pixels = clip.video.width * clip.video.height
-        if pixels > limits.max_pixels:
-            size = f"{clip.video.width}x{clip.video.height}"
-            raise InputTooLarge(
-                f"{clip.path}: {size} has {pixels} pixels; the limit is {limits.max_pixels} (LIPSYNC_MAX_INPUT_PIXELS)"
-            )
-    moving = [] if clip.video is None or clip.still else [clip.video.duration]
-    seconds = max([*moving, *([clip.audio.duration] if clip.audio is not None else [])], default=0)
-    if seconds > limits.max_seconds:
-        limit = f"the limit is {limits.max_seconds:g} s (LIPSYNC_MAX_INPUT_SECONDS)"
-        raise InputTooLarge(f"{clip.path}: {float(seconds):.1f} s long; {limit}")

@@ -14,6 +14,7 @@ from lipsync.enhancers import check_enhancer, parse_upscale
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.errors import OptionInvalid
 from lipsync.media.encoding import Encoding, check_crf, encoding_named
+from lipsync.media.limits import MediaLimits
 from lipsync.pipeline.background import parse_colour
 from lipsync.pipeline.job import Enhancement, Job
 from lipsync.pipeline.options import checked_options
@@ -50,8 +51,14 @@ def build_job(video: Path, audio: Path, output: Path, **options: Any) -> Job:
         enhancement=_enhancement(values),
         adapts=values["adapt"] == "auto",
         reference=values["reference"],
+        limits=_limits(values),
         offset_copies=tuple(Fraction(offset, 1000) for offset in dict.fromkeys(values["offset_copies"])),
     )
+
+
+def _limits(values: Mapping[str, Any]) -> MediaLimits:
+    inputs = values["max_input_seconds"], values["max_input_pixels"], values["max_decoded_bytes"]
+    return MediaLimits(*inputs, values["max_output_pixels"])
 
 
 def _engine_options(values: Mapping[str, Any]) -> EngineOptions:

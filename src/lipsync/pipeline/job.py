@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from lipsync.engines.base import EngineOptions
 from lipsync.enhancers.base import EnhancerOptions
 from lipsync.media.encoding import Encoding
+from lipsync.media.limits import MediaLimits
 from lipsync.media.transform import NO_CROP
 from lipsync.models.session import Adapted, RunInfo
 from lipsync.types import Clip, Rgb, Sides, VideoClip
@@ -47,6 +48,7 @@ class Job:
     ``background``: behind transparent video, where the encoding cannot keep transparency.
     ``detail`` 0..1: share of the video's texture given to softer mouths. ``liveliness`` 0..1: of a photo's eyes
     and head. ``adapts``: whether engines may adapt to the person; ``reference``: another clip of that person.
+    ``limits``: on inputs and results.
     """
 
     video: Path
@@ -70,6 +72,7 @@ class Job:
     offset_copies: tuple[Fraction, ...] = ()
     adapts: bool = True
     reference: Path | None = None
+    limits: MediaLimits = field(default_factory=MediaLimits)
 
     @property
     def inputs(self) -> tuple[Path, ...]:

@@ -23,17 +23,27 @@ def probe_inputs(
 ) -> Inputs:
     """Probe the job's inputs once; checksums that are already known travel with them.
 
-    Raises what ``media.probe.probe_video`` raises, and NoAudioStream for a reference without sound.
+    Raises what ``media.probe.probe_video`` raises, NoAudioStream for a reference without sound, and InputTooLarge also
+    for a result that would be too large.
     """
-    video = probe_video(job.video, photo_rate=job.photo_rate)
-    audio = probe(job.audio)
+    video = probe_video(job.video, photo_rate=job.photo_rate, limits=job.limits)
+    _check_result(video, job)
+    audio = probe(job.audio, limits=job.limits)
     video, audio = replace(video, sha256=video_sha256), replace(audio, sha256=audio_sha256)
     inputs = Inputs(*synchronised(video, audio)) if _is_same_file(video, audio) else Inputs(video, audio)
     if job.reference is None:
         return inputs
-    reference = probe_video(job.reference)
+    reference = probe_video(job.reference, limits=job.limits)
     audio_of(reference)
     return replace(inputs, reference=replace(reference, sha256=reference_sha256))
+
+
+def _check_result(video: VideoClip, job: Job) -> None:
+    """Raise InputTooLarge if the result would be too large, before any work on it."""
+    divisor = 1 if video.still else job.resize_factor
+    factor = 1 if job.enhancement is None else job.enhancement.factor
+    width, height = (side // divisor * factor for side in (video.video.width, video.video.height))
+    job.limits.check_output(video.path, (width, height))
 
 
 def synchronised(video: VideoClip, audio: Clip) -> tuple[VideoClip, Clip]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from lipsync.bootstrap import now, open_storage, open_tasks
+from lipsync.media.limits import MAX_DECODED_BYTES, MAX_OUTPUT_PIXELS, MediaLimits
 from lipsync.models.session_cache import SessionCache
 from lipsync.net import Limits, S3Access, Transport
 from lipsync.settings import Settings
@@ -29,6 +30,7 @@ class WorkerContext:
     weights; None: the default one. ``lease_time``: how long a claim stays valid without a heartbeat. ``retry_delay``:
     before the second attempt, doubled for each one after it. ``now``: clock, timezone-aware UTC. ``gpu``: index of the
     GPU whose memory is recorded; None: the first. ``sessions``: inference sessions kept open between tasks.
+    ``max_decoded_bytes``, ``max_output_pixels``: see ``media.limits.MediaLimits``.
     """
 
     worker: str
@@ -45,7 +47,15 @@ class WorkerContext:
     retry_delay: timedelta
     now: Callable[[], datetime]
     gpu: int | None = None
+    max_decoded_bytes: int = MAX_DECODED_BYTES
+    max_output_pixels: int = MAX_OUTPUT_PIXELS
     sessions: SessionCache = field(default_factory=SessionCache)
+
+    @property
+    def media_limits(self) -> MediaLimits:
+        """The limits on what jobs decode and make."""
+        inputs = self.limits
+        return MediaLimits(inputs.max_seconds, inputs.max_pixels, self.max_decoded_bytes, self.max_output_pixels)
 
 
 @contextmanager
@@ -72,6 +82,8 @@ def worker_context(settings: Settings) -> Iterator[WorkerContext]:
             retry_delay=timedelta(seconds=settings.retry_delay_seconds),
             now=now,
             gpu=settings.gpu,
+            max_decoded_bytes=settings.max_decoded_bytes,
+            max_output_pixels=settings.max_output_pixels,
             sessions=SessionCache(),
         )
 

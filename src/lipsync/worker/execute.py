@@ -16,7 +16,7 @@ from pathlib import Path
 from lipsync.errors import Cancelled, FetchFailed, InputError, LeaseLost, LipsyncError, TaskMissing, unexpected
 from lipsync.files import make_folder
 from lipsync.monitor import Monitor
-from lipsync.net import check_media, fetch, redact
+from lipsync.net import fetch, redact
 from lipsync.pipeline.job import Result
 from lipsync.pipeline.probe import probe_inputs
 from lipsync.pipeline.run import run
@@ -101,9 +101,8 @@ def _process(
         paths[name], checksums[f"{name}_sha256"] = _fetch_input(source, work_dir / name, context, lease.monitor)
     enhancing_seconds = context.time_limits.by_status.get(Status.ENHANCING)
     job = job_of(task, paths, work_dir, context.models_dir, enhancing_seconds)
+    job = replace(job, limits=context.media_limits)
     inputs = probe_inputs(job, **checksums)
-    for clip in inputs.by_name.values():
-        check_media(clip, context.limits)
     enter(Status.PROCESSING)
     publisher = Publisher(task, context, lease.monitor, enter)
     result = run(job, lease.monitor, context.sessions, publisher, inputs)
