@@ -119,7 +119,7 @@ class AudioInfo:
 
     ``start``: time, by the file's clock, from which it plays; there is silence until its first sample. ``end``: the
     time at which the file says it ends; codecs pad their last samples beyond it. ``padding``: seconds of padding to be
-    expected at both ends, where the file does not mark it.
+    expected at its end, where the file does not mark it. ``language``: ISO 639-2 code; empty if unknown.
     """
 
     codec: str
@@ -130,6 +130,7 @@ class AudioInfo:
     start: Fraction = Fraction(0)
     end: Fraction | None = None
     padding: Fraction = Fraction(0)
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class Clip:
     ``still``: a photo; its VideoInfo has one frame and the requested rate. ``picture``: a photo or animation that
     ``media.picture`` reads, in which case ``container`` is Pillow's name. ``transform``: the step from the frame size
     in the file to the one in VideoInfo; None if they are the same. ``background``: the colour over which transparent
-    frames are read; None keeps their transparency. ``joints``: if the file's clock starts anew, as in
+    frames are read; None keeps their transparency. ``joints``: if the file's clock starts again, as in
     recordings joined end to end, the seconds to add to the times of each part; empty otherwise.
     """
 

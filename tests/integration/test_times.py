@@ -12,7 +12,7 @@ from lipsync.media.probe import probe_video
 from lipsync.media.reader import read
 
 SYNC = 0.020  # seconds between a flash and its click
-WRAP = Fraction(2**33, 90_000)  # seconds after which the clock of a transport stream starts anew
+WRAP = Fraction(2**33, 90_000)  # seconds after which the clock of a transport stream starts again
 FRAGMENTS = {"movflags": "frag_keyframe+delay_moov"}
 COPY_TIMES = {"mpegts_copyts": "1"}
 VP8 = {"codec": "libvpx", "audio_codec": "libopus"}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 LOOKAHEAD = 8  # frames that must agree on a gap or an overlap, because single timestamps jitter
 TOLERANCE = Fraction(1, 100)  # seconds by which timestamps may differ from the count of samples
 FEW = 5  # times the tolerance for the last frames, which are few to agree
-MAX_OVERLAP = Fraction(1)  # seconds; a clock that goes back further was set anew
+MAX_OVERLAP = Fraction(1)  # seconds; a clock that goes back further was set again
 MAX_PADDING = Fraction(3, 20)  # seconds after the stated end that a codec's last frames may fill
 MAX_SILENCE = 1 << 16  # samples in one frame
 

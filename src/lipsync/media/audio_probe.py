@@ -73,6 +73,7 @@ class AudioProbe:
             start=start,
             end=end,
             padding=self._block / 2 if unmarked else Fraction(0),
+            language=stream.language or "",
         )
 
     def _start(self, video_start: Fraction | None) -> Fraction:

@@ -47,6 +47,8 @@ class AudioEncoder:
                 encoding.audio_codec, rate=self._rate, layout=_layout(info), bit_rate=encoding.audio_bitrate
             ),
         )
+        if info.language:
+            self._stream.metadata["language"] = info.language
         context = self._stream.codec_context
         if encoding.audio_codec in SAMPLE_FORMATS:
             context.format = SAMPLE_FORMATS[encoding.audio_codec]

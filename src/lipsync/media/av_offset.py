@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from lipsync.errors import OptionInvalid
 from lipsync.media.audio_writer import AudioEncoder
+from lipsync.media.carry_over import CarriedOver
 from lipsync.media.decoding import ALPHA_PRESENT, ALPHA_TAG, has_alpha_layer
 from lipsync.media.encoders import MATROSKA
 from lipsync.media.encoding import Encoding
@@ -25,7 +26,6 @@ from lipsync.media.timing import check_complete
 from lipsync.types import Clip
 
 MAX_OFFSET_MS = 120  # beyond this, viewers no longer perceive audio and video as one
-MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # each muxer writes its own
 HVC1 = "hvc1"
 
 
@@ -74,15 +74,17 @@ def write_av_offset_copy(finished: Path, output: Path, *, audio: Clip, offset: F
             options = {} if partial.suffix in MATROSKA else {"movflags": "+faststart"}
             with av.open(file_url(partial), "w", options=options) as out:
                 video = video_stream(finished, source)
-                _merge(video, _add_copy(video, out), AudioEncoder(out, audio, encoding, offset), out)
+                copy, sound = _add_copy(video, out), AudioEncoder(out, audio, encoding, offset)
+                length = Fraction(source.duration or 0, av.time_base)
+                with closing(CarriedOver(out, copy, finished, Fraction(0), length)) as rest:
+                    _merge(video, copy, sound, rest, out)
             os.replace(partial, output)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _add_copy(video: VideoStream, out: OutputContainer) -> VideoStream:
-    """Add the same stream to the output, with the container's metadata."""
-    out.metadata.update({key: value for key, value in video.container.metadata.items() if key not in MUXER_TAGS})
+    """Add the same stream to the output."""
     stream = out.add_stream_from_template(video, opaque=True)
     stream.time_base = video.time_base
     context = stream.codec_context
@@ -95,7 +97,7 @@ def _add_copy(video: VideoStream, out: OutputContainer) -> VideoStream:
     return stream
 
 
-def _merge(video: VideoStream, copy: VideoStream, audio: AudioEncoder, out: OutputContainer) -> None:
+def _merge(video: VideoStream, copy: VideoStream, audio: AudioEncoder, rest: CarriedOver, out: OutputContainer) -> None:
     with closing(audio):
         for packet in cast(InputContainer, video.container).demux(video):
             if not packet.size:  # the demuxer's end marker
@@ -105,4 +107,6 @@ def _merge(video: VideoStream, copy: VideoStream, audio: AudioEncoder, out: Outp
             packet.stream = copy
             out.mux(packet)
             audio.encode_until(time)
+            rest.copy_until(time)
         audio.finish()
+        rest.finish()

@@ -14,6 +14,7 @@ from lipsync.errors import EncodeFailed
 from lipsync.media.boxes import HEADER_BYTES, top_boxes
 
 VISUAL_ENTRY_BYTES = 78  # a visual sample entry's own fields, after its header
+OTHER_HEADERS = (b"smhd", b"nmhd", b"gmhd", b"sthd")  # of tracks that hold no video
 NESTING = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 
 
@@ -48,6 +49,8 @@ def _last_box(file: BinaryIO, kind: bytes) -> tuple[int, bytes]:
 def _with_aperture(box: bytes, depth: int, aperture: bytes) -> bytes:
     """Add the aperture to every visual sample entry in the box and update the sizes."""
     name = box[4:HEADER_BYTES]
+    if name == b"minf" and box[HEADER_BYTES + 4 : 2 * HEADER_BYTES] in OTHER_HEADERS:
+        return box
     if depth < len(NESTING) and name == NESTING[depth]:
         inner = 16 if name == b"stsd" else HEADER_BYTES
         body = b"".join(_with_aperture(child, depth + 1, aperture) for child in _children(box[inner:]))

@@ -1,4 +1,4 @@
-"""Discontinuities of a file's times: recordings joined end to end, whose clocks start anew.
+"""Discontinuities of a file's times: recordings joined end to end, whose clocks start again.
 
 FFmpeg's programs join the times where they jump (``dts_delta_threshold``); its demuxers do not. Here, times are moved
 so that the frames of the leading stream, the video if there is one, follow each other without a gap. Other streams move

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from lipsync.errors import EncodeFailed, OptionInvalid
 from lipsync.media.audio_writer import AudioEncoder
+from lipsync.media.carry_over import CarriedOver
 from lipsync.media.clean_aperture import write_clean_aperture
 from lipsync.media.encoders import MATROSKA, encoder_options, family_of, pixel_format_of, quiet_encoder
 from lipsync.media.encoding import Encoding
@@ -33,7 +34,8 @@ CARRY_SAMPLE_ASPECT = ("h264", "hevc")  # in their own headers; PyAV cannot writ
 class Written:
     """A finished file. ``width``, ``height``: as players show it. ``bytes``: its size.
 
-    ``padding``: columns on the right and rows at the bottom that the encoder adds to reach even sizes.
+    ``padding``: columns on the right and rows at the bottom that the encoder adds to reach even sizes. ``lost``: what
+    the video's file holds and this one cannot, in words.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Written:
     height: int
     padding: tuple[int, int]
     bytes: int
+    lost: tuple[str, ...] = ()
 
 
 def write(
@@ -61,8 +64,9 @@ def write(
     Raises OutputUnwritable, DiskFull, OutOfMemory, EncodeFailed, MediaTruncated, and what ``frame_sets`` raises; no
     temporary file remains then.
     """
+    plan = _Plan(encoding, frame_count)
     with ExitStack() as stack:
-        writers = [stack.enter_context(_open_writer(output, video, audio, encoding)) for output in outputs]
+        writers = [stack.enter_context(_open_writer(output, video, audio, plan)) for output in outputs]
         count = 0
         for frames in frame_sets:
             for writer, frame in zip(writers, frames, strict=True):
@@ -76,18 +80,29 @@ def write(
     return written
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How the outputs are encoded, and the number of their frames."""
+
+    encoding: Encoding
+    frame_count: int
+
+
 class _Writer:
     """One output, written to a temporary file."""
 
     def __init__(
-        self, output: Path, partial: Path, out: OutputContainer, clip: VideoClip, audio: Clip, encoding: Encoding
+        self, output: Path, partial: Path, out: OutputContainer, clip: VideoClip, audio: Clip, plan: _Plan
     ) -> None:
-        video = clip.video
+        video, encoding = clip.video, plan.encoding
         self._output, self._partial, self._out, self._video = output, partial, out, video
         self._coded = _coded_size(video)
         self._colour = _output_colour(video, encoding.codec)
         self._stream = _add_video_stream(out, clip, encoding, self._coded, self._colour)
         self._audio = AudioEncoder(out, audio, encoding)
+        self._rest: CarriedOver | None = None
+        if not clip.still and not clip.picture and not clip.joints:
+            self._rest = CarriedOver(out, self._stream, clip.path, video.start, plan.frame_count / video.rate)
         self._count = 0
         with quiet_encoder(encoding.codec):
             out.start_encoding()
@@ -99,20 +114,28 @@ class _Writer:
             encoded.pts, encoded.time_base = self._count, 1 / self._video.rate
             self._out.mux(self._stream.encode(encoded))
             self._count += 1
-            self._audio.encode_until(self._count / self._video.rate)
+            time = self._count / self._video.rate
+            self._audio.encode_until(time)
+            if self._rest is not None:
+                self._rest.copy_until(time)
 
     def finish(self) -> Written:
         """Flush the encoders and complete the temporary file."""
         with encode_errors(self._output):
             self._out.mux(self._stream.encode(None))
             self._audio.finish()
-            self.close()
+            if self._rest is not None:
+                self._rest.finish()
+            self._audio.close()
+            self._out.close()
             visible = (self._video.width, self._video.height)
             if self._coded != visible and self._partial.suffix not in MATROSKA:
                 write_clean_aperture(self._partial, self._coded, visible)
             size = self._partial.stat().st_size
+            lost = () if self._rest is None else self._rest.missing(self._partial)
         padding = (self._coded[0] - visible[0], self._coded[1] - visible[1])
-        return Written(self._output, self._count, *visible, padding, size)
+        self.close()
+        return Written(self._output, self._count, *visible, padding, size, lost)
 
     def publish(self) -> None:
         """Rename the completed file to its final name."""
@@ -123,10 +146,12 @@ class _Writer:
         """Close the output and the audio's source. Safe to call more than once."""
         self._audio.close()
         self._out.close()
+        if self._rest is not None:
+            self._rest.close()
 
 
 @contextmanager
-def _open_writer(output: Path, clip: VideoClip, audio: Clip, encoding: Encoding) -> Iterator[_Writer]:
+def _open_writer(output: Path, clip: VideoClip, audio: Clip, plan: _Plan) -> Iterator[_Writer]:
     """Open a writer; remove its temporary file on exit, unless it was published."""
     partial, video = partial_path(output), clip.video
     # A clean aperture is written to the index, which then has to stay at the file's end.
@@ -136,7 +161,7 @@ def _open_writer(output: Path, clip: VideoClip, audio: Clip, encoding: Encoding)
         with ExitStack() as stack:
             with encode_errors(output):
                 out = stack.enter_context(av.open(file_url(partial), "w", options=options))
-                writer = _Writer(output, partial, out, clip, audio, encoding)
+                writer = _Writer(output, partial, out, clip, audio, plan)
             stack.callback(writer.close)
             yield writer
     finally:

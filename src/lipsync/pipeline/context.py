@@ -94,7 +94,7 @@ class RenderContext:
     ) -> EngineResult:
         """Describe a written file."""
         size = file.width, file.height, file.padding
-        return EngineResult(engine, file.path, edited, run_info, variant, *size, self.speech.stats.duration)
+        return EngineResult(engine, file.path, edited, run_info, variant, *size, self.speech.stats.duration, file.lost)
 
 
 @dataclass(frozen=True, slots=True)

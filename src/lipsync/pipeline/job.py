@@ -130,7 +130,8 @@ class EngineResult:
     """One file of one engine.
 
     ``edited``: number of changed frames; ``run_info``: how they were computed. ``variant``: FINAL_VARIANT,
-    PLAIN_VARIANT, or the name of an offset copy (``av_offset_name``). ``padding``: see ``Result``.
+    PLAIN_VARIANT, or the name of an offset copy (``av_offset_name``). ``padding``: see ``Result``. ``lost``: what the
+    video's file holds and this one cannot, in words.
     """
 
     engine: str
@@ -142,6 +143,7 @@ class EngineResult:
     height: int = 0
     padding: tuple[int, int] = (0, 0)
     duration: Fraction = Fraction(0)
+    lost: tuple[str, ...] = ()
 
     @property
     def adapted(self) -> Adapted | None:

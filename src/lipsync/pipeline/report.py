@@ -51,6 +51,8 @@ def _warnings(job: Job, outcome: JobOutcome) -> Iterator[str]:
             if not output.edited:
                 yield f"{output.engine}: no frame was changed"
             yield from (f"{output.engine}: {note}" for note in output.run_info.notes)
+    if lost := dict.fromkeys(name for output in outcome.outputs for name in output.lost):
+        yield f"not carried over from the video, as the container cannot hold it: {', '.join(lost)}"
     factor = context.job.resize_factor
     if factor > job.resize_factor:
         yield f"memory ran out; the output has 1/{factor} of the video's resolution"
