@@ -37,6 +37,8 @@ from lipsync.enhancers.base import EditedFrame
 from lipsync.enhancers.detail.enhancer import DetailTransfer
 from lipsync.faces.geometry import LIPS, MESH
 from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.recogniser import Recogniser
+from lipsync.faces.selection import Person
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import follow
@@ -64,17 +66,18 @@ class Footage:
 
 def footage_of(path: Path, frames: int, landmarker: Landmarker) -> Footage:
     clip = probe_video(path)
-    builder, crops, frames = TrackBuilder(), Crops(), []
-    with closing(read(clip, stop=frames)) as source:
-        for sighting in follow(source, landmarker, "largest"):
+    builder, crops = TrackBuilder(), Crops()
+    kept: list[Frame] = []
+    with Recogniser.open(SessionCache()) as recogniser, closing(read(clip, stop=frames)) as source:
+        for sighting in follow(source, landmarker, Person("largest", recogniser)):
             crop = None if sighting.face is None else aligned_crop(sighting.face.landmarks)
             crops.add(None if crop is None else crop.padded((0, UNDER_CHIN * crop.height, 0, 0)))
             builder.add(sighting.face, sighting.cut)
-            frames.append(sighting.frame)
+            kept.append(sighting.frame)
     rate = clip.video.rate
     track = builder.finish(rate)
     points = track.landmarks(0, len(track))[:, :MESH, :2]
-    return Footage(clip, frames, track, crops.smoothed(track.present, track.shots, rate), points)
+    return Footage(clip, kept, track, crops.smoothed(track.present, track.shots, rate), points)
 
 
 def generated(footage: Footage, lag: int, blur: float) -> Iterator[EditedFrame]:

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from lipsync.faces.geometry import LEFT_CORNER, MESH, RIGHT_CORNER, canonical_face, eye_distance, fit_pose, opening
 from lipsync.faces.landmarker import Landmarker
+from lipsync.faces.recogniser import Recogniser
+from lipsync.faces.selection import Person
 from lipsync.faces.tracker import follow
 from lipsync.frames.rgb import warp_rgb
 from lipsync.media.probe import probe_video
@@ -123,8 +125,12 @@ def own_track(video: Path) -> tuple[Float32, NDArray[np.bool_], Fraction]:
     clip = probe_video(video)
     points: list[Float32] = []
     found = []
-    with Landmarker.open(SessionCache()) as landmarker, closing(read(clip, read_only=True)) as frames:
-        for tracked in follow(frames, landmarker, "largest"):
+    with (
+        Landmarker.open(sessions := SessionCache()) as landmarker,
+        Recogniser.open(sessions) as recogniser,
+        closing(read(clip, read_only=True)) as frames,
+    ):
+        for tracked in follow(frames, landmarker, Person("largest", recogniser)):
             found.append(tracked.face is not None)
             last = points[-1] if points else np.zeros((MESH + 10, 3), np.float32)
             points.append(last if tracked.face is None else tracked.face.landmarks)
