@@ -77,14 +77,16 @@ class FaceGrid:
 
     def sample(self, frame: Frame, points: Float32) -> FaceColours | None:
         """The colours at a mesh (468, >= 2) in pixels of the frame; None if the face is outside the frame."""
-        corners = np.take(points[:, :2], self._corners, axis=0)
-        places = np.asarray((corners * self._weights[..., None]).sum(0), np.float32)
-        box = box_around(places.reshape(-1, 2)[self._cells], 2, frame)
+        x, y = ((np.take(along, self._corners) * self._weights).sum(0) for along in points[:, :2].T)
+        skin_x, skin_y = x.ravel()[self._cells], y.ravel()[self._cells]
+        extremes = np.array([(skin_x.min(), skin_y.min()), (skin_x.max(), skin_y.max())], np.float32)
+        box = box_around(extremes, 2, frame)
         if box is None:
             return None
         step = max(1, round(float(np.sqrt(box.width * box.height)) / SIDE))
-        planes = [_averaged(frame.y[box.luma], places - (box.left, box.top), step)]
-        half = np.asarray((places - (box.left, box.top)) / 2, np.float32)
+        places = np.asarray(cv2.merge([x - np.float32(box.left), y - np.float32(box.top)]), np.float32)
+        planes = [_averaged(frame.y[box.luma], places, step)]
+        half = np.asarray(places / 2, np.float32)
         planes += [_averaged(plane[box.chroma], half, max(1, round(step / 2))) for plane in (frame.u, frame.v)]
         colours = np.stack(planes, -1) / np.float32(1 << (frame.depth - 8))
         return FaceColours(frame.index, np.clip(np.rint(colours), 0, 255).astype(np.uint8), self._visible(points))
