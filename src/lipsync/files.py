@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import sys
 import tempfile
@@ -11,11 +12,23 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Final, cast
 
-from lipsync.errors import DiskFull, FileMissing, FileUnreadable, LipsyncError, NotAFile, OutputUnwritable
+from lipsync.errors import (
+    DiskFull,
+    FileMissing,
+    FileUnreadable,
+    InputTooLarge,
+    LipsyncError,
+    NotAFile,
+    OutputUnwritable,
+)
 from lipsync.monitor import Monitor, Progress
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOCK_HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
@@ -34,16 +47,49 @@ def scratch_errors() -> Iterator[None]:
         raise OutputUnwritable(f"cannot use temporary files: {os.strerror(exc.errno or 0)}") from exc
 
 
-@contextmanager
-def scratch_file() -> Iterator[IO[bytes]]:
-    """Open an anonymous temporary file. Raises DiskFull, OutputUnwritable."""
-    with scratch_errors():
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
-    try:
-        yield file
-    finally:
-        with suppress(OSError):  # unflushed data is dropped
-            file.close()
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The place of temporary files. ``folder``: None: the system's own. ``max_bytes``: of each file; None: any."""
+
+    folder: Path | None = None
+    max_bytes: int | None = None
+
+    def open(self) -> IO[bytes]:
+        """Open an anonymous temporary file; writing more than ``max_bytes`` raises InputTooLarge.
+
+        Raises DiskFull, OutputUnwritable.
+        """
+        with scratch_errors():
+            if self.max_bytes is None:
+                return tempfile.TemporaryFile(dir=self.folder)
+            raw = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115 - closed with the file
+            return _BoundedFile(cast(io.RawIOBase, raw), self.max_bytes)
+
+    @contextmanager
+    def file(self) -> Iterator[IO[bytes]]:
+        """Open such a file for the block. Raises DiskFull, OutputUnwritable."""
+        file = self.open()
+        try:
+            yield file
+        finally:
+            with suppress(OSError):  # unflushed data is dropped
+                file.close()
+
+
+SYSTEM_SCRATCH: Final = Scratch()
+
+
+class _BoundedFile(io.BufferedRandom):
+    def __init__(self, raw: io.RawIOBase, max_bytes: int) -> None:
+        super().__init__(raw)
+        self._max_bytes, self._written = max_bytes, 0
+
+    def write(self, content: ReadableBuffer) -> int:
+        self._written += memoryview(content).nbytes
+        if self._written > self._max_bytes:
+            limit = f"the limit is {self._max_bytes} (LIPSYNC_MAX_SCRATCH_BYTES)"
+            raise InputTooLarge(f"a temporary file would have {self._written} bytes; {limit}")
+        return super().write(content)
 
 
 @contextmanager

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     max_decoded_bytes: int = Field(
         2 * GIB, ge=1 << 20, description="maximum memory of a decoded photo, or of 16 frames of a video, in bytes"
     )
+    max_scratch_bytes: int = Field(
+        20 * GIB, ge=1 << 20, description="maximum size of each temporary file of a task, in bytes"
+    )
     max_output_pixels: int = Field(8192 * 4320, ge=1024, description="maximum frame size of a result, in pixels")
     max_input_redirects: int = Field(5, ge=0, description="maximum redirects followed when downloading an input")
     input_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from lipsync.errors import Cancelled, DiskFull, FileMissing, FileUnreadable, ModelMissing, NotAFile, OutputUnwritable
-from lipsync.files import file_lock, read_errors, sha256_of, try_lock, write_atomic, write_errors
+from lipsync.errors import (
+    Cancelled,
+    DiskFull,
+    FileMissing,
+    FileUnreadable,
+    InputTooLarge,
+    ModelMissing,
+    NotAFile,
+    OutputUnwritable,
+)
+from lipsync.files import Scratch, file_lock, read_errors, sha256_of, try_lock, write_atomic, write_errors
 from lipsync.monitor import Monitor, Progress
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
-    code = "import sys, os; from pathlib import Path; from lipsync.files import file_lock; "
+    code = "import sys, os; from pathlib import Path; from lipsync.files import Scratch, file_lock; "
     code += "from lipsync.monitor import Monitor; lock = file_lock(Path(sys.argv[1]), Monitor()); lock.__enter__(); "
     subprocess.run([sys.executable, "-c", code + "os._exit(1)", str(tmp_path / "w.pth")], check=False)
     assert (tmp_path / ".w.pth.lock").is_file()
@@ -81,3 +92,22 @@ def test_a_missing_model_is_not_a_missing_input(tmp_path):
 def test_failures_to_write_are_mapped(tmp_path, code, kind):
     with pytest.raises(kind, match=str(tmp_path)), write_errors(tmp_path / "v.mp4"):
         raise OSError(code, "x")
+
+
+def test_scratch_lies_in_its_folder_and_leaves_nothing(tmp_path):
+    with Scratch(tmp_path, 100).file() as file:
+        assert os.fstat(file.fileno()).st_dev == tmp_path.stat().st_dev
+        file.write(b"abc")
+        file.seek(0)
+        assert file.read() == b"abc"
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OutputUnwritable), Scratch(tmp_path / "missing").file():
+        pass
+
+
+def test_scratch_is_bounded_and_the_error_names_the_setting(tmp_path):
+    with Scratch(tmp_path, 100).file() as file:
+        file.write(bytes(60))
+        file.write(np.zeros(10, np.float32))
+        with pytest.raises(InputTooLarge, match=r"101 bytes; the limit is 100 \(LIPSYNC_MAX_SCRATCH_BYTES\)"):
+            file.write(b"x")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from lipsync.errors import NoFaceFound
 from lipsync.faces.smoothing import reach, smooth
-from lipsync.files import scratch_errors
+from lipsync.files import SYSTEM_SCRATCH, scratch_errors
 from lipsync.types import Face, Float32, Shot
 
 POINTS = 478
@@ -163,7 +162,7 @@ class TrackBuilder:
     def __init__(self, file: IO[bytes] | None = None) -> None:
         """``file``: destination of the landmarks; by default an anonymous temporary file. Raises DiskFull."""
         with scratch_errors():
-            self._file: IO[bytes] | None = file or tempfile.TemporaryFile()  # noqa: SIM115 - outlives this call
+            self._file: IO[bytes] | None = file or SYSTEM_SCRATCH.open()
         self._detected = bytearray()
         self._scores = array("f")
         self._cuts: list[int] = []

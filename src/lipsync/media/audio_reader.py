@@ -15,7 +15,7 @@ from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 
 from lipsync.errors import AudioClipped, AudioInvalid, AudioTooShort
-from lipsync.files import scratch_errors, scratch_file
+from lipsync.files import SYSTEM_SCRATCH, Scratch, scratch_errors
 from lipsync.media.audio_placement import Span, placed, shifted
 from lipsync.media.decoding import decoded
 from lipsync.media.limits import MediaLimits
@@ -51,19 +51,24 @@ def resampled(
 
 @contextmanager
 def decode_speech(
-    clip: Clip, *, allow_clipped: bool, seconds: Fraction | None = None, limits: MediaLimits = NO_LIMITS
+    clip: Clip,
+    *,
+    allow_clipped: bool,
+    seconds: Fraction | None = None,
+    limits: MediaLimits = NO_LIMITS,
+    scratch: Scratch = SYSTEM_SCRATCH,
 ) -> Iterator[SpeechAudio]:
     """Decode the clip's audio once, to its voice at 16 kHz in a temporary file, and measure it.
 
     ``seconds``: decode the beginning alone, up to about this time. ``limits``: counted while decoding, as not every
-    file states how long it is.
+    file states how long it is. ``scratch``: for the temporary file.
 
     Raises NoAudioStream, MediaTruncated, AudioInvalid, AudioTooShort, InputTooLarge, DiskFull, and AudioClipped unless
     ``allow_clipped``.
     """
     meter, sample_count = _Meter(clip, audio_of(clip)), 0
     limit = None if seconds is None else ceil(seconds * SPEECH_RATE)
-    with scratch_file() as file, closing(_frames(clip)) as frames:
+    with scratch.file() as file, closing(_frames(clip)) as frames:
         for samples in _voice(meter.measured(frames)):
             with scratch_errors():
                 file.write(samples.tobytes())

@@ -13,6 +13,7 @@ from lipsync.engines.base import Engine, OwnSound
 from lipsync.errors import InputError
 from lipsync.faces.smoothed_faces import SmoothedFaces
 from lipsync.faces.track import Track
+from lipsync.files import Scratch
 from lipsync.media.audio_reader import decode_speech
 from lipsync.media.probe import audio_of
 from lipsync.models.session_cache import SessionCache
@@ -34,7 +35,7 @@ class Lessons:
         self, job: Job, video: VideoClip, reference: VideoClip | None, engines: Sequence[Engine], monitor: Monitor
     ) -> None:
         self._video, self._reference, self._monitor = video, reference, monitor
-        self._face_select = job.face_select
+        self._face_select, self._scratch = job.face_select, job.scratch
         self._learners = [engine for engine in engines if engine.adapts and job.adapts]
         self._own = bool(self._learners) and _has_own_sound(video, job)
 
@@ -50,7 +51,7 @@ class Lessons:
             with ExitStack() as stack:
                 with _in_thread(lambda stop: self._listen(clip, seconds, stop, needed=True)):
                     limit = ceil(seconds * clip.video.rate)
-                    track = track_reference(clip, limit, self._face_select, sessions, self._monitor)
+                    track = track_reference(clip, limit, self._face_select, sessions, self._monitor, self._scratch)
                     faces = SmoothedFaces(stack.enter_context(track))
                 for engine in self._learners:
                     engine.study(faces)
@@ -84,7 +85,7 @@ class Lessons:
 
     def _listen(self, clip: VideoClip, seconds: Fraction, stop: Monitor, *, needed: bool) -> None:
         try:
-            with _own_sound(clip, seconds, stop) as sound:
+            with _own_sound(clip, seconds, stop, self._scratch) as sound:
                 for engine in self._learners:
                     engine.listen(sound)
         except InputError:
@@ -109,9 +110,10 @@ def _has_own_sound(video: VideoClip, job: Job) -> bool:
 
 
 @contextmanager
-def _own_sound(clip: VideoClip, seconds: Fraction, monitor: Monitor) -> Iterator[OwnSound]:
+def _own_sound(clip: VideoClip, seconds: Fraction, monitor: Monitor, scratch: Scratch) -> Iterator[OwnSound]:
     delay = audio_of(clip).start - clip.video.start
-    with decode_speech(clip, allow_clipped=True, seconds=max(seconds - delay, Fraction(1))) as speech:
+    heard = max(seconds - delay, Fraction(1))
+    with decode_speech(clip, allow_clipped=True, seconds=heard, scratch=scratch) as speech:
         yield OwnSound(speech, delay, seconds, monitor)
 
 

@@ -17,7 +17,7 @@ from lipsync.types import Clip
 def analyse_audio(audio: Clip, job: Job, monitor: Monitor) -> Iterator[SpeechAudio]:
     """Yield the audio as 16 kHz mono. Raises what ``media.audio_reader.decode_speech`` raises, and Cancelled."""
     began = time.monotonic()
-    with decode_speech(audio, allow_clipped=job.allow_clipped, limits=job.limits) as speech:
+    with decode_speech(audio, allow_clipped=job.allow_clipped, limits=job.limits, scratch=job.scratch) as speech:
         monitor.check()
         monitor.report(Progress("analyse", 1, 1, time.monotonic() - began))
         yield speech

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from lipsync.engines.base import EngineOptions
 from lipsync.enhancers.base import EnhancerOptions
+from lipsync.files import Scratch
 from lipsync.media.encoding import Encoding
 from lipsync.media.limits import MediaLimits
 from lipsync.media.transform import NO_CROP
@@ -48,7 +49,7 @@ class Job:
     ``background``: behind transparent video, where the encoding cannot keep transparency.
     ``detail`` 0..1: share of the video's texture given to softer mouths. ``liveliness`` 0..1: of a photo's eyes
     and head. ``adapts``: whether engines may adapt to the person; ``reference``: another clip of that person.
-    ``limits``: on inputs and results.
+    ``limits``: on inputs and results. ``scratch``: for temporary files.
     """
 
     video: Path
@@ -73,6 +74,7 @@ class Job:
     adapts: bool = True
     reference: Path | None = None
     limits: MediaLimits = field(default_factory=MediaLimits)
+    scratch: Scratch = field(default_factory=Scratch)
 
     @property
     def inputs(self) -> tuple[Path, ...]:

@@ -84,9 +84,11 @@ def _lip_sync(
         with lessons.listening(shown):
             studied = lessons.frames(shown)
             tracked = stack.enter_context(
-                track_faces(video, shown, job.face_select, engines, sessions, monitor, studied=studied)
+                track_faces(
+                    video, shown, job.face_select, engines, sessions, monitor, studied=studied, scratch=job.scratch
+                )
             )
         lessons.finish(shown, tracked)
-        chains = stack.enter_context(open_chains(engines, job.detail, sessions, spooled=spooled))
+        chains = stack.enter_context(open_chains(engines, job.detail, sessions, job.scratch, spooled=spooled))
         context = RenderContext(job, video, inputs.audio, speech, SmoothedFaces(tracked.head(shown)), plan)
         yield render(context, chains, monitor)

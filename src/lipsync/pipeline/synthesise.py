@@ -11,7 +11,7 @@ from itertools import tee
 from lipsync.engines.base import Engine, Rendered, Scene
 from lipsync.enhancers.base import EditedFrame, FaceEnhancer
 from lipsync.faces.landmarker import Landmarker
-from lipsync.files import scratch_file
+from lipsync.files import Scratch
 from lipsync.frames.planes import writable_copy
 from lipsync.models.session_cache import SessionCache
 from lipsync.pipeline.edit_spool import EditSpool
@@ -36,9 +36,10 @@ class EngineChain:
 
 @contextmanager
 def open_chains(
-    engines: Sequence[Engine], detail: float, sessions: SessionCache, *, spooled: bool
+    engines: Sequence[Engine], detail: float, sessions: SessionCache, scratch: Scratch, *, spooled: bool
 ) -> Iterator[Sequence[EngineChain]]:
-    """Open the chain of each engine. ``detail`` 0..1: strength of the detail transfer; ``spooled``: keep the edits.
+    """Open the chain of each engine. ``detail`` 0..1: strength of the detail transfer; ``spooled``: keep the edits,
+    in a file of ``scratch``.
 
     Raises ModelError, DiskFull, OutputUnwritable.
     """
@@ -51,7 +52,7 @@ def open_chains(
 
                 post_filter = DetailTransfer(stack.enter_context(Landmarker.open(sessions)), detail)
             if spooled:
-                spool = EditSpool(stack.enter_context(scratch_file()))
+                spool = EditSpool(stack.enter_context(scratch.file()))
             return EngineChain(engine, post_filter, spool)
 
         yield [chain(engine) for engine in engines]

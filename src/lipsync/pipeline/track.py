@@ -12,6 +12,7 @@ from lipsync.faces.recogniser import Recogniser
 from lipsync.faces.selection import most_seen
 from lipsync.faces.track import Track, TrackBuilder
 from lipsync.faces.tracker import TrackedFrame, follow
+from lipsync.files import SYSTEM_SCRATCH, Scratch
 from lipsync.frames.prefetch import prefetch
 from lipsync.media.reader import key_frames, read
 from lipsync.models.session_cache import SessionCache
@@ -27,13 +28,14 @@ def track_faces(
     engines: Sequence[Engine],
     sessions: SessionCache,
     monitor: Monitor,
+    scratch: Scratch = SYSTEM_SCRATCH,
     *,
     studied: int = 0,
 ) -> Iterator[Track]:
     """Follow the selected face through the first ``limit`` frames; the length of the track is the number of frames.
 
     ``studied``: frames of the track if these are more than ``limit``. The engines do not observe the rest, and it ends
-    early where it cannot be read.
+    early where it cannot be read. ``scratch``: for the file of landmarks.
 
     Raises NoFaceFound (unless no engine needs a face), MediaTruncated, NoFrames, Cancelled.
     """
@@ -41,7 +43,7 @@ def track_faces(
     needs_faces = any(engine.needs_faces for engine in engines)
     with ExitStack() as stack:
         frames = stack.enter_context(prefetch(read(video, stop=last, read_only=True)))
-        builder = stack.enter_context(TrackBuilder())
+        builder = stack.enter_context(TrackBuilder(scratch.open()))
         found = _tracked(frames, key_frames(video, limit) if needs_faces else None, select, sessions)
         tracked = stack.enter_context(prefetch(found))  # the engines study one frame while the next ones are tracked
         try:
@@ -60,12 +62,17 @@ def track_faces(
 
 @contextmanager
 def track_reference(
-    video: VideoClip, limit: int, select: str, sessions: SessionCache, monitor: Monitor
+    video: VideoClip,
+    limit: int,
+    select: str,
+    sessions: SessionCache,
+    monitor: Monitor,
+    scratch: Scratch = SYSTEM_SCRATCH,
 ) -> Iterator[Track]:
     """Follow the selected face through the first ``limit`` frames of a reference clip. Raises as ``track_faces``."""
     with ExitStack() as stack:
         frames = stack.enter_context(prefetch(read(video, stop=limit, read_only=True)))
-        builder = stack.enter_context(TrackBuilder())
+        builder = stack.enter_context(TrackBuilder(scratch.open()))
         tracked = stack.enter_context(closing(_tracked(frames, key_frames(video, limit), select, sessions)))
         for item in watched(tracked, monitor, "study", min(limit, video.video.frame_count)):
             builder.add(item.face, item.cut)

@@ -30,7 +30,8 @@ class WorkerContext:
     weights; None: the default one. ``lease_time``: how long a claim stays valid without a heartbeat. ``retry_delay``:
     before the second attempt, doubled for each one after it. ``now``: clock, timezone-aware UTC. ``gpu``: index of the
     GPU whose memory is recorded; None: the first. ``sessions``: inference sessions kept open between tasks.
-    ``max_decoded_bytes``, ``max_output_pixels``: see ``media.limits.MediaLimits``.
+    ``max_decoded_bytes``, ``max_output_pixels``: see ``media.limits.MediaLimits``. ``max_scratch_bytes``: of
+    each temporary file; which is in the task's folder.
     """
 
     worker: str
@@ -49,6 +50,7 @@ class WorkerContext:
     gpu: int | None = None
     max_decoded_bytes: int = MAX_DECODED_BYTES
     max_output_pixels: int = MAX_OUTPUT_PIXELS
+    max_scratch_bytes: int | None = None
     sessions: SessionCache = field(default_factory=SessionCache)
 
     @property
@@ -84,6 +86,7 @@ def worker_context(settings: Settings) -> Iterator[WorkerContext]:
             gpu=settings.gpu,
             max_decoded_bytes=settings.max_decoded_bytes,
             max_output_pixels=settings.max_output_pixels,
+            max_scratch_bytes=settings.max_scratch_bytes,
             sessions=SessionCache(),
         )
 

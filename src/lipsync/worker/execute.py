@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lipsync.errors import Cancelled, FetchFailed, InputError, LeaseLost, LipsyncError, TaskMissing, unexpected
-from lipsync.files import make_folder
+from lipsync.files import Scratch, make_folder
 from lipsync.monitor import Monitor
 from lipsync.net import fetch, redact
 from lipsync.pipeline.job import Result
@@ -101,7 +101,7 @@ def _process(
         paths[name], checksums[f"{name}_sha256"] = _fetch_input(source, work_dir / name, context, lease.monitor)
     enhancing_seconds = context.time_limits.by_status.get(Status.ENHANCING)
     job = job_of(task, paths, work_dir, context.models_dir, enhancing_seconds)
-    job = replace(job, limits=context.media_limits)
+    job = replace(job, limits=context.media_limits, scratch=Scratch(work_dir, context.max_scratch_bytes))
     inputs = probe_inputs(job, **checksums)
     enter(Status.PROCESSING)
     publisher = Publisher(task, context, lease.monitor, enter)

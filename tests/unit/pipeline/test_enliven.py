@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lipsync.engines.base import FrameRules, Rendered, Scene
-from lipsync.files import scratch_file
+from lipsync.files import SYSTEM_SCRATCH
 from lipsync.frames.planes import writable_copy
 from lipsync.media.probe import probe_video
 from lipsync.pipeline.edit_spool import EditSpool
@@ -73,7 +73,7 @@ def test_an_engine_may_keep_the_photo_still(clip, photo_frame, photo_faces):
 
 def test_the_kept_edits_are_those_of_the_engine_alone(clip, photo_frame, photo_faces):
     photo = prepare_photo(clip, photo_faces, 1.0)
-    with scratch_file() as file:
+    with SYSTEM_SCRATCH.file() as file:
         spool = EditSpool(file)
         rendered(photo_frame, [EngineChain(Dimmer(), spool=spool)], photo)
         edits = list(spool.replay(writable_copy(photo_frame) for _ in range(COUNT)))

@@ -207,6 +207,15 @@ def test_every_bad_input_of_the_library_fails_with_its_code(
     assert is_clean(context)
 
 
+@pytest.mark.parametrize("limit", ["max_scratch_bytes", "max_output_pixels", "max_decoded_bytes"])
+def test_a_task_beyond_a_limit_of_the_worker_fails_with_the_name_of_the_setting(context, store, claimed, limit):
+    task = claimed()
+    execute(task, replace(context, **{limit: 1024}))
+    error = store.get(task.id).error
+    assert (error.code, f"(LIPSYNC_{limit.upper()})" in error.message) == ("input_too_large", True), error.message
+    assert is_clean(context)
+
+
 def test_a_video_without_a_face(context, store, claimed):
     task = claimed(engines=("rewrite",))
     execute(task, context)
