@@ -87,6 +87,7 @@ def sync(
     *,
     photo_rate: float | Fraction = 25,
     allow_clipped: bool = False,
+    allow_truncated: bool = False,
     av_offset: int = 0,
     resize_factor: int = 1,
     background: str = "black",
@@ -137,6 +138,7 @@ def sync(
 
     photo_rate: frame rate of the video made from a photo (1 to 120 frames/s; default: 25)
     allow_clipped: accept badly clipped, distorted audio
+    allow_truncated: accept an audio file that ends before its stated length
     av_offset: delay of the mouth against the audio; if negative, the mouth moves earlier (-10000 to 10000 ms; default:
         0)
     resize_factor: downscale the output by this factor (1 to 16; default: 1)
@@ -205,6 +207,7 @@ def sync(
         Path(output),
         photo_rate=photo_rate,
         allow_clipped=allow_clipped,
+        allow_truncated=allow_truncated,
         av_offset=av_offset,
         resize_factor=resize_factor,
         background=background,

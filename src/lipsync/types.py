@@ -120,6 +120,7 @@ class AudioInfo:
     ``start``: time, by the file's clock, from which it plays; there is silence until its first sample. ``end``: the
     time at which the file says it ends; codecs pad their last samples beyond it. ``padding``: seconds of padding to be
     expected at its end, where the file does not mark it. ``language``: ISO 639-2 code; empty if unknown.
+    ``stated``: the length in seconds that a truncated file states; None for a complete one.
     """
 
     codec: str
@@ -131,6 +132,7 @@ class AudioInfo:
     end: Fraction | None = None
     padding: Fraction = Fraction(0)
     language: str = ""
+    stated: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,11 +32,13 @@ from lipsync.media.decoding import FrameDecoder, first_video_stream
 from lipsync.media.file_url import READ_OPTIONS, file_url
 from lipsync.media.limits import FRAMES_IN_MEMORY, MediaLimits
 from lipsync.media.signatures import picture_formats
-from lipsync.media.timing import PacketTimes, Timing, check_complete, read_packets, timing_of
+from lipsync.media.stated_length import stated_length
+from lipsync.media.timing import PacketTimes, Timing, check_complete, check_length, read_packets, timing_of
 from lipsync.media.transparency import is_planar, is_transparent
 from lipsync.media.video_frames import is_mirrored
 from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
 
+MAX_MISSING = Fraction(1, 4)  # seconds by which an audio file may be shorter than it states
 MIN_SIDE = 32  # pixels
 MAX_PHOTO_SIDE = 3840  # larger photos are downscaled
 STILL_FORMATS = ("image2", "avif")
@@ -83,19 +86,26 @@ def _formats(path: Path) -> tuple[str, ...]:
         raise _unreadable(path) from exc
 
 
-def probe(path: Path, *, photo_rate: Fraction = Fraction(25), limits: MediaLimits = NO_LIMITS) -> Clip:
+def probe(
+    path: Path,
+    *,
+    photo_rate: Fraction = Fraction(25),
+    limits: MediaLimits = NO_LIMITS,
+    allow_truncated: bool = False,
+) -> Clip:
     """Read a file's streams, frame count, frame rate and start time, in one pass over its packets.
 
     A file with a video stream gives a VideoClip. A single image is a photo (``still``) at ``photo_rate`` frames/s.
 
     ``limits``: checked against what the file states before anything is decoded, and against what is found after that.
+    ``allow_truncated``: accept audio files that end before their stated length.
 
     Raises FileMissing, NotAFile, FileUnreadable, FileEmpty, NotMedia, MediaTruncated, NoFrames, FrameTooSmall,
     InputTooLarge.
     """
     formats = _formats(path)
     picture = _probe_picture(path, formats, photo_rate, limits) if formats else None
-    return _probe_media(path, photo_rate, limits) if picture is None else picture
+    return _probe_media(path, photo_rate, limits, allow_truncated) if picture is None else picture
 
 
 def _probe_picture(path: Path, formats: Sequence[str], photo_rate: Fraction, limits: MediaLimits) -> VideoClip | None:
@@ -129,17 +139,18 @@ def _probe_picture(path: Path, formats: Sequence[str], photo_rate: Fraction, lim
         return VideoClip(path, video.codec, video, None, still=not picture.animated, picture=True)
 
 
-def _probe_media(path: Path, photo_rate: Fraction, limits: MediaLimits) -> Clip:
+def _probe_media(path: Path, photo_rate: Fraction, limits: MediaLimits, allow_truncated: bool) -> Clip:
     with open_media(path) as container:
         if not container.streams.video and not container.streams.audio:
             raise _not_media(path)
         name = container.format.name
         limits.check_seconds(path, Fraction(container.duration or 0, av.time_base))
-        check_complete(path, container)
+        if container.streams.video or not allow_truncated:
+            check_complete(path, container)
         sound = AudioProbe(path, container) if container.streams.audio else None
         stream = first_video_stream(container)
         if stream is None:
-            return _without_video(path, container, sound)
+            return _without_video(path, container, sound, allow_truncated)
         limits.check_picture(path, *_stated_frame(stream))
         codec, sample_aspect = stream.codec_context.name, stream.sample_aspect_ratio or Fraction(1)
         packets, first = _read(path, container, stream, sound)
@@ -177,12 +188,20 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     return stream
 
 
-def _without_video(path: Path, container: InputContainer, sound: AudioProbe | None) -> Clip:
+def _without_video(path: Path, container: InputContainer, sound: AudioProbe | None, allow_truncated: bool) -> Clip:
     name = container.format.name
     if sound is None:  # cover art alone
         return Clip(path, name, None, None)
     packets = read_packets(path, container, container.streams.audio[0], sound.add)
-    return Clip(path, name, None, sound.info(None), joints=packets.joints)
+    audio, stated = sound.info(None), stated_length(path, container)
+    if stated is not None and stated - packets.end > MAX_MISSING and not packets.joints:
+        if not allow_truncated:
+            raise MediaTruncated(
+                f"{path}: the file is truncated after {float(packets.end):.1f} of {float(stated):.1f} s. "
+                "Use --allow-truncated to process what is there"
+            )
+        audio = replace(audio, duration=packets.end, stated=stated)
+    return Clip(path, name, None, audio, joints=packets.joints)
 
 
 def _stated_frame(stream: VideoStream) -> tuple[tuple[int, int], float, int]:
@@ -222,6 +241,7 @@ def _read(
             sound.add(packet)
 
     packets = read_packets(path, container, stream, on_packet)
+    check_length(path, container, packets.end)
     if packets.count:
         decoder.check()
     if not first_frames:

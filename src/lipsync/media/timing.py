@@ -41,12 +41,13 @@ class PacketTimes:
     """The packets of one stream: their number, and their presentation times in ticks, in order.
 
     ``times``: None if packets lack them. ``last``: seconds for which the last one is shown, as far as it is stated.
-    ``joints``: see ``types.Clip``.
+    ``end``: the end of the last packet of any stream that was read, in seconds. ``joints``: see ``types.Clip``.
     """
 
     count: int
     times: Sequence[int] | None
     last: Fraction
+    end: Fraction
     joints: tuple[Fraction, ...]
 
 
@@ -78,9 +79,8 @@ def read_packets(
                     latest, last = (part, packet.pts), (packet.duration or 0) * packet.time_base
     except av.error.FFmpegError as exc:
         raise MediaTruncated(f"{path}: the file cannot be read beyond {float(end):.1f} s") from exc
-    _check_length(path, container, end)
     times = _joined(found, joiner.shifts, leader.time_base)
-    return PacketTimes(len(found), times, last, joiner.shifts)
+    return PacketTimes(len(found), times, last, end, joiner.shifts)
 
 
 def _frame_time(stream: Stream) -> Fraction:
@@ -121,8 +121,8 @@ def check_complete(path: Path, container: InputContainer) -> None:
                 )
 
 
-def _check_length(path: Path, container: InputContainer, end: Fraction) -> None:
-    """Matroska stores its length up front; a file that ends well before it is truncated."""
+def check_length(path: Path, container: InputContainer, end: Fraction) -> None:
+    """Raise MediaTruncated if a Matroska file, which states its length up front, ends well before."""
     if "matroska" not in container.format.name or not container.duration:
         return
     length = Fraction(container.duration, av.time_base)

@@ -39,6 +39,7 @@ def build_job(video: Path, audio: Path, output: Path, **options: Any) -> Job:
         encoding=_encoding(values),
         photo_rate=values["photo_rate"],
         allow_clipped=values["allow_clipped"],
+        allow_truncated=values["allow_truncated"],
         options=_engine_options(values),
         av_offset=Fraction(values["av_offset"], 1000),
         resize_factor=values["resize_factor"],

@@ -60,6 +60,7 @@ class Job:
     encoding: Encoding = field(default_factory=Encoding)
     photo_rate: Fraction = Fraction(25)
     allow_clipped: bool = False
+    allow_truncated: bool = False
     options: EngineOptions = field(default_factory=EngineOptions)
     av_offset: Fraction = Fraction(0)
     resize_factor: int = 1

@@ -46,6 +46,9 @@ _TABLE: Final = (
     ),
     Option("allow_clipped", Kind.BOOLEAN, False, "accept badly clipped, distorted audio", Group.INPUT),
     Option(
+        "allow_truncated", Kind.BOOLEAN, False, "accept an audio file that ends before its stated length", Group.INPUT
+    ),
+    Option(
         "av_offset",
         Kind.INTEGER,
         0,

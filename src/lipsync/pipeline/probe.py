@@ -28,7 +28,7 @@ def probe_inputs(
     """
     video = probe_video(job.video, photo_rate=job.photo_rate, limits=job.limits)
     _check_result(video, job)
-    audio = probe(job.audio, limits=job.limits)
+    audio = probe(job.audio, limits=job.limits, allow_truncated=job.allow_truncated)
     video, audio = replace(video, sha256=video_sha256), replace(audio, sha256=audio_sha256)
     inputs = Inputs(*synchronised(video, audio)) if _is_same_file(video, audio) else Inputs(video, audio)
     if job.reference is None:

@@ -15,6 +15,7 @@ from lipsync.pipeline.job import Job
 EXAMPLES = {
     "photo_rate": (50, {}, lambda job: job.photo_rate, Fraction(50)),
     "allow_clipped": (True, {}, lambda job: job.allow_clipped, True),
+    "allow_truncated": (True, {}, lambda job: job.allow_truncated, True),
     "av_offset": (-80, {}, lambda job: job.av_offset, Fraction(-2, 25)),
     "resize_factor": (2, {}, lambda job: job.resize_factor, 2),
     "background": ("#00b140", {}, lambda job: job.background, (0, 177, 64)),

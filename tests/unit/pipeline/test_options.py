@@ -19,6 +19,7 @@ from lipsync.pipeline.options import API_CODECS, DEVICES, OPTIONS, checked_optio
 EXPECTED = {
     "photo_rate": ("fast", 0, 121, float("nan"), float("inf"), "25", True, None, [25]),
     "allow_clipped": (1, "yes", None),
+    "allow_truncated": (1, "yes", None),
     "av_offset": (10_001, -10_001, 0.5, "5"),
     "resize_factor": (0, 17, -1),
     "crop": ((0, 0, 0), (0, -2, 0, -1), "0000", (0, 0, 0, 0.5)),

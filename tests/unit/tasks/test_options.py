@@ -55,7 +55,7 @@ def test_every_option_of_a_task_reaches_its_job(waiting, tmp_path):
         "photo_rate": 50, "allow_clipped": True, "av_offset": 40, "resize_factor": 2, "face_select": "left",
         "original": True, "detail": 0.5, "liveliness": 0.2, "encode": "prores", "codec": "libx265", "crf": 30,
         "preset": "slow", "enhance": "codeformer:0.4", "fidelity": 0.1, "upscale": "2:lanczos", "offset_copies": [80],
-        "adapt": "off", "background": "#00b140",
+        "adapt": "off", "background": "#00b140", "allow_truncated": True,
     }  # fmt: skip
     assert set(values) == set(DEFAULTS)
     task = waiting(engines=("wav2lip",), options=values)
