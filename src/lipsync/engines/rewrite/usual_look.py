@@ -32,12 +32,13 @@ SKIN_LEVELS, SKIN_BLUE, SKIN_REDS = (0.4, 1.3), 0.08, (-0.06, 0.2)
 RANGE, RESTLESS = (0.1, 0.9), 32.0  # quantiles of a cell that captions cross, and code values between them
 RESTLESS_SHARE: Final = 0.3  # of the cells of a part that captions cover
 INPAINT_CELLS: Final = 3.0
-LEAST_SEEN, MOSTLY_SEEN = 0.12, 0.98  # shares of frames in which a cell has such a colour, between which they decide
-# For Y', Cb and Cr. Luma has a gain, an offset and slopes in x and y, chroma a gain of its colour and an offset.
-LUMA, BLUE, RED = slice(0, 4), slice(4, 6), slice(6, 8)  # the terms of each channel
-TERMS: Final = 8
+LEAST_SEEN: Final = 0.12  # share of frames in which a cell has such a colour
+# For Y', Cb and Cr. Each is an affine map of all three, because coloured light has a gain for each of red, green and
+# blue; luma has slopes in x and y as well.
+COLOUR, LUMA = slice(0, 4), slice(0, 6)  # the terms of chroma and of luma
+TERMS: Final = 6
 Masked = np.ma.MaskedArray[Any, np.dtype[Any]]
-LightFit = Float32  # (TERMS, 3): the factors of the terms in each channel; 0 for those of the others
+LightFit = Float32  # (TERMS, 3): the factors of the terms in each channel
 
 
 class UsualLook:
@@ -154,7 +155,7 @@ def _terms(colour: Float32) -> Float32:
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
     one = np.ones_like(x)
     luma, blue, red = colour[..., 0] / GREY, colour[..., 1] / GREY - 1, colour[..., 2] / GREY - 1
-    return np.stack([luma, one, x, y, blue, one, red, one], -1)
+    return np.stack([luma, blue, red, one, x, y], -1)
 
 
 def _mean_squares(values: Float32) -> Float32:
@@ -169,10 +170,8 @@ def _fitted_light(both: Float32, weight: Float32) -> LightFit:
     """
     products = (both * weight[:, None]).T @ both
     light = np.zeros((TERMS, 3), np.float32)
-    light[LUMA, 0] = np.linalg.solve(products[LUMA, LUMA] + _ridge(4), products[LUMA, TERMS])
-    chroma = np.stack([products[BLUE, BLUE], products[RED, RED]]) + _ridge(2)
-    targets = np.stack([products[BLUE, TERMS + 1], products[RED, TERMS + 2]])
-    light[BLUE, 1], light[RED, 2] = np.linalg.solve(chroma, targets[..., None])[..., 0]
+    light[LUMA, 0] = np.linalg.solve(products[LUMA, LUMA] + _ridge(TERMS), products[LUMA, TERMS])
+    light[COLOUR, 1:] = np.linalg.solve(products[COLOUR, COLOUR] + _ridge(4), products[COLOUR, TERMS + 1 :])
     return light
 
 
