@@ -80,9 +80,9 @@ def music(count: int, rng: np.random.Generator) -> Float32:
 
 
 def tones(count: int, rng: np.random.Generator) -> Float32:
-    """A melody of steady tones, as of strings, winds or organs, with a level of 1: not vowels, for want of formants."""
+    """A melody of steady tones, some almost pure, with a level of 1: not vowels, for want of formants."""
     sound, start = np.zeros(count), 0
-    slope, attack = rng.uniform(0.4, 2), rng.uniform(0.005, 0.1)
+    slope, attack = rng.choice([rng.uniform(0.4, 2), rng.uniform(2, 6)]), rng.uniform(0.005, 0.1)
     odd_only, wobble, decay = rng.random() < 0.3, rng.choice([0, 0.004, 0.012]), rng.choice([0, 0, 1, 3])
     while start < count:
         time = np.arange(min(int(rng.uniform(0.15, 2.5) * SPEECH_RATE), count - start)) / SPEECH_RATE

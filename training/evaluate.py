@@ -9,8 +9,8 @@ lip points from the truth, both as
 displacements from the mean of the least open fifth; lag behind the truth in frames, at the peak of r; jitter, the lip
 points' second difference divided by the truth's. Then two shares: ``closed``, of the short closures of the truth (less
 than 0.02 eye distances) that the prediction closes as well, and ``false``, of the frames open in truth (more than 0.06)
-that it closes. Last, the p, b and m of synthetic voices that close to within 12 % of the range, and the open vowels
-that do; and the opening in silence and noise.
+that it closes. Last, the p, b and m of synthetic voices that close to within 12 % of the range, the open vowels that
+do, and the mean opening in the middle of their pauses; and the opening in silence and noise.
 """
 
 from __future__ import annotations
@@ -142,20 +142,24 @@ def compare(model: MotionModel, clips: Iterable[dataset.PreparedClip]) -> dict[s
     return results
 
 
-def bilabials(model: MotionModel, seed: int = 5, streams: int = 12) -> tuple[float, float]:
-    """The shares of the p, b and m and of the open vowels of synthetic voices on which the lips are nearly closed."""
-    rng, hits, misses = np.random.default_rng(seed), [], []
+def voices(model: MotionModel, seed: int = 5, streams: int = 12) -> tuple[float, float, float]:
+    """The shares of the p, b and m and of the open vowels of synthetic voices on which the lips are nearly closed.
+
+    The last value is the mean opening where a pause asks for rest.
+    """
+    rng, hits, misses, pauses = np.random.default_rng(seed), [], [], []
     sentences = phonemes.sentences(rng)
     with phonemes.Synthesiser() as synthesiser:
         spoken_streams = [synthesiser.speak_all(list(islice(sentences, 4)), rng) for _ in range(streams)]
     for sound, spoken in spoken_streams:
         opened = geometry.opening(mesh(model, sound, len(sound) * ENCODER_RATE // SPEECH_RATE, ENCODER_RATE))
-        asked = phonemes.labels(spoken, len(opened))
+        asked = phonemes.labels(spoken, sound, len(opened))
         closed = opened <= nearly_closed(opened)
         edges = np.flatnonzero(np.diff(np.pad(asked[:, 0], 1)))
         hits += [closed[max(0, i - 3) : j + 3].any() for i, j in zip(edges[::2], edges[1::2], strict=True)]
         misses += list(closed[asked[:, 2] > 0])
-    return float(np.mean(hits)), float(np.mean(misses))
+        pauses += list(opened[asked[:, 4] == 1])
+    return float(np.mean(hits)), float(np.mean(misses)), float(np.mean(pauses))
 
 
 def stillness(model: MotionModel, level: float, seconds: int = 10) -> tuple[float, float]:
@@ -187,8 +191,8 @@ def report(model: MotionModel, prepared: Path, others: Sequence[Path], apart: Se
     if unknown:
         print(_line("mean of the others", *unknown.values()))
     with suppress(OSError):
-        hits, misses = bilabials(model)
-        print(f"synthetic voices: closed p, b and m {hits:.2f}, closed open vowels {misses:.2f}")
+        hits, misses, pauses = voices(model)
+        print(f"synthetic voices: closed p, b and m {hits:.2f}, closed open vowels {misses:.2f}, pauses {pauses:.4f}")
     for level in (0.0, 1e-4, 1e-2):
         average, deviation = stillness(model, level)
         print(f"noise {level:<8g} opening mean {average:.4f} std {deviation:.5f}")

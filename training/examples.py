@@ -14,24 +14,25 @@ import augment
 import numpy as np
 import phonemes
 from numpy.typing import NDArray
+from phonemes import HOP
 from scipy.signal import resample_poly
 
 from lipsync.speech.audio import SPEECH_RATE
 from lipsync.speech.encoder import ENCODER_RATE, SpeechEncoder
 from lipsync.types import Float32
 
-HOP = SPEECH_RATE // ENCODER_RATE  # samples per row
 CLIPS_PER_STREAM = 8
 SPEEDS = (1.0, 1.0, 0.9, 0.95, 1.06, 1.12)
 EXAMPLE = 150  # rows
 HELD_SHARE = 0.25  # of the streams of synthetic voices, in which vowels are held for seconds
+AT_REST = np.array([0, 0, 0, 0, 1], np.float32)  # what sound without a voice asks, as phonemes.labels
 
 
 @dataclass(frozen=True, slots=True)
 class Streams:
     """Streams of ``lengths`` rows, joined: the encoder's ``rows`` (n, 1024) float16, or projected ones (n, P).
 
-    ``targets``: the motion (n, K), or what is asked of the lips (n, 4), see ``phonemes.labels``.
+    ``targets``: the motion (n, K), or what is asked of the mouth (n, 5), see ``phonemes.labels``.
     """
 
     rows: NDArray[np.float16]
@@ -141,10 +142,9 @@ def synthetic(encoder: SpeechEncoder, seed: int, minutes: float) -> Streams:
             sound, spoken = synthesiser.speak_all(list(islice(sentences, 4)), rng)
             if rng.random() < HELD_SHARE:
                 sound, spoken = _holding_vowels(sound, spoken, rng)
-            if rng.random() < 0.7:
-                sound = augment.augmented(sound, sound[::-1].copy(), rng)
-            rows = encoded(encoder, sound)
-            streams.append((rows, phonemes.labels(spoken, len(rows))))
+            changed = augment.augmented(sound, sound[::-1].copy(), rng) if rng.random() < 0.7 else sound
+            rows = encoded(encoder, changed)
+            streams.append((rows, phonemes.labels(spoken, sound, len(rows))))
     return Streams.join(streams)
 
 
@@ -157,21 +157,23 @@ def _holding_vowels(
     return augment.revoiced(sound, moments, tune), later
 
 
-def still(encoder: SpeechEncoder, neutral: Float32, seed: int, minutes: float) -> Streams:
+def still(encoder: SpeechEncoder, seed: int, minutes: float) -> Streams:
     """Silence, noise and music at any level, without a voice: the mouth rests."""
     rng, streams = np.random.default_rng(seed), []
     for number in range(round(minutes * 60 / 6.5)):
         count = int(rng.uniform(4, 9) * SPEECH_RATE)
         sound = np.zeros(count, np.float32)
-        if number % 4 in (1, 3):
+        if number % 5 in (1, 4):
             sound += augment.noise(count, rng)
-        if number % 4 in (2, 3):
-            sound += augment.music(count, rng) if rng.random() < 0.5 else augment.tones(count, rng)
+        if number % 5 in (2, 4):
+            sound += augment.music(count, rng)
+        if number % 5 in (3, 4):
+            sound += augment.tones(count, rng)
         sound *= augment.decibels(-rng.uniform(12, 90))
         if rng.random() < 0.3:
             sound[: rng.integers(count)] = 0
         rows = encoded(encoder, augment.equalise(sound, rng) if rng.random() < 0.3 else sound)
-        streams.append((rows, np.tile(neutral, (len(rows), 1))))
+        streams.append((rows, np.tile(AT_REST, (len(rows), 1))))
     return Streams.join(streams)
 
 

@@ -1,4 +1,4 @@
-"""Losses: for the motion of faces, for what phonemes ask of the lips, and for stillness without a voice."""
+"""Losses: for the motion of faces, and for what phonemes, pauses and sound without a voice ask of the mouth."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class MotionLoss(nn.Module):
 
 
 class AskedLoss(nn.Module):
-    """The distance from the demands of phonemes: closed lips on p, b and m, open and rounded vowels."""
+    """The distance from ``phonemes.labels``: closed lips, open and rounded vowels, rest without a voice."""
 
     opening: Tensor
     neutral: Tensor
@@ -84,21 +84,23 @@ class AskedLoss(nn.Module):
         self.register_buffer("weights", torch.tensor(ROUNDING_WEIGHTS))
 
     def forward(self, found: Tensor, logit: Tensor, asked: Tensor) -> Tensor:
-        closed, apart, wide, rounded = asked.unbind(2)
+        closed, apart, wide, rounded, resting = asked.unbind(2)
         surely = binary_cross_entropy_with_logits(logit, closed, reduction="none")
         decided = _mean(surely * (2 * closed + apart), closed + apart)
         gap = ((found - self.neutral) @ self.opening) / self._gap_spread
         missing = (self.usual + ROUNDED - found @ self.rounding).clamp(min=0) @ self.weights
-        shut = _mean(gap.clamp(min=0) * closed, closed)
+        shut = _mean(gap.abs() * closed, closed)
+        crossed = (-gap).clamp(min=0).mean()  # the lips cannot pass each other
         opened = _mean((WIDE_APART / self._gap_spread - gap).clamp(min=0) * wide, wide)
-        return 0.75 * decided + 0.75 * shut + 0.45 * opened + _mean(missing * rounded, rounded)
+        spoken = 0.75 * (decided + shut + crossed) + 0.45 * opened + _mean(missing * rounded, rounded)
+        return spoken + self._unrest(found, gap, resting)
 
-
-class StillLoss(nn.Module):
-    """The distance from the mouth at rest, and all movement."""
-
-    def forward(self, found: Tensor, rest: Tensor) -> Tensor:
-        return 0.3 * smooth_l1_loss(found, rest, beta=0.1) + 0.5 * found.diff(dim=1).abs().mean()
+    def _unrest(self, found: Tensor, gap: Tensor, resting: Tensor) -> Tensor:
+        """The distance from the mouth at rest, and all movement."""
+        away = smooth_l1_loss(found, self.neutral.expand_as(found), beta=0.1, reduction="none").mean(2)
+        moved = found.diff(dim=1).abs().mean(2)
+        apart = 0.45 * away + 0.3 * gap.clamp(min=0)
+        return _mean(apart * resting, resting) + 0.75 * _mean(moved * resting[:, 1:], resting[:, 1:])
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from lipsync.types import Float32
 
 DILATIONS = (1, 2, 4, 8, 1)
 LINEAR_REACH = 10  # rows on each side that the linear path sees
-HOLD = 0.75  # lowers the logit of a closure by HOLD n^2 at n rows from it: between two frames it would go unseen
+HOLD = 1.5  # lowers the logit of a closure by HOLD n^2 at n rows from it: between two frames it would go unseen
 HOLD_REACH = 3  # rows
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from augment import VOCODER_STEP, level_of
+from augment import VOCODER_STEP, decibels, level_of
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
@@ -58,6 +58,11 @@ OPEN_VOWELS = frozenset("aɑɐæʌɔɒɛ")
 ROUNDED = frozenset("uʊwyøœoɔ")
 VOWELS = OPEN_VOWELS | ROUNDED - {"w"} | frozenset("eiɪɜəɨ")
 CLOSURE_LEAD: Final = 0.01  # seconds by which the lips meet before the sound of p, b and m changes
+HOP: Final = SPEECH_RATE // ENCODER_RATE  # samples per row
+SILENT: Final = decibels(-40)  # the level, of the voice's, below which it is silent
+PAUSE: Final = 8  # rows of silence; the gaps in p, t and k are shorter
+LONGEST_GAP: Final = 5  # rows of silence before p that count as closed
+REST_DELAY, REST_FADE = 0.08, 0.08  # seconds from the voice to where rest begins to be asked, and until it fully is
 _RETRIEVAL, _PHONEME_EVENTS, _IPA, _UTF8 = 1, 1, 2, 1  # constants of speak_lib.h
 _LIST_END, _PHONEME, _RATE, _PITCH, _RANGE = 0, 7, 1, 3, 4
 
@@ -134,7 +139,7 @@ class Synthesiser:
                 sound, spoken = self.speak(voice, text, speed, pitch, span)
                 start = length / SPEECH_RATE
                 phonemes += [Phoneme(one.name, one.start + start, one.stop + start) for one in spoken]
-                sounds += [np.trim_zeros(sound, "b"), np.zeros(rng.integers(1600, 9600), np.float32)]
+                sounds += [np.trim_zeros(sound, "b"), np.zeros(rng.integers(1600, 19200), np.float32)]
                 length += sum(map(len, sounds[-2:]))
         return np.concatenate(sounds), phonemes
 
@@ -186,21 +191,50 @@ def held_vowels(
     return moments, later
 
 
-def labels(phonemes: list[Phoneme], rows: int) -> Float32:
-    """The demands of each row's phoneme on the mouth, (rows, 4): lips closed, apart, wide apart, rounded; 1 or 0.
+def labels(phonemes: list[Phoneme], sound: Float32, rows: int) -> Float32:
+    """The demands of each row on the mouth, (rows, 5), 0 to 1: lips closed, apart, wide apart, rounded; mouth at rest.
 
-    Nothing is asked in pauses and at the edges of closures.
+    Phonemes make the first four, pauses in the sound (n,), which has no noise, the last. Nothing is asked at the edges
+    of closures and of pauses. A phoneme lasts until the next: the gap before the burst of p belongs to the one before.
     """
     time = np.arange(rows) / ENCODER_RATE
-    asked = np.zeros((rows, 4), np.float32)
+    silent = _silent(sound, rows)
+    asked = np.zeros((rows, 5), np.float32)
     for phoneme in (one for one in phonemes if one.name[:1].isalpha()):
-        length, sound = phoneme.stop - phoneme.start, phoneme.name[:1]
+        length, letter = phoneme.stop - phoneme.start, phoneme.name[:1]
         middle = (time > phoneme.start + 0.3 * length) & (time < phoneme.stop - 0.2 * length)
         asked[(time >= phoneme.start) & (time < phoneme.stop), 1] = 1
-        asked[middle, 2] = sound in OPEN_VOWELS
-        asked[middle, 3] = sound in ROUNDED
+        asked[middle, 2] = letter in OPEN_VOWELS
+        asked[middle, 3] = letter in ROUNDED
     for phoneme in (one for one in phonemes if one.name[:1] in BILABIALS):
-        closed = (time >= phoneme.start - CLOSURE_LEAD) & (time < max(phoneme.start + 0.03, phoneme.stop - 0.02))
-        asked[(time > phoneme.start - 0.06) & (time < phoneme.stop + 0.06), 1:3] = 0
-        asked[closed, 0] = 1
+        gap = _gap_before(phoneme, silent)
+        first = phoneme.start - max(CLOSURE_LEAD, gap)
+        last = phoneme.start + 0.01 if gap else max(phoneme.start + 0.03, phoneme.stop - 0.02)
+        asked[(time > first - 0.05) & (time < phoneme.stop + 0.06), 1:3] = 0
+        asked[(time >= first) & (time < last), 0] = 1
+    for start, stop in _pauses(silent):
+        inner = np.arange(stop - start) + 0.5
+        distance = np.minimum(inner, inner[::-1]) / ENCODER_RATE
+        asked[start:stop, 1:4] = 0
+        asked[start:stop, 4] = np.clip((distance - REST_DELAY) / REST_FADE, 0, 1)
     return asked
+
+
+def _pauses(silent: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where silence of at least PAUSE rows starts and stops."""
+    edges = np.flatnonzero(np.diff(np.pad(silent.astype(int), 1))).tolist()
+    runs = zip(edges[::2], edges[1::2], strict=True)
+    return [(start, stop) for start, stop in runs if stop - start >= PAUSE]
+
+
+def _silent(sound: Float32, rows: int) -> NDArray[np.bool_]:
+    steps = sound[: len(sound) // HOP * HOP].reshape(-1, HOP)[:rows]
+    silent = (steps**2).mean(1) < (SILENT * level_of(sound)) ** 2
+    return np.pad(silent, (0, rows - len(silent)), constant_values=True)
+
+
+def _gap_before(phoneme: Phoneme, silent: NDArray[np.bool_]) -> float:
+    """Seconds of silence that end with the start of a phoneme, at most LONGEST_GAP rows."""
+    at = int(phoneme.start * ENCODER_RATE)
+    before = silent[max(0, at - LONGEST_GAP) : at][::-1]
+    return int(np.argmin(np.append(before, False))) / ENCODER_RATE

@@ -25,7 +25,7 @@ import numpy as np
 import onnx
 import torch
 from examples import Streams
-from losses import AskedLoss, MotionLoss, StillLoss
+from losses import AskedLoss, MotionLoss
 from network import Lips, MotionHead, MotionHeads, Projection, to_onnx
 from prepare import prepare
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ from lipsync.speech.motion import Basis, load_basis
 from lipsync.types import Float32
 
 AXES = 96  # that the encoder's rows are projected onto
-SPEECH, SYNTHETIC, STILL = 24, 20, 4  # examples in a batch
+SPEECH, SYNTHETIC, STILL = 24, 20, 6  # examples in a batch
 FEATURE_NOISE = 0.45  # added to projected rows, both per row and per example
 AVERAGE_DECAY = 0.995  # of the averaged weights, per step
 CLEAN_SHARE = 0.3  # of the examples of speech that are not augmented
@@ -51,8 +51,8 @@ class Examples:
     synthetic: Streams
     still: Streams
 
-    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A batch: rows of all kinds, then the targets of each."""
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch: rows of all kinds, the motion of the speech, and what is asked in the other rows."""
         copies = rng.integers(1, max(2, len(self.speech)), SPEECH) * (rng.random(SPEECH) >= CLEAN_SHARE)
         drawn = [self.speech[c % len(self.speech)] for c in copies]
         parts = [stream.draw(stream.starts(), 1, rng) for stream in drawn]
@@ -64,7 +64,7 @@ class Examples:
         voices, asked = self.synthetic.draw(self.synthetic.starts(), SYNTHETIC, rng)
         quiet, rest = self.still.draw(self.still.starts(), STILL, rng)
         joined = torch.from_numpy(np.concatenate([rows, voices, quiet]))
-        return joined, torch.from_numpy(motion), torch.from_numpy(asked), torch.from_numpy(rest)
+        return joined, torch.from_numpy(motion), torch.from_numpy(np.concatenate([asked, rest]))
 
 
 def fit_projection(speech: Streams, synthetic: Streams) -> Projection:
@@ -94,7 +94,7 @@ def make_examples(
     """Compute or load all examples, ``copies`` of the speech besides the original and ``minutes`` of synthetic."""
     encoder = open_encoder(SessionCache())
     synthetic = cached(folder / "synthetic.npz", lambda: examples.synthetic(encoder, 101, minutes))
-    still = cached(folder / "still.npz", lambda: examples.still(encoder, neutral, 7, minutes / 10))
+    still = cached(folder / "still.npz", lambda: examples.still(encoder, 7, minutes / 6))
     original = cached(folder / "speech0.npz", lambda: examples.speech(clips, neutral, encoder, 0, clean=True))
     projection = fit_projection(original, synthetic)
     speech = [_projected(original, projection)]
@@ -115,20 +115,19 @@ def train(data: Examples, head: MotionHead, lips: Lips, deviations: Float32, ste
     """Train ``head`` and return a copy with an exponential moving average of its weights."""
     rng = np.random.default_rng(seed)
     motion_loss = MotionLoss(lips, deviations, data.speech[0].targets)
-    asked_loss, still_loss = AskedLoss(lips, data.speech[0].targets), StillLoss()
+    asked_loss = AskedLoss(lips, data.speech[0].targets)
     average = copy.deepcopy(head).eval()
     optimiser = torch.optim.AdamW(head.parameters(), 2e-3, weight_decay=3e-2, betas=(0.9, 0.98))
     running = 0.0
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 80) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
-        rows, motion, asked, rest = data.draw(rng)
+        rows, motion, asked = data.draw(rng)
         rows = rows + FEATURE_NOISE * (torch.randn_like(rows) + torch.randn(len(rows), 1, rows.shape[2]))
         found, logit = head.train()(rows)
-        kinds = (len(motion), len(asked), len(rest))
-        (spoken, voiced, quiet), (spoken_logit, voiced_logit, _) = found.split(kinds), logit.split(kinds)
-        cost = motion_loss(spoken, spoken_logit, motion) + asked_loss(voiced, voiced_logit, asked)
-        cost = cost + still_loss(quiet, rest)
+        kinds = (len(motion), len(asked))
+        (spoken, other), (spoken_logit, other_logit) = found.split(kinds), logit.split(kinds)
+        cost = motion_loss(spoken, spoken_logit, motion) + asked_loss(other, other_logit, asked)
         optimiser.zero_grad()
         cost.backward()
         nn.utils.clip_grad_norm_(head.parameters(), 1.0)

@@ -187,20 +187,54 @@ def test_streams_keep_sound_and_motion_in_sync_at_any_speed(encoder: SpeechEncod
 
 
 def test_sound_without_a_voice_asks_for_rest(encoder: SpeechEncoder) -> None:
-    made = examples.still(encoder, np.arange(3, dtype=np.float32), 0, 0.4)
-    assert (made.targets == np.arange(3)).all()
+    made = examples.still(encoder, 0, 0.4)
+    assert (made.targets == [0, 0, 0, 0, 1]).all()
     assert np.isfinite(made.rows).all()
 
 
 @needs_espeak
 def test_phonemes_ask_for_closed_lips_where_the_voice_says_p_b_and_m() -> None:
     with phonemes.Synthesiser() as synthesiser:
-        sound, spoken = synthesiser.speak("en-us+m7", "mama papa baby", 150, 50, 50)
-    asked = phonemes.labels(spoken, len(sound) // 320)
+        sound, spoken = synthesiser.speak("en-us+m7", "mama papa baby father", 150, 50, 50)
+    asked = phonemes.labels(spoken, sound, len(sound) // 320)
     closures = np.flatnonzero(np.diff(asked[:, 0]) > 0)
     assert len(closures) + asked[0, 0] == 6
     assert asked[:, 2].sum() > 2
-    assert not (asked[:, 0] * asked[:, 1:].sum(1)).any()
+    assert not (asked[:, 0] * asked[:, 1:4].sum(1)).any()
+
+
+def buzzing(seconds: float, *gaps: tuple[float, float]) -> Float32:
+    sound = buzz(np.ones(round(25 * seconds)), np.random.default_rng(0))
+    for start, stop in gaps:
+        sound[round(start * RATE) : round(stop * RATE)] = 0
+    return sound
+
+
+def test_pauses_ask_for_rest_and_gaps_of_stops_do_not() -> None:
+    sound = buzzing(4, (1, 1.1), (2, 2.5), (3, 3.14))
+    spoken = [phonemes.Phoneme("a", 0, 1.1), phonemes.Phoneme("t", 1.1, 1.2), phonemes.Phoneme("a", 1.2, 4)]
+    asked = phonemes.labels(spoken, sound, 200)
+    resting = np.flatnonzero(asked[:, 4])
+    assert (resting.min(), resting.max()) == (104, 120)
+    np.testing.assert_array_equal(asked[108:117, 4], 1)
+    assert not asked[100:125, :4].any()
+    assert asked[:100, 1].all()
+    assert asked[125:, 1].all()
+
+
+def test_a_voice_of_any_level_and_a_sound_that_ends_early_have_pauses() -> None:
+    spoken = [phonemes.Phoneme("a", 0, 2)]
+    quiet = [phonemes.labels(spoken, level * buzzing(2, (1, 1.4)), 150) for level in (1, 0.01)]
+    np.testing.assert_array_equal(quiet[0], quiet[1])
+    assert quiet[0][54:66, 4].all()
+    assert quiet[0][104:140, 4].all()
+
+
+def test_lips_are_closed_in_the_gap_before_the_burst_of_p() -> None:
+    spoken = [phonemes.Phoneme("a", 0, 1.06), phonemes.Phoneme("p", 1.06, 1.1), phonemes.Phoneme("a", 1.1, 2)]
+    closed = [phonemes.labels(spoken, sound, 100)[:, 0] for sound in (buzzing(2, (1, 1.06)), buzzing(2))]
+    assert np.flatnonzero(closed[0]).tolist() == [50, 51, 52, 53]
+    assert np.flatnonzero(closed[1]).tolist() == [53, 54]
 
 
 @needs_espeak
@@ -260,7 +294,7 @@ def test_several_heads_are_averaged() -> None:
 def test_rounded_vowels_ask_for_a_narrow_mouth_and_protruding_lips() -> None:
     lips = Lips.of(load_basis())
     motion = np.random.default_rng(0).normal(0, 1, (600, 12)).astype(np.float32)
-    want, asked, logit = AskedLoss(lips, motion), torch.zeros(1, 50, 4), torch.zeros(1, 50)
+    want, asked, logit = AskedLoss(lips, motion), torch.zeros(1, 50, 5), torch.zeros(1, 50)
     asked[..., 3] = 1
     usual = torch.zeros(1, 50, 12)
     for way in (-lips.width, lips.protrusion):
@@ -307,11 +341,34 @@ def test_the_losses_are_least_for_what_they_ask() -> None:
     loss = MotionLoss(lips, load_basis().sd, motion.reshape(-1, 12))
     target, logit = torch.from_numpy(motion), torch.zeros(4, 150)
     assert loss(target, logit, target) < loss(0.7 * target, logit, target)
-    asked = torch.zeros(4, 150, 4)
+    asked = torch.zeros(4, 150, 5)
     asked[:, :, 0] = 1
     shut = torch.from_numpy(np.tile(lips.neutral, (4, 150, 1)))
     want = AskedLoss(lips, motion.reshape(-1, 12))
     assert want(shut, torch.full((4, 150), 9.0), asked) < want(target, torch.full((4, 150), -9.0), asked)
+
+
+def test_rest_asks_for_a_closed_mouth_that_does_not_move() -> None:
+    lips = Lips.of(load_basis())
+    motion = np.random.default_rng(0).normal(0, 1, (600, 12)).astype(np.float32)
+    want, asked, logit = AskedLoss(lips, motion), torch.zeros(1, 50, 5), torch.zeros(1, 50)
+    rest = torch.from_numpy(np.tile(lips.neutral, (1, 50, 1)))
+    opened = rest + 0.1 * torch.from_numpy(lips.closing)
+    moving = rest + (0.05 + 0.1 * (torch.arange(50) % 2)[:, None]) * torch.from_numpy(lips.closing)
+    assert want(opened, logit, asked) == want(rest, logit, asked)
+    asked[..., 4] = 1
+    assert want(rest, logit, asked) < want(opened, logit, asked) < want(moving, logit, asked)
+
+
+def test_lips_that_cross_are_no_closure() -> None:
+    lips = Lips.of(load_basis())
+    motion = np.random.default_rng(0).normal(0, 1, (600, 12)).astype(np.float32)
+    want, logit = AskedLoss(lips, motion), torch.zeros(1, 50)
+    shut, way = torch.from_numpy(np.tile(lips.neutral, (1, 50, 1))), torch.from_numpy(lips.closing)
+    for closed in (0, 1):
+        asked = torch.zeros(1, 50, 5)
+        asked[..., 0] = closed
+        assert want(shut, logit, asked) < want(shut - 0.1 * way, logit, asked)
 
 
 def test_a_few_steps_give_a_network_that_runs_and_is_evaluated(
@@ -320,8 +377,8 @@ def test_a_few_steps_give_a_network_that_runs_and_is_evaluated(
     basis = load_basis()
     lips = Lips.of(basis)
     motion = np.random.default_rng(0).normal(0, 1, (600, 12)).astype(np.float32)
-    asked = np.zeros((600, 4), np.float32)
-    data = train.Examples([streams(600, motion)] * 2, streams(600, asked), streams(600, motion * 0))
+    asked = np.zeros((600, 5), np.float32)
+    data = train.Examples([streams(600, motion)] * 2, streams(600, asked), streams(600, asked + examples.AT_REST))
     head = train.train(data, random_head(lips), lips, basis.sd, steps=3, seed=0)
     train.export(joined(head, random_head(lips)), basis, tmp_path)
     results = evaluate.compare(evaluate.open_model(tmp_path), clips[:2])
