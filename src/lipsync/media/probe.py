@@ -34,7 +34,7 @@ from lipsync.media.limits import FRAMES_IN_MEMORY, MediaLimits
 from lipsync.media.signatures import picture_formats
 from lipsync.media.stated_length import stated_length
 from lipsync.media.timing import PacketTimes, Timing, check_complete, check_length, read_packets, timing_of
-from lipsync.media.transparency import is_planar, is_transparent
+from lipsync.media.transparency import is_planar, is_transparent, may_be_transparent
 from lipsync.media.video_frames import is_mirrored
 from lipsync.types import AudioInfo, Clip, Colour, VideoClip, VideoInfo
 
@@ -269,7 +269,7 @@ def _video_info(
         variable=timing.variable,
         sample_aspect=sample_aspect,
         colour=_colour(first),
-        transparent=is_transparent(first.format) or first.format.has_palette,
+        transparent=may_be_transparent(first),
     )
 
 

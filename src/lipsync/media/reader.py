@@ -19,7 +19,7 @@ from lipsync.frames.planes import contiguous_copy, writable_copy
 from lipsync.media.decoding import decoded
 from lipsync.media.probe import open_media, video_stream
 from lipsync.media.transform import apply_transform
-from lipsync.media.transparency import flattened, is_planar, is_transparent, scaled_alpha
+from lipsync.media.transparency import BLACK, flattened, is_planar, is_transparent, scaled_alpha
 from lipsync.media.video_frames import planes_of
 from lipsync.types import Frame, FrameTransform, VideoClip, VideoInfo
 
@@ -225,7 +225,8 @@ def _converted(index: int, frame: VideoFrame, clip: VideoClip, read_only: bool) 
     depth, alpha = 8 if video.depth == 8 else 10, None
     if is_transparent(frame.format) or frame.format.has_palette:
         max_value = (1 << frame.format.components[0].bits) - 1 if is_planar(frame.format) else 255
-        frame, alpha = flattened(frame, video.colour, clip.background)
+        background = None if clip.keeps_transparency else clip.background or BLACK
+        frame, alpha = flattened(frame, video.colour, background)
     quarter_turns = video.rotation // 90
     planar = _planar(frame, video, clip.transform)
     planes = planes_of(planar)

@@ -14,12 +14,20 @@ from lipsync.media.video_frames import planes_of
 from lipsync.types import Colour, Float32, Plane, Rgb
 
 PLANAR: Final = "yuva"  # beginning of the names of Y'CbCr formats with an alpha plane
+BLACK: Final[Rgb] = (0, 0, 0)
 FAINT: Final = 16 / 255  # opacity below which a colour is doubted: codecs blur it into the hidden one
 
 
 def is_transparent(form: VideoFormat) -> bool:
     """Return whether frames of this format have an alpha channel."""
     return any(component.is_alpha for component in form.components)
+
+
+def may_be_transparent(frame: VideoFrame) -> bool:
+    """Return whether the frame has an alpha channel, or a palette with transparent colours."""
+    if not frame.format.has_palette:
+        return is_transparent(frame.format)
+    return int(frame.to_ndarray(format="rgba")[..., 3].min()) < 255
 
 
 def is_planar(form: VideoFormat) -> bool:
@@ -38,7 +46,7 @@ def flattened(frame: VideoFrame, colour: Colour, background: Rgb | None) -> tupl
     rgba = frame.to_ndarray(format="rgba")
     alpha = np.asarray(rgba[..., 3], np.uint8)
     shares = _shares(np.asarray(alpha / np.float32(255), np.float32), background)[..., None]
-    behind = np.array(background or (0, 0, 0), np.float32)
+    behind = np.array(background or BLACK, np.float32)
     rgb = np.rint(behind + (rgba[..., :3] - behind) * shares).astype(np.uint8)
     return VideoFrame.from_ndarray(rgb, format="rgb24"), alpha if background is None else None
 
@@ -57,7 +65,7 @@ def _flattened_planes(frame: VideoFrame, colour: Colour, background: Rgb | None)
     *planes, alpha = planes_of(frame)
     depth = frame.format.components[0].bits
     to_codes = ycbcr_matrix(rgb_matrix(colour, frame.height, depth))
-    behind = to_codes @ np.array([*(value / 255 for value in background or (0, 0, 0)), 1.0])
+    behind = to_codes @ np.array([*(value / 255 for value in background or BLACK), 1.0])
     opacity = np.asarray(alpha / np.float32((1 << depth) - 1), np.float32)
     result = VideoFrame(frame.width, frame.height, frame.format.name.replace(PLANAR, "yuv", 1))
     result.color_range, result.colorspace = frame.color_range, frame.colorspace

@@ -112,6 +112,21 @@ def test_an_opaque_photo_is_not_transparent(tmp_path, mode):
     assert not probe_video(tmp_path / "a.png").video.transparent
 
 
+@pytest.mark.parametrize("opacity", [255, 0])
+def test_a_palette_is_transparent_only_if_one_of_its_colours_is(tmp_path, opacity):
+    palette = np.full((256, 4), 255, np.uint8)  # alpha, red, green, blue
+    palette[1] = (opacity, 200, 200, 200)
+    with av.open(str(tmp_path / "a.mov"), "w") as out:
+        stream = out.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "pal8"
+        for _ in range(3):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray((np.ones(SIZE[::-1], np.uint8), palette), "pal8")))
+        out.mux(stream.encode(None))
+    clip = replace(probe_video(tmp_path / "a.mov"), background=None)
+    assert clip.video.transparent is (opacity == 0)
+    assert (next(read(clip)).alpha is None) is (opacity == 255)
+
+
 @pytest.mark.parametrize("transform", [{"resize_factor": 2}, {"rotated": True}, {"crop": (3, 45, 5, 91)}])
 def test_alpha_is_transformed_like_luma(tmp_path, transform):
     clip = replace(probe_video(save(tmp_path / "a.png", cut_out())), background=None)
