@@ -32,6 +32,7 @@ UNSEEN_MARGIN: Final = 0.04  # eye distances around it that are drawn as well
 REPEAT_FADE: Final = 0.02  # eye distances into the upper teeth that the lower jaw's map would show a second time
 PART_EDGES: Final = (4.0, 1.6)  # steepness of that cavity's upper and lower edge
 LEAST_BETWEEN: Final = 0.6  # of BETWEEN or more, at the corners: far back, the jaw opens less
+MIN_SOFTNESS: Final = 0.5  # pixels: of an edge on the grid of pixels
 COLUMNS, ROWS = 9, 24  # samples of the inside
 EDGE_SHARES: Final = (0.25, 0.92)  # of the gap; an edge elsewhere is that of a lip
 MIN_EDGES, EDGE_TOLERANCE, EDGE_BELOW_SEAM = 3, 0.02, 0.02  # mouths that show an edge; eye distances
@@ -40,13 +41,14 @@ EDGE_CONTRAST: Final = 0.12  # by which the teeth are brighter than what is belo
 
 
 def warp_inside(
-    mouth: Mouth, lips: Lips, box: Box, cavity: Float32, back: Mouth | None = None
+    mouth: Mouth, lips: Lips, box: Box, cavity: Float32, back: Mouth | None = None, softness: float = MIN_SOFTNESS
 ) -> tuple[Float32, float]:
     """The donor's inside between the target's lips, (h, w, 3), and its opacity in 0..1.
 
     The upper teeth stay where they are in the skull, and the lower teeth and the tongue follow the lower jaw. Only what
     is between them stretches, or hides behind the upper teeth. The drawn tongue and cavity of ``back``, or else the
-    ``cavity`` colour (3,), fill what the donor does not show. A gap narrower than the donor's lets in less light.
+    ``cavity`` colour (3,), fill what the donor does not show, up to an edge of ``softness``: the sigma of its blur in
+    pixels. A gap narrower than the donor's lets in less light.
     """
     opacity = float(np.clip((lips.gap - CLOSED_GAP) / (OPEN_GAP - CLOSED_GAP), 0, 1))
     if mouth.drawing is not None:
@@ -59,6 +61,7 @@ def warp_inside(
     places, missing, donor_gaps = _covered(donor, places, inwards)
     lit = np.minimum(_light_within(gaps) / _light_within(donor_gaps), 1)
     unseen = np.maximum(torn, smoothstep((missing / donor.unit - COVER_SLACK) / COVER_FADE))
+    unseen = np.asarray(cv2.GaussianBlur(np.asarray(unseen, np.float32), (0, 0), softness), np.float32)
     inside, behind = mouth.sample(places), cavity
     part = None if back is None or back.drawing is None else _shown(unseen * lit, lips, box)
     if back is not None and back.drawing is not None and part is not None:
@@ -189,8 +192,8 @@ def _covered(donor: Lips, places: Float32, inwards: Float32) -> tuple[Float32, F
 
     Both (h, w), the former in pixels, the latter in eye distances.
 
-    A pixel at the target's lips may show the donor's inside right at its lips, where their edge is soft, and what is
-    further ``inwards``, see ``_inwards``, only what does.
+    Right at the lips, a donor's soft edge mixes them with the inside. A pixel of the target shows that only if it is as
+    near to its own lips: ``inwards``, see ``_inwards``.
     """
     position, row = donor.coordinates(places)
     top, bottom = donor.height(position, UPPER_SIDE), donor.height(position, LOWER_SIDE)

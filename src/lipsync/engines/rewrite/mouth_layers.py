@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from lipsync.engines.rewrite.contact import Gap
-from lipsync.engines.rewrite.inside import CLOSED_GAP, warp_inside
+from lipsync.engines.rewrite.inside import CLOSED_GAP, MIN_SOFTNESS, warp_inside
 from lipsync.engines.rewrite.lip_warp import FLAPS, LipSource, lip_maps, with_flaps
 from lipsync.engines.rewrite.mattes import SAMPLES, Mattes, layer_mattes, lip_contours
 from lipsync.engines.rewrite.mouth import Lips, Mouth, edge_depths, measure_lips
@@ -23,8 +23,6 @@ from lipsync.faces.geometry import LIPS_INNER, LIPS_OUTER
 from lipsync.frames.blend import colour_shift, crossfade, outline_mask, smoothstep
 from lipsync.types import Box, Float32
 
-LIP_SOFTNESS: Final = 1.4  # blur of the round edges of lips over that of the footage's sharpest edges
-MIN_BLUR: Final = 0.5  # pixels: of an edge on the grid of pixels
 LIP_MARGIN, LIP_FEATHER = 0.05, 0.045  # eye distances of skin around a donor's lips, and its feather
 MOUTH_MARGIN: Final = LIP_MARGIN + 2.5 * LIP_FEATHER  # eye distances around the lips that the layers reach
 MASK_SIGMA: Final = 1.2  # samples: the mask is computed at the resolution that its feather needs
@@ -56,7 +54,7 @@ class MouthLayers:
 class MouthPlace:
     """Where the mouth goes: its ``box`` in the frame, the target's ``lips``, and the maps and mattes of the layers.
 
-    ``strip``: the rows of the box in which the layers meet.
+    ``strip``: the rows of the box in which the layers meet. ``softness``: sigma in pixels of the edges between them.
     ``raster``: of the box, the skin's triangles and FLAP_TRIANGLES. ``target`` (468, 2): in pixels. ``unit``: the eye
     distance in pixels. ``blur``: sigma of the footage's sharpest edges in eye distances.
     """
@@ -65,7 +63,7 @@ class MouthPlace:
         self.box, self.unit = raster.box, unit
         self.lips = measure_lips(target, unit)
         self._outline, self._inner = target[list(LIPS_OUTER)], target[list(LIPS_INNER)]
-        self._blur = blur * unit
+        self.softness = max(MIN_SOFTNESS, blur * unit)
         self.strip = self._strip()
         top = self.box.top + (self.strip.top - self.box.top) // raster.step * raster.step
         upper = Box(self.box.left, self.box.top, self.box.right, self.strip.bottom)
@@ -91,13 +89,13 @@ class MouthPlace:
 
     def hole(self) -> Box:
         """The box of the gap between the lips; its width or height may be negative."""
-        margin = 3 * max(MIN_BLUR, LIP_SOFTNESS * self._blur)
+        margin = 3 * self.softness
         low, high = np.floor(self._inner.min(0) - margin).astype(int), np.ceil(self._inner.max(0) + margin).astype(int)
         return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).intersection(self.box)
 
     def _strip(self) -> Box:
         """The rows of the box with pixels of both lips or of the gap; beyond the corners, both are the same skin."""
-        margin = 3 * max(MIN_BLUR, LIP_SOFTNESS * self._blur)
+        margin = 3 * self.softness
         along = self.lips.along[1] / max(abs(float(self.lips.along[0])), 0.2)
         ends = self.lips.origin[1] + (np.array([self.box.left, self.box.right]) - self.lips.origin[0]) * along
         heights = np.concatenate([self._inner[:, 1], ends])
@@ -112,15 +110,9 @@ class MouthPlace:
             depths += layer.weight * (1 - self.closing(layer.mouth)) * edge_depths(layer.mouth, self.lips)
         return self.lips.narrowed(depths)
 
-    def mattes(self, lips: Lips, openness: float, layers: Sequence[WarpLayer]) -> Mattes:
-        """The mattes of the strip for the ``layers`` of the lips.
-
-        Edges as a donor shows them are as soft as the footage; only those that are read from further inside a lip have
-        to be softened.
-        """
-        cut = sum(layer.weight * max(self.closing(layer.mouth), self.opening(layer.mouth)) for layer in layers)
-        softness = max(MIN_BLUR, self._blur * (1 + (LIP_SOFTNESS - 1) * min(cut, 1)))
-        return layer_mattes(lip_contours(lips, openness), self.strip, softness)
+    def mattes(self, lips: Lips, openness: float) -> Mattes:
+        """The mattes of the strip for lips as the layers show them."""
+        return layer_mattes(lip_contours(lips, openness), self.strip, self.softness)
 
     def closing(self, mouth: Mouth) -> float:
         """How much the lips close from those of a donor: 0 if they stay or open."""
@@ -152,15 +144,16 @@ def compose_mouth(
     mask, hole, lips = place.mask(), place.hole(), place.shown_lips(layers.lips)
     visible = hole.width > 0 and hole.height > 0 and lips.gap > CLOSED_GAP
     donors = layers.inside if visible else ()
-    insides = [warp_inside(layer.mouth, lips, hole, gap.cavity, layers.back) for layer in donors]
+    insides = [warp_inside(layer.mouth, lips, hole, gap.cavity, layers.back, place.softness) for layer in donors]
     openness = insides[0][1] if insides else 0.0
-    mattes, strip = place.mattes(lips, openness, layers.lips), place.strip.within(place.box)
-    mixed = np.zeros_like(skin)
+    mattes, strip = place.mattes(lips, openness), place.strip.within(place.box)
+    images = []
     for layer in layers.lips:
         mouth = own if layer.mouth.points is None else layer.mouth
         image = skin if mouth is None else _join_lips(*place.lip_images(mouth), mattes, strip[0])
         shift = 0 if mouth is None else colour_shift(skin, image, mask, depth)
-        mixed += layer.weight * (image + shift)
+        images.append(np.asarray(image + shift, np.float32))
+    mixed = crossfade(images, [layer.weight for layer in layers.lips])
     closing = sum(layer.weight * place.closing(layer.mouth) for layer in layers.lips)
     mixed[strip][..., 0] *= 1 - gap.shade * closing * mattes.contact
     if openness > 0:

@@ -88,6 +88,16 @@ def test_jaws_that_part_more_than_in_the_donor_leave_a_dark_middle(canonical, po
     assert column[-2:].min() > 60
 
 
+def test_the_edge_of_what_the_donor_does_not_show_is_as_soft_as_the_footage(canonical, points):
+    target, donor = measure_lips(points, UNIT), bright_mouth(canonical, 0.1)
+    column = slice(int(points[13, 1]) + 2, int(points[14, 1]) - 2), 80, 0
+    steepest = [
+        np.abs(np.diff(warp_inside(donor, target, BOX, DARK, softness=softness)[0][column])).max()
+        for softness in (0.5, 2.0)
+    ]
+    assert steepest[1] < 0.75 * steepest[0]
+
+
 class Flat:
     """A drawing of one colour."""
 
