@@ -68,7 +68,8 @@ def warp_inside(
         behind = np.broadcast_to(cavity, inside.shape).copy()
         behind[part.within(box)] = relit(back.drawing.draw(lips, part, teeth=False), back.change)
     inside = inside + (behind - inside) * unseen[..., None]
-    return np.asarray(cavity + (inside - cavity) * lit[..., None], np.float32), opacity
+    shades = cv2.merge([lit, lit**2, lit**2])  # the less light comes directly, the more has met lips and gums before
+    return np.asarray(cavity + (inside - cavity) * shades, np.float32), opacity
 
 
 def sample_inside(mouth: Mouth) -> tuple[Float32, Float32]:

@@ -54,6 +54,7 @@ class MouthLayers:
 class MouthPlace:
     """Where the mouth goes: its ``box`` in the frame, the target's ``lips``, and the maps and mattes of the layers.
 
+    ``mask`` (h, w): how much of each pixel shows the mouth instead of the frame's skin.
     ``strip``: the rows of the box in which the layers meet. ``softness``: sigma in pixels of the edges between them.
     ``raster``: of the box, the skin's triangles and FLAP_TRIANGLES. ``target`` (468, 2): in pixels. ``unit``: the eye
     distance in pixels. ``blur``: sigma of the footage's sharpest edges in eye distances.
@@ -64,7 +65,7 @@ class MouthPlace:
         self.lips = measure_lips(target, unit)
         self._outline, self._inner = target[list(LIPS_OUTER)], target[list(LIPS_INNER)]
         self.softness = max(MIN_SOFTNESS, blur * unit)
-        self.strip = self._strip()
+        self.mask, self.strip = self._mask(), self._strip()
         top = self.box.top + (self.strip.top - self.box.top) // raster.step * raster.step
         upper = Box(self.box.left, self.box.top, self.box.right, self.strip.bottom)
         lower = Box(self.box.left, top, self.box.right, self.box.bottom)
@@ -73,7 +74,7 @@ class MouthPlace:
             raster.window(lower).covered_by(-FLAPS, 0),
         )
 
-    def mask(self) -> Float32:
+    def _mask(self) -> Float32:
         """How much of each pixel shows the mouth instead of the frame's skin, (h, w)."""
         middle = self._outline.mean(0)
         distance = np.linalg.norm(self._outline - middle, axis=1, keepdims=True)
@@ -141,7 +142,7 @@ def compose_mouth(
 
     ``own``: the frame's mouth before it was warped; it supplies the lips where a donor only has an inside.
     """
-    mask, hole, lips = place.mask(), place.hole(), place.shown_lips(layers.lips)
+    mask, hole, lips = place.mask, place.hole(), place.shown_lips(layers.lips)
     visible = hole.width > 0 and hole.height > 0 and lips.gap > CLOSED_GAP
     donors = layers.inside if visible else ()
     insides = [warp_inside(layer.mouth, lips, hole, gap.cavity, layers.back, place.softness) for layer in donors]

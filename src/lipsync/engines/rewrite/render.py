@@ -88,4 +88,4 @@ def _add_mouth(
     skin = read_patch(frame, box)
     place = MouthPlace(raster.window(box), target, unit, gap.blur)
     mouth = compose_mouth(np.asarray(skin, np.float32), place, layers, own, gap, frame.depth)
-    write_patch(frame, box, skin, quantise(mouth, frame.depth))
+    write_patch(frame, box, skin, quantise(mouth, frame.depth), place.mask)

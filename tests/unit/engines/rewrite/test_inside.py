@@ -243,3 +243,13 @@ def test_the_corners_are_dark_between_the_jaws_of_a_wide_open_mouth(toothed, can
         between = luma[edge + 6 : bottom - 2, column]
         assert len(between) > 4
         assert between.max() < 90
+
+
+def test_teeth_in_a_narrow_gap_take_the_colour_of_what_shades_them(canonical):
+    donor, target, red = bright_mouth(canonical, 0.2), bright_mouth(canonical, 0.02), np.add(DARK, (10, -8, 24))
+    donor.patch[:] = (200, 128, 128)
+    inside, _ = warp_inside(donor, target.lips, BOX, red)
+    row, column = np.rint(target.points[[13, 14]].mean(0)[::-1]).astype(int)
+    luma, blue, tint = (inside[row, column] - red) / ((200, 128, 128) - red)
+    assert 0.15 < luma < 0.4
+    assert (blue, tint) == pytest.approx((luma**2, luma**2), abs=0.02)

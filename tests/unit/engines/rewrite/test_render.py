@@ -50,6 +50,20 @@ def test_a_smile_is_closed(reshape, smile, landmarker, canonical, basis):
     assert measured_opening(shut, landmarker, canonical) < 0.04
 
 
+def test_closed_lips_keep_no_colour_of_the_teeth(reshape, smile, smile_points, canonical, basis):
+    frame = reshape(lambda own: close_mouth(own, basis))
+    pose = fit_pose(smile_points[None], canonical)
+    shut = pose.to_frame(close_mouth(pose.to_face(smile_points[None])[0], basis)[None])[0, :, :2]
+
+    def redness(picture, points, numbers):
+        x, y = np.rint(points[list(numbers)].T / 2).astype(int)
+        return float(np.median(picture.v[y, x]))
+
+    middle = (81, 82, 13, 312, 311)
+    lips = (redness(smile, smile_points[:, :2], (38, 11, 268)) + redness(smile, smile_points[:, :2], (86, 15, 316))) / 2
+    assert redness(frame, shut, middle) > lips - 3
+
+
 def test_a_mouth_is_opened(reshape, smile, landmarker, canonical):
     wide = reshape(lambda own: open_lips(own, 0.15))
     assert measured_opening(wide, landmarker, canonical) > measured_opening(smile, landmarker, canonical) + 0.06
