@@ -39,6 +39,9 @@ def _warnings(job: Job, outcome: JobOutcome) -> Iterator[str]:
     if context.video.video.variable and not context.video.picture:
         rate = float(context.rate)
         yield f"the video's frame rate is not constant; frames are repeated or dropped to reach {rate:.6g} frames/s"
+    audio = context.audio.audio
+    if audio is not None and audio.stated is not None:
+        yield f"the audio file is truncated: it ends after {float(audio.duration):.1f} of {float(audio.stated):.1f} s"
     clipped_share = context.speech.stats.clipped_share
     if clipped_share > NOTABLE_CLIPPING:
         yield f"{clipped_share:.0%} of the audio is clipped"

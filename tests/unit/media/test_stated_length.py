@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+import lipsync
 from lipsync.errors import MediaTruncated
 from lipsync.media.probe import audio_of, probe
 
@@ -69,3 +70,10 @@ def test_a_wav_file_from_a_pipe_states_no_length(tmp_path, make_audio, size):
 def test_an_mp3_file_without_a_tag_states_no_length(tmp_path):
     path = cut(noise(tmp_path / "a.mp3", "libmp3lame", {"write_xing": "0"}), 0.6)
     assert audio_of(probe(path)).stated is None
+
+
+def test_a_truncated_file_is_used_with_a_warning(tmp_path, make_video):
+    video, voice = make_video(tmp_path / "a.mp4"), cut(noise(tmp_path / "a.wav", "pcm_s16le", {}), 0.6)
+    result = lipsync.sync(video, voice, tmp_path / "out.mp4", engine="passthrough", allow_truncated=True)
+    assert result.warnings == ("the audio file is truncated: it ends after 2.4 of 4.0 s",)
+    assert result.frames == 60
