@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 PRIORITIES: Final = "cpu:jit_avx512_1x1,cpu:jit_avx512_dw,cpu:jit_avx512"  # others follow, without BRGEMM
 _X86: Final = ("x86_64", "amd64")
+# The beginning of such a layer in OpenVINO's XML, and the attribute after it.
+_CONVOLUTION: Final = re.compile(rb'<layer [^>]*type="(?:Group)?Convolution"[^>]*>\s*<data [^>]*/>')
+_WITH_PRIORITIES: Final = (
+    rb"\g<0><rt_info>"
+    rb'<attribute name="primitives_priority" version="0" value="' + PRIORITIES.encode() + rb'" /></rt_info>'
+)
 
 
 def with_direct_convolutions(core: Core, network: Model) -> Model:
@@ -30,17 +36,6 @@ def with_direct_convolutions(core: Core, network: Model) -> Model:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         graph, weights = Path(folder, "network.xml"), Path(folder, "network.bin")
         openvino.serialize(network, graph, weights)
-        root = ElementTree.fromstring(graph.read_bytes())
         content = openvino.Tensor(np.fromfile(weights, np.uint8))
-    for layer in root.iter("layer"):
-        if layer.get("type") in ("Convolution", "GroupConvolution"):
-            _add_attribute(layer)
-    return core.read_model(ElementTree.tostring(root), content)
-
-
-def _add_attribute(layer: ElementTree.Element) -> None:
-    information = layer.find("rt_info")
-    if information is None:
-        information = ElementTree.Element("rt_info")
-        layer.insert(1, information)  # after its data, as in OpenVINO's own files
-    ElementTree.SubElement(information, "attribute", name="primitives_priority", version="0", value=PRIORITIES)
+        marked = _CONVOLUTION.sub(_WITH_PRIORITIES, graph.read_bytes())
+    return core.read_model(marked, content)
