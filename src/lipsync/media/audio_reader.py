@@ -60,7 +60,7 @@ def decode_speech(
 ) -> Iterator[SpeechAudio]:
     """Decode the clip's audio once, to its voice at 16 kHz in a temporary file, and measure it.
 
-    ``seconds``: decode the beginning alone, up to about this time. ``limits``: counted while decoding, as not every
+    ``seconds``: decode the beginning alone, up to this time. ``limits``: counted while decoding, as not every
     file states how long it is. ``scratch``: for the temporary file.
 
     Raises NoAudioStream, MediaTruncated, AudioInvalid, AudioTooShort, InputTooLarge, DiskFull, and AudioClipped unless
@@ -69,7 +69,8 @@ def decode_speech(
     meter, sample_count = _Meter(clip, audio_of(clip)), 0
     limit = None if seconds is None else ceil(seconds * SPEECH_RATE)
     with scratch.file() as file, closing(_frames(clip)) as frames:
-        for samples in _voice(meter.measured(frames)):
+        for block in _voice(meter.measured(frames)):
+            samples = block if limit is None else block[: limit - sample_count]
             with scratch_errors():
                 file.write(samples.tobytes())
             sample_count += len(samples)

@@ -667,8 +667,7 @@ def test_each_input_is_opened_demuxed_and_hashed_once(context, claimed, input_co
     monkeypatch.setattr(worker_execute, "run", observed_run)
     execute(claimed(), context)
     before_decoding, after_decoding = snapshots
-    # audio without a video stream is probed without reading its packets
-    assert before_decoding == ({"video": 1, "audio": 1}, {"video": 1})
+    assert before_decoding == ({"video": 1, "audio": 1}, {"video": 1, "audio": 1})
     assert (dict(input_counts.opened), dict(input_counts.demuxed)) == after_decoding
     manifest = json.loads(next((tmp_path / "published").rglob("manifest.json")).read_bytes())
     for name, file in zip(("video", "audio"), ("bars.mp4", "voice.wav"), strict=True):
