@@ -110,7 +110,7 @@ class Animator:
 
     def _painted(self, donor: Donor, cover: Occlusion | None) -> Donor:
         mouth = donor.mouth
-        if cover is None or cover.behind is None or mouth.points is None:
+        if cover is None or cover.behind is None or not cover.letters or mouth.points is None:
             return donor
         grid = self._stats.occluders.grid
         patch = painted(mouth.patch, mouth.points, cover.matte, cover.behind, grid, mouth.lips.unit)
@@ -162,7 +162,8 @@ class Animator:
             self._covered_frames += 1
             return False
         unit = float(face.pose.scale[0])
-        kept = hold_out(frame, face.points, occlusion.matte, occlusion.behind, self._stats.occluders.grid, unit)
+        grid, matte, behind = self._stats.occluders.grid, occlusion.matte, occlusion.behind
+        kept = hold_out(frame, face.points, matte, behind, grid, unit, letters=occlusion.letters)
         weakened = replace(face, strength=face.strength * occlusion.strength)
         edited = self._render(frame, weakened, target, drawn, gap)
         if kept is not None:

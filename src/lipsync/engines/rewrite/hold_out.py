@@ -25,6 +25,7 @@ GUIDE_NOISE: Final = 0.02  # of full luma: smaller differences are no edge
 MAP_SPACING: Final = 24.0  # the map has one node in (eye distance / MAP_SPACING) pixels
 SURE: Final = 0.8  # matte from which the face is painted behind; at the edge it would remain visible
 GRAPHICS_LUMA, GRAPHICS_CHROMA = 45.0, 18.0  # 8-bit code values off the face's colour
+NEAR_CELLS: Final = np.ones((7, 7), np.uint8)  # around the mouth and what is covered, where letters may end
 GRAPHICS_SURE, GRAPHICS_SHARE = 0.5, 0.2  # matte of cells that letters have; the least share of a part with it
 EDGE_GAIN: Final = 2.0  # steepness of the matte after the filter
 
@@ -43,12 +44,20 @@ class HeldOut:
 
 
 def hold_out(
-    frame: Frame, points: Float32, matte: Float32, behind: Float32 | None, grid: FaceGrid, unit: float
+    frame: Frame,
+    points: Float32,
+    matte: Float32,
+    behind: Float32 | None,
+    grid: FaceGrid,
+    unit: float,
+    *,
+    letters: bool = False,
 ) -> HeldOut | None:
     """Keep the pixels of an unedited frame under a ``matte`` of cells (SIDE, SIDE); None outside the frame.
 
     ``behind`` (SIDE, SIDE, 3): Y'CbCr in 8-bit code values, which takes the place of those pixels in the frame, so that
     their colour does not enter the edit. ``points`` (468, 2): the mesh in pixels. ``unit``: the eye distance in pixels.
+    ``letters``: hold letters and logos to the pixel.
     """
     ringed = with_ring(points)
     box = box_around(np.concatenate([ringed[len(points) :], points[list(JAW)]]), 2, frame)
@@ -66,7 +75,10 @@ def hold_out(
         face = _in_frame(behind * code, cells, raster)
         half = ((box.width + 1) // 2, (box.height + 1) // 2)
         chroma = [np.asarray(cv2.resize(face[..., c], half, interpolation=cv2.INTER_AREA), np.float32) for c in (1, 2)]
-        steep = np.maximum(steep, _graphics(planes, [face[..., 0], *chroma], spread, code))
+        if letters:
+            around = cv2.dilate(np.maximum(matte, grid.mouth.astype(np.float32)), NEAR_CELLS)
+            near = _in_frame(np.asarray(around, np.float32), cells, raster)
+            steep = np.maximum(steep, _graphics(planes, [face[..., 0], *chroma], spread, near, code))
         _mix(_parts(frame, box), [face[..., 0], *chroma], np.clip((steep - SURE) / (1 - SURE), 0, 1))
     return HeldOut(box, steep, planes)
 
@@ -82,7 +94,8 @@ def painted(patch: Plane, points: Float32, matte: Float32, behind: Float32, grid
     cells = _cells(raster, grid)
     code = np.float32(1 if patch.dtype == np.uint8 else 4)
     spread, face = _in_frame(matte, cells, raster), _in_frame(behind * code, cells, raster)
-    share = np.maximum(spread, _graphics(np.moveaxis(patch, -1, 0), np.moveaxis(face, -1, 0), spread, code))
+    planes, usual = (np.moveaxis(image, -1, 0) for image in (patch, face))
+    share = np.maximum(spread, _graphics(planes, usual, spread, np.ones_like(spread), code))
     return cast(Plane, np.rint(patch + (face - patch) * share[..., None]).astype(patch.dtype))
 
 
@@ -93,18 +106,19 @@ def _cells(raster: Raster, grid: FaceGrid) -> Float32:
 
 
 def _graphics(
-    planes: Iterable[NDArray[np.generic]], face: Iterable[Float32], spread: Float32, code: np.float32
+    planes: Iterable[NDArray[np.generic]], face: Iterable[Float32], spread: Float32, near: Float32, code: np.float32
 ) -> Float32:
     """Where letters and logos are, whose colours are far from the face's: 0..1 at each pixel of the luma.
 
     A part of them that reaches out of what is covered (``spread``), as into the open mouth, belongs to them, but only
-    in their rows. A border of one pixel takes in their antialiased edges.
+    in their rows and ``near`` the mouth. A border of one pixel takes in their antialiased edges.
     """
     luma, blue, red = (
         cv2.absdiff(np.asarray(plane, np.float32), usual) / code for plane, usual in zip(planes, face, strict=True)
     )
     coloured = (np.maximum(blue, red) > GRAPHICS_CHROMA).astype(np.uint8)
     far = (luma > GRAPHICS_LUMA) | (cv2.resize(coloured, luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
+    far &= near > GRAPHICS_SURE
     sure = far & (spread > GRAPHICS_SURE)
     rows = np.flatnonzero(sure.any(1))
     if not len(rows):

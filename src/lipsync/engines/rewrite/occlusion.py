@@ -30,6 +30,7 @@ SHOT_SAMPLES: Final = 48  # of one shot that its look is computed from
 NOISE_SIGMA: Final = 0.7  # cells
 DIFFERENT, CLEARLY_DIFFERENT = 2.0, 3.0  # standard deviations
 GLARING: Final = 9.0  # the same for letters and logos, which need not reach the edge of the lower face
+LETTERS_SHARE: Final = 0.1  # of clearly different cells that glare, from which they are letters
 MIN_SHARE: Final = 0.02  # of the lower face's cells that differ clearly
 MIN_FURTHER: Final = 16  # such cells of a part that does not reach the edge, beside one that does
 LARGE_SHARE: Final = 0.2  # of them that differ at all: then no part needs to reach the edge
@@ -45,13 +46,14 @@ class Occlusion:
     """``matte`` (SIDE, SIDE): 0..1, how much of a cell something covers. ``covered``: share of the mouth.
 
     ``behind`` (SIDE, SIDE, 3): the face's usual Y'CbCr in the frame's light, 8-bit code values.
-    ``strength``: 0..1, how much of the edit to show.
+    ``strength``: 0..1, how much of the edit to show. ``letters``: whether it is a caption or a logo.
     """
 
     matte: Float32
     covered: float
     behind: Float32 | None = None
     strength: float = 1.0
+    letters: bool = False
 
 
 class Occluders:
@@ -83,7 +85,7 @@ class Occluders:
             return None
         difference, light = look.difference(colours)
         matte = covering(difference, self.grid)
-        found = None if matte is None else self._occlusion(matte, look, light)
+        found = None if matte is None else self._occlusion(matte, difference, look, light)
         return found if found is not None and found.covered > MAX_HIDDEN else None
 
     def follow(
@@ -140,11 +142,12 @@ class Occluders:
         matte = covering(difference, self.grid)
         if matte is None:
             return None
-        return self._occlusion(matte, look, light)
+        return self._occlusion(matte, difference, look, light)
 
-    def _occlusion(self, matte: Float32, look: UsualLook, light: LightFit) -> Occlusion:
+    def _occlusion(self, matte: Float32, difference: Float32, look: UsualLook, light: LightFit) -> Occlusion:
         behind = look.lit(light).reshape(-1, 3)[self.grid.nearest]
-        return Occlusion(matte, _mouth_share(matte, self.grid), behind)
+        letters = _glaring_share(matte, difference, self.grid) > LETTERS_SHARE
+        return Occlusion(matte, _mouth_share(matte, self.grid), behind, letters=letters)
 
     def _look(self, shot: int, faces: SmoothedFaces) -> UsualLook | None:
         if self._looks is None:
@@ -162,9 +165,20 @@ def _mouth_share(matte: Float32, grid: FaceGrid) -> float:
     return float(matte[grid.mouth].mean())
 
 
+def _glaring_share(matte: Float32, difference: Float32, grid: FaceGrid) -> float:
+    """The share of the cells under a matte that differ clearly and glare."""
+    smooth = _smoothed(difference, grid)
+    covered = (matte > 0.5) & grid.lower & (smooth > CLEARLY_DIFFERENT)
+    return float((smooth > GLARING)[covered].mean()) if covered.any() else 0.0
+
+
+def _smoothed(difference: Float32, grid: FaceGrid) -> Float32:
+    return np.asarray(cv2.GaussianBlur(difference.reshape(-1)[grid.nearest], (0, 0), NOISE_SIGMA), np.float32)
+
+
 def covering(difference: Float32, grid: FaceGrid) -> Float32 | None:
     """The matte (SIDE, SIDE) of what covers the face, from the cells' difference; None if nothing does."""
-    smooth = np.asarray(cv2.GaussianBlur(difference.reshape(-1)[grid.nearest], (0, 0), NOISE_SIGMA), np.float32)
+    smooth = _smoothed(difference, grid)
     clear, different = ((smooth > limit) & grid.skin for limit in (CLEARLY_DIFFERENT, DIFFERENT))
     cells = int(grid.lower.sum())
     if max((clear & grid.lower).sum() / MIN_SHARE, (different & grid.lower).sum() / LARGE_SHARE) < cells:

@@ -184,7 +184,9 @@ def test_a_caption_over_the_chin_stays_to_the_pixel(followed, canonical, points)
     assert None not in found
     frame = caption(portrait(20), points)
     before = [plane.copy() for plane in (frame.y, frame.u, frame.v)]
-    held = hold_out(frame, points[:MESH, :2], found[20].matte, found[20].behind, FaceGrid(canonical), UNIT)
+    assert found[20].letters
+    grid, seen = FaceGrid(canonical), found[20]
+    held = hold_out(frame, points[:MESH, :2], seen.matte, seen.behind, grid, UNIT, letters=True)
     assert not letters(frame).any()  # their colour does not enter the edit
     frame.y[:] = 100
     held.restore(frame)
