@@ -226,7 +226,7 @@ def test_the_manifest_lists_inputs_steps_models_and_outputs(sync, tmp_path, spea
     assert manifest["inputs"]["video"]["name"] == speaker.name
     assert [entry["name"] for entry in manifest["outputs"]] == ["out.mp4", "out-plain.mp4"]
     assert {step["name"] for step in manifest["steps"]} == set(report["seconds"]) - {"total"}
-    assert set(manifest["models"]) == {"face-landmarker", "encoder", "motion"}
+    assert set(manifest["models"]) == {"face-landmarker", "face-recogniser", "encoder", "motion"}
     (step,) = (step for step in manifest["steps"] if step["name"] == "enhance")
     assert (step["by"]["status"], step["by"]["frame"]) == ("completed", {"name": "lanczos"})
 
@@ -292,7 +292,7 @@ def test_a_restorer_changes_only_the_edited_area(sync, speaker, tmp_path):
     ]
     assert np.mean([np.abs(change).mean() for change in changes]) > 1
     manifest = json.loads((tmp_path / "m.json").read_text())
-    assert set(manifest["models"]) == {"face-landmarker", "encoder", "motion", "codeformer"}
+    assert set(manifest["models"]) == {"face-landmarker", "face-recogniser", "encoder", "motion", "codeformer"}
 
 
 def test_a_failed_enhancement_keeps_the_lip_sync_and_gives_a_warning(sync, tmp_path):
