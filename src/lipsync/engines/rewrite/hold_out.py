@@ -63,8 +63,7 @@ def hold_out(
     box = box_around(np.concatenate([ringed[len(points) :], points[list(JAW)]]), 2, frame)
     if box is None:
         return None
-    raster = Raster(ringed, grid.all_triangles, box, max(1, int(unit / MAP_SPACING)))
-    cells = _cells(raster, grid)
+    raster, cells = _raster_of(ringed, box, grid, unit)
     luma = np.asarray(frame.y[box.luma], np.float32) / np.float32((1 << frame.depth) - 1)
     spread = _in_frame(matte, cells, raster)
     fitted = guided_filter(luma, spread, max(1, round(GUIDE_RADIUS * unit)))
@@ -89,9 +88,7 @@ def painted(patch: Plane, points: Float32, matte: Float32, behind: Float32, grid
     ``points`` (468, 2): the mesh in pixels of the patch; the others as in ``hold_out``.
     """
     height, width = patch.shape[:2]
-    box = Box(0, 0, width, height)
-    raster = Raster(with_ring(points), grid.all_triangles, box, max(1, int(unit / MAP_SPACING)))
-    cells = _cells(raster, grid)
+    raster, cells = _raster_of(with_ring(points), Box(0, 0, width, height), grid, unit)
     code = np.float32(1 if patch.dtype == np.uint8 else 4)
     spread, face = _in_frame(matte, cells, raster), _in_frame(behind * code, cells, raster)
     planes, usual = (np.moveaxis(image, -1, 0) for image in (patch, face))
@@ -99,10 +96,11 @@ def painted(patch: Plane, points: Float32, matte: Float32, behind: Float32, grid
     return cast(Plane, np.rint(patch + (face - patch) * share[..., None]).astype(patch.dtype))
 
 
-def _cells(raster: Raster, grid: FaceGrid) -> Float32:
-    """The cell at each node of the raster, (rows, columns, 2)."""
+def _raster_of(ringed: Float32, box: Box, grid: FaceGrid, unit: float) -> tuple[Raster, Float32]:
+    """The raster of the mesh and its ring in a box, and the cell at each of its nodes, (rows, columns, 2)."""
+    raster = Raster(ringed, grid.all_triangles, box, max(1, int(unit / MAP_SPACING)))
     x, y = raster.grid()
-    return (np.stack(np.broadcast_arrays(x, y), -1) + raster.shifts_from(grid.points)).astype(np.float32)
+    return raster, (np.stack(np.broadcast_arrays(x, y), -1) + raster.shifts_from(grid.points)).astype(np.float32)
 
 
 def _graphics(

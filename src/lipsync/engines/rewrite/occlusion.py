@@ -83,9 +83,7 @@ class Occluders:
         look = None if colours is None else self._look(faces.track.shot_number(colours.index), faces)
         if colours is None or look is None:
             return None
-        difference, light = look.difference(colours)
-        matte = covering(difference, self.grid)
-        found = None if matte is None else self._occlusion(matte, difference, look, light)
+        found, _ = self._cover(colours, look)
         return found if found is not None and found.covered > MAX_HIDDEN else None
 
     def follow(
@@ -137,17 +135,21 @@ class Occluders:
         colours = None if face is None or look is None else self.grid.sample(frame, face.points)
         if colours is None or look is None:
             return None
-        difference, light = look.difference(colours, self._lights.get(shot))
+        found, light = self._cover(colours, look, self._lights.get(shot))
         self._lights = {shot: light}
+        return found
+
+    def _cover(
+        self, colours: FaceColours, look: UsualLook, last: LightFit | None = None
+    ) -> tuple[Occlusion | None, LightFit]:
+        """The occlusion of a face, None if nothing covers it, and its light; ``last``: that of the frame before."""
+        difference, light = look.difference(colours, last)
         matte = covering(difference, self.grid)
         if matte is None:
-            return None
-        return self._occlusion(matte, difference, look, light)
-
-    def _occlusion(self, matte: Float32, difference: Float32, look: UsualLook, light: LightFit) -> Occlusion:
+            return None, light
         behind = look.lit(light).reshape(-1, 3)[self.grid.nearest]
         letters = _glaring_share(matte, difference, self.grid) > LETTERS_SHARE
-        return Occlusion(matte, _mouth_share(matte, self.grid), behind, letters=letters)
+        return Occlusion(matte, _mouth_share(matte, self.grid), behind, letters=letters), light
 
     def _look(self, shot: int, faces: SmoothedFaces) -> UsualLook | None:
         if self._looks is None:
@@ -179,14 +181,13 @@ def _smoothed(difference: Float32, grid: FaceGrid) -> Float32:
 def covering(difference: Float32, grid: FaceGrid) -> Float32 | None:
     """The matte (SIDE, SIDE) of what covers the face, from the cells' difference; None if nothing does."""
     smooth = _smoothed(difference, grid)
-    clear, different = ((smooth > limit) & grid.skin for limit in (CLEARLY_DIFFERENT, DIFFERENT))
+    different, clear, glaring = ((smooth > limit) & grid.skin for limit in (DIFFERENT, CLEARLY_DIFFERENT, GLARING))
     cells = int(grid.lower.sum())
     if max((clear & grid.lower).sum() / MIN_SHARE, (different & grid.lower).sum() / LARGE_SHARE) < cells:
         return None
     count, parts = cv2.connectedComponents(different.astype(np.uint8), connectivity=8)
-    glaring = smooth > GLARING
     size, sizes, glares = (
-        np.bincount(parts[some & grid.lower], minlength=count) for some in (different, clear, glaring & different)
+        np.bincount(parts[some & grid.lower], minlength=count) for some in (different, clear, glaring)
     )
     reaching = np.bincount(parts[grid.edge], minlength=count) > 0
     main = ((sizes >= MIN_SHARE * cells) & reaching) | (glares >= MIN_SHARE * cells)
